@@ -1,0 +1,78 @@
+package event
+
+import (
+	"context"
+	"errors"
+)
+
+// The context of a handling carries what the layers below a handler need to know of the delivery, without knowing what
+// a delivery is.
+
+type contextKey int
+
+const (
+	messageKey contextKey = iota
+	probeKey
+	clockKey
+)
+
+// WithMessage names the message that is handled: its dead-letter id, the same for each delivery of it.
+func WithMessage(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, messageKey, id)
+}
+
+// Message gives the id that WithMessage has set, or "".
+func Message(ctx context.Context) string {
+	id, _ := ctx.Value(messageKey).(string)
+	return id
+}
+
+// WithProbe marks the handling as the probe of the named half-open circuits: its requests to them are let through.
+func WithProbe(ctx context.Context, p any) context.Context {
+	return context.WithValue(ctx, probeKey, p)
+}
+
+// Probe gives what WithProbe has set, or nil.
+func Probe(ctx context.Context) any { return ctx.Value(probeKey) }
+
+// Clock is told how a handling goes on, because its time limits count only the time without progress.
+type Clock interface {
+	// Progress says that a step is complete: time limits start anew. An error means that the work is no longer ours
+	// (its lease was taken over) and must stop.
+	Progress(ctx context.Context) error
+	// Wait says that the handling waits for something that is no fault of its own, a rate limit; resume says that the
+	// wait is over, and fails as Progress does.
+	Wait() (resume func(ctx context.Context) error)
+}
+
+// WithClock adds a clock to those that ctx has already.
+func WithClock(ctx context.Context, c Clock) context.Context {
+	clocks, _ := ctx.Value(clockKey).([]Clock)
+	return context.WithValue(ctx, clockKey, append(clocks[:len(clocks):len(clocks)], c))
+}
+
+// Progress tells every clock of ctx that a step is complete.
+func Progress(ctx context.Context) error {
+	clocks, _ := ctx.Value(clockKey).([]Clock)
+	var errs []error
+	for _, c := range clocks {
+		errs = append(errs, c.Progress(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// Wait tells every clock of ctx that a wait begins, and resume that it is over.
+func Wait(ctx context.Context) (resume func(ctx context.Context) error) {
+	clocks, _ := ctx.Value(clockKey).([]Clock)
+	resumes := make([]func(context.Context) error, 0, len(clocks))
+	for _, c := range clocks {
+		resumes = append(resumes, c.Wait())
+	}
+	return func(ctx context.Context) error {
+		var errs []error
+		for _, r := range resumes {
+			errs = append(errs, r(ctx))
+		}
+		return errors.Join(errs...)
+	}
+}
