@@ -1,0 +1,75 @@
+// Package rabbitmq is what consuming and dead letters share of RabbitMQ: connections that can't hang, the topology and
+// its arguments, publishes that are confirmed, and what a message keeps when it is published again.
+package rabbitmq
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+)
+
+// Options say how to reach a broker.
+type Options struct {
+	// URL is an amqp:// or amqps:// address with its credentials; it is never logged.
+	URL string
+	// TLS is used for amqps://; nil trusts the system's roots.
+	TLS *tls.Config
+}
+
+const (
+	dialTimeout = 10 * time.Second
+	// A write that takes longer means that the broker has stopped reading (an alarm) or is gone: amqp091-go would wait
+	// for ever, whatever the context says.
+	writeTimeout = 20 * time.Second
+	heartbeat    = 10 * time.Second
+)
+
+// Dial opens a connection. name is what the broker's list of connections shows. The library's own recovery stays off:
+// with it a late acknowledgement can settle another message and lose it (reference/rabbitmq.md, section 7).
+func Dial(ctx context.Context, o Options, name string) (*amqp.Connection, error) {
+	uri, err := amqp.ParseURI(o.URL)
+	if err != nil {
+		return nil, errors.New("AMQP_URL can't be read as an amqp:// or amqps:// address")
+	}
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	conn, err := amqp.DialConfig(o.URL, amqp.Config{
+		Heartbeat:       heartbeat,
+		TLSClientConfig: o.TLS,
+		Properties:      amqp.Table{"product": "mageline", "connection_name": name},
+		Dial: func(network, addr string) (net.Conn, error) {
+			c, err := (&net.Dialer{KeepAlive: 30 * time.Second}).DialContext(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			// The handshake is bounded too; the library clears this deadline when it is done.
+			if err := c.SetReadDeadline(time.Now().Add(dialTimeout)); err != nil {
+				return nil, errors.Join(err, c.Close())
+			}
+			return writeDeadlineConn{c}, nil
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("connect to RabbitMQ at %s:%d, vhost %q: %w", uri.Host, uri.Port, uri.Vhost, err)
+	}
+	return conn, nil
+}
+
+// Close closes a connection without waiting for a broker that does not answer.
+func Close(conn *amqp.Connection) {
+	_ = conn.CloseDeadline(time.Now().Add(2 * time.Second)) // it is gone either way
+}
+
+type writeDeadlineConn struct{ net.Conn }
+
+func (c writeDeadlineConn) Write(b []byte) (int, error) {
+	if err := c.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(b)
+}
