@@ -1,0 +1,235 @@
+// Package fault breaks the answers of a fake HTTP API on purpose, as remote APIs break: before the work is done, after
+// it, too late for the client, or with something that is no answer at all. Random choices come from a seed.
+package fault
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// Kind is the way in which a request is answered.
+type Kind int
+
+const (
+	// None lets the request be answered as it should.
+	None Kind = iota
+	// Fail answers with Status (500 without one) and does nothing.
+	Fail
+	// Late does the work at once and answers After later, when the client has given up.
+	Late
+	// Drop does the work and closes the connection without an answer.
+	Drop
+	// Refuse closes the connection and does nothing.
+	Refuse
+	// Page answers with Status (503 without one) and an HTML page, and does nothing: a proxy, a maintenance page.
+	Page
+	// Garble does the work and answers 200 with an HTML page.
+	Garble
+	// Throttle answers 429 with Retry-After (After, in whole seconds; none if After is 0) and does nothing.
+	Throttle
+)
+
+// Fault is one way of answering, with what it needs.
+type Fault struct {
+	Kind   Kind
+	Status int
+	After  time.Duration
+}
+
+// Chance is a fault that meets one request in OneIn, at random.
+type Chance struct {
+	OneIn int
+	Fault Fault
+}
+
+// Plan says how requests are answered until the next plan is set.
+type Plan struct {
+	// Latency is waited before each request is looked at.
+	Latency time.Duration
+	// Every is the fault of each request, where its Kind isn't None.
+	Every Fault
+	// Chances are tried one after the other; the first that hits decides.
+	Chances []Chance
+	// Only limits the faults (not the latency) to the requests for which it is true; nil is all.
+	Only func(*http.Request) bool
+}
+
+// Injector answers requests after its plan. Its methods may be called at any time, from any goroutine.
+type Injector struct {
+	errorBody func(status int) []byte
+	closed    chan struct{}
+	closeOnce sync.Once
+
+	mu     sync.Mutex
+	random *rand.Rand
+	plan   Plan
+	next   []Fault
+	counts map[Kind]int
+}
+
+// New gives an injector without a plan. errorBody makes the JSON body of a failure in the API's own shape.
+func New(seed uint64, errorBody func(status int) []byte) *Injector {
+	return &Injector{
+		errorBody: errorBody,
+		closed:    make(chan struct{}),
+		random:    rand.New(rand.NewPCG(seed, seed)),
+		counts:    map[Kind]int{},
+	}
+}
+
+// Set replaces the plan. The zero Plan ends all faults, those of Next excepted.
+func (i *Injector) Set(p Plan) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.plan = p
+}
+
+// Next sets the faults of the next requests that the plan's Only lets through, one each, ahead of those of the plan.
+func (i *Injector) Next(faults ...Fault) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.next = append(i.next, faults...)
+}
+
+// Count tells how many requests were answered in a way.
+func (i *Injector) Count(k Kind) int {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.counts[k]
+}
+
+// Close ends all waiting: late answers are abandoned.
+func (i *Injector) Close() { i.closeOnce.Do(func() { close(i.closed) }) }
+
+func (i *Injector) pick(r *http.Request) (time.Duration, Fault) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	f := i.choose(r)
+	i.counts[f.Kind]++
+	return i.plan.Latency, f
+}
+
+func (i *Injector) choose(r *http.Request) Fault {
+	if i.plan.Only != nil && !i.plan.Only(r) {
+		return Fault{}
+	}
+	if len(i.next) > 0 {
+		f := i.next[0]
+		i.next = i.next[1:]
+		return f
+	}
+	if i.plan.Every.Kind != None {
+		return i.plan.Every
+	}
+	for _, c := range i.plan.Chances {
+		if c.OneIn > 0 && i.random.IntN(c.OneIn) == 0 {
+			return c.Fault
+		}
+	}
+	return Fault{}
+}
+
+// wait returns false when the client left or the injector was closed before d had passed.
+func (i *Injector) wait(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	case <-i.closed:
+		return false
+	}
+}
+
+// Wrap puts the faults before an API.
+func (i *Injector) Wrap(api http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		latency, f := i.pick(r)
+		if !i.wait(r.Context(), latency) {
+			panic(http.ErrAbortHandler)
+		}
+		switch f.Kind {
+		case None:
+			api.ServeHTTP(w, r)
+		case Fail:
+			write(w, orElse(f.Status, http.StatusInternalServerError), "application/json; charset=utf-8", i.errorBody)
+		case Throttle:
+			if f.After > 0 {
+				w.Header().Set("Retry-After", strconv.Itoa(int(f.After.Seconds())))
+			}
+			write(w, http.StatusTooManyRequests, "application/json; charset=utf-8", i.errorBody)
+		case Page:
+			write(w, orElse(f.Status, http.StatusServiceUnavailable), "text/html; charset=utf-8", page)
+		case Refuse:
+			panic(http.ErrAbortHandler)
+		case Drop:
+			api.ServeHTTP(newRecorder(), r)
+			panic(http.ErrAbortHandler)
+		case Garble:
+			api.ServeHTTP(newRecorder(), r)
+			write(w, http.StatusOK, "text/html; charset=utf-8", page)
+		case Late:
+			late := newRecorder()
+			api.ServeHTTP(late, r)
+			// The server notices that the client has left only when the body has been read to its end.
+			_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, maxRest))
+			if !i.wait(r.Context(), f.After) {
+				panic(http.ErrAbortHandler)
+			}
+			late.replay(w)
+		}
+	})
+}
+
+// maxRest bounds what is read of a body that the API has left unread, in bytes.
+const maxRest = 32 << 20
+
+func orElse(status, otherwise int) int {
+	if status == 0 {
+		return otherwise
+	}
+	return status
+}
+
+func page(status int) []byte {
+	text := strconv.Itoa(status) + " " + http.StatusText(status)
+	return []byte("<!DOCTYPE html>\n<html><head><title>" + text + "</title></head><body><h1>" + text + "</h1></body></html>\n")
+}
+
+func write(w http.ResponseWriter, status int, contentType string, body func(int) []byte) {
+	w.Header().Set("Content-Type", contentType)
+	w.WriteHeader(status)
+	_, _ = w.Write(body(status))
+}
+
+// recorder keeps an answer that is sent later or never.
+type recorder struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func newRecorder() *recorder { return &recorder{header: http.Header{}, status: http.StatusOK} }
+
+func (r *recorder) Header() http.Header         { return r.header }
+func (r *recorder) WriteHeader(status int)      { r.status = status }
+func (r *recorder) Write(p []byte) (int, error) { return r.body.Write(p) }
+
+func (r *recorder) replay(w http.ResponseWriter) {
+	for k, v := range r.header {
+		w.Header()[k] = v
+	}
+	w.WriteHeader(r.status)
+	_, _ = w.Write(r.body.Bytes())
+}
