@@ -1,0 +1,269 @@
+package magentoapi
+
+// The order as GET /V1/orders/:id and GET /V1/orders answer it, with the keys that mageline reads. Names and meanings
+// are those of Magento's OrderInterface, OrderItemInterface, OrderAddressInterface and OrderPaymentInterface
+// (app/code/Magento/Sales/Api/Data). Magento leaves out what is null, so a missing key and a null are the same here:
+// the zero value, a nil pointer, or a Decimal that is not Valid.
+
+// The fixed states of an order. Statuses are free texts of the shop; branch on the state only.
+const (
+	StateNew            = "new"
+	StatePendingPayment = "pending_payment"
+	StateProcessing     = "processing"
+	StateComplete       = "complete"
+	StateClosed         = "closed"
+	StateCanceled       = "canceled"
+	StateHolded         = "holded"
+	StatePaymentReview  = "payment_review"
+)
+
+// Order is a sales order. Amounts are in OrderCurrencyCode, those named Base… in BaseCurrencyCode.
+type Order struct {
+	EntityID    ID   `json:"entity_id"`
+	IncrementID Text `json:"increment_id"` // the number shown to people; unique per store at best
+	State       Text `json:"state"`
+	Status      Text `json:"status"`
+	StoreID     *ID  `json:"store_id"`
+	StoreName   Text `json:"store_name"` // website, store and store view, a line each
+	CreatedAt   Time `json:"created_at"`
+	UpdatedAt   Time `json:"updated_at"`
+	IsVirtual   Flag `json:"is_virtual"`
+
+	CustomerID        ID   `json:"customer_id"` // 0 for a guest
+	CustomerIsGuest   Flag `json:"customer_is_guest"`
+	CustomerGroupID   *ID  `json:"customer_group_id"` // 0 is the group of those not logged in
+	CustomerEmail     Text `json:"customer_email"`
+	CustomerFirstname Text `json:"customer_firstname"`
+	CustomerLastname  Text `json:"customer_lastname"`
+	CustomerTaxvat    Text `json:"customer_taxvat"`
+	CustomerNote      Text `json:"customer_note"`
+
+	OrderCurrencyCode Text    `json:"order_currency_code"`
+	BaseCurrencyCode  Text    `json:"base_currency_code"`
+	BaseToOrderRate   Decimal `json:"base_to_order_rate"` // an amount in the base currency times this is one in the order's
+
+	Subtotal                              Decimal `json:"subtotal"`        // of all rows, without tax, before discounts
+	DiscountAmount                        Decimal `json:"discount_amount"` // of rows and shipping, 0 or below
+	DiscountTaxCompensationAmount         Decimal `json:"discount_tax_compensation_amount"`
+	ShippingAmount                        Decimal `json:"shipping_amount"` // without tax, before discounts
+	ShippingInclTax                       Decimal `json:"shipping_incl_tax"`
+	ShippingTaxAmount                     Decimal `json:"shipping_tax_amount"`
+	ShippingDiscountAmount                Decimal `json:"shipping_discount_amount"` // 0 or above; part of DiscountAmount
+	ShippingDiscountTaxCompensationAmount Decimal `json:"shipping_discount_tax_compensation_amount"`
+	ShippingDescription                   Text    `json:"shipping_description"`
+	TaxAmount                             Decimal `json:"tax_amount"` // of rows, shipping, WEEE and gift wrapping
+	GrandTotal                            Decimal `json:"grand_total"`
+	BaseGrandTotal                        Decimal `json:"base_grand_total"`
+	TotalPaid                             Decimal `json:"total_paid"`
+	TotalDue                              Decimal `json:"total_due"`
+
+	// An edit in the admin cancels the order and makes another, which names the old one here.
+	RelationParentID     ID   `json:"relation_parent_id"`
+	RelationParentRealID Text `json:"relation_parent_real_id"`
+	RelationChildID      ID   `json:"relation_child_id"`
+	RelationChildRealID  Text `json:"relation_child_real_id"`
+	OriginalIncrementID  Text `json:"original_increment_id"`
+
+	Items               []OrderItem          `json:"items"`
+	BillingAddress      *OrderAddress        `json:"billing_address"`
+	Payment             *OrderPayment        `json:"payment"`
+	StatusHistories     []OrderStatusHistory `json:"status_histories"`
+	ExtensionAttributes OrderExtension       `json:"extension_attributes"`
+}
+
+// ShippingAssignment gives the first shipping assignment, or nil: Magento makes no more than one, and tells the
+// shipping address and method nowhere else.
+func (o *Order) ShippingAssignment() *Shipping {
+	if as := o.ExtensionAttributes.ShippingAssignments; len(as) > 0 {
+		return &as[0].Shipping
+	}
+	return nil
+}
+
+// OrderItem is one row of an order. A composite product has a row of its own and one for each component, which names
+// it in ParentItemID.
+type OrderItem struct {
+	ItemID       ID         `json:"item_id"`
+	OrderID      ID         `json:"order_id"`
+	ParentItemID ID         `json:"parent_item_id"` // 0 for a row without a parent
+	ParentItem   *OrderItem `json:"parent_item"`    // repeats the parent's row; never a line of its own
+	ProductID    ID         `json:"product_id"`
+	ProductType  Text       `json:"product_type"`
+	SKU          Text       `json:"sku"`
+	Name         Text       `json:"name"`
+	IsVirtual    Flag       `json:"is_virtual"`
+
+	QtyOrdered  Decimal `json:"qty_ordered"`
+	QtyInvoiced Decimal `json:"qty_invoiced"`
+	QtyShipped  Decimal `json:"qty_shipped"`
+	QtyRefunded Decimal `json:"qty_refunded"`
+	QtyCanceled Decimal `json:"qty_canceled"`
+
+	Price                         Decimal `json:"price"` // without tax
+	PriceInclTax                  Decimal `json:"price_incl_tax"`
+	DiscountAmount                Decimal `json:"discount_amount"` // of the row, 0 or above
+	DiscountTaxCompensationAmount Decimal `json:"discount_tax_compensation_amount"`
+	TaxPercent                    Decimal `json:"tax_percent"`
+	TaxAmount                     Decimal `json:"tax_amount"` // of the row, after discounts where the shop taxes so
+	RowTotal                      Decimal `json:"row_total"`  // without tax, before discounts
+	RowTotalInclTax               Decimal `json:"row_total_incl_tax"`
+	WeeeTaxAppliedRowAmount       Decimal `json:"weee_tax_applied_row_amount"` // fixed product taxes of the row, without tax
+	GwPrice                       Decimal `json:"gw_price"`                    // gift wrapping of one piece (Adobe Commerce)
+
+	ProductOption       ProductOption      `json:"product_option"`
+	ExtensionAttributes OrderItemExtension `json:"extension_attributes"`
+}
+
+// OrderItemExtension holds the extension attributes of an order's row.
+type OrderItemExtension struct {
+	GwPrice Decimal `json:"gw_price"`
+}
+
+// UnmarshalJSON reads the object, or the [] that PHP makes of an empty one.
+func (e *OrderItemExtension) UnmarshalJSON(data []byte) error {
+	type plain OrderItemExtension
+	return unmarshalObject(data, (*plain)(e))
+}
+
+// ProductOption is what the buyer chose on the product's page.
+type ProductOption struct {
+	ExtensionAttributes ProductOptionExtension `json:"extension_attributes"`
+}
+
+// UnmarshalJSON reads the object, or the [] that PHP makes of an empty one.
+func (p *ProductOption) UnmarshalJSON(data []byte) error {
+	type plain ProductOption
+	return unmarshalObject(data, (*plain)(p))
+}
+
+// ProductOptionExtension holds the choices by their kind.
+type ProductOptionExtension struct {
+	CustomOptions []CustomOption `json:"custom_options"`
+}
+
+// UnmarshalJSON reads the object, or the [] that PHP makes of an empty one.
+func (p *ProductOptionExtension) UnmarshalJSON(data []byte) error {
+	type plain ProductOptionExtension
+	return unmarshalObject(data, (*plain)(p))
+}
+
+// CustomOption is one custom option and what was entered for it: a text, or for a choice the ids of its values. Magento
+// does not tell its title.
+type CustomOption struct {
+	OptionID    ID   `json:"option_id"`
+	OptionValue Text `json:"option_value"`
+}
+
+// OrderAddress is a billing or shipping address.
+type OrderAddress struct {
+	EntityID    ID     `json:"entity_id"`
+	AddressType Text   `json:"address_type"`
+	Firstname   Text   `json:"firstname"`
+	Lastname    Text   `json:"lastname"`
+	Company     Text   `json:"company"`
+	Street      Street `json:"street"`
+	City        Text   `json:"city"`
+	Region      Text   `json:"region"`
+	RegionCode  Text   `json:"region_code"`
+	Postcode    Text   `json:"postcode"`
+	CountryID   Text   `json:"country_id"` // ISO 3166-1 alpha-2
+	Telephone   Text   `json:"telephone"`
+	Email       Text   `json:"email"`
+	VatID       Text   `json:"vat_id"`
+}
+
+// OrderPayment is how the order is paid. Method alone says nothing about whether it is.
+type OrderPayment struct {
+	Method           Text    `json:"method"`
+	LastTransID      Text    `json:"last_trans_id"`
+	PoNumber         Text    `json:"po_number"`
+	AmountOrdered    Decimal `json:"amount_ordered"`
+	AmountAuthorized Decimal `json:"amount_authorized"`
+	AmountPaid       Decimal `json:"amount_paid"`
+}
+
+// OrderStatusHistory is a comment on an order.
+type OrderStatusHistory struct {
+	EntityID           ID   `json:"entity_id"`
+	ParentID           ID   `json:"parent_id"`
+	Comment            Text `json:"comment"`
+	Status             Text `json:"status"`
+	CreatedAt          Time `json:"created_at"`
+	IsCustomerNotified Flag `json:"is_customer_notified"`
+	IsVisibleOnFront   Flag `json:"is_visible_on_front"`
+}
+
+// OrderExtension holds the extension attributes of an order. Gift cards, store credit, reward points and gift wrapping
+// are of Adobe Commerce, company_order_attributes of its B2B extension.
+type OrderExtension struct {
+	ShippingAssignments   []ShippingAssignment `json:"shipping_assignments"`
+	PaymentAdditionalInfo []KeyValue           `json:"payment_additional_info"`
+	AppliedTaxes          []AppliedTax         `json:"applied_taxes"`
+	ItemAppliedTaxes      []ItemAppliedTax     `json:"item_applied_taxes"`
+
+	GiftCards             []GiftCard `json:"gift_cards"`
+	GiftCardsAmount       Decimal    `json:"gift_cards_amount"`
+	CustomerBalanceAmount Decimal    `json:"customer_balance_amount"` // store credit that was used
+	RewardCurrencyAmount  Decimal    `json:"reward_currency_amount"`  // what the reward points are worth
+	GwPrice               Decimal    `json:"gw_price"`                // wrapping of the whole order
+	GwItemsPrice          Decimal    `json:"gw_items_price"`          // wrapping of single items
+	GwCardPrice           Decimal    `json:"gw_card_price"`           // a printed card
+
+	CompanyOrderAttributes *CompanyOrder `json:"company_order_attributes"`
+}
+
+// UnmarshalJSON reads the object, or the [] that PHP makes of an empty one.
+func (e *OrderExtension) UnmarshalJSON(data []byte) error {
+	type plain OrderExtension
+	return unmarshalObject(data, (*plain)(e))
+}
+
+// ShippingAssignment says how items are shipped.
+type ShippingAssignment struct {
+	Shipping Shipping `json:"shipping"`
+}
+
+// Shipping is an address and the method, <carrier>_<method>. For a virtual order it is empty.
+type Shipping struct {
+	Address *OrderAddress `json:"address"`
+	Method  Text          `json:"method"`
+}
+
+// UnmarshalJSON reads the object, or the [] that PHP makes of an empty one.
+func (s *Shipping) UnmarshalJSON(data []byte) error {
+	type plain Shipping
+	return unmarshalObject(data, (*plain)(s))
+}
+
+// KeyValue is a named text.
+type KeyValue struct {
+	Key   Text `json:"key"`
+	Value Text `json:"value"`
+}
+
+// AppliedTax is one tax rate and what it came to.
+type AppliedTax struct {
+	Code    Text    `json:"code"`
+	Title   Text    `json:"title"`
+	Percent Decimal `json:"percent"`
+	Amount  Decimal `json:"amount"`
+}
+
+// ItemAppliedTax lists the rates that apply to one row, to shipping or to another charge.
+type ItemAppliedTax struct {
+	Type         Text         `json:"type"` // product, shipping, weee, …
+	ItemID       ID           `json:"item_id"`
+	AppliedTaxes []AppliedTax `json:"applied_taxes"`
+}
+
+// GiftCard is what one gift card paid.
+type GiftCard struct {
+	ID     ID      `json:"id"`
+	Amount Decimal `json:"amount"`
+}
+
+// CompanyOrder names the company that a buyer ordered for.
+type CompanyOrder struct {
+	CompanyID   ID   `json:"company_id"`
+	CompanyName Text `json:"company_name"`
+}
