@@ -1,0 +1,92 @@
+package event
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// ID is one of Magento's entity ids. In JSON it comes as a number or as a string of digits; null and the empty string
+// are 0, which Magento gives to no order, shipment or customer.
+type ID int64
+
+// UnmarshalJSON reads the id in either form.
+func (id *ID) UnmarshalJSON(b []byte) error {
+	var text Text
+	if err := text.UnmarshalJSON(b); err != nil {
+		return err
+	}
+	if text == "" {
+		*id = 0
+		return nil
+	}
+	n, err := strconv.ParseInt(string(text), 10, 64)
+	if err != nil || n < 0 {
+		return fmt.Errorf("an id must be a whole number that is not negative, as a number or as a string")
+	}
+	*id = ID(n)
+	return nil
+}
+
+// Text is a string that may come as a number, whose digits are kept as they are. Null is empty.
+type Text string
+
+// UnmarshalJSON reads the text in either form.
+func (t *Text) UnmarshalJSON(b []byte) error {
+	switch b = bytes.TrimSpace(b); {
+	case len(b) > 0 && b[0] == '"':
+		var s string
+		if err := json.Unmarshal(b, &s); err != nil {
+			return err
+		}
+		*t = Text(strings.TrimSpace(s))
+	case string(b) == "null":
+		*t = ""
+	case len(b) > 0 && (b[0] == '-' || b[0] >= '0' && b[0] <= '9'):
+		*t = Text(b)
+	default:
+		return fmt.Errorf("a string or a number is expected, not an object, an array or a boolean")
+	}
+	return nil
+}
+
+// Order is what an event says of an order: CONTRACT section 3, order_placed and order_canceled.
+type Order struct {
+	EntityID    ID   // 0 if the event does not tell
+	IncrementID Text // "" if the event does not tell
+	StoreID     *ID  // nil if the event does not tell; 0 is Magento's admin store
+	// Whole is true when the body holds the order itself: entity_id, state, and items that all have an item_id. Only
+	// then can ORDER_SOURCE=payload trust it.
+	Whole bool
+}
+
+// ParseOrder reads the body of an event about an order. One that names no order is Invalid.
+func ParseOrder(body json.RawMessage) (Order, error) {
+	var m struct {
+		EntityID    ID              `json:"entity_id"`
+		IncrementID Text            `json:"increment_id"`
+		StoreID     *ID             `json:"store_id"`
+		State       json.RawMessage `json:"state"`
+		Items       json.RawMessage `json:"items"`
+	}
+	if err := json.Unmarshal(body, &m); err != nil {
+		return Order{}, Errorf(Invalid, "the event can't be read as one about an order: %w", err)
+	}
+	o := Order{EntityID: m.EntityID, IncrementID: m.IncrementID, StoreID: m.StoreID}
+	if o.EntityID == 0 && o.IncrementID == "" {
+		return Order{}, Errorf(Invalid, "the event names no order: it has neither entity_id nor increment_id")
+	}
+	var state string
+	var items []struct {
+		ItemID ID `json:"item_id"`
+	}
+	o.Whole = o.EntityID != 0 &&
+		json.Unmarshal(m.State, &state) == nil && state != "" &&
+		json.Unmarshal(m.Items, &items) == nil && len(items) > 0
+	for _, item := range items {
+		o.Whole = o.Whole && item.ItemID != 0
+	}
+	return o, nil
+}
