@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Makes sure that a server's programs are installed: as root on Debian or Ubuntu it installs the package, elsewhere it
+# says in one line what to install.
+#
+#   install.sh rabbitmq|postgres
+set -euo pipefail
+
+service=$1
+case $service in
+rabbitmq)
+	package=rabbitmq-server
+	present() { command -v rabbitmq-server >/dev/null || ls /usr/sbin/rabbitmq-server /opt/homebrew/sbin/rabbitmq-server >/dev/null 2>&1; }
+	;;
+postgres)
+	package=postgresql
+	present() { command -v initdb >/dev/null || find /usr/lib/postgresql /opt/homebrew/opt /usr/pgsql-* -name initdb 2>/dev/null | grep -q .; }
+	;;
+esac
+
+present && exit 0
+
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+	echo "with-services: no $service here: install $package (Debian, Ubuntu: sudo apt-get install $package) or Docker, or name a running one in MAGELINE_TEST_AMQP_URL and MAGELINE_TEST_DATABASE_URL" >&2
+	exit 1
+fi
+
+# Debian starts a server with its package unless this policy forbids it: an installation must leave nothing running.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+	trap 'rm -f "$policy"' EXIT
+	printf '#!/bin/sh\nexit 101\n' >"$policy"
+	chmod 755 "$policy"
+fi
+echo "with-services: installing $package" >&2
+log=$(mktemp)
+if ! { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$package"; } >"$log" 2>&1; then
+	tail -n 20 "$log" >&2
+	echo "with-services: apt-get could not install $package, see above and $log" >&2
+	exit 1
+fi
+rm -f "$log"
+present
