@@ -1,0 +1,90 @@
+// Package consumer takes deliveries from RabbitMQ, has them handled, and settles each one: it alone turns what a handler
+// says into an acknowledgement, a retry, a dead letter or a message given back. It knows AMQP, and nothing of what the
+// events mean.
+//
+// The parts: a session is one pair of connections, one to consume and one to publish; a pump, one for each consumer,
+// owns the subscription and every settlement on its channel; the gate holds the reasons for which a consumer is paused;
+// decide is the table of outcomes.
+package consumer
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"github.com/mageline/mageline/event"
+	"github.com/mageline/mageline/rabbitmq"
+)
+
+// Handler does what one event asks for.
+//
+// It may be called again with the same event at any time: after a crash, a lost connection, a failure of another event of
+// the same message. It is called for several events at once. When ctx ends (HANDLER_TIMEOUT without progress, or the end
+// of a drain) it must return soon. A nil error settles the message for good. An error is retried or dead-lettered by its
+// class (event.ClassOf); an *event.Deferral is put off without using an attempt. A panic is an event.Internal error.
+type Handler interface {
+	Handle(ctx context.Context, e event.Event) (event.Outcome, error)
+}
+
+// HandlerFunc makes a Handler of a function.
+type HandlerFunc func(ctx context.Context, e event.Event) (event.Outcome, error)
+
+// Handle calls f.
+func (f HandlerFunc) Handle(ctx context.Context, e event.Event) (event.Outcome, error) {
+	return f(ctx, e)
+}
+
+// Consumer is one queue and what is done with its messages.
+type Consumer struct {
+	Name    string   // the queue is <prefix>.<name>
+	Topics  []string // the first one is the topic of a message that came without
+	Needs   []string // names of the circuits without which its messages can't be handled
+	Handler Handler
+}
+
+// Circuit is a downstream's circuit breaker as the runtime sees it.
+type Circuit interface {
+	Name() string
+	// State is "closed", "open" or "half-open", why, and until when it stays open, if that is known.
+	State() (state, reason string, until time.Time)
+	// OnChange adds a function that is called, from any goroutine, after each change of state.
+	OnChange(f func())
+	// Probe takes the single permit of a half-open circuit. The requests of a context that carries probe
+	// (event.WithProbe) pass; end says what they have shown, and whether they showed anything.
+	Probe() (probe any, end func() (decided bool), ok bool)
+}
+
+// Options set up a Runtime.
+type Options struct {
+	Broker    rabbitmq.Options
+	Exchange  string
+	Prefix    string // of queue names
+	QueueType string // rabbitmq.Quorum or rabbitmq.Classic
+	Consumers []Consumer
+	Circuits  []Circuit
+	// Database is asked until it succeeds before anything is consumed, and again whenever a handler finds Postgres away:
+	// it connects, migrates where that is wanted, and answers nil when the ledger can be used.
+	Database func(ctx context.Context) error
+
+	Prefetch        int             // unacknowledged deliveries of one consumer
+	Concurrency     int             // handlers at once of one consumer
+	RetryDelays     []time.Duration // waits between attempts
+	HandlerTimeout  time.Duration   // for one attempt without progress
+	ShutdownTimeout time.Duration   // for handlers to finish once the context of Run ends
+	ProbeEvery      time.Duration   // how often a consumer whose credential was refused tries again
+
+	Host, Version string // for dead letters
+	Log           zerolog.Logger
+	Registerer    prometheus.Registerer
+}
+
+// Topology is what the runtime declares.
+func (o *Options) Topology() rabbitmq.Topology {
+	t := rabbitmq.Topology{Exchange: o.Exchange, Prefix: o.Prefix, Type: o.QueueType, Delays: o.RetryDelays}
+	for _, c := range o.Consumers {
+		t.Sources = append(t.Sources, rabbitmq.Source{Consumer: c.Name, Topics: c.Topics})
+	}
+	return t
+}

@@ -1,0 +1,216 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/mageline/mageline/event"
+	"github.com/mageline/mageline/rabbitmq"
+)
+
+// delivery is a message on its way through a line, and what was decided of it.
+type delivery struct {
+	amqp.Delivery
+	id      string
+	topic   string
+	attempt int // of the handling that is under way; counts from 1
+
+	isProbe   bool
+	probes    []any
+	endProbes []func() bool
+
+	outcome event.Outcome
+	err     error
+	verdict verdict
+	nack    bool
+}
+
+func (p *pump) open(d amqp.Delivery) *delivery {
+	o := &delivery{Delivery: d, attempt: 1}
+	o.topic = rabbitmq.Topic(&d, p.consumer.Topics[0])
+	o.id = rabbitmq.ID(o.topic, d.MessageId, d.Body)
+	if rabbitmq.Believed(&d) {
+		o.attempt = 1 + int(max(0, rabbitmq.Int(d.Headers, rabbitmq.HeaderAttempts)))
+	}
+	return o
+}
+
+// counted is the outcome under which the delivery is counted.
+func (d *delivery) counted() string {
+	switch {
+	case d.nack:
+		return outcomeRequeued
+	case d.verdict.action == retry:
+		return outcomeRetried
+	case d.verdict.action == putOff:
+		return outcomeDeferred
+	case d.verdict.action == deadLetter:
+		return outcomeDeadLettered
+	default:
+		return string(d.outcome)
+	}
+}
+
+// handle has the events of d handled, and decides what becomes of it.
+func (l *line) handle(d *delivery) {
+	log := l.r.opts.Log.With().Str("consumer", l.consumer.Name).Str("id", d.id).Str("message_id", d.MessageId).
+		Str("topic", d.topic).Int("attempt", d.attempt).Logger()
+	ctx := log.WithContext(l.r.work)
+	ctx = event.WithMessage(ctx, d.id)
+	if len(d.probes) > 0 {
+		ctx = event.WithProbe(ctx, d.probes)
+	}
+	ctx = propagation.TraceContext{}.Extract(ctx, carrier(d.Headers))
+	ctx, span := otel.Tracer("github.com/mageline/mageline/consumer").Start(ctx, "handle "+l.consumer.Name,
+		trace.WithSpanKind(trace.SpanKindConsumer))
+	defer span.End()
+	ctx, stop := withTimeout(ctx, l.r.opts.HandlerTimeout)
+	defer stop()
+
+	inFlight := l.r.metrics.inFlight.WithLabelValues(l.consumer.Name)
+	inFlight.Inc()
+	began := time.Now()
+	d.outcome, d.err = l.handleEvents(ctx, d)
+	l.r.metrics.duration.WithLabelValues(l.consumer.Name).Observe(time.Since(began).Seconds())
+	inFlight.Dec()
+
+	// What ended the context tells more than what the handler made of it.
+	var timeout *event.Error
+	if d.err != nil && errors.As(context.Cause(ctx), &timeout) && event.ClassOf(d.err) != event.Timeout {
+		d.err = &event.Error{Class: event.Timeout, Err: fmt.Errorf("%w: %w", timeout, d.err)}
+	}
+	for _, end := range d.endProbes {
+		end()
+	}
+	d.verdict = decide(facts{
+		err:            d.err,
+		outcome:        d.outcome,
+		attempt:        d.attempt,
+		delays:         l.r.opts.RetryDelays,
+		circuitsClosed: l.r.gate.allClosed(l.consumer),
+		refusedBefore:  l.refusedBefore(d),
+		cut:            l.r.work.Err() != nil,
+	})
+	if d.err == nil {
+		l.succeeded(d)
+		return
+	}
+	span.SetStatus(codes.Error, string(d.verdict.class))
+	l.logFailure(&log, d)
+}
+
+func (l *line) handleEvents(ctx context.Context, d *delivery) (event.Outcome, error) {
+	bodies, err := event.Decode(d.Body)
+	if err != nil {
+		return "", err
+	}
+	believed := rabbitmq.Believed(&d.Delivery)
+	has := func(header string) bool { return believed && rabbitmq.Text(d.Headers, header) != "" }
+	e := event.Event{
+		ID:         d.MessageId,
+		Topic:      d.topic,
+		Attempt:    d.attempt,
+		Replayed:   has(rabbitmq.HeaderReplayedAt),
+		Reconciled: has(rabbitmq.HeaderReconciledAt),
+	}
+	e.Repeat = d.Redelivered || d.attempt > 1 || e.Replayed
+	e.Published, _ = published(&d.Delivery)
+	outcomes := make([]event.Outcome, 0, len(bodies))
+	errs := make([]error, 0, len(bodies))
+	for _, body := range bodies {
+		e.Body = body
+		outcome, err := l.handleEvent(ctx, e)
+		errs = append(errs, err)
+		if err == nil {
+			outcomes = append(outcomes, outcome)
+		}
+	}
+	if err := foldErrors(errs); err != nil {
+		return "", err
+	}
+	return foldOutcomes(outcomes), nil
+}
+
+func (l *line) handleEvent(ctx context.Context, e event.Event) (outcome event.Outcome, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			// The value of a panic may hold what was in the message; the stack holds none of it.
+			zerolog.Ctx(ctx).Error().Bytes("stack", debug.Stack()).Msg("a handler panicked")
+			err = event.Errorf(event.Internal, "the handler of %s panicked (%T): see its stack in the log", l.consumer.Name, p)
+		}
+	}()
+	return l.consumer.Handler.Handle(ctx, e)
+}
+
+// refusedBefore reports whether d was refused as unauthorized, and others of this consumer have passed since.
+func (l *line) refusedBefore(d *delivery) bool {
+	if !rabbitmq.Believed(&d.Delivery) {
+		return false
+	}
+	at, err := time.Parse(time.RFC3339Nano, rabbitmq.Text(d.Headers, rabbitmq.HeaderUnauthorizedAt))
+	return err == nil && l.lastSuccess.Load() > at.UnixNano()
+}
+
+func (l *line) succeeded(d *delivery) {
+	if d.outcome == event.Done {
+		l.lastSuccess.Store(time.Now().UnixNano())
+	}
+	at, source := published(&d.Delivery)
+	if source == "" {
+		at, source = occurred(d.Body)
+	}
+	if source != "" {
+		l.r.metrics.age.WithLabelValues(l.consumer.Name, source).Observe(max(0, time.Since(at).Seconds()))
+	}
+}
+
+func (l *line) logFailure(log *zerolog.Logger, d *delivery) {
+	v := d.verdict
+	entry := log.Warn()
+	text := "put off, no attempt used"
+	switch v.action {
+	case retry:
+		text = "failed, tried again later"
+	case deadLetter:
+		entry = log.Error().Str("reason", v.reason).Str("queue", l.r.topology.DeadLetterQueue(l.consumer.Name))
+		text = "dead-lettered: see `mageline dlq show`; replay it when its cause is gone"
+	case giveBack:
+		text = "given back, mageline is stopping"
+	case putOff:
+		entry = log.Info()
+	case acknowledge:
+	}
+	if v.delay > 0 {
+		entry = entry.Dur("retry_in", v.delay)
+	}
+	if v.class != "" {
+		entry = entry.Str("class", string(v.class))
+	}
+	if key := event.KeyOf(d.err); key != "" {
+		entry = entry.Str("key", key)
+	}
+	entry.Err(d.err).Msg(text)
+}
+
+// carrier lets the trace context be read from and written to AMQP headers.
+type carrier amqp.Table
+
+func (c carrier) Get(key string) string { return rabbitmq.Text(amqp.Table(c), key) }
+func (c carrier) Set(key, value string) { c[key] = value }
+func (c carrier) Keys() []string {
+	keys := make([]string, 0, len(c))
+	for k := range c {
+		keys = append(keys, k)
+	}
+	return keys
+}

@@ -1,0 +1,159 @@
+package consumer
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// gate holds the reasons for which consumers are paused. A consumer is subscribed if and only if no reason covers it.
+// The states of circuits are not copied here: they are asked each time.
+type gate struct {
+	circuits []Circuit
+
+	mu      sync.Mutex
+	holds   map[string]hold
+	waiters map[chan struct{}]struct{}
+}
+
+// hold is a reason to pause that somebody adds and takes away.
+type hold struct {
+	consumer string // whom it covers; "" is everybody
+	text     string
+	since    time.Time
+	probeAt  time.Time // when a single message may try whether it is over; zero: never
+}
+
+// standing is what the gate says of a consumer.
+type standing struct {
+	paused   bool
+	reason   string // why, in words
+	probe    bool   // every reason would let one message through, to see whether it is over
+	halfOpen []Circuit
+}
+
+// Names of holds.
+const (
+	holdPostgres     = "postgres"
+	holdDraining     = "draining"
+	holdPublishing   = "publishing:"   // + consumer
+	holdUnauthorized = "unauthorized:" // + consumer
+)
+
+func newGate(circuits []Circuit) *gate {
+	g := &gate{circuits: circuits, holds: map[string]hold{}, waiters: map[chan struct{}]struct{}{}}
+	for _, c := range circuits {
+		c.OnChange(g.wake)
+	}
+	return g
+}
+
+// watch gives a channel that gets a value after each change, and a function that ends this.
+func (g *gate) watch() (changed <-chan struct{}, end func()) {
+	ch := make(chan struct{}, 1)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.waiters[ch] = struct{}{}
+	return ch, func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		delete(g.waiters, ch)
+	}
+}
+
+func (g *gate) wake() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for ch := range g.waiters {
+		select {
+		case ch <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// hold adds a reason, or says it anew; it reports whether it was new.
+func (g *gate) hold(name string, h hold) bool {
+	g.mu.Lock()
+	old, had := g.holds[name]
+	if had {
+		h.since = old.since
+	} else {
+		h.since = time.Now()
+	}
+	g.holds[name] = h
+	g.mu.Unlock()
+	if !had {
+		g.wake()
+	}
+	return !had
+}
+
+// release takes a reason away; it reports since when it had been there.
+func (g *gate) release(name string) (since time.Time, had bool) {
+	g.mu.Lock()
+	h, had := g.holds[name]
+	delete(g.holds, name)
+	g.mu.Unlock()
+	if had {
+		g.wake()
+	}
+	return h.since, had
+}
+
+func (g *gate) held(name string) (text string, ok bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	h, ok := g.holds[name]
+	return h.text, ok
+}
+
+func (g *gate) standing(c *Consumer) standing {
+	s := standing{probe: true}
+	var reasons []string
+	for _, circuit := range g.circuits {
+		if !slices.Contains(c.Needs, circuit.Name()) {
+			continue
+		}
+		state, why, _ := circuit.State()
+		switch state {
+		case "closed":
+			continue
+		case "half-open":
+			s.halfOpen = append(s.halfOpen, circuit)
+		default:
+			s.probe = false
+		}
+		reasons = append(reasons, "the circuit of "+circuit.Name()+" is "+state+": "+why)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, h := range g.holds {
+		if h.consumer != "" && h.consumer != c.Name {
+			continue
+		}
+		reasons = append(reasons, h.text)
+		if h.probeAt.IsZero() || time.Now().Before(h.probeAt) {
+			s.probe = false
+		}
+	}
+	slices.Sort(reasons)
+	s.paused = len(reasons) > 0
+	s.probe = s.probe && s.paused
+	s.reason = strings.Join(reasons, "; ")
+	return s
+}
+
+// allClosed reports whether every circuit that c needs is closed.
+func (g *gate) allClosed(c *Consumer) bool {
+	for _, circuit := range g.circuits {
+		if !slices.Contains(c.Needs, circuit.Name()) {
+			continue
+		}
+		if state, _, _ := circuit.State(); state != "closed" {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,90 @@
+package consumer
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/mageline/mageline/rabbitmq"
+)
+
+// Outcomes of a delivery beside those of package event.
+const (
+	outcomeRetried      = "retried"
+	outcomeDeadLettered = "dead_lettered"
+	outcomeDeferred     = "deferred"
+	outcomeRequeued     = "requeued"
+)
+
+type metrics struct {
+	deliveries  *prometheus.CounterVec
+	duration    *prometheus.HistogramVec
+	inFlight    *prometheus.GaugeVec
+	paused      *prometheus.GaugeVec
+	deadLetters *prometheus.GaugeVec
+	depth       *prometheus.GaugeVec
+	age         *prometheus.HistogramVec
+	returned    prometheus.Counter
+	stale       prometheus.Counter
+}
+
+func newMetrics(r prometheus.Registerer) *metrics {
+	f := promauto.With(r)
+	consumer := []string{"consumer"}
+	return &metrics{
+		deliveries: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "mageline_deliveries_total", Help: "Deliveries settled, by how.",
+		}, []string{"consumer", "outcome"}),
+		duration: f.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "mageline_handler_duration_seconds", Help: "Time in the handler, by attempt.",
+			Buckets: []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120},
+		}, consumer),
+		inFlight: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "mageline_in_flight", Help: "Deliveries in a handler now.",
+		}, consumer),
+		paused: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "mageline_paused", Help: "1 while the consumer is not subscribed; /readyz names the reason.",
+		}, consumer),
+		deadLetters: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "mageline_dead_letters", Help: "Messages in a dead-letter queue.",
+		}, []string{"queue"}),
+		depth: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "mageline_queue_depth", Help: "Ready messages in a queue.",
+		}, []string{"queue"}),
+		age: f.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "mageline_event_age_seconds", Help: "From publish to success, by where the time of the publish was found.",
+			Buckets: []float64{.01, .05, .1, .5, 1, 5, 15, 60, 300, 1800, 3600, 21600, 86400},
+		}, []string{"consumer", "source"}),
+		returned: f.NewCounter(prometheus.CounterOpts{
+			Name: "mageline_publishes_returned_total", Help: "Publishes that no queue took.",
+		}),
+		stale: f.NewCounter(prometheus.CounterOpts{
+			Name: "mageline_stale_settles_total", Help: "Deliveries whose connection had ended before they were settled.",
+		}),
+	}
+}
+
+// published finds when a message was published, and where that was said. Magento says it nowhere by itself.
+func published(d *amqp.Delivery) (at time.Time, source string) {
+	if !d.Timestamp.IsZero() {
+		return d.Timestamp, "timestamp"
+	}
+	if ms := rabbitmq.Int(d.Headers, "timestamp_in_ms"); ms > 0 {
+		return time.UnixMilli(ms), "timestamp_in_ms"
+	}
+	return time.Time{}, ""
+}
+
+// occurred finds the time that an event's body tells.
+func occurred(body []byte) (at time.Time, source string) {
+	var b struct {
+		OccurredAt time.Time `json:"occurred_at"`
+	}
+	if json.Unmarshal(body, &b) != nil || b.OccurredAt.IsZero() {
+		return time.Time{}, ""
+	}
+	return b.OccurredAt, "occurred_at"
+}

@@ -1,0 +1,92 @@
+package consumer
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/mageline/mageline/event"
+	"github.com/mageline/mageline/rabbitmq"
+)
+
+// maxErrorText bounds x-mageline-error.
+const maxErrorText = 2048
+
+// publish sends d where it was decided to go and reports whether it may be settled: then a queue has stored it, or d
+// is to be given back. It returns false when the session has ended.
+func (l *line) publish(d *delivery) bool {
+	exchange, key, msg := l.destination(d)
+	name := holdPublishing + l.consumer.Name
+	backOff := firstBackOff
+	for {
+		err := l.s.publish.Publish(l.r.work, exchange, key, msg)
+		switch {
+		case err == nil:
+			l.r.gate.release(name)
+			return true
+		case l.r.work.Err() != nil: // cut: what may have been stored comes twice, and is found done
+			d.nack = true
+			return true
+		case !errors.Is(err, rabbitmq.ErrReturned) && !errors.Is(err, rabbitmq.ErrRefused):
+			l.s.end(err)
+			return false
+		}
+		if l.r.gate.hold(name, hold{consumer: l.consumer.Name, text: err.Error()}) {
+			l.r.opts.Log.Error().Err(err).Str("consumer", l.consumer.Name).Str("id", d.id).
+				Msg("a message can't be put off or dead-lettered; it is kept, the consumer is paused: see `mageline check`")
+		}
+		if err := l.r.declare(l.r.work, l.s); err != nil {
+			l.r.opts.Log.Error().Err(err).Msg("the topology can't be put right")
+		}
+		select {
+		case <-time.After(backOff):
+		case <-l.s.ended:
+			l.r.gate.release(name)
+			return false
+		case <-l.r.work.Done():
+		}
+		backOff = min(2*backOff, maxBackOff)
+	}
+}
+
+// destination makes the message that is published in place of d.
+func (l *line) destination(d *delivery) (exchange, key string, msg amqp.Publishing) {
+	now := time.Now().UTC()
+	set := amqp.Table{rabbitmq.HeaderTopic: d.topic}
+	first := ""
+	if rabbitmq.Believed(&d.Delivery) {
+		first = rabbitmq.Text(d.Headers, rabbitmq.HeaderFirstFailedAt)
+	}
+	if first == "" {
+		first = now.Format(time.RFC3339)
+	}
+	v := d.verdict
+	switch v.action {
+	case deadLetter:
+		set[rabbitmq.HeaderQueue] = l.queue
+		set[rabbitmq.HeaderReason] = v.reason
+		set[rabbitmq.HeaderErrorClass] = string(v.class)
+		set[rabbitmq.HeaderError] = rabbitmq.Bounded(d.err.Error(), maxErrorText)
+		set[rabbitmq.HeaderAttempts] = int64(d.attempt)
+		set[rabbitmq.HeaderFirstFailedAt] = first
+		set[rabbitmq.HeaderFailedAt] = now.Format(time.RFC3339)
+		set[rabbitmq.HeaderHost] = l.r.opts.Host
+		set[rabbitmq.HeaderVersion] = l.r.opts.Version
+		if key := event.KeyOf(d.err); key != "" {
+			set[rabbitmq.HeaderKey] = rabbitmq.Bounded(key, 200)
+		}
+		return "", l.r.topology.DeadLetterQueue(l.consumer.Name), rabbitmq.Again(&d.Delivery, set, l.s.publish.FrameSize())
+	case retry:
+		set[rabbitmq.HeaderAttempts] = int64(d.attempt)
+		set[rabbitmq.HeaderFirstFailedAt] = first
+	case putOff:
+		if v.unauthorized {
+			set[rabbitmq.HeaderUnauthorizedAt] = now.Format(time.RFC3339Nano)
+		}
+	case acknowledge, giveBack:
+		panic(fmt.Sprintf("a delivery to be settled was published: action %d", v.action))
+	}
+	return l.r.topology.Retry(v.delay), l.queue, rabbitmq.Again(&d.Delivery, set, l.s.publish.FrameSize())
+}

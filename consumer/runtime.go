@@ -1,0 +1,265 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/mageline/mageline/rabbitmq"
+)
+
+// ErrCut is what Run returns when handlers had to be cancelled at the end of SHUTDOWN_TIMEOUT.
+var ErrCut = errors.New("handlers were cancelled at the end of SHUTDOWN_TIMEOUT; their messages were given back")
+
+const (
+	firstBackOff = 250 * time.Millisecond
+	maxBackOff   = 5 * time.Second
+	// How long a cancelled handler may take to return before it is left behind.
+	cutGrace = 10 * time.Second
+)
+
+// Runtime consumes. Make one with New and run it once.
+type Runtime struct {
+	opts     Options
+	topology rabbitmq.Topology
+	metrics  *metrics
+	gate     *gate
+	pumps    []*pump
+	database chan struct{} // asks the watcher of Postgres to look now
+
+	handlers sync.WaitGroup // every handler that runs, of whichever session
+	cut      context.CancelFunc
+	work     context.Context // the parent of every handler's context; it outlives the context of Run
+
+	session  atomic.Pointer[session]
+	broker   atomic.Pointer[string] // why RabbitMQ is not there; nil when it is
+	draining atomic.Bool
+	stopping sync.Once
+	deadline time.Time
+}
+
+// New makes a Runtime. It connects to nothing yet.
+func New(o Options) *Runtime {
+	r := &Runtime{
+		opts:     o,
+		topology: o.Topology(),
+		metrics:  newMetrics(o.Registerer),
+		gate:     newGate(o.Circuits),
+		database: make(chan struct{}, 1),
+	}
+	starting := "not connected yet"
+	r.broker.Store(&starting)
+	r.gate.hold(holdPostgres, hold{text: "Postgres has not answered yet"})
+	for i := range o.Consumers {
+		r.pumps = append(r.pumps, newPump(r, &o.Consumers[i]))
+	}
+	return r
+}
+
+// Run consumes until ctx ends, then drains: what has not begun goes back to its queue, handlers have SHUTDOWN_TIMEOUT to
+// finish. It returns nil after a clean drain, ErrCut when handlers had to be cancelled. RabbitMQ or Postgres being away,
+// at the start or later, is waited out for ever.
+func (r *Runtime) Run(ctx context.Context) error {
+	r.work, r.cut = context.WithCancel(context.WithoutCancel(ctx))
+	defer r.cut()
+
+	var background sync.WaitGroup
+	background.Go(func() { r.watchDatabase(ctx) })
+	background.Go(func() { r.measure(ctx) })
+	defer background.Wait()
+
+	backOff := firstBackOff
+	for number := 1; ctx.Err() == nil; number++ {
+		began := time.Now()
+		err := r.runSession(ctx, number)
+		if ctx.Err() != nil {
+			break
+		}
+		text := err.Error()
+		r.broker.Store(&text)
+		if time.Since(began) > time.Minute {
+			backOff = firstBackOff
+		}
+		wait := backOff/2 + rand.N(backOff) // replicas must not come back in step
+		r.opts.Log.Error().Err(err).Dur("retry_in", wait).Msg("no RabbitMQ: check AMQP_URL and the broker; trying again")
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+		}
+		backOff = min(2*backOff, maxBackOff)
+	}
+	return r.awaitHandlers()
+}
+
+// runSession runs one session to its end. It returns nil only when ctx has ended and the session was drained.
+func (r *Runtime) runSession(ctx context.Context, number int) error {
+	s, err := r.open(ctx, number)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	defer r.session.Store(nil)
+	if err := r.declare(ctx, s); err != nil {
+		return err
+	}
+	r.broker.Store(nil)
+	r.session.Store(s)
+	r.opts.Log.Info().Int("session", number).Str("broker", rabbitmq.HostPort(r.opts.Broker.URL)).Msg("connected to RabbitMQ")
+
+	var pumps sync.WaitGroup
+	for _, p := range r.pumps {
+		pumps.Go(func() {
+			if err := p.run(ctx, s); err != nil {
+				s.end(err)
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() {
+		pumps.Wait()
+		close(done)
+	}()
+	select {
+	case <-ctx.Done():
+		r.drain(s, done)
+	case <-s.ended:
+	}
+	<-done
+	if s.over() {
+		return s.cause
+	}
+	return nil
+}
+
+// drain lets the pumps of s finish: they give back what has not begun, and end when their handlers have.
+func (r *Runtime) drain(s *session, done <-chan struct{}) {
+	r.draining.Store(true)
+	r.gate.hold(holdDraining, hold{text: "stopping"})
+	select {
+	case <-done:
+	case <-s.ended:
+	case <-time.After(time.Until(r.stopBy())):
+		r.cut()
+		select {
+		case <-done:
+		case <-s.ended:
+		case <-time.After(cutGrace):
+			s.end(errors.New("handlers did not return after they were cancelled"))
+		}
+	}
+}
+
+// stopBy is when handlers are cancelled: SHUTDOWN_TIMEOUT after it was first asked.
+func (r *Runtime) stopBy() time.Time {
+	r.stopping.Do(func() { r.deadline = time.Now().Add(r.opts.ShutdownTimeout) })
+	return r.deadline
+}
+
+// awaitHandlers waits for the handlers that are still running, of sessions that have ended.
+func (r *Runtime) awaitHandlers() error {
+	r.draining.Store(true)
+	done := make(chan struct{})
+	go func() {
+		r.handlers.Wait()
+		close(done)
+	}()
+	wasCut := r.work.Err() != nil
+	select {
+	case <-done:
+	case <-time.After(time.Until(r.stopBy())):
+		wasCut = true
+		r.cut()
+		select {
+		case <-done:
+		case <-time.After(cutGrace):
+			return fmt.Errorf("%w; some have not returned", ErrCut)
+		}
+	}
+	if wasCut {
+		return ErrCut
+	}
+	return nil
+}
+
+func (r *Runtime) declare(ctx context.Context, s *session) error {
+	made, err := r.topology.Declare(ctx, s.consume)
+	if len(made) > 0 {
+		r.opts.Log.Info().Strs("made", made).Msg("declared what was missing in RabbitMQ")
+	}
+	if err != nil {
+		return fmt.Errorf("declare the topology: %w", err)
+	}
+	return nil
+}
+
+// watchDatabase pauses everything while Postgres can't be used.
+func (r *Runtime) watchDatabase(ctx context.Context) {
+	const look, lookAgain = 15 * time.Second, time.Second
+	said := false
+	for ctx.Err() == nil {
+		wait := look
+		err := r.opts.Database(ctx)
+		switch {
+		case err == nil:
+			said = false
+			if since, had := r.gate.release(holdPostgres); had {
+				r.opts.Log.Info().Dur("waited", time.Since(since)).Msg("Postgres is there")
+			}
+		case ctx.Err() == nil:
+			wait = lookAgain
+			r.gate.hold(holdPostgres, hold{text: "Postgres is away: " + err.Error()})
+			if !said {
+				said = true
+				r.opts.Log.Error().Err(err).Msg("no Postgres: check DATABASE_URL and the server; every consumer is paused until it is back")
+			}
+		}
+		select {
+		case <-time.After(wait):
+		case <-r.database:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// postgresAway pauses everything at once; the watcher finds out for how long.
+func (r *Runtime) postgresAway(err error) {
+	r.gate.hold(holdPostgres, hold{text: "Postgres is away: " + err.Error()})
+	select {
+	case r.database <- struct{}{}:
+	default:
+	}
+}
+
+// measure keeps the gauges of the queues.
+func (r *Runtime) measure(ctx context.Context) {
+	const every = 5 * time.Second
+	for {
+		if s := r.session.Load(); s != nil {
+			for _, source := range r.topology.Sources {
+				r.gauge(s, r.topology.Queue(source.Consumer), r.metrics.depth)
+				r.gauge(s, r.topology.DeadLetterQueue(source.Consumer), r.metrics.deadLetters)
+			}
+			for _, delay := range r.opts.RetryDelays {
+				r.gauge(s, r.topology.Retry(delay), r.metrics.depth)
+			}
+		}
+		select {
+		case <-time.After(every):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (r *Runtime) gauge(s *session, queue string, g *prometheus.GaugeVec) {
+	// An error ends the session, or passes; the next round will tell.
+	if n, ok, err := rabbitmq.Depth(s.consume, queue); err == nil && ok {
+		g.WithLabelValues(queue).Set(float64(n))
+	}
+}
