@@ -110,10 +110,7 @@ func (l *line) handle(d *delivery) {
 }
 
 func (l *line) handleEvents(ctx context.Context, d *delivery) (event.Outcome, error) {
-	bodies, err := event.Decode(d.Body)
-	if err != nil {
-		return "", err
-	}
+	bodies, unreadable := event.Decode(d.Body) // both, when some of an array can't be read
 	believed := rabbitmq.Believed(&d.Delivery)
 	has := func(header string) bool { return believed && rabbitmq.Text(d.Headers, header) != "" }
 	e := event.Event{
@@ -126,7 +123,7 @@ func (l *line) handleEvents(ctx context.Context, d *delivery) (event.Outcome, er
 	e.Repeat = d.Redelivered || d.attempt > 1 || e.Replayed
 	e.Published, _ = published(&d.Delivery)
 	outcomes := make([]event.Outcome, 0, len(bodies))
-	errs := make([]error, 0, len(bodies))
+	errs := make([]error, 0, len(bodies)+1)
 	for _, body := range bodies {
 		e.Body = body
 		outcome, err := l.handleEvent(ctx, e)
@@ -135,7 +132,7 @@ func (l *line) handleEvents(ctx context.Context, d *delivery) (event.Outcome, er
 			outcomes = append(outcomes, outcome)
 		}
 	}
-	if err := foldErrors(errs); err != nil {
+	if err := foldErrors(append(errs, unreadable)); err != nil {
 		return "", err
 	}
 	return foldOutcomes(outcomes), nil
