@@ -1,0 +1,292 @@
+// Package magentoapi is a client of Magento 2's REST API (Magento Open Source and Adobe Commerce, 2.4).
+//
+// A Client has a service for each resource and a method for each endpoint; Do reaches the endpoints that have none.
+// It stands alone: it imports nothing of the program that it was written for.
+//
+// What it does when things go wrong:
+//
+//   - Every refusal is an *Error with Magento's message, its parameters filled in; errors.Is tells the cases apart
+//     (ErrNotFound, ErrUnauthorized, …). An answer of 2xx that can't be read is ErrUnreadable: the request may have
+//     been carried out.
+//   - Errors of the network, and those of the given http.Client's transport, are wrapped: errors.As finds them.
+//   - Nothing is repeated by itself but a request that Magento answered with 401 or 403, which it has not carried out:
+//     that one is sent once more, with a renewed credential. Whoever calls decides about everything else. Requests
+//     with a body can't be rewound, so that net/http doesn't repeat them either.
+//   - Redirects are not followed: they are an *Error.
+//   - No error holds a credential, the query of an address, or a body; of a body only Magento's own message.
+//
+// Money and quantities are decimals read from the literal, never floats.
+package magentoapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync/atomic"
+)
+
+const (
+	// DefaultMaxBody is the largest answer that a Client reads, in bytes after decompression, unless Options say
+	// otherwise.
+	DefaultMaxBody = 32 << 20
+	// maxErrorBody bounds what is read of an error's body; in developer mode it holds a stack trace.
+	maxErrorBody = 1 << 20
+
+	defaultUserAgent = "magentoapi-go"
+)
+
+// Options of a Client. The zero value is usable, for the few endpoints that need no credential.
+type Options struct {
+	// HTTPClient sends the requests; nil is a client without a time-out. It is copied: the copy follows no redirects.
+	HTTPClient *http.Client
+	// StoreCode is the store view in /rest/<code>/V1/…; empty is "all", the scope of all store views.
+	StoreCode string
+	// Auth adds the credential to each request; nil adds none.
+	Auth Credential
+	// UserAgent is sent with each request; empty is a default.
+	UserAgent string
+	// MaxBody is the largest answer that is read, in bytes after decompression; 0 is DefaultMaxBody. A larger one is
+	// an error, ErrUnreadable.
+	MaxBody int64
+}
+
+// A Client calls one Magento. Its methods may be called by several goroutines at once.
+type Client struct {
+	Orders *OrdersService
+	Stores *StoresService
+
+	http      *http.Client
+	base      string // …/rest/<code>, without a slash at its end
+	auth      Credential
+	userAgent string
+	maxBody   int64
+	accepted  atomic.Bool // Magento has accepted the credential at least once
+}
+
+// Magento's own rule for the code of a store view (Store\Model\Validation\StoreCodeValidator).
+var storeCode = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_]*$`)
+
+// New makes a Client of the Magento at baseURL: the shop's base address, with or without a sub-path, with or without
+// /rest at its end. The address may hold no user, query or fragment. Nothing is sent.
+func New(baseURL string, o Options) (*Client, error) {
+	base, err := parseBase(baseURL)
+	if err != nil {
+		return nil, err
+	}
+	if o.StoreCode == "" {
+		o.StoreCode = "all"
+	}
+	if !storeCode.MatchString(o.StoreCode) {
+		return nil, fmt.Errorf("magento: store code %q: must be letters, digits and underscores, a letter first", o.StoreCode)
+	}
+	if o.HTTPClient == nil {
+		o.HTTPClient = &http.Client{}
+	}
+	if o.UserAgent == "" {
+		o.UserAgent = defaultUserAgent
+	}
+	if o.MaxBody <= 0 {
+		o.MaxBody = DefaultMaxBody
+	}
+	client := *o.HTTPClient
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	c := &Client{
+		http: &client, base: base + "/" + o.StoreCode, auth: o.Auth, userAgent: o.UserAgent, maxBody: o.MaxBody,
+	}
+	c.Orders = &OrdersService{c}
+	c.Stores = &StoresService{c}
+	return c, nil
+}
+
+// parseBase gives the address up to and with /rest. The address itself is in none of its errors but by its parts: it
+// may hold a password.
+func parseBase(baseURL string) (string, error) {
+	u, err := url.Parse(strings.TrimSpace(baseURL))
+	if err != nil {
+		var parse *url.Error
+		if errors.As(err, &parse) {
+			err = parse.Err
+		}
+		return "", fmt.Errorf("magento: base address: %w", err)
+	}
+	switch {
+	case u.Scheme != "http" && u.Scheme != "https":
+		return "", errors.New("magento: base address: must begin with https:// or http://")
+	case u.Hostname() == "":
+		return "", errors.New("magento: base address: has no host")
+	case u.User != nil:
+		return "", errors.New("magento: base address: must hold no user and password; the credential is given by itself")
+	case u.RawQuery != "" || u.Fragment != "":
+		return "", errors.New("magento: base address: must hold no query and no fragment")
+	}
+	path := strings.TrimRight(u.EscapedPath(), "/")
+	path = strings.TrimSuffix(path, "/rest")
+	if strings.Contains(path, "/rest/") {
+		return "", errors.New("magento: base address: must end at /rest or before it; the store code is given by itself")
+	}
+	host := strings.ToLower(u.Host)
+	// net/http sends a default port in the Host header if the address has one; what Magento signs it has not.
+	if port := u.Port(); u.Scheme == "https" && port == "443" || u.Scheme == "http" && port == "80" {
+		host = strings.TrimSuffix(host, ":"+port)
+	}
+	return u.Scheme + "://" + host + path + "/rest", nil
+}
+
+// Do sends one request and decodes the answer. It serves the endpoints that have no method here, a shop's own too.
+//
+// The path is what follows /rest/<code> and begins with /V1/; its parts are escaped already (url.PathEscape, for a SKU
+// with a slash). The query may be nil. A body that is not nil is sent as JSON. The answer is decoded into out, a pointer
+// (*json.RawMessage keeps it as it came), unless out is nil; it must be JSON all the same, or empty.
+func (c *Client) Do(ctx context.Context, method, path string, query url.Values, body, out any) error {
+	op := operation{method: method, path: path, query: encodeQuery(query)}
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return fmt.Errorf("magento: %s %s: making the request's body: %w", method, path, err)
+		}
+		op.body = b
+	}
+	answer, err := c.send(ctx, op, c.auth)
+	if err != nil {
+		return err
+	}
+	return op.decode(answer, out)
+}
+
+// An operation is what is asked of Magento, apart from the credential.
+type operation struct {
+	method, path, query string
+	body                []byte // nil for none
+}
+
+// encodeQuery encodes deterministically, sorted by name, and a space as %20: Magento's check of an OAuth signature
+// decodes "+" in some versions and leaves it in others (Framework\Oauth\Helper\Request). Each name has its "=", without
+// which that check leaves the parameter out.
+func encodeQuery(query url.Values) string {
+	return strings.ReplaceAll(query.Encode(), "+", "%20")
+}
+
+// send carries an operation out and gives the body of a 2xx answer.
+func (c *Client) send(ctx context.Context, op operation, auth Credential) ([]byte, error) {
+	for renewed := false; ; renewed = true {
+		req, err := c.request(ctx, op)
+		if err != nil {
+			return nil, err
+		}
+		if auth != nil {
+			if err := auth.Authorize(c, req); err != nil {
+				return nil, fmt.Errorf("magento: %s %s: %w", op.method, op.path, err)
+			}
+		}
+		answer, err := c.roundTrip(req, op)
+		if err == nil {
+			if auth != nil && !strings.HasPrefix(op.path, "/V1/store/") { // those need no credential
+				c.accepted.Store(true)
+			}
+			return answer, nil
+		}
+		var refusal *Error
+		if auth == nil || !errors.As(err, &refusal) || refusal.Status != http.StatusUnauthorized && refusal.Status != http.StatusForbidden {
+			return nil, err
+		}
+		if renewed {
+			if _, ok := auth.(*bearer); ok && !c.accepted.Load() && refusal.mayBeDisabledBearer() {
+				refusal.reason = ErrBearerDisabled
+			}
+			return nil, err
+		}
+		auth.Refused(req)
+	}
+}
+
+func (c *Client) request(ctx context.Context, op operation) (*http.Request, error) {
+	if !strings.HasPrefix(op.path, "/") || strings.ContainsAny(op.path, "?#") {
+		return nil, fmt.Errorf("magento: path %q: must begin with a slash and hold no query", op.path)
+	}
+	var body io.Reader
+	if op.body != nil {
+		// Wrapped, so that net/http can't rewind it and sets no GetBody: it repeats by itself what it can rewind.
+		body = struct{ io.Reader }{bytes.NewReader(op.body)}
+	}
+	address := c.base + op.path
+	if op.query != "" {
+		address += "?" + op.query
+	}
+	req, err := http.NewRequestWithContext(ctx, op.method, address, body)
+	if err != nil {
+		var parse *url.Error
+		if errors.As(err, &parse) {
+			err = parse.Err
+		}
+		return nil, fmt.Errorf("magento: %s %s: %w", op.method, op.path, err)
+	}
+	if op.body != nil {
+		req.ContentLength = int64(len(op.body))
+		req.Header.Set("Content-Type", "application/json")
+	}
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", c.userAgent)
+	return req, nil
+}
+
+func (c *Client) roundTrip(req *http.Request, op operation) ([]byte, error) {
+	resp, err := c.http.Do(req)
+	if err != nil {
+		// A *url.Error has the whole address in its text, and with it the query.
+		if outer, ok := err.(*url.Error); ok { //nolint:errorlint // only the outermost one is net/http's own
+			err = outer.Err
+		}
+		return nil, fmt.Errorf("magento: %s %s: %w", op.method, op.path, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // what came of it is enough for a message
+		return nil, op.refused(resp, body)
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, c.maxBody+1))
+	if err != nil {
+		return nil, op.unreadable(resp.StatusCode, nil, fmt.Errorf("the answer broke off: %w", err))
+	}
+	if int64(len(body)) > c.maxBody {
+		return nil, op.unreadable(resp.StatusCode, nil, fmt.Errorf("the answer is longer than %d bytes", c.maxBody))
+	}
+	return body, nil
+}
+
+// decode reads the body of a 2xx answer into out.
+func (op operation) decode(body []byte, out any) error {
+	if out == nil {
+		if trimmed := bytes.TrimSpace(body); len(trimmed) == 0 || json.Valid(trimmed) {
+			return nil
+		}
+		return op.unreadable(http.StatusOK, body, errors.New("not JSON"))
+	}
+	if err := json.Unmarshal(body, out); err != nil {
+		return op.unreadable(http.StatusOK, body, describeJSON(err))
+	}
+	if string(bytes.TrimSpace(body)) == "null" { // which Magento never answers: its null is []
+		return op.unreadable(http.StatusOK, body, errors.New("null"))
+	}
+	return nil
+}
+
+// describeJSON leaves out what the errors of encoding/json quote of the body, but its shape.
+func describeJSON(err error) error {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &syntax):
+		return fmt.Errorf("not JSON, or only the beginning of it (at byte %d)", syntax.Offset)
+	case errors.As(err, &kind):
+		return fmt.Errorf("field %q holds something that can't be read as %s", kind.Field, kind.Type)
+	default:
+		return errors.New(bound(maskQuoted(err.Error()), maxParameter))
+	}
+}
