@@ -150,9 +150,9 @@ type AdjustmentCode string
 
 // The adjustments, in the order in which they are listed.
 const (
-	GiftWrap     AdjustmentCode = "gift_wrap"
-	WEEE         AdjustmentCode = "weee" // fixed product taxes
 	GiftCard     AdjustmentCode = "gift_card"
 	StoreCredit  AdjustmentCode = "store_credit"
 	RewardPoints AdjustmentCode = "reward_points"
+	GiftWrap     AdjustmentCode = "gift_wrap"
+	WEEE         AdjustmentCode = "weee" // fixed product taxes
 )

@@ -1,0 +1,157 @@
+package mapping
+
+import (
+	"github.com/shopspring/decimal"
+
+	"github.com/mageline/mageline/erp"
+	"github.com/mageline/mageline/magentoapi"
+)
+
+// sale is one thing that was sold, at the level at which the warehouse ships: one line of the sales order.
+type sale struct {
+	item *magentoapi.OrderItem
+	// parent is the composite's row, where there is one that is not this item's own.
+	parent *magentoapi.OrderItem
+	// included says that the parent is a line too, and its price includes this one.
+	included bool
+	// variant is what the buyer chose of a configurable product, whose row item is; else nil.
+	variant *magentoapi.OrderItem
+}
+
+// sold picks the rows that are lines. Magento has a row for a composite product and one for each component:
+//   - configurable: the composite's row has quantity and money; the component's has the variant's SKU. One line.
+//   - bundle with dynamic price: the components' rows have the money, the composite's repeats their sum. The components.
+//   - bundle with fixed price: the composite's row has the money. Both, the components at 0.
+//
+// The two kinds of bundle are told by the money, since REST does not give the price type. Every other row is a line.
+func sold(o *magentoapi.Order) []sale {
+	items := rows(o)
+	byID := make(map[magentoapi.ID]*magentoapi.OrderItem, len(items))
+	for _, item := range items {
+		byID[item.ItemID] = item
+	}
+	parentOf := func(item *magentoapi.OrderItem) *magentoapi.OrderItem {
+		if item.ParentItemID == 0 || item.ParentItemID == item.ItemID {
+			return nil
+		}
+		return byID[item.ParentItemID]
+	}
+	components := make(map[*magentoapi.OrderItem][]*magentoapi.OrderItem)
+	for _, item := range items {
+		if p := parentOf(item); p != nil {
+			components[p] = append(components[p], item)
+		}
+	}
+	var sales []sale
+	for _, item := range items {
+		parent := parentOf(item)
+		switch {
+		case parent == nil && item.ProductType == "configurable":
+			s := sale{item: item}
+			if variants := components[item]; len(variants) > 0 {
+				s.variant = variants[0]
+			}
+			sales = append(sales, s)
+		case parent == nil:
+			if len(components[item]) == 0 || hasThePrice(item, components[item]) {
+				sales = append(sales, sale{item: item})
+			}
+		case parent.ProductType == "configurable":
+			// It is in the parent's line.
+		default:
+			sales = append(sales, sale{item: item, parent: parent, included: hasThePrice(parent, components[parent])})
+		}
+	}
+	return sales
+}
+
+// rows gives the order's items, and those that are only told inside of their components.
+func rows(o *magentoapi.Order) []*magentoapi.OrderItem {
+	told := make(map[magentoapi.ID]bool, len(o.Items))
+	for i := range o.Items {
+		told[o.Items[i].ItemID] = true
+	}
+	items := make([]*magentoapi.OrderItem, 0, len(o.Items))
+	for i := range o.Items {
+		item := &o.Items[i]
+		if p := item.ParentItem; p != nil && p.ItemID != 0 && p.ItemID == item.ParentItemID && !told[p.ItemID] {
+			told[p.ItemID] = true
+			items = append(items, p)
+		}
+		items = append(items, item)
+	}
+	return items
+}
+
+// hasThePrice reports whether the money of a composite is on its own row and not on those of its components. Where it is
+// on neither, nothing was paid for it, and the components are what the warehouse ships.
+func hasThePrice(composite *magentoapi.OrderItem, components []*magentoapi.OrderItem) bool {
+	for _, c := range components {
+		if hasMoney(c) {
+			return false
+		}
+	}
+	return hasMoney(composite)
+}
+
+func hasMoney(item *magentoapi.OrderItem) bool {
+	if item.RowTotal.Valid {
+		return !item.RowTotal.Decimal.IsZero()
+	}
+	return !item.Price.Decimal.IsZero()
+}
+
+func lines(sales []sale) []erp.Line {
+	ls := make([]erp.Line, 0, len(sales))
+	for _, s := range sales {
+		ls = append(ls, line(s))
+	}
+	return ls
+}
+
+func line(s sale) erp.Line {
+	item := s.item
+	l := erp.Line{
+		Reference:               itemReference(item),
+		Type:                    text(item.ProductType),
+		ProductID:               id(item.ProductID),
+		SKU:                     s.sku(),
+		Name:                    text(item.Name),
+		Options:                 options(item),
+		Quantity:                quantity(item.QtyOrdered),
+		UnitPrice:               amount(item.Price),
+		UnitPriceInclTax:        amount(item.PriceInclTax),
+		DiscountAmount:          amount(item.DiscountAmount),
+		DiscountTaxCompensation: amount(item.DiscountTaxCompensationAmount),
+		TaxPercent:              quantity(item.TaxPercent),
+		TaxAmount:               amount(item.TaxAmount),
+		RowTotal:                amount(item.RowTotal),
+		RowTotalInclTax:         amount(item.RowTotalInclTax),
+	}
+	if s.included {
+		ref := itemReference(s.parent)
+		l.ParentReference = &ref
+		zero := erp.NewAmount(decimal.Zero)
+		l.UnitPrice, l.UnitPriceInclTax, l.RowTotal, l.RowTotalInclTax = zero, zero, zero, zero
+		l.DiscountAmount, l.DiscountTaxCompensation, l.TaxAmount = zero, zero, zero
+	}
+	return l
+}
+
+// sku is the variant's where there is one: the composite's own row may have the composite's.
+func (s sale) sku() *string {
+	if s.variant != nil && s.variant.SKU != "" {
+		return text(s.variant.SKU)
+	}
+	return text(s.item.SKU)
+}
+
+// options are the custom options; Magento tells no titles of them.
+func options(item *magentoapi.OrderItem) []erp.Option {
+	custom := item.ProductOption.ExtensionAttributes.CustomOptions
+	os := make([]erp.Option, 0, len(custom))
+	for _, o := range custom {
+		os = append(os, erp.Option{ID: id(o.OptionID), Value: text(o.OptionValue)})
+	}
+	return os
+}
