@@ -1,0 +1,128 @@
+package fakemagento
+
+import (
+	"encoding/json"
+
+	"github.com/shopspring/decimal"
+)
+
+var (
+	hundred      = decimal.New(100, 0)
+	shippingCost = decimal.New(5, 0)
+	shippingTax  = decimal.New(19, 0) // percent
+)
+
+// amount gives a number as PHP prints a float: without zeros behind.
+func amount(d decimal.Decimal) json.Number { return json.Number(d.String()) }
+
+// orderDocument makes the order as GET /V1/orders/:id shows it: prices without tax, one currency, tax by row. Keys whose
+// value is null are left out. It needs mu.
+func (s *Server) orderDocument(id int, p Placing, store Store) map[string]any {
+	created := p.CreatedAt.UTC().Format(layout)
+	var subtotal, tax, quantity decimal.Decimal
+	items := []any{}
+	for i, line := range p.Lines {
+		qty := decimal.New(line.Qty, 0)
+		row := line.Price.Mul(qty)
+		rowTax := row.Mul(line.TaxPercent).Div(hundred).Round(2)
+		unitTax := line.Price.Mul(line.TaxPercent).Div(hundred).Round(2)
+		subtotal, tax, quantity = subtotal.Add(row), tax.Add(rowTax), quantity.Add(qty)
+		s.nextItem++
+		kind := "simple"
+		if p.Virtual {
+			kind = "virtual"
+		}
+		item := map[string]any{
+			"item_id": s.nextItem, "order_id": id, "quote_item_id": s.nextItem + 500, "store_id": store.ID,
+			"product_id": 7 + i, "product_type": kind, "sku": line.SKU, "name": line.Name,
+			"is_virtual": flag(p.Virtual), "is_qty_decimal": 0, "free_shipping": 0, "no_discount": 0,
+			"weight": json.Number("1"), "row_weight": amount(qty),
+			"qty_ordered": amount(qty), "qty_canceled": json.Number("0"), "qty_invoiced": json.Number("0"),
+			"qty_refunded": json.Number("0"), "qty_shipped": json.Number("0"),
+			"discount_percent": json.Number("0"), "row_invoiced": json.Number("0"), "tax_invoiced": json.Number("0"),
+			"tax_percent": amount(line.TaxPercent), "created_at": created, "updated_at": created,
+		}
+		both(item, "price", line.Price)
+		both(item, "original_price", line.Price)
+		both(item, "price_incl_tax", line.Price.Add(unitTax))
+		both(item, "row_total", row)
+		both(item, "row_total_incl_tax", row.Add(rowTax))
+		both(item, "tax_amount", rowTax)
+		both(item, "discount_amount", decimal.Zero)
+		both(item, "discount_tax_compensation_amount", decimal.Zero)
+		items = append(items, item)
+	}
+	subtotalInclTax := subtotal.Add(tax)
+	shipping, taxOfShipping := shippingCost, shippingCost.Mul(shippingTax).Div(hundred).Round(2)
+	if p.Virtual {
+		shipping, taxOfShipping = decimal.Zero, decimal.Zero
+	}
+	tax = tax.Add(taxOfShipping)
+	total := subtotal.Add(shipping).Add(tax)
+
+	payment := map[string]any{
+		"entity_id": id, "parent_id": id, "method": p.Method, "additional_information": []any{"Payment"},
+		"amount_ordered": amount(total), "base_amount_ordered": amount(total),
+		"shipping_amount": amount(shipping), "base_shipping_amount": amount(shipping),
+	}
+	d := map[string]any{
+		"entity_id": id, "increment_id": p.IncrementID, "state": p.State, "status": p.Status,
+		"store_id": store.ID, "store_name": "Main Website\nMain Website Store\n" + store.Name,
+		"customer_is_guest": flag(p.CustomerID == 0), "customer_group_id": flag(p.CustomerID != 0), "customer_note_notify": 1,
+		"customer_email": email, "customer_firstname": firstName, "customer_lastname": lastName,
+		"base_currency_code": store.BaseCurrency, "order_currency_code": store.BaseCurrency,
+		"store_currency_code": store.BaseCurrency, "global_currency_code": store.BaseCurrency,
+		"base_to_order_rate": 1, "base_to_global_rate": 1, "store_to_base_rate": 0, "store_to_order_rate": 0,
+		"total_item_count": len(items), "total_qty_ordered": amount(quantity),
+		"quote_id": id, "billing_address_id": 2 * id, "weight": amount(quantity), "is_virtual": flag(p.Virtual),
+		"remote_ip": "203.0.113.9", "protect_code": "0123456789abcdef0123456789abcdef",
+		"created_at": created, "updated_at": created,
+		"items": items, "billing_address": address(id, 2*id, "billing"), "payment": payment, "status_histories": []any{},
+	}
+	if p.CustomerID != 0 {
+		d["customer_id"] = p.CustomerID
+	}
+	both(d, "subtotal", subtotal)
+	both(d, "subtotal_incl_tax", subtotalInclTax)
+	both(d, "discount_amount", decimal.Zero)
+	both(d, "shipping_amount", shipping)
+	both(d, "shipping_incl_tax", shipping.Add(taxOfShipping))
+	both(d, "shipping_tax_amount", taxOfShipping)
+	both(d, "shipping_discount_amount", decimal.Zero)
+	both(d, "tax_amount", tax)
+	both(d, "discount_tax_compensation_amount", decimal.Zero)
+	d["shipping_discount_tax_compensation_amount"] = json.Number("0")
+	d["base_shipping_discount_tax_compensation_amnt"] = json.Number("0")
+	both(d, "grand_total", total)
+	both(d, "total_due", total)
+	if p.State == "processing" && p.Method != "checkmo" {
+		both(d, "total_due", decimal.Zero)
+		both(d, "total_paid", total)
+		payment["amount_paid"] = amount(total)
+	}
+	assignment := map[string]any{"items": items, "shipping": map[string]any{}}
+	if !p.Virtual {
+		d["shipping_description"] = "Flat Rate - Fixed"
+		totals := map[string]any{}
+		for _, key := range []string{"shipping_amount", "shipping_incl_tax", "shipping_tax_amount", "shipping_discount_amount", "shipping_discount_tax_compensation_amount"} {
+			totals[key] = d[key]
+		}
+		assignment["shipping"] = map[string]any{"method": "flatrate_flatrate", "address": address(id, 2*id-1, "shipping"), "total": totals}
+	}
+	d["extension_attributes"] = map[string]any{"shipping_assignments": []any{assignment}}
+	return d
+}
+
+// both sets an amount in the order's and in the base currency.
+func both(d map[string]any, key string, value decimal.Decimal) {
+	d[key], d["base_"+key] = amount(value), amount(value)
+}
+
+func address(order, id int, kind string) map[string]any {
+	return map[string]any{
+		"entity_id": id, "parent_id": order, "address_type": kind,
+		"firstname": firstName, "lastname": lastName, "street": []any{street}, "city": "Berlin",
+		"region": "Berlin", "region_code": "BER", "region_id": 82, "postcode": "10115", "country_id": "DE",
+		"telephone": telephone, "email": email,
+	}
+}
