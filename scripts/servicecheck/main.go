@@ -114,7 +114,7 @@ func address(raw string) string {
 // printFreePorts holds all ports open until it knows them all, so that none comes twice.
 func printFreePorts(n int) error {
 	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 		if err != nil {
 			return fmt.Errorf("looking for a free port: %w", err)
 		}

@@ -1,0 +1,50 @@
+# Every target starts the services that it needs and stops them again: scripts/with-services.sh.
+# RabbitMQ or Postgres elsewhere: MAGELINE_TEST_AMQP_URL=… MAGELINE_TEST_DATABASE_URL=… make test
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT  ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+IMAGE   ?= mageline:$(VERSION)
+FUZZTIME ?= 10s
+BENCHTIME ?= 1s
+
+SERVICES := scripts/with-services.sh
+LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+
+ifeq ($(shell command -v go),)
+  $(error Go is not installed: get the version that go.mod names from https://go.dev/dl/ and put its bin folder on PATH)
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test bench fuzz lint check-generated image clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## bin/mageline and bin/mageline-demo
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/mageline ./cmd/mageline-demo
+
+demo: build ## mageline between a simulated Magento and ERP, until Ctrl-C; with ONCE=1 it ends by itself and checks the result
+	$(SERVICES) sh -c 'exec bin/mageline-demo run $(if $(ONCE),--once) --mageline bin/mageline --amqp "$$MAGELINE_TEST_AMQP_URL" --database "$$MAGELINE_TEST_DATABASE_URL"'
+
+test: ## every test, with the race detector, against a real RabbitMQ and Postgres
+	scripts/c-compiler.sh
+	$(SERVICES) go test -race -timeout 20m ./...
+	cd deploy && go test ./...
+
+bench: ## the rates, each next to its limit measured in the same run (BENCHTIME=5s for steadier ones)
+	$(SERVICES) go test -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 30m ./...
+
+fuzz: ## each fuzz target for FUZZTIME (10s)
+	scripts/fuzz.sh $(FUZZTIME)
+
+lint: ## format, linters, import directions, known vulnerabilities
+	scripts/lint.sh
+
+check-generated: ## go.mod, go.sum and generated files are what their sources say
+	scripts/check-generated.sh
+
+image: ## the container image $(IMAGE)
+	docker build --target mageline --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) --tag $(IMAGE) .
+
+clean: ## what the targets above made
+	rm -rf bin .run
