@@ -1,0 +1,87 @@
+package idempotency
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/mageline/mageline/event"
+)
+
+// Key names an effect: what one consumer does for one business key.
+type Key struct {
+	Consumer string // order_placed
+	Key      string // the business key, such as an order's number
+	Effect   string // create, comment
+}
+
+func (k Key) String() string { return k.Consumer + ":" + k.Key + " " + k.Effect }
+
+// maxKey is the longest business key that is stored as it is, in bytes.
+const maxKey = 200
+
+// canonical gives the key as it is stored. A business key that is longer than 200 bytes is replaced by its hash; one that
+// is empty, no valid UTF-8 or holds NUL is event.Invalid.
+func (k Key) canonical() (Key, error) {
+	for _, s := range []string{k.Consumer, k.Key, k.Effect} {
+		if s == "" || !utf8.ValidString(s) || strings.ContainsRune(s, 0) {
+			return k, event.Errorf(event.Invalid,
+				"key %q is empty, no valid UTF-8 or holds a NUL: nothing can be remembered under it", k.String())
+		}
+	}
+	if len(k.Key) > maxKey {
+		sum := sha256.Sum256([]byte(k.Key))
+		k.Key = "sha256:" + hex.EncodeToString(sum[:])
+	}
+	return k, nil
+}
+
+// State is what the ledger knows of an effect.
+type State string
+
+const (
+	// InProgress has an owner whose lease may or may not have passed.
+	InProgress State = "in_progress"
+	// Uncertain may have taken effect without our knowing: it is looked up before it is repeated.
+	Uncertain State = "uncertain"
+	// Failed has certainly not taken effect.
+	Failed State = "failed"
+	// Waiting is put off until its order may go out.
+	Waiting State = "waiting"
+	// Skipped had nothing to do; a later event is looked at as ever.
+	Skipped State = "skipped"
+	// Done has taken effect, and its result is stored.
+	Done State = "done"
+)
+
+// Result is how an effect that did not fail has ended.
+type Result struct {
+	State  State  // Done, which the zero value means too, Waiting or Skipped
+	Value  string // what the effect gave: a document number
+	Reason string // why it waits or is skipped, such as Magento's state of the order
+	Order  *Order // what the table of orders shall know; nil leaves it as it is
+}
+
+// Order is what the ledger keeps of an order.
+type Order struct {
+	EntityID, StoreID int64
+	State             string // Magento's
+}
+
+// Row is what the ledger holds of one effect.
+type Row struct {
+	Key      Key
+	State    State
+	Owner    string    // the process that claimed it last
+	Number   int64     // of its last claim
+	Lease    time.Time // until when an effect in progress is its owner's
+	Expired  bool      // in progress, and its lease has passed by the database's clock
+	Sent     time.Time // until when something sent may have taken effect unrecorded; zero if nothing may have
+	Accepted bool
+	Result   Result // State Waiting, Skipped or Done only; Order is always nil
+	Class    event.Class
+	Created  time.Time
+	Updated  time.Time
+}

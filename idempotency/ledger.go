@@ -1,0 +1,230 @@
+// Package idempotency is the ledger: it remembers in Postgres which effect was done for which business key, so that
+// each is done once however often its event is delivered, on however many replicas, and whatever is killed in between.
+//
+// An effect is claimed before it runs and finished after it. A claim has an owner, a number that grows with each claim,
+// and a lease; once the lease has passed another owner may take the effect over, and the old one can't finish it any
+// more. What no store can know, whether a request whose answer was never recorded took effect, is the state Uncertain:
+// the next owner is told to look in the downstream before it repeats anything.
+package idempotency
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"github.com/mageline/mageline/event"
+)
+
+// Options are what a Ledger needs.
+type Options struct {
+	Pool    *pgxpool.Pool
+	Process string        // names this process to the others, such as host and process id; at most 200 bytes
+	Lease   time.Duration // after which another replica may take a claim over whose owner is gone; 0 means 90 s
+	Log     zerolog.Logger
+	// Registerer takes the metrics of the flushes; nil for none.
+	Registerer prometheus.Registerer
+}
+
+// Ledger is safe for use by many goroutines. Its claims and finishes of one moment share one transaction.
+type Ledger struct {
+	pool    *pgxpool.Pool
+	process string
+	lease   time.Duration
+	log     zerolog.Logger
+	metrics metrics
+	queue   queue
+	writers sync.WaitGroup
+}
+
+const (
+	// writers flush side by side: one prepares while the other waits for the disk.
+	writers = 2
+	// flushTimeout is for one transaction; a Postgres that takes longer counts as away.
+	flushTimeout = 4 * time.Second
+	// finishTimeout is for recording how an effect ended, tries against a Postgres that is away included. It is below the
+	// 10 s that the delivery path gives a cancelled handler to return.
+	finishTimeout = 8 * time.Second
+)
+
+// Open starts the ledger's writers. They run until Close and not until ctx ends, because a drain that cancels the
+// effects still has to record how they ended.
+func Open(ctx context.Context, o Options) *Ledger {
+	if o.Lease == 0 {
+		o.Lease = 90 * time.Second
+	}
+	l := &Ledger{
+		pool: o.Pool, process: text(o.Process, 200), lease: o.Lease, log: o.Log,
+		metrics: newMetrics(o.Registerer), queue: newQueue(),
+	}
+	ctx = context.WithoutCancel(ctx)
+	for range writers {
+		l.writers.Go(func() { l.write(ctx) })
+	}
+	return l
+}
+
+// Close writes what is queued and waits for the writers. Close it after the last effect has returned: what comes later
+// fails. The pool stays open.
+func (l *Ledger) Close() {
+	l.queue.close()
+	l.writers.Wait()
+}
+
+// margin is how long before its lease an effect ends, so that nothing it started outlasts the lease.
+func (l *Ledger) margin() time.Duration { return min(2*time.Second, l.lease/10) }
+
+// token makes the owner of one claim. It is unique to the claim, so that a flush whose commit is unknown can be repeated
+// and recognises what it wrote.
+func (l *Ledger) token() string { return l.process + "/" + rand.Text() }
+
+// processOf gives the part of an owner that people know.
+func processOf(owner string) string {
+	if i := strings.LastIndexByte(owner, '/'); i >= 0 {
+		return owner[:i]
+	}
+	return owner
+}
+
+// Do runs effect once for key on any replica: the first caller runs it, later ones get its stored result, with
+// duplicate true. repeat says that an earlier handling may have done it without a row in the ledger (the message was
+// redelivered, replayed, or is not at its first attempt): without a row the claim is then uncertain.
+//
+// While the effect is in progress elsewhere, also in this process, Do returns an *event.Deferral; so it does with
+// Postgres away. A key that can't be stored is event.Invalid.
+//
+// The context of effect ends before the lease does. It carries an event.Clock that renews the lease with each
+// event.Progress and at the end of each event.Wait; no timer renews it. Where a renewal finds that another owner has
+// taken over, it fails and ends the context.
+//
+// How effect returns decides what is recorded:
+//   - no error: the Result. Only Done ends the story; Waiting and Skipped may be claimed again.
+//   - an error marked by event.NotDone: Failed, which may be repeated without a look. But an uncertainty from before this
+//     claim stays as old as it was, unless the effect has called [Claim.Looked].
+//   - any other error, and a panic, which passes through: Uncertain, from now.
+//
+// The end is recorded even when ctx is cancelled. Where it can't be, Do returns an *event.Deferral, and the effect is
+// uncertain once its lease has passed.
+func (l *Ledger) Do(ctx context.Context, key Key, repeat bool,
+	effect func(ctx context.Context, c *Claim) (Result, error),
+) (res Result, duplicate bool, err error) {
+	key, err = key.canonical()
+	if err != nil {
+		return Result{}, false, err
+	}
+	token := l.token()
+	claim := effectOp(key, token, 1)
+	claim.state = InProgress
+	if repeat {
+		claim.sent = sentNow
+	}
+	got := l.submit(ctx, claim)
+	switch {
+	case got.err != nil:
+		return Result{}, false, fmt.Errorf("claim %s: %w", key, got.err)
+	case got.owner == token:
+	case got.state == Done:
+		return Result{State: Done, Value: got.result, Reason: got.reason}, true, nil
+	default:
+		return Result{}, false, &event.Deferral{
+			Reason: fmt.Sprintf("%s is in progress at %s", key, processOf(got.owner)),
+		}
+	}
+
+	c := &Claim{
+		Key: key, Number: got.number, Accepted: got.accepted,
+		Uncertain: !got.sentAt.IsZero(), UncertainFor: got.sentFor, token: token, sentAt: got.sentAt,
+	}
+	h := l.hold(ctx, key.String(), got.started, func() *op {
+		o := effectOp(key, token, c.Number+1)
+		o.state, o.accepted = InProgress, c.isAccepted()
+		return o
+	})
+	returned := false
+	defer func() {
+		if !returned { // a panic, or the end of the goroutine
+			h.end()
+			if ferr := l.finish(ctx, c, Result{}, event.Errorf(event.Internal, "the effect panicked")); ferr != nil {
+				l.log.Error().Err(ferr).Str("key", key.String()).Msg("could not record that an effect panicked")
+			}
+		}
+	}()
+	if err = ctx.Err(); err != nil {
+		err = event.NotDone(err)
+	} else {
+		res, err = effect(h.ctx, c)
+	}
+	returned = true
+	cause := h.end()
+	if err != nil && cause != nil && ctx.Err() == nil {
+		// The effect saw only a cancelled context: say why. Whether it is NotDone stays visible.
+		err = &causedError{cause: cause, err: err}
+	}
+	switch {
+	case err == nil && res.State == "":
+		res.State = Done
+	case err == nil && res.State != Done && res.State != Waiting && res.State != Skipped:
+		err = event.Errorf(event.Internal, "%s ended in state %q, which no effect can end in", key, res.State)
+	}
+	if ferr := l.finish(ctx, c, res, err); ferr != nil {
+		var d *event.Deferral
+		if errors.As(ferr, &d) {
+			return Result{}, false, &event.Deferral{
+				Reason: d.Reason, Downstream: d.Downstream, Wait: d.Wait, Pick: d.Pick, Err: errors.Join(d.Err, err),
+			}
+		}
+		return Result{}, false, errors.Join(ferr, err)
+	}
+	if err != nil {
+		return Result{}, false, err
+	}
+	return res, false, nil
+}
+
+// finish records how the claimed effect ended. It goes on trying for finishTimeout, whatever becomes of ctx.
+func (l *Ledger) finish(ctx context.Context, c *Claim, res Result, err error) error {
+	o := c.end(res, err)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
+	defer cancel()
+	for {
+		got := l.submit(ctx, o)
+		switch {
+		case got.err == nil && got.owner == c.token:
+			return nil
+		case got.err == nil:
+			return lost(c.Key.String(), got.owner)
+		}
+		var d *event.Deferral
+		if !errors.As(got.err, &d) {
+			return fmt.Errorf("record the end of %s: %w", c.Key, got.err)
+		}
+		select {
+		case <-ctx.Done():
+			return got.err
+		case <-time.After(finishTimeout / 40):
+			o = o.again()
+		}
+	}
+}
+
+// lost is the end of an effect or lease that another owner has taken over: it, not this handling, goes on with it.
+func lost(what, owner string) error {
+	by := processOf(owner)
+	if by == "" {
+		by = "key release"
+	}
+	return &event.Deferral{Reason: fmt.Sprintf("%s was taken over by %s after its lease had passed", what, by)}
+}
+
+// causedError adds to what a cut effect returned why it was cut.
+type causedError struct{ cause, err error }
+
+func (e *causedError) Error() string   { return e.cause.Error() + ": " + e.err.Error() }
+func (e *causedError) Unwrap() []error { return []error{e.cause, e.err} }

@@ -1,0 +1,239 @@
+package idempotency
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/mageline/mageline/event"
+)
+
+const selectRows = `
+SELECT key, effect, state, owner, claim, lease_until, state = 'in_progress' AND lease_until <= now(), sent_at, accepted,
+	result, reason, class, created_at, updated_at
+FROM effect WHERE consumer = $1 AND key = $2`
+
+// maxRows bounds the effects of one business key; a consumer has a handful.
+const maxRows = 1000
+
+// Lookup reads the row of one effect.
+func (l *Ledger) Lookup(ctx context.Context, key Key) (Row, bool, error) {
+	key, err := key.canonical()
+	if err != nil {
+		return Row{}, false, err
+	}
+	rows, err := l.rows(ctx, key.Consumer, selectRows+" AND effect = $3", key.Consumer, key.Key, key.Effect)
+	if err != nil || len(rows) == 0 {
+		return Row{}, false, err
+	}
+	return rows[0], true, nil
+}
+
+// Rows reads the rows of all effects of a consumer's business key, oldest first.
+func (l *Ledger) Rows(ctx context.Context, consumer, key string) ([]Row, error) {
+	k, err := Key{Consumer: consumer, Key: key, Effect: "any"}.canonical()
+	if err != nil {
+		return nil, err
+	}
+	return l.rows(ctx, consumer, selectRows+" ORDER BY created_at, effect LIMIT $3", k.Consumer, k.Key, maxRows)
+}
+
+func (l *Ledger) rows(ctx context.Context, consumer, sql string, args ...any) ([]Row, error) {
+	res, err := l.pool.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, failure(err)
+	}
+	list, err := pgx.CollectRows(res, func(r pgx.CollectableRow) (Row, error) {
+		row := Row{Key: Key{Consumer: consumer}}
+		var sent *time.Time
+		err := r.Scan(&row.Key.Key, &row.Key.Effect, &row.State, &row.Owner, &row.Number, &row.Lease, &row.Expired, &sent,
+			&row.Accepted, &row.Result.Value, &row.Result.Reason, &row.Class, &row.Created, &row.Updated)
+		if sent != nil {
+			row.Sent = *sent
+		}
+		row.Owner = processOf(row.Owner)
+		switch row.State {
+		case Done, Waiting, Skipped:
+			row.Result.State = row.State
+		}
+		return row, err
+	})
+	if err != nil {
+		return nil, failure(err)
+	}
+	return list, nil
+}
+
+// Release takes the rows of a consumer's business key, or of one effect of it, from their owner, and leaves them
+// uncertain: the next delivery looks in the downstream before it sends anything. It is the only call that lets an
+// accepted effect be sent once more. It gives the number of rows; none there is no error.
+func (l *Ledger) Release(ctx context.Context, consumer, key, effect string) (int, error) {
+	k, err := Key{Consumer: consumer, Key: key, Effect: "any"}.canonical()
+	if err != nil {
+		return 0, err
+	}
+	// In one row's order, so that it can't deadlock with a flush.
+	tag, err := l.pool.Exec(ctx, `
+WITH locked AS (
+	SELECT effect FROM effect WHERE consumer = $1 AND key = $2 AND ($3 = '' OR effect = $3)
+	ORDER BY effect FOR UPDATE)
+UPDATE effect AS e SET state = 'uncertain', owner = '', claim = claim + 1, accepted = false, updated_at = now(),
+	sent_at = CASE WHEN state = 'uncertain' THEN sent_at ELSE now() END
+FROM locked WHERE e.consumer = $1 AND e.key = $2 AND e.effect = locked.effect`, k.Consumer, k.Key, effect)
+	if err != nil {
+		return 0, failure(err)
+	}
+	return int(tag.RowsAffected()), nil
+}
+
+// Skip makes a waiting effect skipped, for a reason: its order was cancelled, or has waited too long. It reports false,
+// and changes nothing, if the effect is not waiting (any more).
+func (l *Ledger) Skip(ctx context.Context, key Key, reason string) (bool, error) {
+	key, err := key.canonical()
+	if err != nil {
+		return false, err
+	}
+	var skipped bool
+	err = l.pool.QueryRow(ctx, `
+WITH skipped AS (
+	UPDATE effect SET state = 'skipped', reason = $4, updated_at = now()
+	WHERE consumer = $1 AND key = $2 AND effect = $3 AND state = 'waiting'
+	RETURNING key),
+rest AS (
+	UPDATE orders SET waiting = false, waiting_since = NULL FROM skipped
+	WHERE orders.key = skipped.key AND orders.consumer = $1 AND orders.effect = $3)
+SELECT EXISTS (SELECT FROM skipped)`, key.Consumer, key.Key, key.Effect, text(reason, maxText)).Scan(&skipped)
+	if err != nil {
+		return false, failure(err)
+	}
+	return skipped, nil
+}
+
+const (
+	// page is how many rows Retain looks at in one transaction.
+	page = 1000
+	// leasesKept is for how long an unused lease's row is left for its next holder.
+	leasesKept = 24 * time.Hour
+)
+
+// Retain removes done, skipped and failed effects that have not changed for longer than older, and what is known of
+// their orders. Effects in progress, uncertain or waiting are never removed. It walks the whole table in small
+// transactions: call it once an hour or less, on one replica. It calls event.Progress after each, where ctx has a clock.
+func (l *Ledger) Retain(ctx context.Context, older time.Duration) (deleted int64, err error) {
+	last := Key{}
+	for {
+		var n, seen int64
+		// The rows are locked in key order, and those that somebody works with are left for the next time.
+		err := l.repeat(ctx, func() error {
+			return l.pool.QueryRow(ctx, `
+WITH page AS MATERIALIZED (
+	SELECT consumer, key, effect, state, updated_at FROM effect
+	WHERE (consumer, key, effect) > ($1::text COLLATE "C", $2::text COLLATE "C", $3::text COLLATE "C")
+	ORDER BY consumer, key, effect LIMIT $4),
+old AS MATERIALIZED (
+	SELECT e.consumer, e.key, e.effect FROM page AS p
+	JOIN effect AS e ON e.consumer = p.consumer AND e.key = p.key AND e.effect = p.effect
+	WHERE e.state IN ('done', 'skipped', 'failed') AND e.updated_at < now() - $5::bigint * interval '1 microsecond'
+	ORDER BY e.consumer, e.key, e.effect FOR UPDATE OF e SKIP LOCKED),
+gone AS (
+	DELETE FROM effect AS e USING old
+	WHERE e.consumer = old.consumer AND e.key = old.key AND e.effect = old.effect
+	RETURNING e.consumer, e.key, e.effect),
+rest AS (
+	DELETE FROM orders AS o USING gone
+	WHERE o.key = gone.key AND o.consumer = gone.consumer AND o.effect = gone.effect)
+SELECT (SELECT count(*) FROM gone), (SELECT count(*) FROM page),
+	coalesce(max(consumer), ''), coalesce(max(key), ''), coalesce(max(effect), '')
+FROM (SELECT consumer, key, effect FROM page ORDER BY consumer DESC, key DESC, effect DESC LIMIT 1) AS last`,
+				last.Consumer, last.Key, last.Effect, page, older.Microseconds(),
+			).Scan(&n, &seen, &last.Consumer, &last.Key, &last.Effect)
+		})
+		if err != nil {
+			return deleted, fmt.Errorf("remove old keys: %w", err)
+		}
+		deleted += n
+		if seen < page {
+			break
+		}
+		if err := event.Progress(ctx); err != nil {
+			return deleted, fmt.Errorf("remove old keys: %w", err)
+		}
+	}
+	for {
+		var n int64
+		err := l.repeat(ctx, func() error {
+			tag, err := l.pool.Exec(ctx, `
+DELETE FROM lease WHERE name IN (
+	SELECT name FROM lease WHERE lease_until < now() - $1::bigint * interval '1 microsecond'
+	ORDER BY name LIMIT $2 FOR UPDATE SKIP LOCKED)`, leasesKept.Microseconds(), page)
+			n = tag.RowsAffected()
+			return err
+		})
+		if err != nil {
+			return deleted, fmt.Errorf("remove old leases: %w", err)
+		}
+		if n < page {
+			return deleted, nil
+		}
+	}
+}
+
+// repeat does a transaction again that lost to another one.
+func (l *Ledger) repeat(ctx context.Context, do func() error) error {
+	for n := 1; ; n++ {
+		err := do()
+		if err == nil {
+			return nil
+		}
+		if !isConflict(err) || n == maxRepeats || ctx.Err() != nil {
+			return failure(err)
+		}
+	}
+}
+
+// samplePages is how much of the table Counts reads: 128 MiB, some hundred thousand rows.
+const samplePages = 16384
+
+// Counts gives the number of effects by state. Of a table that is larger than 128 MiB it reads a random part of that size
+// and scales it up (waiting ones are always exact), so it takes a part of a second, however many are done: call it once a
+// minute or less.
+func (l *Ledger) Counts(ctx context.Context) (map[State]int64, error) {
+	var pages int64
+	const size = `SELECT pg_relation_size('effect') / current_setting('block_size')::bigint`
+	if err := l.pool.QueryRow(ctx, size).Scan(&pages); err != nil {
+		return nil, failure(err)
+	}
+	sql, scale := `SELECT state, count(*) FROM effect GROUP BY state`, 1.0
+	if pages > samplePages {
+		scale = float64(pages) / samplePages
+		sql = fmt.Sprintf(`SELECT state, count(*) FROM effect TABLESAMPLE SYSTEM (%.6f) GROUP BY state`, 100/scale)
+	}
+	counts := map[State]int64{InProgress: 0, Uncertain: 0, Failed: 0, Waiting: 0, Skipped: 0, Done: 0}
+	rows, err := l.pool.Query(ctx, sql)
+	if err != nil {
+		return nil, failure(err)
+	}
+	var (
+		state State
+		n     int64
+	)
+	if _, err = pgx.ForEachRow(rows, []any{&state, &n}, func() error {
+		counts[state] = int64(float64(n) * scale)
+		return nil
+	}); err != nil {
+		return nil, failure(err)
+	}
+	if scale > 1 {
+		byState, err := l.OrdersWaiting(ctx)
+		if err != nil {
+			return nil, err
+		}
+		counts[Waiting] = 0
+		for _, n := range byState {
+			counts[Waiting] += n
+		}
+	}
+	return counts, nil
+}

@@ -1,0 +1,129 @@
+// Package migrations holds the database schema as numbered SQL files and brings a database up to it. Migrations only
+// add, so that the previous version of the program runs on while the new one is rolled out.
+package migrations
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+)
+
+//go:embed *.sql
+var files embed.FS
+
+const (
+	// table is where goose keeps what was applied; named so that it clashes with no other use of goose in the database.
+	table = "mageline_migrations"
+	// lockID is the advisory lock under which replicas that start together migrate one after the other.
+	lockID = 0x6d6167656c696e65 // "mageline"
+)
+
+// Migration is one file of the schema.
+type Migration struct {
+	Version int64     `json:"version"`
+	File    string    `json:"file"`
+	Applied bool      `json:"applied"`
+	At      time.Time `json:"at,omitzero"`
+}
+
+// Up applies what is missing and gives what it applied. It takes a session's advisory lock, so url must be a direct
+// connection and no pooler in transaction mode; replicas that call it together wait for each other, up to five minutes,
+// and all but the first find nothing to do.
+func Up(ctx context.Context, url string) ([]Migration, error) {
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockID(lockID), lock.WithLockTimeout(1, 300))
+	if err != nil {
+		return nil, fmt.Errorf("migrations: lock: %w", err)
+	}
+	var applied []Migration
+	err = with(url, func(p *goose.Provider) error {
+		results, err := p.Up(ctx)
+		for _, r := range results {
+			applied = append(applied, Migration{Version: r.Source.Version, File: r.Source.Path, Applied: r.Error == nil})
+		}
+		return err
+	}, goose.WithSessionLocker(locker))
+	if err != nil {
+		return applied, fmt.Errorf("migrations: bring the schema up to date: %w", err)
+	}
+	return applied, nil
+}
+
+// Status lists every migration this program knows, oldest first. It changes nothing but making the table of goose
+// where there is none.
+func Status(ctx context.Context, url string) ([]Migration, error) {
+	var list []Migration
+	err := with(url, func(p *goose.Provider) error {
+		all, err := p.Status(ctx)
+		for _, s := range all {
+			list = append(list, Migration{
+				Version: s.Source.Version, File: s.Source.Path,
+				Applied: s.State == goose.StateApplied, At: s.AppliedAt,
+			})
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("migrations: status: %w", err)
+	}
+	return list, nil
+}
+
+// Pending reports whether the database lacks a migration that this program needs. It writes nothing and needs no lock,
+// so it works through a pooler.
+func Pending(ctx context.Context, url string) (bool, error) {
+	var pending bool
+	err := with(url, func(p *goose.Provider) (err error) {
+		pending, err = p.HasPending(ctx)
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("migrations: look for pending ones: %w", err)
+	}
+	return pending, nil
+}
+
+// Querier is what FirstAt needs of a pool or a connection.
+type Querier interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// FirstAt gives the time of the first migration: since when this database has been mageline's.
+func FirstAt(ctx context.Context, db Querier) (time.Time, error) {
+	var at time.Time
+	if err := db.QueryRow(ctx, `SELECT min(migrated_at) FROM installation`).Scan(&at); err != nil {
+		return time.Time{}, fmt.Errorf("migrations: time of the first one: %w", err)
+	}
+	return at, nil
+}
+
+func with(url string, do func(*goose.Provider) error, opts ...goose.ProviderOption) (err error) {
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		return err
+	}
+	// Prepared statements belong to a session, which a pooler in transaction mode does not give.
+	config.DefaultQueryExecMode = pgx.QueryExecModeExec
+	db := stdlib.OpenDB(*config)
+	defer func() { err = errors.Join(err, closeDB(db)) }()
+	p, err := goose.NewProvider(goose.DialectPostgres, db, files,
+		append(opts, goose.WithTableName(table), goose.WithDisableGlobalRegistry(true))...)
+	if err != nil {
+		return err
+	}
+	return do(p)
+}
+
+func closeDB(db *sql.DB) error {
+	if err := db.Close(); err != nil {
+		return fmt.Errorf("close connection: %w", err)
+	}
+	return nil
+}
