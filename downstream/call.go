@@ -1,0 +1,186 @@
+package downstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/mageline/mageline/event"
+)
+
+// drainLimit is how much of an answer that its reader has left is read away, so that the connection can be used again.
+const drainLimit = 16 << 10
+
+// errTimeout is the cause with which a request is ended that has used up Options.Timeout.
+var errTimeout = errors.New("no complete answer in time")
+
+// call is one request that is out, until its answer's body is at its end.
+type call struct {
+	d       *Downstream
+	ticket  ticket
+	kind    kind
+	address string
+	request *http.Request   // the clone that is sent
+	parent  context.Context // the caller's
+	cancel  context.CancelFunc
+	span    trace.Span
+	started time.Time
+	// connected is set when the request got a connection: from then on some of it may be sent. net/http writes in a
+	// goroutine of its own, so that later marks (headers written) may come after the error.
+	connected atomic.Bool
+	once      sync.Once
+}
+
+func (d *Downstream) begin(req *http.Request, t ticket) *call {
+	c := &call{d: d, ticket: t, kind: writing, address: address(req.Method, req.URL), parent: req.Context(), started: time.Now()}
+	if req.Method == http.MethodGet || req.Method == http.MethodHead || req.Method == "" {
+		c.kind = reading
+	}
+	ctx, cancel := c.parent, context.CancelFunc(func() {})
+	if d.timeout > 0 {
+		ctx, cancel = context.WithTimeoutCause(ctx, d.timeout, errTimeout)
+	}
+	c.cancel = cancel
+	ctx, c.span = d.startSpan(ctx, req)
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { c.connected.Store(true) }})
+	c.request = req.Clone(ctx)
+	injectTrace(ctx, c.request.Header)
+	if c.kind == writing {
+		// net/http repeats by itself what it can rewind, if its method or an Idempotency-Key says that this is safe,
+		// when a reused connection breaks: the answer of the first would be lost and the order doubled. A request
+		// without a body counts as rewindable, so it gets an empty one.
+		c.request.GetBody = nil
+		if c.request.Body == nil || c.request.Body == http.NoBody {
+			c.request.Body, c.request.ContentLength = io.NopCloser(strings.NewReader("")), 0
+		}
+	}
+	return c
+}
+
+// lost decides what an error of the connection means, and gives it its class.
+func (c *call) lost(cause error) error {
+	class, what := event.Unavailable, cause
+	switch done := c.request.Context(); {
+	case c.parent.Err() != nil && !timedOut(c.parent):
+		// Ended from above: it says nothing about the downstream.
+		what = ended(c.parent)
+	case c.parent.Err() != nil:
+		class, what = event.Timeout, ended(c.parent)
+		c.d.circuit.failedWith(c.ticket, c.kind, event.Message(c.parent), c.address+": time-out")
+	case errors.Is(context.Cause(done), errTimeout):
+		class, what = event.Timeout, fmt.Errorf("%w (%s)", errTimeout, c.d.timeout)
+		c.d.circuit.failedWith(c.ticket, c.kind, event.Message(c.parent), c.address+": time-out")
+	case isTimeout(cause):
+		class = event.Timeout
+		c.d.circuit.failedWith(c.ticket, c.kind, event.Message(c.parent), c.address+": time-out")
+	default:
+		c.d.circuit.failedWith(c.ticket, c.kind, "", c.address+": "+cause.Error())
+	}
+	err := error(&event.Error{Class: class, Downstream: c.d.name, Err: fmt.Errorf("%s: %w", c.address, what)})
+	if !c.connected.Load() {
+		err = event.NotDone(err)
+	}
+	c.span.SetStatus(codes.Error, string(class))
+	return err
+}
+
+func isTimeout(err error) bool {
+	var n net.Error
+	return errors.As(err, &n) && n.Timeout()
+}
+
+// answered takes the answer's status, and wraps its body: a success is one only when its body is complete.
+func (c *call) answered(resp *http.Response) {
+	status := strconv.Itoa(resp.StatusCode)
+	c.span.SetAttributes(attribute.Int("http.response.status_code", resp.StatusCode))
+	b := &body{ReadCloser: resp.Body, call: c, status: status}
+	if resp.StatusCode >= 500 || resp.StatusCode == http.StatusRequestTimeout {
+		c.d.circuit.failedWith(c.ticket, c.kind, event.Message(c.parent), c.address+": "+status)
+		c.span.SetStatus(codes.Error, status)
+		b.decided = true
+	}
+	if resp.Body == http.NoBody || resp.ContentLength == 0 {
+		b.end()
+	}
+	resp.Body = b
+}
+
+// finish gives back what the request held, once.
+func (c *call) finish(code string) {
+	c.once.Do(func() {
+		c.cancel()
+		c.d.release()
+		c.d.metrics.requests.WithLabelValues(c.d.name, code).Inc()
+		c.d.metrics.duration.Observe(time.Since(c.started).Seconds())
+		c.span.End()
+	})
+}
+
+// body tells the circuit how the reading of an answer ended.
+type body struct {
+	io.ReadCloser
+	call    *call
+	status  string
+	decided bool
+	err     error // the first that Read gave: later reads give it again
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	if b.err != nil {
+		return 0, b.err
+	}
+	n, err := b.ReadCloser.Read(p)
+	switch {
+	case err == nil:
+		return n, nil
+	case errors.Is(err, io.EOF):
+		b.end()
+	default:
+		err = b.fail(err)
+	}
+	b.err = err
+	return n, err
+}
+
+// Close may come before the end of the body; what the reader did not want is no failure.
+func (b *body) Close() error {
+	if b.err == nil {
+		drain(b.ReadCloser)
+	}
+	b.end()
+	return b.ReadCloser.Close()
+}
+
+func (b *body) end() {
+	if !b.decided {
+		b.decided = true
+		b.call.d.circuit.succeeded(b.call.ticket, b.call.kind)
+	}
+	b.call.finish(b.status)
+}
+
+func (b *body) fail(err error) error {
+	if b.decided { // a 5xx whose body breaks off too is one failure
+		err = &event.Error{Class: event.Unavailable, Downstream: b.call.d.name, Err: fmt.Errorf("%s: the body of its %s: %w", b.call.address, b.status, err)}
+	} else {
+		b.decided = true
+		err = b.call.lost(err)
+	}
+	b.call.finish(string(event.ClassOf(err)))
+	return err
+}
+
+func drain(r io.Reader) { _, _ = io.CopyN(io.Discard, r, drainLimit) }

@@ -1,0 +1,353 @@
+package downstream
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+	"github.com/sony/gobreaker/v2"
+
+	"github.com/mageline/mageline/event"
+)
+
+// The rules of contract/deliveries.md, "Circuits" and "Error classes".
+const (
+	// failureAge is how long a failure counts.
+	failureAge = 5 * time.Minute
+	// longThrottle is the wait above which a throttle is an open circuit whose end is known.
+	longThrottle = 10 * time.Second
+	// firstThrottle doubles up to lastThrottle for each 429 in a row that does not say how long to wait.
+	firstThrottle, lastThrottle = 5 * time.Second, time.Minute
+	// maxThrottle bounds what a Retry-After may ask for.
+	maxThrottle = 24 * time.Hour
+)
+
+// kind is what a request does; a success forgets the failures of its own kind only, because a downstream that can
+// still be read may be unable to write.
+type kind bool
+
+const (
+	reading kind = false
+	writing kind = true
+)
+
+// failure is one that counts. Those of one message count once, those without a message each time.
+type failure struct {
+	kind    kind
+	message string
+	at      time.Time
+}
+
+// circuit decides whether requests may go out. The state machine is gobreaker's; what is counted is ours, because it
+// counts messages, not requests. All its methods may be called at once.
+type circuit struct {
+	name     string
+	failures int // that open it; 0: never
+	openFor  time.Duration
+	gauge    prometheus.Gauge
+	log      zerolog.Logger
+	breaker  *gobreaker.TwoStepCircuitBreaker[any]
+
+	mu         sync.Mutex
+	stopped    bool
+	state      gobreaker.State // of the breaker, without the throttle
+	generation int             // counts the changes of state: the end of a request of an earlier one decides nothing
+	reason     string          // of the state
+	until      time.Time       // of the open state
+	reopen     *time.Timer
+	failed     []failure
+	throttle   throttle
+	listeners  []func()
+}
+
+// throttle is the wait that a 429 asked for.
+type throttle struct {
+	until  time.Time
+	long   bool // counts as an open circuit, until its timer says that it is over
+	number int  // counts the throttles, so that the many 429 of one burst are one step
+	steps  int  // in a row, without a Retry-After
+	timer  *time.Timer
+}
+
+var (
+	errFailed    = errors.New("failed")
+	errUndecided = errors.New("undecided")
+)
+
+func newCircuit(name string, failures int, openFor time.Duration, gauge prometheus.Gauge, log zerolog.Logger) *circuit {
+	c := &circuit{name: name, failures: failures, openFor: openFor, gauge: gauge, log: log}
+	c.breaker = gobreaker.NewTwoStepCircuitBreaker[any](gobreaker.Settings{
+		Name:          name,
+		MaxRequests:   1, // one probe at a time
+		Timeout:       openFor,
+		ReadyToTrip:   func(gobreaker.Counts) bool { return true }, // it is told of a failure only when there were enough
+		IsExcluded:    func(err error) bool { return errors.Is(err, errUndecided) },
+		OnStateChange: func(_ string, _, to gobreaker.State) { c.enter(to) },
+	})
+	gauge.Set(0)
+	return c
+}
+
+// enter follows the breaker into its new state. Everything that can change it is called with mu held.
+func (c *circuit) enter(to gobreaker.State) {
+	c.state = to
+	c.generation++
+	c.failed = nil
+	switch to {
+	case gobreaker.StateOpen:
+		c.until = time.Now().Add(c.openFor)
+		// gobreaker is open up to and including the last moment.
+		c.reopen = time.AfterFunc(c.openFor+time.Millisecond, c.halfOpen)
+	case gobreaker.StateHalfOpen:
+		c.until, c.reason = time.Time{}, "waiting for a probe after: "+c.reason
+	case gobreaker.StateClosed:
+		c.until, c.reason = time.Time{}, ""
+	}
+}
+
+// halfOpen is called by the timer at the end of the open state; asking the breaker lets it move on.
+func (c *circuit) halfOpen() {
+	c.update(func() {
+		if !c.stopped && c.breaker.State() == gobreaker.StateOpen {
+			c.reopen = time.AfterFunc(time.Millisecond, c.halfOpen)
+		}
+	})
+}
+
+// update runs change with mu held, and tells everybody when the state has changed by it.
+func (c *circuit) update(change func()) {
+	c.mu.Lock()
+	state, _, until := c.effective()
+	change()
+	after, reason, end := c.effective()
+	changed := after != state || !end.Equal(until)
+	var listeners []func()
+	if changed {
+		listeners = append(listeners, c.listeners...)
+		c.gauge.Set(map[gobreaker.State]float64{gobreaker.StateClosed: 0, gobreaker.StateHalfOpen: 1, gobreaker.StateOpen: 2}[after])
+	}
+	c.mu.Unlock()
+	if !changed {
+		return
+	}
+	entry := c.log.Info()
+	if after == gobreaker.StateOpen {
+		entry = c.log.Warn().Time("until", end)
+	}
+	entry.Str("downstream", c.name).Str("state", after.String()).Str("reason", reason).Msg("circuit changed")
+	for _, f := range listeners {
+		f()
+	}
+}
+
+// effective gives the state with the throttle in it: a long one is an open circuit whose end is known.
+func (c *circuit) effective() (state gobreaker.State, reason string, until time.Time) {
+	if c.throttle.long && c.throttle.until.After(c.until) {
+		return gobreaker.StateOpen, "429: asked to be called again later", c.throttle.until
+	}
+	return c.state, c.reason, c.until
+}
+
+func (c *circuit) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopped = true
+	for _, t := range []*time.Timer{c.reopen, c.throttle.timer} {
+		if t != nil {
+			t.Stop()
+		}
+	}
+}
+
+// ticket lets one request out.
+type ticket struct {
+	generation int
+	throttle   int
+	probe      *Probe
+}
+
+// admit gives a ticket, or a wait (of a short throttle) after which to ask again, or the refusal. probes are those that
+// the request's message carries.
+func (c *circuit) admit(probes []any) (t ticket, wait time.Duration, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t = ticket{generation: c.generation, throttle: c.throttle.number}
+	left := time.Until(c.throttle.until)
+	switch state, reason, until := c.effective(); {
+	case c.throttle.long && left > 0:
+		return t, 0, event.NotDone(&event.Deferral{
+			Reason:     fmt.Sprintf("%s asked not to be called before %s", c.name, c.throttle.until.UTC().Format(time.RFC3339)),
+			Downstream: c.name, Wait: left, Pick: event.NotShorter,
+		})
+	case state == gobreaker.StateOpen:
+		return t, 0, event.NotDone(&event.Deferral{
+			Reason:     fmt.Sprintf("the circuit of %s is open until %s: %s", c.name, until.UTC().Format(time.RFC3339), reason),
+			Downstream: c.name, Pick: event.Shortest,
+		})
+	case state == gobreaker.StateHalfOpen:
+		for _, p := range probes {
+			if p, ok := p.(*Probe); ok && p.circuit == c && !p.ended && !p.failed {
+				t.probe = p
+			}
+		}
+		if t.probe == nil {
+			return t, 0, event.NotDone(&event.Deferral{
+				Reason:     fmt.Sprintf("the circuit of %s is half-open, another message is its probe", c.name),
+				Downstream: c.name, Pick: event.Shortest,
+			})
+		}
+	}
+	return t, max(left, 0), nil
+}
+
+// succeeded says that the downstream has answered a request of ticket t.
+func (c *circuit) succeeded(t ticket, k kind) {
+	c.update(func() {
+		if t.throttle == c.throttle.number {
+			c.throttle.steps = 0
+		}
+		switch {
+		case t.probe != nil:
+			t.probe.answered = true
+		case t.generation == c.generation:
+			kept := c.failed[:0]
+			for _, f := range c.failed {
+				if f.kind != k {
+					kept = append(kept, f)
+				}
+			}
+			c.failed = kept
+		}
+	})
+}
+
+// failedWith says that a request of ticket t has failed. message is "" for a failure that counts in any case.
+func (c *circuit) failedWith(t ticket, k kind, message, text string) {
+	c.update(func() {
+		switch {
+		case c.failures == 0 || c.stopped:
+		case t.probe != nil:
+			if !t.probe.ended && !t.probe.failed {
+				t.probe.failed = true
+				c.reason = "the probe failed: " + text
+				t.probe.done(errFailed)
+			}
+		case t.generation == c.generation && c.state == gobreaker.StateClosed:
+			if n := c.count(k, message); n >= c.failures {
+				c.reason = fmt.Sprintf("%d failures in a row, the last: %s", n, text)
+				if done, err := c.breaker.Allow(); err == nil {
+					done(errFailed)
+				}
+			}
+		}
+	})
+}
+
+// count enters a failure and gives how many count now.
+func (c *circuit) count(k kind, message string) int {
+	now := time.Now()
+	kept := c.failed[:0]
+	for _, f := range c.failed {
+		if now.Sub(f.at) <= failureAge && (message == "" || f.message != message || f.kind != k) {
+			kept = append(kept, f)
+		}
+	}
+	c.failed = append(kept, failure{k, message, now})
+	n, messages := 0, map[string]bool{}
+	for _, f := range c.failed {
+		if f.message == "" {
+			n++
+		} else {
+			messages[f.message] = true
+		}
+	}
+	return n + len(messages)
+}
+
+// throttled says that the downstream has answered 429 to a request of ticket t; asked is what it wants, 0 if it did
+// not say. It gives how long all calls wait now.
+func (c *circuit) throttled(t ticket, asked time.Duration) time.Duration {
+	var left time.Duration
+	c.update(func() {
+		th := &c.throttle
+		now := time.Now()
+		first := t.throttle == th.number // not the second of a burst
+		if asked <= 0 {
+			if first {
+				asked = min(firstThrottle<<min(th.steps, 10), lastThrottle)
+				th.steps++
+			} else {
+				asked = max(th.until.Sub(now), firstThrottle)
+			}
+		}
+		if first {
+			th.number++
+		}
+		if until := now.Add(min(asked, maxThrottle)); until.After(th.until) {
+			th.until = until
+		}
+		left = th.until.Sub(now)
+		if left > longThrottle && !c.stopped {
+			th.long = true
+			if th.timer != nil {
+				th.timer.Stop()
+			}
+			th.timer = time.AfterFunc(left, c.endThrottle)
+		}
+	})
+	return left
+}
+
+func (c *circuit) endThrottle() {
+	c.update(func() {
+		left := time.Until(c.throttle.until)
+		if left > 0 && !c.stopped { // it was lengthened as this timer fired
+			c.throttle.timer = time.AfterFunc(left, c.endThrottle)
+			return
+		}
+		c.throttle.long = false
+	})
+}
+
+// Probe lets the requests of one message through a half-open circuit.
+type Probe struct {
+	circuit          *circuit
+	done             func(error)
+	ended            bool // and what follows is guarded by circuit.mu
+	answered, failed bool
+}
+
+// probe takes the one permit of a half-open circuit.
+func (c *circuit) probe() (*Probe, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if state, _, _ := c.effective(); c.stopped || state != gobreaker.StateHalfOpen {
+		return nil, false
+	}
+	done, err := c.breaker.Allow()
+	if err != nil {
+		return nil, false // another message is the probe
+	}
+	return &Probe{circuit: c, done: done}, true
+}
+
+// end gives the permit back and decides by what the probe's requests did.
+func (p *Probe) end() (decided bool) {
+	p.circuit.update(func() {
+		switch {
+		case p.ended:
+		case p.failed:
+			decided = true // it was opened at once
+		case p.answered:
+			p.done(nil)
+			decided = true
+		default:
+			p.done(errUndecided)
+		}
+		p.ended = true
+	})
+	return decided
+}

@@ -1,0 +1,320 @@
+// Package downstream is the one http.RoundTripper around every remote API: circuit breaker, throttling, rate and
+// concurrency limits, time-outs, connection reuse, metrics and trace. The clients of the APIs (magentoapi, erp/…) are
+// given its http.Client and know nothing of all that; contract/deliveries.md, "Error classes" and "Circuits", has the
+// rules.
+package downstream
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/time/rate"
+
+	"github.com/mageline/mageline/event"
+)
+
+// Options say how one remote API is called. Limits are for this process.
+type Options struct {
+	// Name is magento, erp or search: in metrics, errors and the log.
+	Name string
+	// Timeout bounds one request from its sending to the end of the answer's body; waits for a limit do not count.
+	// 0 is none.
+	Timeout time.Duration
+	// RateLimit is in requests a second; 0 is unlimited.
+	RateLimit float64
+	// Concurrency is how many requests are out at once, each to the end of its answer's body; 0 is unlimited.
+	Concurrency int
+	// Failures in a row open the circuit for OpenFor; 0: no circuit.
+	Failures int
+	OpenFor  time.Duration
+
+	Registerer prometheus.Registerer // nil: metrics are not exposed
+	Tracer     trace.Tracer          // nil: no spans; traceparent is sent in any case
+	Log        zerolog.Logger
+	TLS        *tls.Config // nil: the system's roots
+	// Dial makes the connections; nil is the ordinary way. It is for proxies and tests.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// Downstream is one remote API. It is safe for use by several goroutines.
+type Downstream struct {
+	name      string
+	timeout   time.Duration
+	transport *http.Transport
+	circuit   *circuit
+	limiter   *rate.Limiter // nil: unlimited
+	slots     chan struct{} // nil: unlimited
+	metrics   metrics
+	tracer    trace.Tracer
+}
+
+// New makes the transport of one remote API. Nothing is connected to yet. Close ends it.
+func New(o Options) *Downstream {
+	d := &Downstream{name: o.Name, timeout: o.Timeout, tracer: o.Tracer, metrics: newMetrics(o.Registerer, o.Name)}
+	d.circuit = newCircuit(o.Name, o.Failures, o.OpenFor, d.metrics.state, o.Log)
+	if o.RateLimit > 0 {
+		d.limiter = rate.NewLimiter(rate.Limit(o.RateLimit), 1)
+	}
+	if o.Concurrency > 0 {
+		d.slots = make(chan struct{}, o.Concurrency)
+	}
+	idle := o.Concurrency
+	if idle == 0 {
+		idle = 64
+	}
+	connect := 10 * time.Second
+	if o.Timeout > 0 {
+		connect = min(connect, o.Timeout)
+	}
+	dial := o.Dial
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: connect, KeepAlive: 30 * time.Second}).DialContext
+	}
+	d.transport = &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            dial,
+		TLSClientConfig:        o.TLS,
+		TLSHandshakeTimeout:    connect,
+		ForceAttemptHTTP2:      true,
+		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 15 * time.Second},
+		MaxIdleConns:           idle,
+		MaxIdleConnsPerHost:    idle,
+		IdleConnTimeout:        30 * time.Second,
+		ResponseHeaderTimeout:  o.Timeout,
+		ExpectContinueTimeout:  time.Second,
+		MaxResponseHeaderBytes: 64 << 10,
+	}
+	return d
+}
+
+// Name gives the name of Options.
+func (d *Downstream) Name() string { return d.name }
+
+// Client gives a client whose requests all go this way. It follows no redirect. The errors of http.Client are
+// *url.Error, whose text has the whole URL with its query in it: wrap only their Err, which names what is safe to log.
+func (d *Downstream) Client() *http.Client {
+	return &http.Client{
+		Transport:     d,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// Close ends the timers and the idle connections; requests that are out go on to their end.
+func (d *Downstream) Close() {
+	d.circuit.stop()
+	d.transport.CloseIdleConnections()
+}
+
+// State gives the circuit's state: closed, half-open or open; why; and when an open one ends. A throttle of more than
+// 10 s is an open circuit too.
+func (d *Downstream) State() (state, reason string, until time.Time) {
+	d.circuit.mu.Lock()
+	defer d.circuit.mu.Unlock()
+	s, reason, until := d.circuit.effective()
+	return s.String(), reason, until
+}
+
+// OnChange has f called after each change of State, also when an open circuit becomes half-open by time, with no lock
+// held. f must return at once: it is called on the way of a request.
+func (d *Downstream) OnChange(f func()) {
+	d.circuit.mu.Lock()
+	defer d.circuit.mu.Unlock()
+	d.circuit.listeners = append(d.circuit.listeners, f)
+}
+
+// Probe takes the one permit of a half-open circuit; ok is false in any other state and when the permit is taken. The
+// requests of the message whose context carries the probe, by event.WithProbe(ctx, []any{probe, …}), are let through.
+// The first that fails opens the circuit again. end must be called when the message has been handled: the circuit is
+// closed if at least one request was answered and none failed; it stays half-open, decided false, if there was none.
+func (d *Downstream) Probe() (probe any, end func() (decided bool), ok bool) {
+	p, ok := d.circuit.probe()
+	if !ok {
+		return nil, nil, false
+	}
+	return p, p.end, true
+}
+
+// RoundTrip sends one request, after the waits that the limits and a throttle ask for. Besides what http.RoundTripper
+// says:
+//
+//   - An open circuit, or a half-open one without its probe in the context, is an *event.Deferral marked by NotDone.
+//   - A 429 is an *event.Error of class Throttled with its wait. All other statuses are answers and returned as they
+//     are, also 3xx and 5xx.
+//   - A connection that fails or is lost is an *event.Error of class Unavailable, a time-out one of class Timeout, also
+//     while the body is read. They are marked by NotDone when the request has certainly not been sent.
+//   - Only GET and HEAD are ever repeated by net/http itself.
+func (d *Downstream) RoundTrip(req *http.Request) (*http.Response, error) {
+	t, err := d.admit(req.Context())
+	if err != nil {
+		if req.Body != nil {
+			_ = req.Body.Close()
+		}
+		return nil, err
+	}
+	c := d.begin(req, t)
+	resp, err := d.transport.RoundTrip(c.request)
+	if err != nil {
+		err = c.lost(err)
+		c.finish(string(event.ClassOf(err)))
+		return nil, err
+	}
+	if resp.StatusCode == http.StatusTooManyRequests {
+		wait := d.circuit.throttled(t, retryAfter(resp.Header, time.Now()))
+		drain(resp.Body)
+		_ = resp.Body.Close()
+		c.finish("429")
+		return nil, &event.Error{
+			Class: event.Throttled, Downstream: d.name, RetryAfter: wait,
+			Err: fmt.Errorf("%s answered 429 and is not called again for %s", c.address, wait.Round(time.Second)),
+		}
+	}
+	c.answered(resp)
+	return resp, nil
+}
+
+// admit waits for the limits and asks the circuit. Of a ticket that it gives, release must be called.
+func (d *Downstream) admit(ctx context.Context) (ticket, error) {
+	// The clocks of the handling stand still from the first real wait on.
+	var resume func(context.Context) error
+	wait := func() {
+		if resume == nil {
+			resume = event.Wait(ctx)
+		}
+	}
+	t, err := d.queue(ctx, wait)
+	if resume == nil {
+		return t, err
+	}
+	if lost := resume(ctx); lost != nil && err == nil {
+		d.release()
+		return ticket{}, event.NotDone(fmt.Errorf("%s was not called, because the work was lost while waiting for its limits: %w", d.name, lost))
+	}
+	return t, err
+}
+
+// queue asks the circuit first, so that an open one refuses without a wait, and again after the limits.
+func (d *Downstream) queue(ctx context.Context, wait func()) (ticket, error) {
+	if _, err := d.gate(ctx, wait); err != nil {
+		return ticket{}, err
+	}
+	if err := d.acquire(ctx, wait); err != nil {
+		return ticket{}, err
+	}
+	if d.limiter != nil {
+		turn := d.limiter.Reserve()
+		if err := d.sleep(ctx, turn.Delay(), wait); err != nil {
+			turn.Cancel()
+			d.release()
+			return ticket{}, err
+		}
+	}
+	t, err := d.gate(ctx, wait)
+	if err != nil {
+		d.release()
+	}
+	return t, err
+}
+
+func (d *Downstream) gate(ctx context.Context, wait func()) (ticket, error) {
+	probes, _ := event.Probe(ctx).([]any)
+	for {
+		t, left, err := d.circuit.admit(probes)
+		if err != nil || left == 0 {
+			return t, err
+		}
+		if err := d.sleep(ctx, left, wait); err != nil {
+			return t, err
+		}
+	}
+}
+
+func (d *Downstream) acquire(ctx context.Context, wait func()) error {
+	if d.slots == nil {
+		return nil
+	}
+	select {
+	case d.slots <- struct{}{}:
+		return nil
+	default:
+	}
+	wait()
+	select {
+	case d.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return d.notSent(ctx)
+	}
+}
+
+func (d *Downstream) release() {
+	if d.slots != nil {
+		<-d.slots
+	}
+}
+
+func (d *Downstream) sleep(ctx context.Context, left time.Duration, wait func()) error {
+	if left <= 0 {
+		return nil
+	}
+	wait()
+	timer := time.NewTimer(left)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return d.notSent(ctx)
+	}
+}
+
+func (d *Downstream) notSent(ctx context.Context) error {
+	class := event.Unavailable
+	if timedOut(ctx) {
+		class = event.Timeout
+	}
+	return event.NotDone(&event.Error{
+		Class: class, Downstream: d.name,
+		Err: fmt.Errorf("%s was not called, its turn did not come in time: %w", d.name, ended(ctx)),
+	})
+}
+
+// timedOut reports whether ctx, which is done, ended because time ran out and not because somebody ended it. A caller
+// whose clock is not a deadline says so with a cause that is context.DeadlineExceeded.
+func timedOut(ctx context.Context) bool {
+	return errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.Is(context.Cause(ctx), context.DeadlineExceeded)
+}
+
+// ended gives why ctx is done: both its error and its cause, for callers that look for either.
+func ended(ctx context.Context) error {
+	if cause := context.Cause(ctx); !errors.Is(ctx.Err(), cause) {
+		return fmt.Errorf("%w: %w", ctx.Err(), cause)
+	}
+	return ctx.Err()
+}
+
+// retryAfter reads the header of RFC 9110, section 10.2.3, seconds or a date; 0 if it says nothing that can be used.
+func retryAfter(h http.Header, now time.Time) time.Duration {
+	v := h.Get("Retry-After")
+	if seconds, err := strconv.ParseUint(v, 10, 64); err == nil {
+		return time.Duration(min(seconds, uint64(maxThrottle/time.Second))) * time.Second
+	}
+	if at, err := http.ParseTime(v); err == nil {
+		return min(max(at.Sub(now), 0), maxThrottle)
+	}
+	return 0
+}
+
+// address names a request without what may be secret or personal in it: no user, no query.
+func address(method string, u *url.URL) string {
+	return method + " " + u.Scheme + "://" + u.Host + u.EscapedPath()
+}
