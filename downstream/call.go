@@ -61,10 +61,16 @@ func (d *Downstream) begin(req *http.Request, t ticket) *call {
 	if c.kind == writing {
 		// net/http repeats by itself what it can rewind, if its method or an Idempotency-Key says that this is safe,
 		// when a reused connection breaks: the answer of the first would be lost and the order doubled. A request
-		// without a body counts as rewindable, so it gets an empty one.
+		// without a body counts as rewindable; there net/http must not find the key (Request.isReplayable looks for
+		// this spelling alone, the wire knows no case).
 		c.request.GetBody = nil
 		if c.request.Body == nil || c.request.Body == http.NoBody {
-			c.request.Body, c.request.ContentLength = io.NopCloser(strings.NewReader("")), 0
+			for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
+				if v, ok := c.request.Header[name]; ok {
+					delete(c.request.Header, name)
+					c.request.Header[strings.ToLower(name)] = v
+				}
+			}
 		}
 	}
 	return c

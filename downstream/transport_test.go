@@ -1,0 +1,358 @@
+package downstream_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
+
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/mageline/mageline/downstream"
+	"github.com/mageline/mageline/event"
+)
+
+// serve starts a remote API on a real socket.
+func serve(t *testing.T, o downstream.Options, h http.HandlerFunc) (*downstream.Downstream, *httptest.Server) {
+	t.Helper()
+	srv := httptest.NewServer(h)
+	t.Cleanup(srv.Close)
+	o.Name = "erp"
+	d := downstream.New(o)
+	t.Cleanup(d.Close)
+	return d, srv
+}
+
+// cut ends the connection of a request without an answer.
+func cut(t *testing.T, w http.ResponseWriter) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	_ = conn.Close()
+}
+
+func send(t *testing.T, d *downstream.Downstream, method, url, body string) (*http.Response, error) {
+	t.Helper()
+	var r io.Reader
+	if body != "" {
+		r = strings.NewReader(body)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), method, url, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Idempotency-Key", "order_placed:000000123")
+	return d.Client().Do(req)
+}
+
+func discard(t *testing.T, resp *http.Response) {
+	t.Helper()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		t.Error(err)
+	}
+	if err := resp.Body.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// net/http repeats a request with an Idempotency-Key by itself when a reused connection breaks before the answer.
+func TestOnlySafeRequestsAreRepeated(t *testing.T) {
+	tests := []struct {
+		name, method, body string
+		arrivals           int32
+	}{
+		{"POST", http.MethodPost, `{"a":1}`, 1},
+		{"POST without a body", http.MethodPost, "", 1},
+		{"PUT", http.MethodPut, `{"a":1}`, 1},
+		{"DELETE", http.MethodDelete, "", 1},
+		{"GET", http.MethodGet, "", 2},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var breaking, arrivals atomic.Int32
+			d, srv := serve(t, downstream.Options{Timeout: 10 * time.Second}, func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				if breaking.Load() == 0 {
+					return
+				}
+				if r.ContentLength != int64(len(tt.body)) {
+					t.Errorf("Content-Length %d, want %d", r.ContentLength, len(tt.body))
+				}
+				if r.Header.Get("Idempotency-Key") == "" {
+					t.Error("no Idempotency-Key")
+				}
+				if arrivals.Add(1) == 1 {
+					cut(t, w)
+				}
+			})
+			resp, err := send(t, d, http.MethodGet, srv.URL, "") // so that the connection is a reused one
+			if err != nil {
+				t.Fatal(err)
+			}
+			discard(t, resp)
+			breaking.Store(1)
+			resp, err = send(t, d, tt.method, srv.URL, tt.body)
+			if err == nil {
+				discard(t, resp)
+			} else if event.ClassOf(err) != event.Unavailable || event.IsNotDone(err) {
+				t.Errorf("error %v of class %s, not done %t", err, event.ClassOf(err), event.IsNotDone(err))
+			}
+			if (err == nil) != (tt.arrivals > 1) {
+				t.Errorf("error %v", err)
+			}
+			if got := arrivals.Load(); got != tt.arrivals {
+				t.Errorf("the remote API got %d requests, want %d", got, tt.arrivals)
+			}
+		})
+	}
+}
+
+func TestRefusedConnectionIsNotDone(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	d := downstream.New(downstream.Options{Name: "magento", Timeout: 10 * time.Second, Failures: 2, OpenFor: time.Hour})
+	defer d.Close()
+	for range 2 {
+		wantState(t, d, "closed")
+		resp, err := send(t, d, http.MethodPost, "http://user:secret1@"+address+"/V1/orders?email=secret2", `{}`)
+		if err == nil {
+			discard(t, resp)
+			t.Fatal("no error")
+		}
+		var e *event.Error
+		if !errors.As(err, &e) || e.Class != event.Unavailable || e.Downstream != "magento" || !event.IsNotDone(err) {
+			t.Errorf("error %#v, not done %t", err, event.IsNotDone(err))
+		}
+		text := errors.Unwrap(err).Error()
+		if strings.Contains(text, "secret") || !strings.Contains(text, "POST http://"+address+"/V1/orders") {
+			t.Errorf("error text %q", text)
+		}
+	}
+	state, reason, _ := d.State()
+	if state != "open" || strings.Contains(reason, "secret") {
+		t.Errorf("circuit %s, reason %q", state, reason)
+	}
+}
+
+// An answer whose body breaks off is a lost connection, and no success before.
+func TestBodyThatBreaksOff(t *testing.T) {
+	d, srv := serve(t, downstream.Options{Failures: 2, OpenFor: time.Hour, Concurrency: 1}, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "100")
+		_, _ = w.Write([]byte(`{"half":`))
+		cut(t, w)
+	})
+	for range 2 {
+		wantState(t, d, "closed")
+		resp, err := send(t, d, http.MethodGet, srv.URL, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = io.ReadAll(resp.Body)
+		var e *event.Error
+		if !errors.As(err, &e) || e.Class != event.Unavailable || e.Downstream != "erp" || event.IsNotDone(err) {
+			t.Errorf("error %v", err)
+		}
+		if err := resp.Body.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	wantState(t, d, "open")
+}
+
+// The time-out holds to the end of the body.
+func TestBodyThatStalls(t *testing.T) {
+	release := make(chan struct{})
+	d, srv := serve(t, downstream.Options{Timeout: 100 * time.Millisecond, Failures: 1, OpenFor: time.Hour}, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"half":`))
+		_ = http.NewResponseController(w).Flush()
+		<-release
+	})
+	defer close(release)
+	resp, err := send(t, d, http.MethodPost, srv.URL, `{}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = io.ReadAll(resp.Body)
+	if err == nil || event.ClassOf(err) != event.Timeout || event.IsNotDone(err) {
+		t.Errorf("error %v of class %s", err, event.ClassOf(err))
+	}
+	if err := resp.Body.Close(); err != nil {
+		t.Error(err)
+	}
+	wantState(t, d, "open")
+}
+
+func TestRedirectIsNotFollowed(t *testing.T) {
+	var arrivals atomic.Int32
+	d, srv := serve(t, downstream.Options{}, func(w http.ResponseWriter, r *http.Request) {
+		arrivals.Add(1)
+		http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
+	})
+	resp, err := send(t, d, http.MethodPost, srv.URL, `{}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	discard(t, resp)
+	if resp.StatusCode != http.StatusTemporaryRedirect || arrivals.Load() != 1 {
+		t.Errorf("status %d after %d requests", resp.StatusCode, arrivals.Load())
+	}
+}
+
+// A reader that leaves the rest of a small answer does not cost the connection, nor the place among the concurrent.
+func TestConnectionsAreReused(t *testing.T) {
+	addresses := make(chan string, 10)
+	d, srv := serve(t, downstream.Options{Concurrency: 1}, func(w http.ResponseWriter, r *http.Request) {
+		addresses <- r.RemoteAddr
+		_, _ = w.Write([]byte(strings.Repeat("x", 5000)))
+	})
+	for range 3 {
+		resp, err := send(t, d, http.MethodPost, srv.URL, `{}`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := resp.Body.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if a, b, c := <-addresses, <-addresses, <-addresses; a != b || b != c {
+		t.Errorf("connections %s, %s, %s", a, b, c)
+	}
+}
+
+func TestHTTP2(t *testing.T) {
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, r.Proto)
+	}))
+	srv.EnableHTTP2 = true
+	srv.StartTLS()
+	defer srv.Close()
+	transport, ok := srv.Client().Transport.(*http.Transport)
+	if !ok {
+		t.Fatal("the test server's client has another transport")
+	}
+	d := downstream.New(downstream.Options{Name: "erp", TLS: transport.TLSClientConfig.Clone()})
+	defer d.Close()
+	resp, err := send(t, d, http.MethodPost, srv.URL, `{}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proto, err := io.ReadAll(resp.Body)
+	if err != nil || string(proto) != "HTTP/2.0" {
+		t.Errorf("%s, %v", proto, err)
+	}
+	if err := resp.Body.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTraceparent(t *testing.T) {
+	const of = "4bf92f3577b34da6a3ce929d0e0e4736"
+	traceID, err := trace.TraceIDFromHex(of)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ofEvent := trace.ContextWithRemoteSpanContext(context.Background(), trace.NewSpanContext(trace.SpanContextConfig{
+		TraceID: traceID, SpanID: trace.SpanID{1}, TraceFlags: trace.FlagsSampled, Remote: true,
+	}))
+	spans := tracetest.NewInMemoryExporter()
+	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans))
+	defer func() {
+		if err := provider.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}()
+	tests := []struct {
+		name   string
+		tracer trace.Tracer
+		ctx    context.Context
+		want   string
+	}{
+		{"nothing exported, no trace", nil, context.Background(), `^00-[0-9a-f]{32}-[0-9a-f]{16}-00$`},
+		{"nothing exported, the event's", nil, ofEvent, `^00-` + of + `-0100000000000000-01$`},
+		{"exported, no trace", provider.Tracer("test"), context.Background(), `^00-[0-9a-f]{32}-[0-9a-f]{16}-01$`},
+		{"exported, the event's", provider.Tracer("test"), ofEvent, `^00-` + of + `-[0-9a-f]{16}-01$`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := make(chan string, 1)
+			d, srv := serve(t, downstream.Options{Tracer: tt.tracer}, func(_ http.ResponseWriter, r *http.Request) { got <- r.Header.Get("Traceparent") })
+			req, err := http.NewRequestWithContext(tt.ctx, http.MethodGet, srv.URL+"?q=secret", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := d.Client().Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			discard(t, resp)
+			if header := <-got; !regexp.MustCompile(tt.want).MatchString(header) || strings.Contains(header, strings.Repeat("0", 32)) {
+				t.Errorf("traceparent %q, want %s", header, tt.want)
+			}
+			if req.Header.Get("Traceparent") != "" {
+				t.Error("the caller's request was changed")
+			}
+		})
+	}
+	if n := len(spans.GetSpans()); n != 2 {
+		t.Errorf("%d spans ended, want 2", n)
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	var status atomic.Int32
+	d, srv := serve(t, downstream.Options{Registerer: registry, Failures: 2, OpenFor: time.Hour}, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(int(status.Load()))
+	})
+	other := downstream.New(downstream.Options{Name: "magento", Registerer: registry}) // shares the metrics
+	defer other.Close()
+	for _, s := range []int32{200, 200, 404, 500, 500} {
+		status.Store(s)
+		resp, err := send(t, d, http.MethodPost, srv.URL, `{}`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		discard(t, resp)
+	}
+	if resp, err := send(t, d, http.MethodPost, srv.URL, `{}`); err == nil {
+		discard(t, resp)
+		t.Error("the open circuit let a request out")
+	}
+	want := `
+# HELP mageline_circuit_breaker_state The circuit of a remote API: 0 closed, 1 half-open, 2 open.
+# TYPE mageline_circuit_breaker_state gauge
+mageline_circuit_breaker_state{downstream="erp"} 2
+mageline_circuit_breaker_state{downstream="magento"} 0
+# HELP mageline_downstream_requests_total Requests to a remote API by status, or by error class where there was none.
+# TYPE mageline_downstream_requests_total counter
+mageline_downstream_requests_total{code="200",downstream="erp"} 2
+mageline_downstream_requests_total{code="404",downstream="erp"} 1
+mageline_downstream_requests_total{code="500",downstream="erp"} 2
+`
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "mageline_circuit_breaker_state", "mageline_downstream_requests_total"); err != nil {
+		t.Error(err)
+	}
+	if n := testutil.CollectAndCount(registry, "mageline_downstream_request_duration_seconds"); n != 2 {
+		t.Errorf("%d durations, want one for each downstream", n)
+	}
+}
