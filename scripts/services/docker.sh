@@ -29,7 +29,7 @@ echo "with-services: starting $image in Docker" >&2
 touch "$folder/docker"
 if ! docker run --detach --name "$name" --publish "127.0.0.1::$port" --env POSTGRES_HOST_AUTH_METHOD=trust \
 	"$image" >/dev/null 2>"$folder/docker.log"; then
-	echo "docker can't run $image: $(tail -n 1 "$folder/docker.log")" >&2
+	echo "with-services: no $service in Docker: $(grep -m 1 '^docker:' "$folder/docker.log")" >&2
 	exit 1
 fi
 published=$(docker port "$name" "$port/tcp" | head -n 1)

@@ -9,14 +9,15 @@ service=$1
 case $service in
 rabbitmq)
 	package=rabbitmq-server
-	present() { command -v rabbitmq-server >/dev/null || ls /usr/sbin/rabbitmq-server /opt/homebrew/sbin/rabbitmq-server >/dev/null 2>&1; }
+	programs() { command -v rabbitmq-server || find /usr/sbin /usr/local/sbin /opt/homebrew/sbin -name rabbitmq-server; }
 	;;
 postgres)
 	package=postgresql
-	present() { command -v initdb >/dev/null || find /usr/lib/postgresql /opt/homebrew/opt /usr/pgsql-* -name initdb 2>/dev/null | grep -q .; }
+	programs() { command -v initdb || find /usr/lib/postgresql /opt/homebrew/opt/postgresql* /usr/pgsql-* -name initdb; }
 	;;
 esac
 
+present() { [ -n "$(programs 2>/dev/null)" ]; }
 present && exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
@@ -39,4 +40,7 @@ if ! { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --
 	exit 1
 fi
 rm -f "$log"
-present
+if ! present; then
+	echo "with-services: $package is installed, but its programs are not where they are looked for" >&2
+	exit 1
+fi

@@ -22,7 +22,7 @@ unprivileged() (
 programs() {
 	local initdb
 	initdb=$(command -v initdb || find /usr/lib/postgresql/*/bin /opt/homebrew/opt/postgresql*/bin /usr/pgsql-*/bin \
-		-name initdb 2>/dev/null | sort -V | tail -n 1)
+		-name initdb 2>/dev/null | sort -V | tail -n 1 || true)
 	dirname "$(readlink -f "$initdb")"
 }
 

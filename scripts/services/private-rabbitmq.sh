@@ -37,7 +37,7 @@ if [ "$verb" = stop ]; then
 		kill -KILL -- "$group" 2>/dev/null || true
 	fi
 	# epmd leaves the group as a daemon, but knows its port; it goes only when no node is registered any more.
-	epmd=$(command -v epmd || find /usr/lib/erlang /opt/homebrew/opt/erlang -name epmd -type f 2>/dev/null | head -n 1)
+	epmd=$(command -v epmd || find /usr/lib/erlang /opt/homebrew/opt/erlang -name epmd -type f 2>/dev/null | head -n 1 || true)
 	for _ in $(seq 25); do
 		if node "$epmd" -kill 2>&1 | grep -qiE 'killed|cannot connect'; then
 			break
@@ -50,7 +50,7 @@ fi
 # Debian's wrapper in /usr/sbin insists on the user rabbitmq; the server's own script beside it does not.
 server=/usr/lib/rabbitmq/bin/rabbitmq-server
 if [ ! -x "$server" ]; then
-	server=$(command -v rabbitmq-server || find /usr/local/sbin /opt/homebrew/sbin -name rabbitmq-server 2>/dev/null | head -n 1)
+	server=$(command -v rabbitmq-server || find /usr/local/sbin /opt/homebrew/sbin -name rabbitmq-server 2>/dev/null | head -n 1 || true)
 fi
 
 # shellcheck disable=SC2046 # three numbers, meant to be three words
