@@ -13,7 +13,7 @@ type action int
 const (
 	acknowledge action = iota
 	retry              // to the retry queue of the next delay; an attempt is used
-	putOff             // to a retry queue, attempts unchanged; or given back, when nothing is subscribed
+	putOff             // to a retry queue, attempts unchanged; or given back, see verdict.held
 	deadLetter
 	giveBack
 )
@@ -43,6 +43,9 @@ type verdict struct {
 	delay  time.Duration // of retry and putOff
 	class  event.Class
 	reason string // of deadLetter
+	// held: what a putOff waits for pauses the consumer, so that the message may as well go back to its queue once
+	// nothing is subscribed.
+	held bool
 	// what the gate is told
 	postgresAway, unauthorized bool
 }
@@ -60,6 +63,7 @@ func decide(f facts) verdict {
 		return verdict{
 			action:       putOff,
 			delay:        pick(f.delays, deferral.Pick, deferral.Wait),
+			held:         deferral.Downstream != "",
 			postgresAway: deferral.Downstream == "postgres",
 		}
 	}
@@ -77,7 +81,7 @@ func decide(f facts) verdict {
 		errors.As(f.err, &e)
 		return verdict{action: putOff, delay: pick(f.delays, event.NotShorter, e.RetryAfter), class: class}
 	case (class == event.Unavailable || class == event.Timeout) && !f.circuitsClosed:
-		return verdict{action: putOff, delay: pick(f.delays, event.Shortest, 0), class: class}
+		return verdict{action: putOff, delay: pick(f.delays, event.Shortest, 0), class: class, held: true}
 	case f.attempt > len(f.delays):
 		return verdict{action: deadLetter, class: class, reason: reasonExhausted}
 	default:

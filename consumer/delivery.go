@@ -35,12 +35,16 @@ type delivery struct {
 	nack    bool
 }
 
+// maxAttempts bounds what x-mageline-attempts is believed to say, far above what RETRY_DELAYS can ask for.
+const maxAttempts = 1_000_000
+
 func (p *pump) open(d amqp.Delivery) *delivery {
 	o := &delivery{Delivery: d, attempt: 1}
 	o.topic = rabbitmq.Topic(&d, p.consumer.Topics[0])
 	o.id = rabbitmq.ID(o.topic, d.MessageId, d.Body)
 	if rabbitmq.Believed(&d) {
-		o.attempt = 1 + int(max(0, rabbitmq.Int(d.Headers, rabbitmq.HeaderAttempts)))
+		// Whoever can publish to a queue can write any number.
+		o.attempt = 1 + int(min(max(0, rabbitmq.Int(d.Headers, rabbitmq.HeaderAttempts)), maxAttempts))
 	}
 	return o
 }

@@ -1,11 +1,14 @@
 package consumer
 
 import (
+	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+	"go.opentelemetry.io/otel/propagation"
 
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/rabbitmq"
@@ -31,6 +34,7 @@ func (l *line) publish(d *delivery) bool {
 			return true
 		case !errors.Is(err, rabbitmq.ErrReturned) && !errors.Is(err, rabbitmq.ErrRefused):
 			l.s.end(err)
+			l.r.gate.release(name) // the next session starts with a topology that was looked at
 			return false
 		}
 		if l.r.gate.hold(name, hold{consumer: l.consumer.Name, text: err.Error()}) {
@@ -89,4 +93,19 @@ func (l *line) destination(d *delivery) (exchange, key string, msg amqp.Publishi
 		panic(fmt.Sprintf("a delivery to be settled was published: action %d", v.action))
 	}
 	return l.r.topology.Retry(v.delay), l.queue, rabbitmq.Again(&d.Delivery, set, l.s.publish.FrameSize())
+}
+
+// Send publishes an event of mageline's own to a consumer's queue, through the default exchange, and waits until the
+// queue has stored it. It carries ctx's trace.
+func (r *Runtime) Send(ctx context.Context, consumer, topic string, body []byte) error {
+	s := r.session.Load()
+	if s == nil {
+		return &event.Deferral{Reason: "RabbitMQ is away"}
+	}
+	headers := amqp.Table{rabbitmq.HeaderTopic: topic}
+	propagation.TraceContext{}.Inject(ctx, carrier(headers))
+	return s.publish.Publish(ctx, "", r.topology.Queue(consumer), amqp.Publishing{
+		Headers: headers, ContentType: "application/json", DeliveryMode: amqp.Persistent,
+		MessageId: rand.Text(), Timestamp: time.Now(), Body: body,
+	})
 }

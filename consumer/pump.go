@@ -291,9 +291,7 @@ func (l *line) start(d *delivery) {
 		select {
 		case l.handled <- d:
 		case <-l.s.ended:
-			l.r.metrics.stale.Inc()
-			l.r.opts.Log.Warn().Str("consumer", l.consumer.Name).Str("id", d.id).
-				Msg("handled, but its connection has ended: it will be delivered again, and found done")
+			l.stale(d)
 			select {
 			case l.freed <- struct{}{}:
 			default:
@@ -319,7 +317,7 @@ func (l *line) conclude(d *delivery) error {
 		return l.settle(d)
 	case putOff:
 		// A probe that failed goes behind the others, so that the next probe is another message.
-		if len(l.tags) == 0 && !d.isProbe {
+		if d.verdict.held && len(l.tags) == 0 && !d.isProbe {
 			d.nack = true
 			return l.settle(d)
 		}
@@ -327,14 +325,23 @@ func (l *line) conclude(d *delivery) error {
 	}
 	l.s.wg.Go(func() {
 		if !l.publish(d) {
-			return // the session has ended
+			l.stale(d)
+			return
 		}
 		select {
 		case l.published <- d:
 		case <-l.s.ended:
+			l.stale(d)
 		}
 	})
 	return nil
+}
+
+// stale says of d that it was handled and can't be settled any more.
+func (l *line) stale(d *delivery) {
+	l.r.metrics.stale.Inc()
+	l.r.opts.Log.Warn().Str("consumer", l.consumer.Name).Str("id", d.id).
+		Msg("handled, but its connection has ended: it will be delivered again, and found done")
 }
 
 // noteCredential pauses the consumer whose credential was refused, and lets it go on when one of its messages passed.
@@ -348,9 +355,9 @@ func (l *line) noteCredential(d *delivery) {
 		})
 		return
 	}
-	var deferral *event.Deferral
-	passed := d.err == nil && d.outcome == event.Done || d.err != nil && !errors.As(d.err, &deferral)
-	if passed {
+	// Only what was done shows that the credential is good: a message that can't be read, or that another downstream
+	// refuses, shows nothing. While it is not known, messages are tried one at a time.
+	if d.err == nil && d.outcome == event.Done {
 		if _, had := l.r.gate.release(name); had {
 			l.r.opts.Log.Info().Str("consumer", l.consumer.Name).Msg("the credential is accepted again")
 		}
@@ -366,6 +373,7 @@ func (l *line) settle(d *delivery) error {
 		err = l.ch.Ack(d.DeliveryTag, false)
 	}
 	if err != nil {
+		l.stale(d)
 		return fmt.Errorf("settle a delivery of queue %s: %w", l.queue, err)
 	}
 	l.inFlight--

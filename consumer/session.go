@@ -46,6 +46,17 @@ func (r *Runtime) open(ctx context.Context, number int) (*session, error) {
 	s.watch("the connection that consumes", consume.NotifyClose(make(chan *amqp.Error, 1)))
 	s.watch("the connection that publishes", conn.NotifyClose(make(chan *amqp.Error, 1)))
 	s.watch("the channel that publishes", publish.Closed)
+	blocks := conn.NotifyBlocked(make(chan amqp.Blocking, 16))
+	s.wg.Go(func() { // ends when the connection closes
+		for b := range blocks {
+			if b.Active {
+				r.opts.Log.Error().Str("reason", b.Reason).
+					Msg("RabbitMQ reads nothing that is published: retries and dead letters wait; free its memory or disk")
+			} else {
+				r.opts.Log.Info().Msg("RabbitMQ reads again what is published")
+			}
+		}
+	})
 	return s, nil
 }
 

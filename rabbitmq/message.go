@@ -159,9 +159,13 @@ func fitHeaders(p *amqp.Publishing, ours amqp.Table, frameSize int) {
 	if size <= room {
 		return
 	}
+	const nameRoom = 4096 // for the header that names those left out
 	var names []string
 	for name := range p.Headers {
-		if _, mine := ours[name]; !mine && !strings.HasPrefix(name, headerPrefix) {
+		_, set := ours[name]
+		// What an earlier publish of ours has added is small; who can publish to a queue can write large ones.
+		earlier := strings.HasPrefix(name, headerPrefix) && fieldSize(p.Headers[name]) <= nameRoom
+		if !set && !earlier {
 			names = append(names, name)
 		}
 	}
@@ -172,7 +176,9 @@ func fitHeaders(p *amqp.Publishing, ours amqp.Table, frameSize int) {
 		return strings.Compare(a, b)
 	})
 	var dropped []string
-	const nameRoom = 4096 // for the header that names them
+	if before := Text(p.Headers, HeaderDropped); before != "" {
+		dropped = append(dropped, before)
+	}
 	for _, name := range names {
 		if size <= room-nameRoom {
 			break
