@@ -1,0 +1,112 @@
+package consumer
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// stand is a circuit in one state, for the gate.
+type stand struct {
+	name, state string
+	changed     []func()
+}
+
+func (s *stand) Name() string                              { return s.name }
+func (s *stand) State() (string, string, time.Time)        { return s.state, "5 failures", time.Time{} }
+func (s *stand) OnChange(f func())                         { s.changed = append(s.changed, f) }
+func (s *stand) Probe() (any, func() (decided bool), bool) { return nil, nil, false }
+
+func TestGateStanding(t *testing.T) {
+	past, future := time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	type holds map[string]hold
+	tests := []struct {
+		name         string
+		magento, erp string // states of circuits
+		holds        holds
+		paused       bool
+		probe        bool
+		halfOpen     int
+		reason       string
+	}{
+		{"nothing", "closed", "closed", nil, false, false, 0, ""},
+		{"a circuit that it needs is open", "closed", "open", nil, true, false, 0, "circuit of erp is open: 5 failures"},
+		{"half-open", "closed", "half-open", nil, true, true, 1, "erp is half-open"},
+		{"both half-open", "half-open", "half-open", nil, true, true, 2, "magento"},
+		{"one half-open, the other open", "open", "half-open", nil, true, false, 1, "magento is open"},
+		{"for all", "closed", "closed", holds{"postgres": {text: "no Postgres"}}, true, false, 0, "no Postgres"},
+		{"for it", "closed", "closed", holds{"a": {consumer: "orders", text: "401"}}, true, false, 0, "401"},
+		{"for another", "closed", "closed", holds{"a": {consumer: "prices", text: "401"}}, false, false, 0, ""},
+		{"time to try", "closed", "closed", holds{"a": {consumer: "orders", text: "401", probeAt: past}}, true, true, 0, "401"},
+		{"not yet time to try", "closed", "closed", holds{"a": {consumer: "orders", text: "401", probeAt: future}}, true, false, 0, "401"},
+		{"time to try and half-open", "closed", "half-open", holds{"a": {text: "401", probeAt: past}}, true, true, 1, "401; the circuit"},
+		{"half-open without Postgres", "closed", "half-open", holds{"postgres": {text: "no Postgres"}}, true, false, 1, "no Postgres"},
+		{"time to try while it stops", "closed", "closed", holds{"a": {text: "401", probeAt: past}, "draining": {text: "stopping"}}, true, false, 0, "stopping"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			search := &stand{name: "search", state: "open"} // not needed
+			g := newGate([]Circuit{&stand{name: "magento", state: tt.magento}, &stand{name: "erp", state: tt.erp}, search})
+			for name, h := range tt.holds {
+				g.hold(name, h)
+			}
+			c := &Consumer{Name: "orders", Needs: []string{"magento", "erp"}}
+			got := g.standing(c)
+			if got.paused != tt.paused || got.probe != tt.probe || len(got.halfOpen) != tt.halfOpen {
+				t.Errorf("paused %t, probe %t, half-open %d; want %t, %t, %d", got.paused, got.probe, len(got.halfOpen), tt.paused, tt.probe, tt.halfOpen)
+			}
+			if !strings.Contains(got.reason, tt.reason) || (got.reason == "") == got.paused {
+				t.Errorf("reason %q, want %q in it", got.reason, tt.reason)
+			}
+			if closed := tt.magento == "closed" && tt.erp == "closed"; g.allClosed(c) != closed {
+				t.Errorf("all closed: %t", !closed)
+			}
+		})
+	}
+}
+
+func TestGateWakes(t *testing.T) {
+	circuit := &stand{name: "erp", state: "closed"}
+	g := newGate([]Circuit{circuit})
+	changed, end := g.watch()
+	woken := func(what string, want bool) {
+		t.Helper()
+		select {
+		case <-changed:
+			if !want {
+				t.Errorf("woken by %s", what)
+			}
+		default:
+			if want {
+				t.Errorf("not woken by %s", what)
+			}
+		}
+	}
+	if !g.hold("a", hold{text: "1"}) {
+		t.Error("a new hold is not new")
+	}
+	woken("a hold", true)
+	if g.hold("a", hold{text: "2"}) {
+		t.Error("a hold is new twice")
+	}
+	woken("a hold that was there", false)
+	if text, ok := g.held("a"); !ok || text != "2" {
+		t.Errorf("held %q, %t", text, ok)
+	}
+	if since, had := g.release("a"); !had || time.Since(since) > time.Minute {
+		t.Errorf("released: %t, there since %s", had, since)
+	}
+	woken("a release", true)
+	if _, had := g.release("a"); had {
+		t.Error("released twice")
+	}
+	woken("a release of nothing", false)
+	for range 3 { // more changes than anybody reads never block
+		circuit.changed[0]()
+	}
+	woken("a circuit", true)
+	woken("the same circuit again", false)
+	end()
+	circuit.changed[0]()
+	woken("a circuit after the end", false)
+}

@@ -1,0 +1,92 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/rs/zerolog"
+
+	"github.com/mageline/mageline/event"
+	"github.com/mageline/mageline/idempotency"
+	"github.com/mageline/mageline/magentoapi"
+)
+
+// orderComment is a comment that is written to an order once, for the shop's people only.
+type orderComment struct {
+	orders Orders
+	ledger Ledger
+	ref    event.Order
+	lock   string // business key of the order: Magento loses one of two writes to it at the same moment
+	key    idempotency.Key
+	text   string
+	status map[string]string // set with it, by state; "" is any other state
+}
+
+// write writes the comment if it is not there; before says that it was.
+func (c orderComment) write(ctx context.Context, repeat bool) (before bool, err error) {
+	res, before, err := c.ledger.Do(ctx, c.key, repeat, func(ctx context.Context, claim *idempotency.Claim) (idempotency.Result, error) {
+		held, release, err := c.ledger.Lease(ctx, "magento order "+c.lock)
+		if err != nil {
+			return idempotency.Result{}, event.NotDone(err)
+		}
+		defer release()
+		return c.effect(held, claim)
+	})
+	return before || res.State == idempotency.Skipped, err
+}
+
+func (c orderComment) effect(ctx context.Context, claim *idempotency.Claim) (idempotency.Result, error) {
+	o, err := find(ctx, c.orders, c.ref)
+	if err != nil {
+		return idempotency.Result{}, event.NotDone(err)
+	}
+	id := int64(o.EntityID)
+	if claim.Uncertain {
+		there, err := c.orders.Comments(ctx, id)
+		if err != nil {
+			return idempotency.Result{}, event.NotDone(fromMagento(err))
+		}
+		for _, comment := range there {
+			if strings.TrimSpace(string(comment.Comment)) == c.text {
+				return idempotency.Result{Value: c.text}, nil
+			}
+		}
+		claim.Looked()
+	}
+	log := zerolog.Ctx(ctx).With().Str("key", c.key.Key).Int64("entity_id", id).Logger()
+	comment := magentoapi.Comment{Text: c.text}
+	if len(c.status) > 0 {
+		var ok bool
+		if comment.Status, ok = c.status[string(o.State)]; !ok {
+			comment.Status = c.status[""]
+		}
+		if comment.Status == "" {
+			log.Warn().Str("state", string(o.State)).Msg("ORDER_STATUS_EXPORTED has no status for the order's state: it stays as it is")
+		}
+	}
+	err = fromMagento(c.orders.AddComment(ctx, id, comment))
+	if comment.Status != "" && isRefusal(err) {
+		log.Warn().Str("status", comment.Status).Str("state", string(o.State)).
+			Msg("Magento refuses the status of ORDER_STATUS_EXPORTED for this state: the comment goes without it")
+		comment.Status = ""
+		err = fromMagento(c.orders.AddComment(ctx, id, comment))
+	}
+	if isRefusal(err) {
+		// The ERP has the order: that Magento does not take the comment must not make it a dead letter.
+		log.Warn().Bool("journal", true).Err(err).Str("comment", c.text).Msg("Magento refuses the comment for good")
+		return idempotency.Result{State: idempotency.Skipped, Reason: "Magento refuses the comment"}, nil
+	}
+	if err != nil {
+		return idempotency.Result{}, err
+	}
+	return idempotency.Result{Value: c.text}, nil
+}
+
+// isRefusal reports that Magento has refused what was asked, for good.
+func isRefusal(err error) bool {
+	var e *event.Error
+	var answer *magentoapi.Error
+	return errors.As(err, &e) && e.Class == event.Rejected && errors.As(err, &answer) && answer.Status >= http.StatusBadRequest
+}

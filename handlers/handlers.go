@@ -1,0 +1,111 @@
+// Package handlers is what happens when an event arrives, one file for each consumer. A handler reads like its sentence
+// in the contract; it knows Magento's orders and the ERP's model, and nothing of queues, SQL or HTTP.
+//
+// Every effect on another system goes through the ledger, which runs it once however often the event is delivered.
+package handlers
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/mageline/mageline/event"
+	"github.com/mageline/mageline/idempotency"
+	"github.com/mageline/mageline/magentoapi"
+	"github.com/mageline/mageline/mapping"
+)
+
+// Orders reads and comments orders in Magento. *magentoapi.OrdersService is one.
+type Orders interface {
+	Get(ctx context.Context, entityID int64) (*magentoapi.Order, error)
+	ByIncrementID(ctx context.Context, incrementID string) ([]*magentoapi.Order, error)
+	Search(ctx context.Context, criteria magentoapi.SearchCriteria) (*magentoapi.Page[*magentoapi.Order], error)
+	AddComment(ctx context.Context, entityID int64, c magentoapi.Comment) error
+	Comments(ctx context.Context, entityID int64) ([]magentoapi.OrderStatusHistory, error)
+}
+
+// Ledger remembers what was done. *idempotency.Ledger is one, and documents the methods.
+type Ledger interface {
+	Do(ctx context.Context, key idempotency.Key, repeat bool,
+		effect func(ctx context.Context, c *idempotency.Claim) (idempotency.Result, error)) (idempotency.Result, bool, error)
+	Lookup(ctx context.Context, key idempotency.Key) (idempotency.Row, bool, error)
+	Rows(ctx context.Context, consumer, key string) ([]idempotency.Row, error)
+	Skip(ctx context.Context, key idempotency.Key, reason string) (bool, error)
+	Lease(ctx context.Context, name string) (held context.Context, release func(), err error)
+	WaitingOrders(ctx context.Context, limit int) ([]idempotency.WaitingOrder, error)
+	LookedAt(ctx context.Context, state map[idempotency.Key]string) error
+}
+
+// Names of the consumers.
+const (
+	OrderPlaced   = "order_placed"
+	OrderCanceled = "order_canceled"
+)
+
+// effectCreate is the effect of OrderPlaced that makes the ERP's document; its row tells how an order stands.
+const effectCreate = "create"
+
+// OrderRules are the settings of contract/orders.md that all handlers of orders share.
+type OrderRules struct {
+	Key             mapping.KeyRule
+	ReferencePrefix string
+	ERPName         string // as it appears in Magento's comments
+	Comment         bool
+	WaitEvery       time.Duration
+}
+
+// find reads the order that an event names.
+func find(ctx context.Context, orders Orders, ref event.Order) (*magentoapi.Order, error) {
+	if ref.EntityID != 0 {
+		o, err := orders.Get(ctx, int64(ref.EntityID))
+		if err != nil {
+			return nil, fromMagento(err)
+		}
+		if ref.IncrementID != "" && string(o.IncrementID) != string(ref.IncrementID) {
+			return nil, event.Errorf(event.Invalid, "the event names order %s with entity id %d, which is order %s in Magento: its publisher mixes them up",
+				ref.IncrementID, ref.EntityID, o.IncrementID)
+		}
+		return o, nil
+	}
+	found, err := orders.ByIncrementID(ctx, string(ref.IncrementID))
+	if err != nil {
+		return nil, fromMagento(err)
+	}
+	var match []*magentoapi.Order
+	var ids []int64
+	for _, o := range found {
+		if ref.StoreID != nil && (o.StoreID == nil || *o.StoreID != magentoapi.ID(*ref.StoreID)) {
+			continue
+		}
+		match = append(match, o)
+		ids = append(ids, int64(o.EntityID))
+	}
+	switch len(match) {
+	case 0:
+		return nil, &event.Error{
+			Class: event.NotFound, Downstream: magento,
+			Err: errors.New("Magento has no order " + string(ref.IncrementID) + ": the event may have run ahead of its commit"),
+		}
+	case 1:
+		return match[0], nil
+	default:
+		return nil, event.Errorf(event.Invalid, "several orders have the number %s (entity ids %d): publish entity_id or store_id with it",
+			ref.IncrementID, ids)
+	}
+}
+
+// key gives the business key of the order that an event names, without asking Magento where the event tells enough.
+func (r OrderRules) key(ctx context.Context, orders Orders, ref event.Order) (string, error) {
+	o := &magentoapi.Order{IncrementID: magentoapi.Text(ref.IncrementID)}
+	if ref.StoreID != nil {
+		id := magentoapi.ID(*ref.StoreID)
+		o.StoreID = &id
+	}
+	if o.IncrementID == "" || (r.Key == mapping.ByStoreAndIncrementID && o.StoreID == nil) {
+		var err error
+		if o, err = find(ctx, orders, ref); err != nil {
+			return "", err
+		}
+	}
+	return mapping.BusinessKey(r.Key, o)
+}

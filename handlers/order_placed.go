@@ -1,0 +1,258 @@
+package handlers
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/mageline/mageline/erp"
+	"github.com/mageline/mageline/event"
+	"github.com/mageline/mageline/idempotency"
+	"github.com/mageline/mageline/magentoapi"
+	"github.com/mageline/mageline/mapping"
+)
+
+// ExportRules say which orders go out, after contract/orders.md.
+type ExportRules struct {
+	// States are states, or state:payment_method pairs.
+	States []string
+	// Stores are the store ids whose orders go out; nil is all.
+	Stores []int64
+	// From leaves out orders that were created before; zero is none.
+	From time.Time
+	// TrustPayload takes a whole order from the event instead of reading it (ORDER_SOURCE=payload).
+	TrustPayload bool
+	// UncertainWait is how long after a create whose outcome is not known the ERP is only asked.
+	UncertainWait time.Duration
+	// Retention is how long the ledger remembers: an order older than half of it may be one that it has forgotten.
+	Retention time.Duration
+	// ExportedStatus gives the status that goes with the comment, by state; "" is any other state.
+	ExportedStatus map[string]string
+}
+
+// Placed handles order_placed: it reads the order; if it may go out, maps it, creates it in the ERP, and tells Magento
+// the document number in a comment.
+type Placed struct {
+	Orders Orders
+	ERP    erp.Connector
+	Ledger Ledger
+	Stores *Stores
+	Rules  OrderRules
+	Export ExportRules
+}
+
+// Handle does each effect once, however often an event for the order comes.
+func (h *Placed) Handle(ctx context.Context, e event.Event) (event.Outcome, error) {
+	ref, err := event.ParseOrder(e.Body)
+	if err != nil {
+		return "", err
+	}
+	key, err := h.Rules.key(ctx, h.Orders, ref)
+	if err != nil {
+		return "", event.WithKey(err, string(ref.IncrementID))
+	}
+	outcome, err := h.export(ctx, e, ref, key)
+	return outcome, event.WithKey(err, key)
+}
+
+func (h *Placed) export(ctx context.Context, e event.Event, ref event.Order, key string) (event.Outcome, error) {
+	log := zerolog.Ctx(ctx).With().Str("key", key).Logger()
+	created, before, err := h.Ledger.Do(ctx, idempotency.Key{Consumer: OrderPlaced, Key: key, Effect: effectCreate}, e.Repeat,
+		func(ctx context.Context, c *idempotency.Claim) (idempotency.Result, error) {
+			return h.create(ctx, e, ref, key, c)
+		})
+	if err != nil {
+		return "", err
+	}
+	switch created.State {
+	case idempotency.Waiting:
+		log.Info().Str("reason", created.Reason).Msg("the order waits until it may go out")
+		return event.Done, nil
+	case idempotency.Skipped:
+		log.Info().Str("reason", created.Reason).Msg("the order does not go out")
+		return event.Skipped, nil
+	}
+	if !before {
+		log.Info().Str("document_number", created.Value).Msg("the order is in the ERP")
+	}
+	if !h.Rules.Comment {
+		return doneOrDuplicate(before), nil
+	}
+	comment := orderComment{
+		orders: h.Orders, ledger: h.Ledger, ref: ref, lock: key,
+		key:    idempotency.Key{Consumer: OrderPlaced, Key: key, Effect: "comment"},
+		text:   fmt.Sprintf("Sales order %s created in %s", created.Value, h.Rules.ERPName),
+		status: h.Export.ExportedStatus,
+	}
+	commentedBefore, err := comment.write(ctx, e.Repeat)
+	if err != nil {
+		return "", err
+	}
+	return doneOrDuplicate(before && commentedBefore), nil
+}
+
+func doneOrDuplicate(before bool) event.Outcome {
+	if before {
+		return event.Duplicate
+	}
+	return event.Done
+}
+
+// create is the effect: it ends with the document's number, or with the reason why there is none.
+func (h *Placed) create(ctx context.Context, e event.Event, ref event.Order, key string, c *idempotency.Claim) (idempotency.Result, error) {
+	o, err := h.read(ctx, e, ref, key)
+	if err != nil {
+		return idempotency.Result{}, event.NotDone(err)
+	}
+	result := idempotency.Result{Order: &idempotency.Order{EntityID: int64(o.EntityID), StoreID: storeID(o), State: string(o.State)}}
+	reference := mapping.ExternalReference(h.Rules.ReferencePrefix, key)
+
+	result.State, result.Reason = h.Export.judge(o)
+	if result.State != idempotency.Done && !c.Uncertain {
+		return result, nil
+	}
+	if h.mustAsk(e, o, c) {
+		number, err := h.ask(ctx, reference, c)
+		if err != nil {
+			return idempotency.Result{}, err
+		}
+		if number != "" {
+			result.State, result.Reason, result.Value = idempotency.Done, "", number
+			return result, nil
+		}
+	}
+	if result.State != idempotency.Done {
+		return result, nil
+	}
+
+	store, err := h.Stores.of(ctx, o)
+	if err != nil {
+		return idempotency.Result{}, event.NotDone(err)
+	}
+	so, warnings := mapping.SalesOrder(o, reference, store)
+	for _, w := range warnings {
+		zerolog.Ctx(ctx).Warn().Str("key", key).Msg(string(w))
+	}
+	document, err := h.ERP.CreateOrder(ctx, OrderPlaced+":"+key, so)
+	switch {
+	case err != nil:
+		return idempotency.Result{}, err
+	case document.Number == "":
+		c.Accept()
+		return idempotency.Result{}, &event.Error{
+			Class: event.NotFound, Downstream: "erp",
+			Err: fmt.Errorf("the ERP accepted order %s and has given it no document number yet: it is asked again, not sent again", reference),
+		}
+	}
+	result.Value = document.Number
+	return result, nil
+}
+
+// read gets the order as it is now; with ORDER_SOURCE=payload, as the event has it.
+func (h *Placed) read(ctx context.Context, e event.Event, ref event.Order, key string) (*magentoapi.Order, error) {
+	var o *magentoapi.Order
+	if h.Export.TrustPayload && ref.Whole {
+		o = &magentoapi.Order{}
+		if err := json.Unmarshal(e.Body, o); err != nil {
+			return nil, event.Errorf(event.Invalid, "the order in the event can't be read: %w", err)
+		}
+	} else {
+		var err error
+		if o, err = find(ctx, h.Orders, ref); err != nil {
+			return nil, err
+		}
+	}
+	// What was claimed and what goes out must be one order.
+	actual, err := mapping.BusinessKey(h.Rules.Key, o)
+	if err == nil && actual != key {
+		err = event.Errorf(event.Invalid, "the event is for order %s, and Magento answers order %s", key, actual)
+	}
+	return o, err
+}
+
+// mustAsk says whether the ERP may have the order already.
+func (h *Placed) mustAsk(e event.Event, o *magentoapi.Order, c *idempotency.Claim) bool {
+	return c.Uncertain || c.Accepted || e.Replayed || e.Reconciled ||
+		(!o.CreatedAt.IsZero() && time.Since(o.CreatedAt.Time) > h.Export.Retention/2)
+}
+
+// ask looks the order up in the ERP. An empty number means that it is not there and may be sent.
+func (h *Placed) ask(ctx context.Context, reference string, c *idempotency.Claim) (number string, err error) {
+	documents, err := h.ERP.FindOrder(ctx, reference)
+	if err != nil {
+		return "", event.NotDone(err)
+	}
+	switch {
+	case len(documents) > 1:
+		// Not NotDone: whatever comes next must look again.
+		return "", event.Errorf(event.Rejected, "the ERP has %d documents for order %s: %s. Cancel all but one there, then replay",
+			len(documents), reference, numbers(documents))
+	case len(documents) == 1 && documents[0].Number != "":
+		return documents[0].Number, nil
+	case len(documents) == 1 || c.Accepted:
+		return "", event.NotDone(&event.Error{
+			Class: event.NotFound, Downstream: "erp",
+			Err: fmt.Errorf("the ERP accepted order %s and has given it no document number yet; "+
+				"if it never will, `mageline key release %s:…` lets it be sent once more", reference, OrderPlaced),
+		})
+	}
+	if left := h.Export.UncertainWait - c.UncertainFor; c.Uncertain && left > 0 {
+		return "", event.NotDone(&event.Deferral{
+			Reason: fmt.Sprintf("order %s was sent to the ERP and not confirmed: it is only asked for %s more", reference, left.Round(time.Second)),
+			Wait:   left, Pick: event.NotLonger,
+		})
+	}
+	c.Looked()
+	return "", nil
+}
+
+func numbers(documents []erp.Document) string {
+	var all []string
+	for _, d := range documents {
+		all = append(all, d.Number)
+	}
+	if len(all) > 10 {
+		all = append(all[:10], "…")
+	}
+	return fmt.Sprintf("%q", all)
+}
+
+// judge says whether an order goes out (Done), waits or is skipped, and why.
+func (r *ExportRules) judge(o *magentoapi.Order) (idempotency.State, string) {
+	state := string(o.State)
+	switch {
+	case r.Stores != nil && !slices.Contains(r.Stores, storeID(o)):
+		return idempotency.Skipped, fmt.Sprintf("store %d is not in ORDER_EXPORT_STORES", storeID(o))
+	case !r.From.IsZero() && o.CreatedAt.Before(r.From):
+		return idempotency.Skipped, "created before ORDER_EXPORT_FROM"
+	case r.allows(o):
+		return idempotency.Done, ""
+	case state == magentoapi.StateCanceled || state == magentoapi.StateClosed:
+		return idempotency.Skipped, state
+	default:
+		return idempotency.Waiting, state
+	}
+}
+
+func (r *ExportRules) allows(o *magentoapi.Order) bool {
+	state := string(o.State)
+	if state == "" {
+		return false
+	}
+	method := ""
+	if o.Payment != nil {
+		method = string(o.Payment.Method)
+	}
+	return slices.Contains(r.States, state) || (method != "" && slices.Contains(r.States, state+":"+method))
+}
+
+func storeID(o *magentoapi.Order) int64 {
+	if o.StoreID == nil {
+		return 0
+	}
+	return int64(*o.StoreID)
+}

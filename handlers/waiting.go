@@ -1,0 +1,112 @@
+package handlers
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/mageline/mageline/event"
+	"github.com/mageline/mageline/idempotency"
+	"github.com/mageline/mageline/magentoapi"
+)
+
+// waitingPage is how many waiting orders are read again in one search.
+const waitingPage = 100
+
+// Waiting reads waiting orders again, because nothing else may tell that they can go out now. One replica at a time runs
+// it.
+type Waiting struct {
+	Orders Orders
+	Ledger Ledger
+	Export ExportRules
+	Max    time.Duration // after which an order is given up as abandoned
+	// Send publishes an event for the queue of OrderPlaced, confirmed.
+	Send func(ctx context.Context, topic string, body []byte) error
+}
+
+// Run looks once at every order that waits. An order that waits no longer is not handled here: an event for it is
+// published, and handled as every other.
+func (w *Waiting) Run(ctx context.Context) error {
+	seen := map[idempotency.Key]bool{}
+	for {
+		page, err := w.Ledger.WaitingOrders(ctx, waitingPage)
+		if err != nil {
+			return fmt.Errorf("list the waiting orders: %w", err)
+		}
+		if len(page) == 0 || seen[page[0].Key] {
+			return nil
+		}
+		for _, o := range page {
+			seen[o.Key] = true
+		}
+		if err := w.look(ctx, page); err != nil {
+			return err
+		}
+		if err := event.Progress(ctx); err != nil {
+			return err
+		}
+		// Those looked at go to the end of the list: a short page was the last one.
+		if len(page) < waitingPage {
+			return nil
+		}
+	}
+}
+
+func (w *Waiting) look(ctx context.Context, page []idempotency.WaitingOrder) error {
+	log := zerolog.Ctx(ctx)
+	ids := make([]string, 0, len(page))
+	for _, o := range page {
+		ids = append(ids, strconv.FormatInt(o.Order.EntityID, 10))
+	}
+	found, err := w.Orders.Search(ctx, magentoapi.SearchCriteria{PageSize: waitingPage}.Where(magentoapi.In("entity_id", ids...)))
+	if err != nil {
+		return fmt.Errorf("read %d waiting orders again: %w", len(page), fromMagento(err))
+	}
+	byID := make(map[int64]*magentoapi.Order, len(found.Items))
+	for _, o := range found.Items {
+		byID[int64(o.EntityID)] = o
+	}
+	looked := make(map[idempotency.Key]string, len(page))
+	for _, waiting := range page {
+		o, there := byID[waiting.Order.EntityID]
+		state := ""
+		if there {
+			state = string(o.State)
+			if judged, _ := w.Export.judge(o); judged != idempotency.Waiting {
+				if err := w.send(ctx, o); err != nil {
+					return fmt.Errorf("publish an event for order %s, which waits no longer: %w", waiting.Key.Key, err)
+				}
+				log.Info().Str("key", waiting.Key.Key).Str("state", state).Msg("the order waits no longer")
+				looked[waiting.Key] = state
+				continue
+			}
+		}
+		if waiting.For > w.Max {
+			if _, err := w.Ledger.Skip(ctx, waiting.Key, "abandoned"); err != nil {
+				return fmt.Errorf("give up order %s: %w", waiting.Key.Key, err)
+			}
+			log.Warn().Bool("journal", true).Str("key", waiting.Key.Key).Str("state", state).Dur("waited", waiting.For).
+				Msg("abandoned: the order has waited longer than ORDER_WAIT_MAX")
+			continue
+		}
+		looked[waiting.Key] = state
+	}
+	if err := w.Ledger.LookedAt(ctx, looked); err != nil {
+		return fmt.Errorf("note that %d waiting orders were read again: %w", len(looked), err)
+	}
+	return nil
+}
+
+func (w *Waiting) send(ctx context.Context, o *magentoapi.Order) error {
+	body, err := json.Marshal(map[string]any{
+		"entity_id": int64(o.EntityID), "increment_id": string(o.IncrementID), "store_id": storeID(o),
+	})
+	if err != nil {
+		return err
+	}
+	return w.Send(ctx, "sales.order.updated", body)
+}
