@@ -105,16 +105,11 @@ func New(baseURL string, o Options) (*Client, error) {
 	return c, nil
 }
 
-// parseBase gives the address up to and with /rest. The address itself is in none of its errors but by its parts: it
-// may hold a password.
+// parseBase gives the address up to and with /rest. The address itself is in none of its errors: it may hold a password.
 func parseBase(baseURL string) (string, error) {
 	u, err := url.Parse(strings.TrimSpace(baseURL))
-	if err != nil {
-		var parse *url.Error
-		if errors.As(err, &parse) {
-			err = parse.Err
-		}
-		return "", fmt.Errorf("magento: base address: %w", err)
+	if err != nil { // which may quote a password
+		return "", errors.New("magento: base address: is not an address such as https://shop.example/sub-path")
 	}
 	switch {
 	case u.Scheme != "http" && u.Scheme != "https":
