@@ -210,8 +210,8 @@ func TestSecretsAreFiles(t *testing.T) {
 	if len(volumes) != 1 || volumes[0].Secret == nil || volumes[0].Secret.SecretName != secret.Name {
 		t.Fatalf("volumes = %+v, want the Secret %s alone", volumes, secret.Name)
 	}
-	if mode := volumes[0].Secret.DefaultMode; mode == nil || *mode&0o007 != 0 {
-		t.Errorf("everybody may read the secrets: mode %v", mode)
+	if mode := volumes[0].Secret.DefaultMode; mode == nil || *mode != 0o440 {
+		t.Error("the secrets' defaultMode is not 0440: by default every user in the container may read them")
 	}
 	if len(c.VolumeMounts) != 1 || c.VolumeMounts[0].Name != volumes[0].Name || !c.VolumeMounts[0].ReadOnly {
 		t.Fatalf("mounts = %+v, want the secrets, read-only", c.VolumeMounts)
