@@ -1,0 +1,455 @@
+package webhook
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/shopspring/decimal"
+	"go.uber.org/goleak"
+
+	"github.com/mageline/mageline/erp"
+	"github.com/mageline/mageline/event"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// adapter starts an ERP adapter that answers as h, and gives a connector to it.
+func adapter(t *testing.T, h http.HandlerFunc, o Options) *Client {
+	t.Helper()
+	server := httptest.NewServer(h)
+	t.Cleanup(server.Close)
+	o.URL = server.URL + o.URL
+	client := server.Client()
+	t.Cleanup(client.CloseIdleConnections)
+	c, err := New(client, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func answers(status int, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		io.WriteString(w, body)
+	}
+}
+
+func secret(s string) func() string { return func() string { return s } }
+
+func told(s string) *string { return &s }
+
+func TestCreateOrderSends(t *testing.T) {
+	var got *http.Request
+	var body []byte
+	c := adapter(t, func(w http.ResponseWriter, r *http.Request) {
+		got = r
+		body, _ = io.ReadAll(r.Body)
+		w.WriteHeader(http.StatusCreated)
+		io.WriteString(w, `{"document_number":"SO-1001"}`)
+	}, Options{
+		URL: "/api/?code=k1", Token: secret("tok"), Secret: secret("sec"),
+		Now: func() time.Time { return time.Unix(1795425302, 0) },
+	})
+	order := erp.SalesOrder{ExternalReference: "000000123", BaseGrandTotal: erp.NewAmount(decimal.RequireFromString("86.87"))}
+	doc, err := c.CreateOrder(t.Context(), "order_placed:000000123", order)
+	if err != nil || doc != (erp.Document{Number: "SO-1001"}) {
+		t.Fatalf("got %+v, %v", doc, err)
+	}
+	if got.Method != http.MethodPost || got.URL.Path != "/api/sales-orders" || got.URL.RawQuery != "code=k1" {
+		t.Errorf("got %s %s", got.Method, got.URL)
+	}
+	mac := hmac.New(sha256.New, []byte("sec"))
+	fmt.Fprintf(mac, "1795425302.%s", body)
+	for name, want := range map[string]string{
+		"Content-Type":         "application/json",
+		"Idempotency-Key":      "order_placed:000000123",
+		"Authorization":        "Bearer tok",
+		"X-Mageline-Signature": "t=1795425302,v1=" + hex.EncodeToString(mac.Sum(nil)),
+	} {
+		if v := got.Header.Get(name); v != want {
+			t.Errorf("%s: got %q, want %q", name, v, want)
+		}
+	}
+	if want, _ := json.Marshal(order); string(body) != string(want) {
+		t.Errorf("got body %s", body)
+	}
+}
+
+func TestSignatureIsAsPublished(t *testing.T) {
+	// openssl: printf '1700000000.{}' | openssl dgst -sha256 -hmac key
+	want := "t=1700000000,v1=9d713ed406bb7076d4123f0dc2c39d2df5c654ed4b0cd56b52c8b4c940bd63ae"
+	if got := sign("key", time.Unix(1700000000, 0), []byte("{}")); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestNoCredentialNoHeader(t *testing.T) {
+	c := adapter(t, func(w http.ResponseWriter, r *http.Request) {
+		for _, name := range []string{"Authorization", "X-Mageline-Signature"} {
+			if v, ok := r.Header[name]; ok {
+				t.Errorf("%s is sent: %q", name, v)
+			}
+		}
+		w.WriteHeader(http.StatusCreated)
+	}, Options{Token: secret("")})
+	if _, err := c.CreateOrder(t.Context(), "k", erp.SalesOrder{}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCreateOrderAnswers(t *testing.T) {
+	accepted := erp.Document{Accepted: true}
+	for _, c := range []struct {
+		status  int
+		body    string
+		want    erp.Document
+		class   event.Class // "" is success
+		notDone bool
+	}{
+		{200, `{"document_number":"SO-1"}`, erp.Document{Number: "SO-1"}, "", false},
+		{201, "\ufeff {\"document_number\": 1001 }\n", erp.Document{Number: "1001"}, "", false},
+		{409, `{"document_number":"SO-1"}`, erp.Document{Number: "SO-1"}, "", false},
+		{202, ``, accepted, "", false},
+		{202, `{"status":"queued"}`, accepted, "", false},
+		{204, ``, accepted, "", false},
+		{200, `{}`, accepted, "", false},
+		{200, ` `, accepted, "", false},
+		{201, `{"document_number":null}`, accepted, "", false},
+		{201, `{"document_number":"  "}`, accepted, "", false},
+
+		{200, `<html>maintenance</html>`, erp.Document{}, event.Unavailable, false},
+		{200, `"SO-1"`, erp.Document{}, event.Unavailable, false},
+		{200, `[{"document_number":"SO-1"}]`, erp.Document{}, event.Unavailable, false},
+		{200, `null`, erp.Document{}, event.Unavailable, false},
+		{200, `{"document_number":"SO-1"`, erp.Document{}, event.Unavailable, false},
+		{200, `{"document_number":["SO-1"]}`, erp.Document{}, event.Unavailable, false},
+		{200, `{"document_number":"a\nb"}`, erp.Document{}, event.Unavailable, false},
+		{200, `{"document_number":"` + strings.Repeat("9", 256) + `"}`, erp.Document{}, event.Unavailable, false},
+		{200, `{"document_number":"SO-1"}` + strings.Repeat(" ", maxBody), erp.Document{}, event.Unavailable, false},
+		{202, `<html>`, erp.Document{}, event.Unavailable, false},
+
+		{301, ``, erp.Document{}, event.Rejected, false},
+		{307, ``, erp.Document{}, event.Rejected, false},
+		{400, ``, erp.Document{}, event.Rejected, true},
+		{401, ``, erp.Document{}, event.Unauthorized, true},
+		{403, ``, erp.Document{}, event.Unauthorized, true},
+		{404, ``, erp.Document{}, event.NotFound, true},
+		{405, ``, erp.Document{}, event.Rejected, true},
+		{408, ``, erp.Document{}, event.Timeout, false},
+		{409, ``, erp.Document{}, event.Rejected, true},
+		{409, `{}`, erp.Document{}, event.Rejected, true},
+		{409, `<html>`, erp.Document{}, event.Rejected, true},
+		{410, ``, erp.Document{}, event.Rejected, true},
+		{413, ``, erp.Document{}, event.Rejected, true},
+		{418, ``, erp.Document{}, event.Rejected, true},
+		{422, `{"document_number":"SO-1"}`, erp.Document{}, event.Rejected, true},
+		{423, ``, erp.Document{}, event.Unavailable, true},
+		{425, ``, erp.Document{}, event.Unavailable, true},
+		{429, ``, erp.Document{}, event.Throttled, false},
+		{500, `{"document_number":"SO-1"}`, erp.Document{}, event.Unavailable, false},
+		{503, ``, erp.Document{}, event.Unavailable, false},
+		{504, ``, erp.Document{}, event.Unavailable, false},
+	} {
+		name := fmt.Sprintf("%d %.40s", c.status, c.body)
+		client := adapter(t, func(w http.ResponseWriter, r *http.Request) {
+			if c.status >= 300 && c.status <= 399 {
+				w.Header().Set("Location", "/elsewhere")
+			}
+			if r.URL.Path != "/sales-orders" {
+				t.Errorf("%s: %s was followed", name, r.URL.Path)
+			}
+			answers(c.status, c.body)(w, r)
+		}, Options{})
+		got, err := client.CreateOrder(t.Context(), "k", erp.SalesOrder{ExternalReference: "000000123"})
+		if got != c.want || (err == nil) != (c.class == "") {
+			t.Errorf("%s: got %+v, %v", name, got, err)
+			continue
+		}
+		if err == nil {
+			continue
+		}
+		var e *event.Error
+		if !errors.As(err, &e) || e.Class != c.class || e.Downstream != "erp" || event.IsNotDone(err) != c.notDone {
+			t.Errorf("%s: got %v, class %s, not done %v", name, err, event.ClassOf(err), event.IsNotDone(err))
+		}
+		if !strings.Contains(err.Error(), "000000123") {
+			t.Errorf("%s: the error does not name the order: %v", name, err)
+		}
+	}
+}
+
+func TestFindOrder(t *testing.T) {
+	for _, c := range []struct {
+		status int
+		body   string
+		want   []erp.Document
+		class  event.Class
+	}{
+		{200, `{"items":[{"document_number":"SO-1","external_reference":"A&1"}]}`, []erp.Document{{Number: "SO-1"}}, ""},
+		{200, `{"items":[{"document_number":"SO-1"}]}`, []erp.Document{{Number: "SO-1"}}, ""},
+		{200, `{"items":[]}`, nil, ""},
+		{200, `{"items":null}`, nil, ""},
+		{404, `<html>`, nil, ""},
+		{200, `{"items":[{"document_number":"SO-1","external_reference":"A&1"},{"document_number":"SO-2","external_reference":"A&1"},{"document_number":"SO-1"}]}`, []erp.Document{{Number: "SO-1"}, {Number: "SO-2"}}, ""},
+		{200, `{"items":[{"document_number":"SO-9","external_reference":"A&1-1"},{"document_number":"SO-1","external_reference":"A&1"}]}`, []erp.Document{{Number: "SO-1"}}, ""},
+		{200, `{"items":[{"document_number":null,"external_reference":"A&1"}]}`, []erp.Document{{Accepted: true}}, ""},
+
+		{200, `{"items":[{"document_number":"SO-9","external_reference":"B"}]}`, nil, event.Unavailable},
+		{200, `{"items":[{}]}`, nil, event.Unavailable},
+		{200, `{"items":{"document_number":"SO-1"}}`, nil, event.Unavailable},
+		{200, `{}`, nil, event.Unavailable},
+		{200, ``, nil, event.Unavailable},
+		{204, ``, nil, event.Unavailable},
+		{200, `[]`, nil, event.Unavailable},
+		{200, `<html>`, nil, event.Unavailable},
+		{200, `{"items":[]}` + strings.Repeat(" ", maxBody), nil, event.Unavailable},
+		{301, ``, nil, event.Rejected},
+		{400, ``, nil, event.Rejected},
+		{401, ``, nil, event.Unauthorized},
+		{429, ``, nil, event.Throttled},
+		{500, ``, nil, event.Unavailable},
+	} {
+		client := adapter(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.Method != http.MethodGet || r.URL.Path != "/sales-orders" || r.URL.Query().Get("external_reference") != "A&1" {
+				t.Errorf("got %s %s", r.Method, r.URL)
+			}
+			answers(c.status, c.body)(w, r)
+		}, Options{})
+		got, err := client.FindOrder(t.Context(), "A&1")
+		if fmt.Sprint(got) != fmt.Sprint(c.want) || (err == nil) != (c.class == "") || err != nil && event.ClassOf(err) != c.class {
+			t.Errorf("%d %.60s: got %+v, %v", c.status, c.body, got, err)
+		}
+		if event.IsNotDone(err) {
+			t.Errorf("%d: a refused question says that the effect is not done: %v", c.status, err)
+		}
+	}
+}
+
+func TestCancelOrder(t *testing.T) {
+	cancellation := erp.Cancellation{Reason: "canceled in Magento", Complete: true, Lines: []erp.CancellationLine{
+		{Reference: "1001", SKU: told("24-MB01"), Quantity: erp.NewQuantity(decimal.NewFromInt(2))},
+	}}
+	for _, c := range []struct {
+		status int
+		body   string
+		want   string
+		class  event.Class
+	}{
+		{200, `{"document_number":"SO-1"}`, "SO-1", ""},
+		{200, `done`, "", ""},
+		{204, ``, "", ""},
+		{409, `{"document_number":"SO-1"}`, "", event.Rejected},
+		{404, ``, "", event.NotFound},
+		{500, ``, "", event.Unavailable},
+	} {
+		client := adapter(t, func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			if r.URL.EscapedPath() != "/sales-orders/SO%2F1%20%25/cancel" || r.Header.Get("Idempotency-Key") != "order_canceled:k" {
+				t.Errorf("got %s, key %q", r.URL.EscapedPath(), r.Header.Get("Idempotency-Key"))
+			}
+			if string(body) != `{"reason":"canceled in Magento","complete":true,"lines":[{"reference":"1001","sku":"24-MB01","quantity":"2"}]}` {
+				t.Errorf("got %s", body)
+			}
+			answers(c.status, c.body)(w, r)
+		}, Options{})
+		doc, err := client.CancelOrder(t.Context(), "order_canceled:k", "SO/1 %", cancellation)
+		if doc.Number != c.want || (err == nil) != (c.class == "") || err != nil && event.ClassOf(err) != c.class {
+			t.Errorf("%d %s: got %+v, %v", c.status, c.body, doc, err)
+		}
+	}
+}
+
+func TestErrorsRepeatNoPersonalData(t *testing.T) {
+	order := erp.SalesOrder{
+		ExternalReference: "000000123",
+		Customer:          erp.Customer{Email: told("vesna@fixture.example"), FirstName: told("Vesna"), LastName: told("Testperson")},
+		ShippingAddress:   &erp.Address{Street: []string{"Geheimweg  7"}, Telephone: told("+49 341 5550142"), FirstName: told("Vesna Maria")},
+	}
+	for body, want := range map[string]string{
+		`{"message":"customer VESNA testperson <vesna@fixture.example>, other@fixture.example\n of Geheimweg 7 (+49 341 5550142) is blocked"}`: "customer *** *** <***>, *** of *** (***) is blocked",
+		`{"error":"Vesna Maria is unknown"}`:           "*** is unknown",
+		`{"error":{"code":7,"message":"no such SKU"}}`: "no such SKU",
+		`{"message":"","error":"second"}`:              "second",
+	} {
+		_, err := adapter(t, answers(422, body), Options{}).CreateOrder(t.Context(), "k", order)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v", body, err)
+		}
+		for _, personal := range []string{"esna", "estperson", "fixture.example", "Geheim", "5550142", "Maria"} {
+			if strings.Contains(err.Error(), personal) {
+				t.Errorf("%s: %q is in %v", body, personal, err)
+			}
+		}
+	}
+	for _, body := range []string{`<h1>Vesna</h1>`, `["Vesna"]`, `{"detail":"Vesna"}`, `{"message":{"text":"Vesna"}}`} {
+		if _, err := adapter(t, answers(500, body), Options{}).CreateOrder(t.Context(), "k", order); strings.Contains(err.Error(), "Vesna") {
+			t.Errorf("%s is repeated: %v", body, err)
+		}
+	}
+	_, err := adapter(t, answers(422, `{"message":"`+strings.Repeat("ä", 50_000)+`"}`), Options{}).CreateOrder(t.Context(), "k", order)
+	if len([]rune(err.Error())) > 2*maxMessage {
+		t.Errorf("the error has %d characters", len([]rune(err.Error())))
+	}
+}
+
+func TestThrottledSaysForHowLong(t *testing.T) {
+	now := time.Date(2026, 11, 23, 9, 15, 2, 0, time.UTC)
+	for header, want := range map[string]time.Duration{
+		"":                              0,
+		"7":                             7 * time.Second,
+		"soon":                          0,
+		"-1":                            0,
+		"99999999999999999999":          0,
+		"Mon, 23 Nov 2026 09:15:32 GMT": 30 * time.Second,
+		"Mon, 23 Nov 2026 09:15:00 GMT": 0,
+	} {
+		c := adapter(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", header)
+			w.WriteHeader(http.StatusTooManyRequests)
+		}, Options{Now: func() time.Time { return now }})
+		_, err := c.CreateOrder(t.Context(), "k", erp.SalesOrder{})
+		var e *event.Error
+		if !errors.As(err, &e) || e.RetryAfter != want {
+			t.Errorf("%q: got %v, want %v", header, e, want)
+		}
+	}
+}
+
+type transport func(*http.Request) (*http.Response, error)
+
+func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func through(t *testing.T, f transport) *Client {
+	t.Helper()
+	c, err := New(&http.Client{Transport: f}, Options{URL: "https://user:hush@erp.example/base?code=hush"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestTransportErrorsKeepTheirClassAndMark(t *testing.T) {
+	for name, c := range map[string]struct {
+		err     error
+		class   event.Class
+		notDone bool
+	}{
+		"refused before it was written": {event.NotDone(&event.Error{Class: event.Unavailable, Downstream: "erp", Err: errors.New("refused")}), event.Unavailable, true},
+		"classified":                    {&event.Error{Class: event.Throttled, Downstream: "erp", RetryAfter: time.Minute, Err: errors.New("429")}, event.Throttled, false},
+		"plain":                         {io.ErrUnexpectedEOF, event.Unavailable, false},
+		"deadline":                      {context.DeadlineExceeded, event.Timeout, false},
+	} {
+		client := through(t, func(*http.Request) (*http.Response, error) { return nil, c.err })
+		_, err := client.CreateOrder(t.Context(), "k", erp.SalesOrder{ExternalReference: "000000123"})
+		if event.ClassOf(err) != c.class || event.IsNotDone(err) != c.notDone || strings.Contains(err.Error(), "hush") {
+			t.Errorf("%s: got %v, class %s, not done %v", name, err, event.ClassOf(err), event.IsNotDone(err))
+		}
+		if _, err := client.FindOrder(t.Context(), "000000123"); event.ClassOf(err) != c.class || event.IsNotDone(err) {
+			t.Errorf("%s, find: got %v, class %s, not done %v", name, err, event.ClassOf(err), event.IsNotDone(err))
+		}
+	}
+}
+
+func TestAnOpenCircuitStaysADeferral(t *testing.T) {
+	open := &event.Deferral{Reason: "the circuit of erp is open", Downstream: "erp", Pick: event.Shortest}
+	client := through(t, func(*http.Request) (*http.Response, error) { return nil, event.NotDone(open) })
+	var d *event.Deferral
+	if _, err := client.CreateOrder(t.Context(), "k", erp.SalesOrder{}); !errors.As(err, &d) || !event.IsNotDone(err) {
+		t.Errorf("create: got %v", err)
+	}
+	if _, err := client.FindOrder(t.Context(), "r"); !errors.As(err, &d) || event.IsNotDone(err) {
+		t.Errorf("find: got %v, not done %v", err, event.IsNotDone(err))
+	}
+}
+
+// net/http repeats a POST with an Idempotency-Key by itself when a kept connection breaks, if it can rewind the body.
+func TestNetHTTPDoesNotRepeatAPost(t *testing.T) {
+	var posts atomic.Int32
+	c := adapter(t, func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		if posts.Add(1) == 1 {
+			w.WriteHeader(http.StatusCreated)
+			io.WriteString(w, `{"document_number":"SO-1"}`)
+			return
+		}
+		conn, _, err := w.(http.Hijacker).Hijack()
+		if err == nil {
+			conn.Close()
+		}
+	}, Options{})
+	if _, err := c.CreateOrder(t.Context(), "k1", erp.SalesOrder{}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := c.CreateOrder(t.Context(), "k2", erp.SalesOrder{})
+	if event.ClassOf(err) != event.Unavailable || event.IsNotDone(err) || posts.Load() != 2 {
+		t.Errorf("got %v after %d requests, want 2", err, posts.Load())
+	}
+}
+
+func TestABodyCutShortIsNoAnswer(t *testing.T) {
+	c := adapter(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "100")
+		w.WriteHeader(http.StatusCreated)
+		io.WriteString(w, `{"document_number":"SO-1"}`)
+	}, Options{})
+	doc, err := c.CreateOrder(t.Context(), "k", erp.SalesOrder{})
+	if event.ClassOf(err) != event.Unavailable || event.IsNotDone(err) || doc != (erp.Document{}) {
+		t.Errorf("got %+v, %v", doc, err)
+	}
+}
+
+func TestAKeyThatIsNoHeaderIsNotSent(t *testing.T) {
+	c := through(t, func(*http.Request) (*http.Response, error) {
+		t.Error("it was sent")
+		return nil, io.EOF
+	})
+	if _, err := c.CreateOrder(t.Context(), "a\r\nb", erp.SalesOrder{}); event.ClassOf(err) != event.Invalid || !event.IsNotDone(err) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestNewRefusesWhatIsNoAddress(t *testing.T) {
+	for _, u := range []string{"", "erp.example", "ftp://erp.example", "https://", "https://user:hush@erp.example:port", "://"} {
+		if _, err := New(http.DefaultClient, Options{URL: u}); err == nil || strings.Contains(err.Error(), "hush") {
+			t.Errorf("%q: got %v", u, err)
+		}
+	}
+}
+
+func FuzzAnswers(f *testing.F) {
+	for _, s := range []string{`{"document_number":"SO-1"}`, `{"items":[{"document_number":"SO-1","external_reference":"r"}]}`, `{"message":"no a@b.c"}`, "\ufeff{}", `{"error":{"message":"x"}}`, ``, `[]`, `{"document_number":1e9}`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		a := answer{status: 200, body: body}
+		if number, err := documentNumber(a); err == nil && number != "" {
+			if len(number) > maxNumber || strings.TrimSpace(number) != number || strings.ContainsAny(number, "\r\n\x00") {
+				t.Errorf("got number %q", number)
+			}
+		}
+		if docs, err := documents(a, "r"); err == nil {
+			for _, d := range docs {
+				if d.Accepted != (d.Number == "") {
+					t.Errorf("got %+v", d)
+				}
+			}
+		}
+		m := message(body, nil)
+		if len([]rune(m)) > maxMessage+1 || emailLike.MatchString(strings.TrimSuffix(m, "…")) || strings.ContainsAny(m, "\r\n\x1b") {
+			t.Errorf("got message %q", m)
+		}
+	})
+}
