@@ -41,6 +41,9 @@ var (
 	ErrUnreadable = errors.New("magento: the answer can't be read")
 	// ErrTwoFactor is a login of an admin user who has two-factor authentication, or must set it up.
 	ErrTwoFactor = errors.New("magento: the admin user has two-factor authentication")
+	// ErrNoEndpoint is a 404 that isn't about what was asked for: not Magento's API answered it, or the API knows no such
+	// path. The base address, the store code or a module of the shop's is wrong. It is ErrNotFound too.
+	ErrNoEndpoint = errors.New("magento: there is no such endpoint")
 	// ErrBearerDisabled is an integration's token refused as a bearer, which Magento does since 2.4.4 unless told
 	// otherwise. Magento's words are those of a missing permission; it is told apart by that this Client's bearer
 	// token has never been accepted. A wrong token looks the same.
@@ -101,7 +104,7 @@ func (e *Error) Error() string {
 		b.WriteString(" (answered in " + string(e.Body) + ", not by Magento's API)")
 	}
 	if hint := e.Hint(); hint != "" {
-		b.WriteString(": " + hint)
+		b.WriteString(" (" + hint + ")")
 	}
 	return b.String()
 }
@@ -109,7 +112,7 @@ func (e *Error) Error() string {
 // Is reports whether target is the error of e's case: by its status, and for a refused login ErrUnauthorized.
 func (e *Error) Is(target error) bool {
 	s, ok := target.(status)
-	if !ok || e.reason == ErrUnreadable {
+	if !ok || errors.Is(e.reason, ErrUnreadable) {
 		return false
 	}
 	return e.Status == int(s) || e.login && s == ErrUnauthorized
@@ -143,20 +146,22 @@ func (e *Error) Transient() bool {
 	case http.StatusRequestTimeout, http.StatusLocked, http.StatusTooEarly, http.StatusTooManyRequests:
 		return true
 	}
-	return e.Status >= 500 || e.reason == ErrUnreadable
+	return e.Status >= 500 || errors.Is(e.reason, ErrUnreadable)
 }
 
 // Hint says what to do about an error of the set-up; empty for all others.
 func (e *Error) Hint() string {
 	const integration = "System > Extensions > Integrations"
 	switch {
-	case e.reason == ErrTwoFactor:
+	case errors.Is(e.reason, ErrTwoFactor):
 		return "admin users with two-factor authentication can't log in here: use an integration (" + integration +
 			") and its OAuth values"
-	case e.reason == ErrBearerDisabled:
+	case errors.Is(e.reason, ErrBearerDisabled):
 		return "either Magento takes no integration token as a bearer (since 2.4.4, unless " +
 			"oauth/consumer/enable_integration_as_bearer is 1): set that, or use the integration's four OAuth values; " +
 			"or the token is wrong; or the integration lacks the permission" + e.resource()
+	case errors.Is(e.reason, ErrNoEndpoint):
+		return "there is no such endpoint: check the base address and the store code"
 	case e.login:
 		return "check the admin user's name and password; Magento locks an account for half an hour after six failures"
 	case e.Status == http.StatusUnauthorized && strings.Contains(e.Message, "signature"):
@@ -209,6 +214,10 @@ func (op operation) refused(resp *http.Response, body []byte) *Error {
 		RetryAfter: retryAfter(resp.Header.Get("Retry-After"), time.Now()),
 	}
 	e.Body, e.Message, e.Parameters = decodeErrorBody(body)
+	// The text is of Webapi/Controller/Rest/Router.php.
+	if e.Status == http.StatusNotFound && (e.Body != BodyJSON || strings.HasPrefix(e.Message, "Request does not match any route")) {
+		e.reason = ErrNoEndpoint
+	}
 	return e
 }
 

@@ -88,9 +88,9 @@ func TestErrorsByStatus(t *testing.T) {
 			respond(w, int(want.(status)), `{"message":"Order of %1","parameters":["jane@fixture.example"]}`)
 		})
 		_, err := s.client(t, Options{}).Orders.Search(t.Context(), SearchCriteria{}.Where(Eq("customer_email", "joe@fixture.example")))
-		for _, one := range append(sentinels, ErrUnreadable, ErrTwoFactor, ErrBearerDisabled) {
-			if errors.Is(err, one) != (one == want) {
-				t.Errorf("errors.Is(%v, %v) is %v", err, one, one != want)
+		for _, one := range append(sentinels, ErrUnreadable, ErrTwoFactor, ErrNoEndpoint, ErrBearerDisabled) {
+			if errors.Is(err, one) != errors.Is(one, want) {
+				t.Errorf("errors.Is(%v, %v) is %v", err, one, !errors.Is(one, want))
 			}
 		}
 		var e *Error
@@ -115,17 +115,30 @@ func TestErrorTexts(t *testing.T) {
 		{500, `oops`, "magento: GET /V1/orders/7: 500 Internal Server Error (answered in text, not by Magento's API)"},
 		{
 			401, `{"message":"The signature is invalid. Verify and try again."}`,
-			"magento: GET /V1/orders/7: 401: The signature is invalid. Verify and try again.: check the four OAuth values, and that a proxy hands the scheme, host, path and query through unchanged",
+			"magento: GET /V1/orders/7: 401: The signature is invalid. Verify and try again. (check the four OAuth values, and that a proxy hands the scheme, host, path and query through unchanged)",
 		},
 		{
 			401, `{"message":"The oauth_timestamp value in the timestamp parameter is invalid."}`,
-			"magento: GET /V1/orders/7: 401: The oauth_timestamp value in the timestamp parameter is invalid.: check this machine's clock",
+			"magento: GET /V1/orders/7: 401: The oauth_timestamp value in the timestamp parameter is invalid. (check this machine's clock)",
 		},
 	} {
 		s := serve(t, func(w http.ResponseWriter, _ seen, _ int) { respond(w, c.status, c.body) })
 		_, err := s.client(t, Options{}).Orders.Get(t.Context(), 7)
 		if err == nil || err.Error() != c.want {
 			t.Errorf("got  %v\nwant %s", err, c.want)
+		}
+	}
+}
+
+func TestAMissingEndpointIsToldFromAMissingEntity(t *testing.T) {
+	for body, missing := range map[string]bool{
+		`{"message":"Request does not match any route."}`: true, "<title>404 Not Found</title>": true, "": true,
+		`{"message":"No such entity with id = 7"}`: false,
+	} {
+		s := serve(t, func(w http.ResponseWriter, _ seen, _ int) { respond(w, 404, body) })
+		_, err := s.client(t, Options{}).Orders.Get(t.Context(), 7)
+		if !errors.Is(err, ErrNotFound) || errors.Is(err, ErrNoEndpoint) != missing || strings.Contains(err.Error(), "base address") != missing {
+			t.Errorf("%s: %v", body, err)
 		}
 	}
 }
