@@ -84,12 +84,12 @@ ON CONFLICT (key) DO UPDATE SET
 // changeLeases has the rules of changeEffects. A lease that is given back has no owner and has passed.
 const changeLeases = `
 INSERT INTO lease AS e (name, owner, claim, lease_until)
-SELECT r.name, CASE WHEN r.free THEN '' ELSE r.owner END, r.claim,
+SELECT r.name, r.owner, r.claim,
 	CASE WHEN r.free THEN now() ELSE now() + $1::bigint * interval '1 microsecond' END
 FROM unnest($2::text[], $3::text[], $4::bigint[], $5::boolean[]) AS r(name, owner, claim, free)
 ORDER BY r.name COLLATE "C"
 ON CONFLICT (name) DO UPDATE SET
-	owner = excluded.owner,
+	owner = CASE WHEN excluded.lease_until <= now() THEN '' ELSE excluded.owner END,
 	claim = CASE WHEN excluded.claim = 1 AND e.owner <> excluded.owner THEN e.claim + 1 ELSE e.claim END,
 	lease_until = excluded.lease_until
 WHERE CASE

@@ -40,6 +40,7 @@ func (l *Ledger) settle(ctx context.Context, ops []*op) {
 			return
 		}
 		if isConflict(err) {
+			l.metrics.conflicts.Inc()
 			time.Sleep(rand.N(time.Duration(n+1) * 5 * time.Millisecond))
 			continue
 		}
@@ -118,7 +119,10 @@ func failure(err error) error {
 	return &event.Error{Class: event.Internal, Err: fmt.Errorf("the ledger could not be written: %w", err)}
 }
 
-type metrics struct{ rows, seconds prometheus.Histogram }
+type metrics struct {
+	rows, seconds prometheus.Histogram
+	conflicts     prometheus.Counter
+}
 
 func newMetrics(r prometheus.Registerer) metrics {
 	m := metrics{
@@ -130,9 +134,12 @@ func newMetrics(r prometheus.Registerer) metrics {
 			Name: "mageline_ledger_flush_seconds", Help: "Time of one transaction of the ledger.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
 		}),
+		conflicts: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "mageline_ledger_conflicts_total", Help: "Transactions of the ledger that lost to another one and were repeated.",
+		}),
 	}
 	if r != nil {
-		r.MustRegister(m.rows, m.seconds)
+		r.MustRegister(m.rows, m.seconds, m.conflicts)
 	}
 	return m
 }

@@ -44,6 +44,10 @@ func Up(ctx context.Context, url string) ([]Migration, error) {
 	}
 	var applied []Migration
 	err = with(url, func(p *goose.Provider) error {
+		// Most starts find nothing to do, and need not queue for the lock.
+		if pending, err := p.HasPending(ctx); err != nil || !pending {
+			return err
+		}
 		results, err := p.Up(ctx)
 		for _, r := range results {
 			applied = append(applied, Migration{Version: r.Source.Version, File: r.Source.Path, Applied: r.Error == nil})

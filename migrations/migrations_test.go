@@ -1,0 +1,74 @@
+package migrations_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/mageline/mageline/migrations"
+	"github.com/mageline/mageline/testkit"
+)
+
+// Ten replicas that start together migrate once, and all see it done.
+func TestUpTogether(t *testing.T) {
+	url := testkit.Database(t)
+	if pending, err := migrations.Pending(t.Context(), url); !pending || err != nil {
+		t.Fatalf("an empty database: pending %v, %v", pending, err)
+	}
+	var (
+		wg      sync.WaitGroup
+		mu      sync.Mutex
+		applied = map[int64]int{}
+	)
+	for range 10 {
+		wg.Go(func() {
+			list, err := migrations.Up(context.Background(), url)
+			if err != nil {
+				t.Error(err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			for _, m := range list {
+				applied[m.Version]++
+			}
+		})
+	}
+	wg.Wait()
+	list, err := migrations.Status(t.Context(), url)
+	if err != nil || len(list) == 0 {
+		t.Fatalf("status %v, %v", list, err)
+	}
+	for _, m := range list {
+		if !m.Applied || applied[m.Version] != 1 || m.File == "" {
+			t.Errorf("%+v was applied by %d replicas", m, applied[m.Version])
+		}
+	}
+	if pending, err := migrations.Pending(t.Context(), url); pending || err != nil {
+		t.Errorf("after Up: pending %v, %v", pending, err)
+	}
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	at, err := migrations.FirstAt(t.Context(), conn)
+	if err != nil || time.Since(at).Abs() > time.Hour {
+		t.Errorf("first migrated at %s, %v", at, err)
+	}
+}
+
+func TestUnreachable(t *testing.T) {
+	const url = "postgres://someone:secret@127.0.0.1:1/none?connect_timeout=2"
+	for name, do := range map[string]func() error{
+		"up":      func() error { _, err := migrations.Up(t.Context(), url); return err },
+		"status":  func() error { _, err := migrations.Status(t.Context(), url); return err },
+		"pending": func() error { _, err := migrations.Pending(t.Context(), url); return err },
+	} {
+		if err := do(); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
