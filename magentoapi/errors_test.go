@@ -78,19 +78,24 @@ func TestErrorBodies(t *testing.T) {
 }
 
 func TestErrorsByStatus(t *testing.T) {
-	sentinels := []error{
+	sentinels := []status{
 		ErrBadRequest, ErrUnauthorized, ErrForbidden, ErrNotFound, ErrMethodNotAllowed, ErrConflict, ErrTooManyRequests,
 		ErrInternal, ErrUnavailable,
 	}
 	for _, want := range sentinels {
 		s := serve(t, func(w http.ResponseWriter, _ seen, _ int) {
 			w.Header().Set("Retry-After", "7")
-			respond(w, int(want.(status)), `{"message":"Order of %1","parameters":["jane@fixture.example"]}`)
+			respond(w, int(want), `{"message":"Order of %1","parameters":["jane@fixture.example"]}`)
 		})
 		_, err := s.client(t, Options{}).Orders.Search(t.Context(), SearchCriteria{}.Where(Eq("customer_email", "joe@fixture.example")))
-		for _, one := range append(sentinels, ErrUnreadable, ErrTwoFactor, ErrNoEndpoint, ErrBearerDisabled) {
-			if errors.Is(err, one) != errors.Is(one, want) {
-				t.Errorf("errors.Is(%v, %v) is %v", err, one, !errors.Is(one, want))
+		for _, other := range sentinels {
+			if errors.Is(err, other) != (other == want) {
+				t.Errorf("errors.Is(%v, %v) is %v", err, other, other != want)
+			}
+		}
+		for _, other := range []error{ErrUnreadable, ErrTwoFactor, ErrNoEndpoint, ErrBearerDisabled} {
+			if errors.Is(err, other) {
+				t.Errorf("%v is %v", err, other)
 			}
 		}
 		var e *Error

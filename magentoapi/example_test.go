@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log"
 	"net/http"
 	"net/http/httptest"
 	"time"
@@ -37,18 +36,21 @@ func ExampleOrdersService() {
 			magentoapi.Fixed("access token"), magentoapi.Fixed("access token secret")),
 	})
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	ctx := context.Background()
 
 	order, err := client.Orders.Get(ctx, 57)
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	fmt.Println(order.IncrementID, order.State, order.GrandTotal.Decimal)
 
 	if err := client.Orders.AddComment(ctx, 57, magentoapi.Comment{Text: "Sales order 4711 created"}); err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 
 	criteria := magentoapi.SearchCriteria{}.
@@ -57,7 +59,8 @@ func ExampleOrdersService() {
 		OnPage(1, 50)
 	page, err := client.Orders.Search(ctx, criteria)
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	fmt.Println(len(page.Items), "of", page.TotalCount, "more:", page.More())
 
@@ -79,11 +82,13 @@ func ExampleStoresService() {
 		Auth:       magentoapi.Bearer(magentoapi.Fixed("token")),
 	})
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	configs, err := client.Stores.Configs(context.Background())
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	for _, c := range configs {
 		fmt.Println(c.Code, c.Timezone, c.BaseCurrencyCode)
@@ -100,11 +105,13 @@ func ExampleClient_Do() {
 		StoreCode:  "de",
 	})
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	var modules []string
 	if err := client.Do(context.Background(), http.MethodGet, "/V1/modules", nil, nil, &modules); err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	fmt.Println(modules)
 	// Output: [Magento_Store Magento_Sales]
