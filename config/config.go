@@ -1,0 +1,95 @@
+// Package config is mageline's environment: every variable with its type, default and meaning, in one struct that is
+// read and checked as a whole, so that all that is wrong is said at once and before anything is connected to. The other
+// packages know nothing of variables; cmd/mageline hands each its part.
+package config
+
+import "time"
+
+// prefix is before each variable's name.
+const prefix = "MAGELINE_"
+
+// Config holds what CONTRACT section 2 and contract/orders.md name, as far as this build uses it. The tags are the
+// variable's name without prefix, its default and its meaning.
+type Config struct {
+	AMQPURL      Secret `envconfig:"AMQP_URL" default:"amqp://guest:guest@127.0.0.1:5672/" meaning:"RabbitMQ; amqps:// with the system's roots or the files below"`
+	AMQPCAFile   string `envconfig:"AMQP_CA_FILE" meaning:"PEM file with the roots that RabbitMQ's certificate is checked against"`
+	AMQPCertFile string `envconfig:"AMQP_CERT_FILE" meaning:"PEM file with the client's certificate, with AMQP_KEY_FILE"`
+	AMQPKeyFile  string `envconfig:"AMQP_KEY_FILE" meaning:"PEM file with the client certificate's key"`
+
+	AMQPExchange string    `envconfig:"AMQP_EXCHANGE" default:"magento" meaning:"the topic exchange that Magento publishes to; declared if it is not there"`
+	QueuePrefix  string    `envconfig:"QUEUE_PREFIX" default:"mageline" meaning:"first part of every queue's name"`
+	QueueType    QueueType `envconfig:"QUEUE_TYPE" default:"quorum" meaning:"of the queues that are declared"`
+	Consumers    Names     `envconfig:"CONSUMERS" default:"all" meaning:"the consumers that this deployment runs"`
+	Bindings     Bindings  `envconfig:"BINDINGS" meaning:"consumer:topic pairs that replace the default topics of the consumers they name"`
+
+	Prefetch        int           `envconfig:"PREFETCH" default:"64" meaning:"unacknowledged deliveries for each consumer"`
+	Concurrency     int           `envconfig:"CONCURRENCY" default:"16" meaning:"handlers at once for each consumer"`
+	RetryDelays     Delays        `envconfig:"RETRY_DELAYS" default:"5s,30s,2m,10m,1h" meaning:"waits between attempts; the number of attempts is one more"`
+	HandlerTimeout  time.Duration `envconfig:"HANDLER_TIMEOUT" default:"60s" meaning:"for one attempt without progress"`
+	ShutdownTimeout time.Duration `envconfig:"SHUTDOWN_TIMEOUT" default:"25s" meaning:"to finish what is in flight on SIGTERM"`
+
+	DatabaseURL          Secret        `envconfig:"DATABASE_URL" default:"postgres://127.0.0.1:5432/postgres" meaning:"Postgres 13 or newer; every pgx parameter works"`
+	MigrateDatabaseURL   Secret        `envconfig:"MIGRATE_DATABASE_URL" meaning:"direct connection for migrations and advisory locks, where DATABASE_URL is a pooler in transaction mode"`
+	Migrate              bool          `envconfig:"MIGRATE" default:"true" meaning:"migrate the database at start"`
+	IdempotencyLease     time.Duration `envconfig:"IDEMPOTENCY_LEASE" default:"90s" meaning:"after which another replica may take over a claim; at least HANDLER_TIMEOUT + 5s"`
+	IdempotencyRetention time.Duration `envconfig:"IDEMPOTENCY_RETENTION" default:"2160h" meaning:"how long finished keys are kept"`
+
+	MagentoURL               string        `envconfig:"MAGENTO_URL" meaning:"Magento's base address, with or without /rest"`
+	MagentoStoreCode         string        `envconfig:"MAGENTO_STORE_CODE" default:"all" meaning:"store view in /rest/<code>/V1/"`
+	MagentoToken             Secret        `envconfig:"MAGENTO_TOKEN" meaning:"integration token as bearer; or the four OAuth values; or a user"`
+	MagentoConsumerKey       Secret        `envconfig:"MAGENTO_CONSUMER_KEY" meaning:"OAuth 1.0a: consumer key of the integration"`
+	MagentoConsumerSecret    Secret        `envconfig:"MAGENTO_CONSUMER_SECRET" meaning:"OAuth 1.0a: consumer secret of the integration"`
+	MagentoAccessToken       Secret        `envconfig:"MAGENTO_ACCESS_TOKEN" meaning:"OAuth 1.0a: access token of the integration"`
+	MagentoAccessTokenSecret Secret        `envconfig:"MAGENTO_ACCESS_TOKEN_SECRET" meaning:"OAuth 1.0a: access token secret of the integration"`
+	MagentoUsername          string        `envconfig:"MAGENTO_USERNAME" meaning:"admin user, whose token is fetched and renewed by itself"`
+	MagentoPassword          Secret        `envconfig:"MAGENTO_PASSWORD" meaning:"password of the admin user"`
+	MagentoTimeout           time.Duration `envconfig:"MAGENTO_TIMEOUT" default:"30s" meaning:"one request to Magento"`
+	MagentoRateLimit         float64       `envconfig:"MAGENTO_RATE_LIMIT" default:"0" meaning:"requests to Magento a second, by this process; 0 is unlimited"`
+	MagentoTimezone          Timezone      `envconfig:"MAGENTO_TIMEZONE" default:"UTC" meaning:"of the store, where its configuration can't be read"`
+
+	OrderSource         OrderSource   `envconfig:"ORDER_SOURCE" default:"fetch" meaning:"fetch: the order is always read from Magento; payload: a full order in the event is trusted"`
+	OrderExportStates   ExportStates  `envconfig:"ORDER_EXPORT_STATES" default:"processing,complete,new:checkmo,new:cashondelivery,new:purchaseorder,new:companycredit,new:free" meaning:"orders in these states go out; state, or state:payment_method"`
+	OrderExportStores   Stores        `envconfig:"ORDER_EXPORT_STORES" default:"all" meaning:"store ids whose orders go out"`
+	OrderExportFrom     Instant       `envconfig:"ORDER_EXPORT_FROM" meaning:"orders created before it are skipped"`
+	OrderWaitEvery      time.Duration `envconfig:"ORDER_WAIT_EVERY" default:"5m" meaning:"how often waiting orders are read again"`
+	OrderWaitMax        time.Duration `envconfig:"ORDER_WAIT_MAX" default:"720h" meaning:"how long an order may wait before it is given up"`
+	OrderKey            OrderKey      `envconfig:"ORDER_KEY" default:"increment_id" meaning:"the business key; store_increment_id for shops whose stores count alike"`
+	OrderComment        bool          `envconfig:"ORDER_COMMENT" default:"true" meaning:"tell Magento of the document in a comment"`
+	OrderStatusExported StatusByState `envconfig:"ORDER_STATUS_EXPORTED" meaning:"status set together with the comment; state:status, or a status for any state"`
+
+	ERP                ERP           `envconfig:"ERP" default:"webhook" meaning:"the ERP connector"`
+	ERPURL             string        `envconfig:"ERP_URL" meaning:"base address of the webhook ERP"`
+	ERPToken           Secret        `envconfig:"ERP_TOKEN" meaning:"bearer token that the webhook ERP is sent"`
+	ERPSecret          Secret        `envconfig:"ERP_SECRET" meaning:"key of the signature that the webhook ERP is sent"`
+	ERPName            string        `envconfig:"ERP_NAME" meaning:"the ERP's name in Magento's comments; the connector's if unset"`
+	ERPTimeout         time.Duration `envconfig:"ERP_TIMEOUT" default:"30s" meaning:"one request to the ERP"`
+	ERPRateLimit       float64       `envconfig:"ERP_RATE_LIMIT" default:"0" meaning:"requests to the ERP a second, by this process; 0 is unlimited"`
+	ERPConcurrency     int           `envconfig:"ERP_CONCURRENCY" default:"16" meaning:"requests to the ERP at once, by this process"`
+	ERPReferencePrefix string        `envconfig:"ERP_REFERENCE_PREFIX" meaning:"before every external reference"`
+	ERPUncertainWait   time.Duration `envconfig:"ERP_UNCERTAIN_WAIT" default:"0" meaning:"that long after an uncertain create the ERP is only asked, never sent to again"`
+
+	BreakerFailures int           `envconfig:"BREAKER_FAILURES" default:"5" meaning:"consecutive failures of one downstream that open its circuit; 0: no circuit"`
+	BreakerOpenFor  time.Duration `envconfig:"BREAKER_OPEN_FOR" default:"30s" meaning:"until a probe is let through"`
+
+	HTTPAddr  string    `envconfig:"HTTP_ADDR" default:":8080" meaning:"health and metrics; empty is off"`
+	LogLevel  LogLevel  `envconfig:"LOG_LEVEL" default:"info" meaning:"the least that is logged"`
+	LogFormat LogFormat `envconfig:"LOG_FORMAT" default:"json" meaning:"of the log, which goes to stderr"`
+
+	// SecretFiles has the path of each secret that was given as a file, by the variable's full name without _FILE: a
+	// refused credential is tried again when its file has changed.
+	SecretFiles map[string]string `ignored:"true"`
+	// Warnings are what is odd and does no harm, such as a variable that this build does not know.
+	Warnings []string `ignored:"true"`
+}
+
+// Need says what a command goes on to use, and so what must be set.
+type Need int
+
+const (
+	// Nothing is for commands that use RabbitMQ and Postgres at most: these have defaults.
+	Nothing Need = iota
+	// Magento is for commands that call Magento themselves.
+	Magento
+	// EnabledConsumers is for commands that use what the enabled consumers use.
+	EnabledConsumers
+)

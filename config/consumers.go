@@ -1,0 +1,61 @@
+package config
+
+import "slices"
+
+// Consumer is one of CONTRACT section 3.
+type Consumer struct {
+	Name   string
+	Topics []string // that its queue is bound with
+	// Magento and ERP say what it needs to run at all.
+	Magento, ERP bool
+	built        bool
+}
+
+// all are the consumers of CONTRACT section 3, with the needs of contract/deliveries.md, "Circuits". Those that this
+// build does not have are known too, so that their names are not called unknown.
+var all = []Consumer{
+	{Name: "order_placed", Topics: []string{"sales.order.placed", "sales.order.updated"}, Magento: true, ERP: true, built: true},
+	{Name: "order_canceled", Topics: []string{"sales.order.canceled"}, Magento: true, ERP: true, built: true},
+	{Name: "shipment_created"},
+	{Name: "creditmemo_created"},
+	{Name: "customer_saved"},
+	{Name: "tracking_file_ready"},
+	{Name: "tracking_received"},
+	{Name: "products_exported"},
+	{Name: "price_sync"},
+	{Name: "stock_sync"},
+}
+
+func find(name string) (Consumer, bool) {
+	i := slices.IndexFunc(all, func(c Consumer) bool { return c.Name == name })
+	if i < 0 {
+		return Consumer{}, false
+	}
+	return all[i], true
+}
+
+func consumerNames() []string {
+	var names []string
+	for _, c := range all {
+		names = append(names, c.Name)
+	}
+	return names
+}
+
+// EnabledConsumers gives the consumers that this deployment runs, with their topics as BINDINGS has them. Those whose
+// downstream is none are left out.
+func (c *Config) EnabledConsumers() []Consumer {
+	var enabled []Consumer
+	for _, consumer := range all {
+		named := c.Consumers.All() || slices.Contains(c.Consumers, consumer.Name)
+		if !consumer.built || !named || consumer.ERP && c.ERP == NoERP {
+			continue
+		}
+		consumer.Topics = slices.Clone(consumer.Topics)
+		if topics, ok := c.Bindings[consumer.Name]; ok {
+			consumer.Topics = slices.Clone(topics)
+		}
+		enabled = append(enabled, consumer)
+	}
+	return enabled
+}
