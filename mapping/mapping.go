@@ -125,7 +125,8 @@ func customer(o *magentoapi.Order, s Store) erp.Customer {
 	}
 	// An order with a customer is no guest's, also where the flag is not told.
 	if o.CustomerIsGuest.Valid || o.CustomerID != 0 {
-		c.Guest = &o.CustomerIsGuest.Bool
+		guest := o.CustomerIsGuest.Bool
+		c.Guest = &guest
 	}
 	if company := o.ExtensionAttributes.CompanyOrderAttributes; company != nil && *company != (magentoapi.CompanyOrder{}) {
 		c.Company = &erp.Company{ID: id(company.CompanyID), Name: text(company.CompanyName)}
