@@ -1,0 +1,227 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+)
+
+// standIn is a mageline in the small, run as a process by the tests of the demo: it shows that the demo's verdict tells
+// a right mageline from one that loses or doubles. Its mode says which order it gets wrong, and how.
+type standIn struct {
+	mode    string // right, loses or doubles
+	prefix  string
+	channel *amqp.Channel
+	http    http.Client
+
+	mu      sync.Mutex
+	rows    map[string]string
+	running int
+	failing bool
+}
+
+// wrongOrder is the order that the modes loses and doubles are about.
+const wrongOrder = "000000003"
+
+func env(name string) string { return os.Getenv("MAGELINE_" + name) }
+
+func runStandIn(mode string, args []string) int {
+	conn, err := amqp.Dial(env("AMQP_URL"))
+	if err != nil {
+		return 1
+	}
+	defer func() { _ = conn.Close() }()
+	channel, err := conn.Channel()
+	if err != nil {
+		return 1
+	}
+	s := &standIn{mode: mode, prefix: env("QUEUE_PREFIX"), channel: channel, http: http.Client{Timeout: time.Second}, rows: map[string]string{}}
+	switch strings.Join(args[:min(2, len(args))], " ") {
+	case "run":
+		err = s.run()
+	case "key show":
+		_, number, _ := strings.Cut(args[2], ":")
+		var state string
+		_, err = s.call(http.MethodGet, "http://"+env("HTTP_ADDR")+"/row/"+number, "", nil, &state)
+		fmt.Println(args[2], state)
+	case "dlq list":
+		fmt.Println("one letter in", args[2])
+	default: // --replay-dlq QUEUE
+		var d amqp.Delivery
+		if d, _, err = channel.Get(args[1], true); err == nil {
+			err = channel.PublishWithContext(context.Background(), "", strings.TrimSuffix(args[1], ".dlq"), false, false, amqp.Publishing{Body: d.Body})
+			fmt.Println("replayed 1, skipped 0, failed 0")
+		}
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+func (s *standIn) run() error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	deliveries := make(chan amqp.Delivery)
+	for consumer, topics := range map[string][]string{"order_placed": {placed, updated}, "order_canceled": {canceled}} {
+		queue := s.prefix + "." + consumer
+		for _, q := range []string{queue, queue + ".dlq"} {
+			if _, err := s.channel.QueueDeclare(q, true, false, false, false, nil); err != nil {
+				return err
+			}
+		}
+		for _, topic := range topics {
+			if err := s.channel.QueueBind(queue, topic, env("AMQP_EXCHANGE"), false, nil); err != nil {
+				return err
+			}
+		}
+		from, err := s.channel.Consume(queue, "", false, false, false, false, nil)
+		if err != nil {
+			return err
+		}
+		go func() {
+			for d := range from {
+				deliveries <- d
+			}
+		}()
+	}
+	server := &http.Server{Addr: env("HTTP_ADDR"), Handler: s, ReadHeaderTimeout: time.Second}
+	go func() { _ = server.ListenAndServe() }()
+	for {
+		select {
+		case <-ctx.Done():
+			return server.Close()
+		case d := <-deliveries:
+			s.set(func() { s.running++ })
+			s.handle(ctx, d)
+			s.set(func() { s.running-- })
+		}
+	}
+}
+
+func (s *standIn) set(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f()
+}
+
+func (s *standIn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch number, isRow := strings.CutPrefix(r.URL.Path, "/row/"); {
+	case isRow:
+		_ = json.NewEncoder(w).Encode(s.rows[number])
+	case r.URL.Path == "/metrics":
+		state := 0
+		if s.failing {
+			state = 2
+		}
+		fmt.Fprintf(w, "mageline_in_flight{consumer=\"order_placed\"} %d\nmageline_circuit_breaker_state{downstream=\"erp\"} %d\n", s.running, state)
+	}
+}
+
+// handle tries until it is done or poison; one after the other, so that nothing needs to be remembered but rows.
+func (s *standIn) handle(ctx context.Context, d amqp.Delivery) {
+	defer func() { _ = d.Ack(false) }()
+	var event any
+	if json.Unmarshal(d.Body, &event) != nil {
+		_ = s.channel.PublishWithContext(ctx, "", s.prefix+".order_placed.dlq", false, false, amqp.Publishing{Body: d.Body})
+		return
+	}
+	text := string(d.Body)
+	at := strings.Index(text, "0")
+	number := text[at : at+len(wrongOrder)]
+	for ctx.Err() == nil && !s.order(number) {
+		pause(ctx, 100*time.Millisecond)
+	}
+}
+
+// order reports whether there is nothing left to do for an order.
+func (s *standIn) order(number string) bool {
+	var list struct {
+		Items []struct {
+			ID    int `json:"entity_id"`
+			State string
+		}
+	}
+	criteria := url.Values{
+		"searchCriteria[filter_groups][0][filters][0][field]": {"increment_id"},
+		"searchCriteria[filter_groups][0][filters][0][value]": {number},
+	}
+	status, err := s.call(http.MethodGet, env("MAGENTO_URL")+"/rest/V1/orders?"+criteria.Encode(), env("MAGENTO_TOKEN"), nil, &list)
+	if err != nil || status != http.StatusOK || len(list.Items) == 0 {
+		return false
+	}
+	order, row := list.Items[0], ""
+	s.set(func() { row = s.rows[number] })
+	switch {
+	case row == "done":
+		return true
+	case order.State == "canceled":
+		s.set(func() { s.rows[number] = "skipped" })
+		return true
+	case order.State == "pending_payment":
+		s.set(func() { s.rows[number] = "waiting" })
+		return true
+	case s.mode == "loses" && number == wrongOrder:
+		return true
+	}
+	var found struct {
+		Items []struct {
+			Number string `json:"document_number"`
+		}
+	}
+	status, err = s.call(http.MethodGet, env("ERP_URL")+"/sales-orders?external_reference="+number, env("ERP_TOKEN"), nil, &found)
+	s.set(func() { s.failing = err != nil })
+	if err != nil || status != http.StatusOK {
+		return false
+	}
+	if wanted := 1 + strings.Count(s.mode+number, "doubles"+wrongOrder); len(found.Items) < wanted {
+		body, _ := json.Marshal(map[string]string{"external_reference": number})
+		_, _ = s.call(http.MethodPost, env("ERP_URL")+"/sales-orders", env("ERP_TOKEN"), body, nil)
+		return false // it is looked up the next time
+	}
+	comment, _ := json.Marshal(map[string]any{"statusHistory": map[string]any{
+		"comment": "Sales order " + found.Items[0].Number + " created in Demo ERP", "is_customer_notified": 0, "is_visible_on_front": 0, "parent_id": order.ID,
+	}})
+	status, err = s.call(http.MethodPost, fmt.Sprintf("%s/rest/V1/orders/%d/comments", env("MAGENTO_URL"), order.ID), env("MAGENTO_TOKEN"), comment, nil)
+	s.set(func() { s.rows[number] = "done" })
+	return err == nil && status == http.StatusOK
+}
+
+func (s *standIn) call(method, address, token string, body []byte, into any) (int, error) {
+	request, err := http.NewRequestWithContext(context.Background(), method, address, bytes.NewReader(body))
+	if err != nil {
+		return 0, err
+	}
+	request.GetBody = nil
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Authorization", "Bearer "+token)
+	request.Header.Set("Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+	request.Header.Set("Idempotency-Key", "order_placed:x")
+	stamp := time.Now().Unix()
+	request.Header.Set("X-Mageline-Signature", sign(stamp, body, env("ERP_SECRET")))
+	response, err := s.http.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil || into == nil {
+		return response.StatusCode, err
+	}
+	return response.StatusCode, json.Unmarshal(text, into)
+}

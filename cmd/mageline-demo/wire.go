@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/testkit/fakemagento"
+)
+
+// wire is the shop's connection to RabbitMQ. It publishes as Magento does: without confirms, and gone is gone.
+type wire struct {
+	exchange string
+	conn     *amqp.Connection
+	channel  *amqp.Channel
+}
+
+func dial(url, exchange string) (*wire, error) {
+	conn, err := amqp.Dial(url)
+	if err != nil {
+		return nil, fmt.Errorf("connect to RabbitMQ: %w", err)
+	}
+	channel, err := conn.Channel()
+	if err == nil {
+		err = testkit.DeclareExchange(channel, exchange)
+	}
+	if err != nil {
+		_ = conn.Close()
+		return nil, fmt.Errorf("open a channel to RabbitMQ: %w", err)
+	}
+	return &wire{exchange, conn, channel}, nil
+}
+
+func (w *wire) close() { _ = w.conn.Close() }
+
+func (w *wire) publish(ctx context.Context, topic string, body []byte) error {
+	if err := w.channel.PublishWithContext(ctx, w.exchange, topic, false, false, testkit.Publishing(body)); err != nil {
+		return fmt.Errorf("publish %s: %w", topic, err)
+	}
+	return nil
+}
+
+// publishOrder publishes an event for an order a number of times, in turn in the shapes that Magento's publisher makes.
+func (w *wire) publishOrder(ctx context.Context, topic string, order fakemagento.Placed, times int) error {
+	object, err := json.Marshal(map[string]any{"increment_id": order.IncrementID})
+	if err != nil {
+		return fmt.Errorf("write an event: %w", err)
+	}
+	text, err := json.Marshal(string(object))
+	if err != nil {
+		return fmt.Errorf("write an event: %w", err)
+	}
+	shapes := [][]byte{object, text, fmt.Appendf(nil, `{"order":%s}`, object)}
+	for i := range times {
+		if err := w.publish(ctx, topic, shapes[i%len(shapes)]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// depth counts the messages in a queue that nobody holds; -1 is a queue that is not there.
+func (w *wire) depth(queue string) (int, error) {
+	channel, err := w.conn.Channel()
+	if err != nil {
+		return 0, fmt.Errorf("look at the queue %s: %w", queue, err)
+	}
+	defer func() { _ = channel.Close() }()
+	state, err := channel.QueueDeclarePassive(queue, true, false, false, false, nil)
+	var refused *amqp.Error
+	if errors.As(err, &refused) && refused.Code == amqp.NotFound {
+		return -1, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("look at the queue %s: %w", queue, err)
+	}
+	return state.Messages, nil
+}
