@@ -35,7 +35,7 @@ bench: ## the rates, each next to its limit measured in the same run (BENCHTIME=
 	$(SERVICES) go test -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 30m ./...
 
 fuzz: ## each fuzz target for FUZZTIME (10s)
-	scripts/fuzz.sh $(FUZZTIME)
+	$(SERVICES) scripts/fuzz.sh $(FUZZTIME)
 
 lint: ## format, linters, import directions, known vulnerabilities
 	scripts/lint.sh
