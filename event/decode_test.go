@@ -207,3 +207,24 @@ func TestParseOrder(t *testing.T) {
 		})
 	}
 }
+
+func FuzzParseOrder(f *testing.F) {
+	for _, seed := range []string{
+		`{"increment_id":"000000123"}`, `{"entity_id":"57","store_id":1}`, `{"entity_id":1,"state":"new","items":[{"item_id":"4"}]}`,
+		`{"entity_id":-0,"increment_id":1e400}`, `{"ENTITY_ID":9223372036854775808}`, `[]`, `{"items":{}}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		o, err := event.ParseOrder(body)
+		if err != nil {
+			if event.ClassOf(err) != event.Invalid {
+				t.Fatalf("class %q of %v", event.ClassOf(err), err)
+			}
+			return
+		}
+		if o.EntityID < 0 || o.StoreID != nil && *o.StoreID < 0 || o.EntityID == 0 && (o.IncrementID == "" || o.Whole) {
+			t.Fatalf("%s gives %+v", body, o)
+		}
+	})
+}

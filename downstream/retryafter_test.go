@@ -1,0 +1,31 @@
+package downstream
+
+import (
+	"net/http"
+	"testing"
+	"time"
+)
+
+func FuzzRetryAfter(f *testing.F) {
+	for _, seed := range []string{"", "0", "120", "-1", "1.5", "99999999999999999999", "18446744073709551615", "Mon, 23 Nov 2026 10:00:10 GMT", "Mon, 01 Jan 0001 00:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT", "soon"} {
+		f.Add(seed)
+	}
+	now := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	f.Fuzz(func(t *testing.T, value string) {
+		if got := retryAfter(http.Header{"Retry-After": {value}}, now); got < 0 || got > maxThrottle {
+			t.Fatalf("%q gives %s", value, got)
+		}
+	})
+}
+
+func TestRetryAfter(t *testing.T) {
+	now := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	for value, want := range map[string]time.Duration{
+		"": 0, "soon": 0, "-5": 0, "120": 2 * time.Minute, "99999999999": maxThrottle,
+		"Mon, 23 Nov 2026 10:00:10 GMT": 10 * time.Second, "Mon, 23 Nov 2026 09:00:00 GMT": 0, "Fri, 31 Dec 9999 23:59:59 GMT": maxThrottle,
+	} {
+		if got := retryAfter(http.Header{"Retry-After": {value}}, now); got != want {
+			t.Errorf("%q gives %s, want %s", value, got, want)
+		}
+	}
+}
