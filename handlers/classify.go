@@ -13,9 +13,11 @@ const magento = "magento"
 
 // fromMagento gives an error of magentoapi its class. A definite refusal is marked by event.NotDone.
 func fromMagento(err error) error {
+	var classed *event.Error
+	var deferral *event.Deferral
 	var answer *magentoapi.Error
-	if !errors.As(err, &answer) {
-		return err // of the transport, with a class already; or a bug
+	if errors.As(err, &classed) || errors.As(err, &deferral) || !errors.As(err, &answer) {
+		return err // of the transport, which knows best; or a bug
 	}
 	class := event.ClassOfStatus(answer.Status)
 	switch {
@@ -24,7 +26,7 @@ func fromMagento(err error) error {
 	case answer.Transient() && class == event.Rejected, errors.Is(err, magentoapi.ErrUnreadable):
 		class = event.Unavailable // a 400 that tells of a lock or a failed save
 	}
-	classed := &event.Error{Class: class, Downstream: magento, RetryAfter: answer.RetryAfter, Err: err}
+	classed = &event.Error{Class: class, Downstream: magento, RetryAfter: answer.RetryAfter, Err: err}
 	refused := answer.Status >= 400 && answer.Status < 500 && answer.Status != http.StatusRequestTimeout &&
 		answer.Status != http.StatusTooManyRequests
 	if refused && class != event.Unavailable {

@@ -21,7 +21,7 @@ type orderComment struct {
 	lock   string // business key of the order: Magento loses one of two writes to it at the same moment
 	key    idempotency.Key
 	text   string
-	status map[string]string // set with it, by state; "" is any other state
+	status func(state string) string // set with it; nil for none
 }
 
 // write writes the comment if it is not there; before says that it was.
@@ -57,11 +57,8 @@ func (c orderComment) effect(ctx context.Context, claim *idempotency.Claim) (ide
 	}
 	log := zerolog.Ctx(ctx).With().Str("key", c.key.Key).Int64("entity_id", id).Logger()
 	comment := magentoapi.Comment{Text: c.text}
-	if len(c.status) > 0 {
-		var ok bool
-		if comment.Status, ok = c.status[string(o.State)]; !ok {
-			comment.Status = c.status[""]
-		}
+	if c.status != nil {
+		comment.Status = c.status(string(o.State))
 		if comment.Status == "" {
 			log.Warn().Str("state", string(o.State)).Msg("ORDER_STATUS_EXPORTED has no status for the order's state: it stays as it is")
 		}

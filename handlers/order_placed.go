@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -18,10 +17,10 @@ import (
 
 // ExportRules say which orders go out, after contract/orders.md.
 type ExportRules struct {
-	// States are states, or state:payment_method pairs.
-	States []string
-	// Stores are the store ids whose orders go out; nil is all.
-	Stores []int64
+	// Allows says whether an order of a state and a payment method goes out (ORDER_EXPORT_STATES).
+	Allows func(state, method string) bool
+	// AllowsStore says whether orders of a store go out (ORDER_EXPORT_STORES).
+	AllowsStore func(id int64) bool
 	// From leaves out orders that were created before; zero is none.
 	From time.Time
 	// TrustPayload takes a whole order from the event instead of reading it (ORDER_SOURCE=payload).
@@ -30,8 +29,9 @@ type ExportRules struct {
 	UncertainWait time.Duration
 	// Retention is how long the ledger remembers: an order older than half of it may be one that it has forgotten.
 	Retention time.Duration
-	// ExportedStatus gives the status that goes with the comment, by state; "" is any other state.
-	ExportedStatus map[string]string
+	// ExportedStatus gives the status that goes with the comment in a state, "" where there is none; nil where none is
+	// configured at all (ORDER_STATUS_EXPORTED).
+	ExportedStatus func(state string) string
 }
 
 // Placed handles order_placed: it reads the order; if it may go out, maps it, creates it in the ERP, and tells Magento
@@ -223,31 +223,23 @@ func numbers(documents []erp.Document) string {
 
 // judge says whether an order goes out (Done), waits or is skipped, and why.
 func (r *ExportRules) judge(o *magentoapi.Order) (idempotency.State, string) {
+	method := ""
+	if o.Payment != nil {
+		method = string(o.Payment.Method)
+	}
 	state := string(o.State)
 	switch {
-	case r.Stores != nil && !slices.Contains(r.Stores, storeID(o)):
+	case !r.AllowsStore(storeID(o)):
 		return idempotency.Skipped, fmt.Sprintf("store %d is not in ORDER_EXPORT_STORES", storeID(o))
 	case !r.From.IsZero() && o.CreatedAt.Before(r.From):
 		return idempotency.Skipped, "created before ORDER_EXPORT_FROM"
-	case r.allows(o):
+	case r.Allows(state, method):
 		return idempotency.Done, ""
 	case state == magentoapi.StateCanceled || state == magentoapi.StateClosed:
 		return idempotency.Skipped, state
 	default:
 		return idempotency.Waiting, state
 	}
-}
-
-func (r *ExportRules) allows(o *magentoapi.Order) bool {
-	state := string(o.State)
-	if state == "" {
-		return false
-	}
-	method := ""
-	if o.Payment != nil {
-		method = string(o.Payment.Method)
-	}
-	return slices.Contains(r.States, state) || (method != "" && slices.Contains(r.States, state+":"+method))
 }
 
 func storeID(o *magentoapi.Order) int64 {

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mageline/mageline/config"
+)
+
+func newConfig(t terminal) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:     "config",
+		Short:   "Print every variable with its type, default, present value and meaning",
+		Long:    "Each secret can be given as NAME_FILE instead, a path whose content is the value. Exit code 2 if a value is wrong.",
+		Example: "  mageline config\n  mageline config --json | jq -r '.[].name'",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			table := config.Table()
+			if asJSON {
+				if err := printJSON(t.out, table); err != nil {
+					return err
+				}
+			} else {
+				rows := [][]string{{"VARIABLE", "VALUE", "DEFAULT", "TYPE", "MEANING"}}
+				for _, v := range table {
+					rows = append(rows, []string{v.Name, v.Value, v.Default, v.Type, v.Meaning})
+				}
+				if err := printTable(t.out, rows); err != nil {
+					return err
+				}
+			}
+			cfg, err := loadConfig(config.Nothing)
+			if err != nil {
+				return err
+			}
+			for _, warning := range cfg.Warnings {
+				fmt.Fprintln(t.err, "mageline:", warning)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON array")
+	return cmd
+}

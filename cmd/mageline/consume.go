@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/sdk/resource"
+	"go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/mageline/mageline/config"
+	"github.com/mageline/mageline/consumer"
+	"github.com/mageline/mageline/ops"
+	"github.com/mageline/mageline/periodic"
+)
+
+// exportTimeout is for the last traces at the end.
+const exportTimeout = 5 * time.Second
+
+// consume runs the service until ctx ends and it is drained.
+func consume(ctx context.Context, t terminal) error {
+	cfg, err := loadConfig(config.EnabledConsumers)
+	if err != nil {
+		return err
+	}
+	log := newLog(cfg, t.err)
+	for _, warning := range cfg.Warnings {
+		log.Warn().Msg(warning)
+	}
+	stopTracing, err := startTracing(ctx, log)
+	if err != nil {
+		return failed(err)
+	}
+	defer stopTracing()
+
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		ops.BuildInfo(version, commit))
+	s, err := wire(ctx, cfg, log, registry)
+	if err != nil {
+		return &exitError{exitUsage, err}
+	}
+	defer s.close()
+
+	// The page for health outlives ctx: a drain must be seen on it.
+	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
+	var background sync.WaitGroup
+	defer background.Wait()
+	defer stopServing()
+	if cfg.HTTPAddr != "" {
+		listener, err := ops.Listen(ctx, cfg.HTTPAddr)
+		if err != nil {
+			return failed(err)
+		}
+		log.Info().Str("address", listener.Addr().String()).Msg("health and metrics")
+		page := ops.Handler(func() ops.Readiness { return readiness(s.runtime.Status()) }, registry)
+		background.Go(func() {
+			if err := ops.Serve(serving, listener, page); err != nil {
+				log.Error().Err(err).Msg("no health and metrics any more")
+			}
+		})
+	}
+	background.Go(func() {
+		ready := func() bool { return s.runtime.Status().Ready() }
+		periodic.Run(ctx, s.ledger, ready, log, s.tasks...)
+	})
+
+	names := make([]string, 0, len(cfg.EnabledConsumers()))
+	for _, c := range cfg.EnabledConsumers() {
+		names = append(names, c.Name)
+	}
+	log.Info().Str("version", version).Strs("consumers", names).Msg("mageline starts")
+	err = s.runtime.Run(ctx)
+	switch {
+	case errors.Is(err, consumer.ErrCut):
+		log.Warn().Err(err).Msg("mageline has stopped")
+		return &exitError{exitPartial, nil}
+	case err != nil:
+		return failed(err)
+	}
+	log.Info().Msg("mageline has stopped; everything in flight was finished")
+	return nil
+}
+
+// readiness translates the runtime's state into what /readyz answers.
+func readiness(s consumer.Status) ops.Readiness {
+	part := func(p consumer.Part) ops.Dependency {
+		d := ops.Dependency{State: p.State, Reason: p.Reason}
+		if !p.Until.IsZero() {
+			d.Reason += ", until " + p.Until.UTC().Format(time.RFC3339)
+		}
+		return d
+	}
+	parts := func(all map[string]consumer.Part) map[string]ops.Dependency {
+		m := make(map[string]ops.Dependency, len(all))
+		for name, p := range all {
+			m[name] = part(p)
+		}
+		return m
+	}
+	return ops.Readiness{
+		Ready: s.Ready(), RabbitMQ: part(s.RabbitMQ), Postgres: part(s.Postgres),
+		Downstreams: parts(s.Downstreams), Consumers: parts(s.Consumers),
+	}
+}
+
+// startTracing exports traces where the standard variables name an endpoint, and only there.
+func startTracing(ctx context.Context, log zerolog.Logger) (stop func(), err error) {
+	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" && os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" {
+		return func() {}, nil
+	}
+	exporter, err := otlptracehttp.New(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("set up the export of traces (OTEL_EXPORTER_OTLP_…): %w", err)
+	}
+	about, err := resource.New(ctx, resource.WithFromEnv(), resource.WithTelemetrySDK(),
+		resource.WithAttributes(attribute.String("service.name", serviceName()), attribute.String("service.version", version)))
+	if err != nil {
+		return nil, fmt.Errorf("set up the export of traces: %w", err)
+	}
+	provider := trace.NewTracerProvider(trace.WithBatcher(exporter), trace.WithResource(about))
+	otel.SetTracerProvider(provider)
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
+		log.Warn().Err(err).Msg("traces can't be exported")
+	}))
+	return func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), exportTimeout)
+		defer cancel()
+		if err := provider.Shutdown(ctx); err != nil {
+			log.Warn().Err(err).Msg("the last traces could not be exported")
+		}
+	}, nil
+}
+
+func serviceName() string {
+	if name := os.Getenv("OTEL_SERVICE_NAME"); name != "" {
+		return name
+	}
+	return "mageline"
+}

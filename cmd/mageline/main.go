@@ -1,0 +1,161 @@
+// Command mageline carries events from Magento's RabbitMQ to everything that is not commerce. See the README.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	_ "time/tzdata" // the image has no time zones of its own
+
+	"github.com/spf13/cobra"
+)
+
+// Set by the linker.
+var (
+	version = "dev"
+	commit  = "unknown"
+)
+
+func main() {
+	ctx, stop := untilSignal(context.Background())
+	code := run(ctx, os.Args[1:], terminal{in: os.Stdin, out: os.Stdout, err: os.Stderr})
+	stop()
+	os.Exit(code)
+}
+
+// Exit codes.
+const (
+	exitWell    = 0
+	exitFailed  = 1
+	exitUsage   = 2
+	exitPartial = 3
+)
+
+// exitError ends the program with a code. Its text, if it has one, goes to stderr.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+// terminal is where a command reads and writes: results go to out, everything else to err.
+type terminal struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// run runs one command and gives the exit code.
+func run(ctx context.Context, args []string, t terminal) int {
+	root := newRoot(t)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitWell
+	}
+	var exit *exitError
+	if errors.As(err, &exit) {
+		if exit.err != nil {
+			fmt.Fprintln(t.err, "mageline:", exit.err)
+		}
+		return exit.code
+	}
+	// What cobra itself refuses: an unknown command or flag, a wrong number of arguments.
+	fmt.Fprintln(t.err, "mageline:", err)
+	fmt.Fprintln(t.err, "See: mageline --help")
+	return exitUsage
+}
+
+// failed makes an error that ends the program with exit code 1.
+func failed(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &exitError{exitFailed, err}
+}
+
+// untilSignal gives a context that ends at the first SIGTERM or SIGINT. The second one ends the program at once.
+func untilSignal(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	done := make(chan struct{})
+	go func() {
+		select {
+		case <-signals:
+			cancel()
+		case <-done:
+			return
+		}
+		select {
+		case <-signals:
+			fmt.Fprintln(os.Stderr, "mageline: a second signal: ended at once; what was in flight is delivered again")
+			os.Exit(exitFailed)
+		case <-done:
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		close(done)
+		cancel()
+	}
+}
+
+func newRoot(t terminal) *cobra.Command {
+	var replayQueue string
+	replayFlags := &replayFlags{}
+	root := &cobra.Command{
+		Use:   "mageline",
+		Short: "The line between Magento and everything that is not commerce",
+		Long: `mageline takes the events that Magento publishes to RabbitMQ and does the heavy work for them: it maps orders to an ERP
+and tells Magento the document number. Without a command it consumes, as "mageline run" does.
+
+Everything is set by environment variables: see "mageline config".`,
+		Example: `  mageline                                            consume until SIGTERM
+  mageline --replay-dlq mageline.order_placed.dlq     send dead letters back to their queue
+  mageline check                                      is everything there that the consumers need?`,
+		Args:          cobra.NoArgs,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if replayQueue != "" {
+				return replay(cmd.Context(), t, replayQueue, replayFlags)
+			}
+			if changed := replayFlags.changed(cmd); changed != "" {
+				return &exitError{exitUsage, fmt.Errorf("--%s goes with --replay-dlq QUEUE, which is missing", changed)}
+			}
+			return consume(cmd.Context(), t)
+		},
+	}
+	root.SetIn(t.in)
+	root.SetOut(t.out)
+	root.SetErr(t.err)
+	root.Flags().StringVar(&replayQueue, "replay-dlq", "", "replay this dead-letter queue, and consume nothing else")
+	replayFlags.register(root)
+	root.AddCommand(
+		newRun(t), newDLQ(t), newCheck(t), newKey(t), newMigrate(t), newTopology(t), newPublish(t), newConfig(t), newVersion(t),
+	)
+	return root
+}
+
+func newRun(t terminal) *cobra.Command {
+	return &cobra.Command{
+		Use:     "run",
+		Short:   "Migrate, declare the topology, consume until SIGTERM or SIGINT",
+		Long:    "Exit code 0 after a clean drain, 3 when handlers had to be cut, 1 at a second signal.",
+		Example: "  MAGELINE_MAGENTO_URL=https://shop.example MAGELINE_MAGENTO_TOKEN_FILE=/run/secrets/magento mageline run",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return consume(cmd.Context(), t) },
+	}
+}

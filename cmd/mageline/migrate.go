@@ -1,0 +1,70 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mageline/mageline/config"
+	"github.com/mageline/mageline/migrations"
+)
+
+func newMigrate(t terminal) *cobra.Command {
+	var asJSON bool
+	up := func(cmd *cobra.Command, _ []string) error {
+		cfg, err := loadConfig(config.Nothing)
+		if err != nil {
+			return err
+		}
+		applied, err := migrations.Up(cmd.Context(), directURL(cfg))
+		for _, m := range applied {
+			fmt.Fprintf(t.out, "applied %s\n", m.File)
+		}
+		if err == nil && len(applied) == 0 {
+			fmt.Fprintln(t.out, "the schema is up to date")
+		}
+		return failed(err)
+	}
+	cmd := &cobra.Command{
+		Use:     "migrate [up|status]",
+		Short:   "Bring the database schema up to date, or say where it is",
+		Long:    "Migrations only add, so that the previous version runs on. Replicas that start together do it once.",
+		Example: "  mageline migrate\n  mageline migrate status",
+		Args:    cobra.NoArgs,
+		RunE:    up,
+	}
+	status := &cobra.Command{
+		Use:     "status",
+		Short:   "List the migrations and when each was applied",
+		Example: "  mageline migrate status --json",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := loadConfig(config.Nothing)
+			if err != nil {
+				return err
+			}
+			all, err := migrations.Status(cmd.Context(), directURL(cfg))
+			if err != nil {
+				return failed(err)
+			}
+			if asJSON {
+				return printJSON(t.out, all)
+			}
+			rows := [][]string{{"MIGRATION", "APPLIED"}}
+			for _, m := range all {
+				at := "not yet"
+				if !m.At.IsZero() {
+					at = m.At.UTC().Format(time.RFC3339)
+				}
+				rows = append(rows, []string{m.File, at})
+			}
+			return printTable(t.out, rows)
+		},
+	}
+	status.Flags().BoolVar(&asJSON, "json", false, "print one JSON array")
+	cmd.AddCommand(status, &cobra.Command{
+		Use: "up", Short: "Apply what is missing", Example: "  mageline migrate up", Args: cobra.NoArgs, RunE: up,
+	})
+	return cmd
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+	"github.com/spf13/cobra"
+
+	"github.com/mageline/mageline/config"
+	"github.com/mageline/mageline/rabbitmq"
+)
+
+func newTopology(t terminal) *cobra.Command {
+	var show, asJSON bool
+	var unbind string
+	cmd := &cobra.Command{
+		Use:   "topology",
+		Short: "Declare exchanges, queues and bindings, or print them",
+		Long: `Declares what is missing. What exists is used as it is: "mageline check" says where it differs. Bindings are only ever
+added; --unbind removes one.`,
+		Example: `  mageline topology --print
+  mageline topology --unbind order_placed:sales.order.updated`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := loadConfig(config.Nothing)
+			if err != nil {
+				return err
+			}
+			topology := topologyOf(cfg)
+			if show {
+				return printTopology(t, topology, asJSON)
+			}
+			conn, err := dial(cmd.Context(), cfg, "mageline topology")
+			if err != nil {
+				return failed(err)
+			}
+			defer rabbitmq.Close(conn)
+			if unbind != "" {
+				return unbindTopic(t, conn, topology, unbind)
+			}
+			made, err := topology.Declare(cmd.Context(), conn)
+			for _, name := range made {
+				fmt.Fprintln(t.out, "made", name)
+			}
+			if err == nil && len(made) == 0 {
+				fmt.Fprintln(t.out, "nothing was missing")
+			}
+			return failed(err)
+		},
+	}
+	cmd.Flags().BoolVar(&show, "print", false, "print the topology, connect to nothing")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "with --print: one JSON object")
+	cmd.Flags().StringVar(&unbind, "unbind", "", "remove one binding, given as consumer:topic")
+	return cmd
+}
+
+func printTopology(t terminal, topology rabbitmq.Topology, asJSON bool) error {
+	if asJSON {
+		return printJSON(t.out, map[string]any{
+			"exchanges": topology.Exchanges(), "queues": topology.Queues(), "bindings": topology.Bindings(),
+		})
+	}
+	rows := [][]string{{"EXCHANGE", "TYPE"}}
+	for _, e := range topology.Exchanges() {
+		rows = append(rows, []string{e.Name, e.Kind + ", durable"})
+	}
+	if err := printTable(t.out, rows); err != nil {
+		return err
+	}
+	fmt.Fprintln(t.out)
+	rows = [][]string{{"QUEUE", "ARGUMENTS"}}
+	for _, q := range topology.Queues() {
+		rows = append(rows, []string{q.Name, arguments(q.Args)})
+	}
+	if err := printTable(t.out, rows); err != nil {
+		return err
+	}
+	fmt.Fprintln(t.out)
+	rows = [][]string{{"BINDING OF QUEUE", "TO EXCHANGE", "WITH"}}
+	for _, b := range topology.Bindings() {
+		rows = append(rows, []string{b.Queue, b.Exchange, b.Key})
+	}
+	return printTable(t.out, rows)
+}
+
+func arguments(args amqp.Table) string {
+	list := make([]string, 0, len(args))
+	for name, value := range args {
+		list = append(list, fmt.Sprintf("%s=%v", name, value))
+	}
+	slices.Sort(list)
+	return strings.Join(list, " ")
+}
+
+func unbindTopic(t terminal, conn *amqp.Connection, topology rabbitmq.Topology, binding string) error {
+	consumer, topic, ok := strings.Cut(binding, ":")
+	if !ok || consumer == "" || topic == "" {
+		return &exitError{exitUsage, fmt.Errorf("--unbind %q: want consumer:topic, as order_placed:sales.order.updated", binding)}
+	}
+	queue := topology.Queue(consumer)
+	if _, there, err := rabbitmq.Depth(conn, queue); err != nil {
+		return failed(err)
+	} else if !there {
+		return failed(fmt.Errorf("there is no queue %s", queue))
+	}
+	err := rabbitmq.OnChannel(conn, func(ch *amqp.Channel) error {
+		return ch.QueueUnbind(queue, topic, topology.Exchange, nil)
+	})
+	if err != nil {
+		return failed(fmt.Errorf("unbind queue %s from %s: %w", queue, topic, err))
+	}
+	fmt.Fprintf(t.out, "queue %s is no longer bound to %s\n", queue, topic)
+	for _, b := range topology.Bindings() {
+		if b.Queue == queue && b.Key == topic {
+			fmt.Fprintf(t.err, "the next `mageline run` binds it again, unless MAGELINE_BINDINGS leaves it out\n")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,356 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+	amqp "github.com/rabbitmq/amqp091-go"
+	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel"
+
+	"github.com/mageline/mageline/config"
+	"github.com/mageline/mageline/consumer"
+	"github.com/mageline/mageline/downstream"
+	"github.com/mageline/mageline/erp/webhook"
+	"github.com/mageline/mageline/handlers"
+	"github.com/mageline/mageline/idempotency"
+	"github.com/mageline/mageline/magentoapi"
+	"github.com/mageline/mageline/mapping"
+	"github.com/mageline/mageline/migrations"
+	"github.com/mageline/mageline/periodic"
+	"github.com/mageline/mageline/rabbitmq"
+)
+
+// loadConfig reads the environment. What is wrong with it ends the program with exit code 2, every line of it said.
+func loadConfig(need config.Need) (*config.Config, error) {
+	cfg, err := config.Load(need)
+	if err != nil {
+		return nil, &exitError{exitUsage, err}
+	}
+	return cfg, nil
+}
+
+func newLog(cfg *config.Config, w io.Writer) zerolog.Logger {
+	zerolog.TimeFieldFormat = time.RFC3339Nano
+	zerolog.DurationFieldUnit = time.Second
+	level, err := zerolog.ParseLevel(string(cfg.LogLevel))
+	if err != nil {
+		level = zerolog.InfoLevel // config has checked it
+	}
+	if cfg.LogFormat == config.Console {
+		w = zerolog.ConsoleWriter{Out: w, TimeFormat: time.TimeOnly}
+	}
+	return zerolog.New(w).Level(level).With().Timestamp().Logger()
+}
+
+// process names this process to the others.
+func process() string {
+	return hostname() + "/" + strconv.Itoa(os.Getpid())
+}
+
+func hostname() string {
+	host, err := os.Hostname()
+	if err != nil {
+		return "unknown"
+	}
+	return host
+}
+
+// directURL is the database without a pooler in between, for migrations and advisory locks.
+func directURL(cfg *config.Config) string {
+	if cfg.MigrateDatabaseURL != "" {
+		return cfg.MigrateDatabaseURL.Reveal()
+	}
+	return cfg.DatabaseURL.Reveal()
+}
+
+func brokerOptions(cfg *config.Config) (rabbitmq.Options, error) {
+	o := rabbitmq.Options{URL: cfg.AMQPURL.Reveal()}
+	if cfg.AMQPCAFile == "" && cfg.AMQPCertFile == "" {
+		return o, nil
+	}
+	o.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	if cfg.AMQPCAFile != "" {
+		pem, err := os.ReadFile(cfg.AMQPCAFile)
+		if err != nil {
+			return o, fmt.Errorf("read MAGELINE_AMQP_CA_FILE: %w", err)
+		}
+		o.TLS.RootCAs = x509.NewCertPool()
+		if !o.TLS.RootCAs.AppendCertsFromPEM(pem) {
+			return o, fmt.Errorf("MAGELINE_AMQP_CA_FILE %s holds no certificate in PEM form", cfg.AMQPCAFile)
+		}
+	}
+	if cfg.AMQPCertFile != "" {
+		pair, err := tls.LoadX509KeyPair(cfg.AMQPCertFile, cfg.AMQPKeyFile)
+		if err != nil {
+			return o, fmt.Errorf("read MAGELINE_AMQP_CERT_FILE and MAGELINE_AMQP_KEY_FILE: %w", err)
+		}
+		o.TLS.Certificates = []tls.Certificate{pair}
+	}
+	return o, nil
+}
+
+func dial(ctx context.Context, cfg *config.Config, name string) (*amqp.Connection, error) {
+	o, err := brokerOptions(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return rabbitmq.Dial(ctx, o, name)
+}
+
+func topologyOf(cfg *config.Config) rabbitmq.Topology {
+	t := rabbitmq.Topology{
+		Exchange: cfg.AMQPExchange, Prefix: cfg.QueuePrefix, Type: string(cfg.QueueType), Delays: cfg.RetryDelays,
+	}
+	for _, c := range cfg.EnabledConsumers() {
+		t.Sources = append(t.Sources, rabbitmq.Source{Consumer: c.Name, Topics: c.Topics})
+	}
+	return t
+}
+
+// remotes are the remote APIs, with the clients that speak to them.
+type remotes struct {
+	magento, erp *downstream.Downstream
+	shop         *magentoapi.Client
+	connector    *webhook.Client
+}
+
+// wireRemotes makes clients for what the enabled consumers need; it connects to nothing.
+func wireRemotes(cfg *config.Config, log zerolog.Logger, registerer prometheus.Registerer) (*remotes, error) {
+	tracer := otel.Tracer("github.com/mageline/mageline/downstream")
+	r := &remotes{
+		magento: downstream.New(downstream.Options{
+			Name: "magento", Timeout: cfg.MagentoTimeout, RateLimit: cfg.MagentoRateLimit,
+			Failures: cfg.BreakerFailures, OpenFor: cfg.BreakerOpenFor,
+			Registerer: registerer, Tracer: tracer, Log: log,
+		}),
+		erp: downstream.New(downstream.Options{
+			Name: "erp", Timeout: cfg.ERPTimeout, RateLimit: cfg.ERPRateLimit, Concurrency: cfg.ERPConcurrency,
+			Failures: cfg.BreakerFailures, OpenFor: cfg.BreakerOpenFor,
+			Registerer: registerer, Tracer: tracer, Log: log,
+		}),
+	}
+	var err error
+	if cfg.MagentoURL != "" {
+		r.shop, err = magentoapi.New(cfg.MagentoURL, magentoapi.Options{
+			HTTPClient: r.magento.Client(), StoreCode: cfg.MagentoStoreCode, Auth: credential(cfg),
+			UserAgent: "mageline/" + version,
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if cfg.ERP == config.Webhook && cfg.ERPURL != "" {
+		r.connector, err = webhook.New(r.erp.Client(), webhook.Options{
+			URL: cfg.ERPURL, Token: cfg.ERPToken.Reveal, Secret: cfg.ERPSecret.Reveal,
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+func (r *remotes) close() {
+	r.magento.Close()
+	r.erp.Close()
+}
+
+// credential is the one of the three that is configured.
+func credential(cfg *config.Config) magentoapi.Credential {
+	fixed := func(s config.Secret) magentoapi.Secret { return magentoapi.Fixed(s.Reveal()) }
+	switch {
+	case cfg.MagentoToken != "":
+		return magentoapi.Bearer(fixed(cfg.MagentoToken))
+	case cfg.MagentoConsumerKey != "":
+		return magentoapi.OAuth1(fixed(cfg.MagentoConsumerKey), fixed(cfg.MagentoConsumerSecret),
+			fixed(cfg.MagentoAccessToken), fixed(cfg.MagentoAccessTokenSecret))
+	default:
+		return magentoapi.AdminToken(cfg.MagentoUsername, fixed(cfg.MagentoPassword))
+	}
+}
+
+// service is everything of a running mageline.
+type service struct {
+	cfg     *config.Config
+	log     zerolog.Logger
+	pool    *pgxpool.Pool
+	ledger  *idempotency.Ledger
+	remotes *remotes
+	runtime *consumer.Runtime
+	tasks   []periodic.Task
+}
+
+// wire builds the service. It connects to nothing yet: what is away at start is waited for.
+func wire(ctx context.Context, cfg *config.Config, log zerolog.Logger, registry *prometheus.Registry) (*service, error) {
+	broker, err := brokerOptions(cfg)
+	if err != nil {
+		return nil, err
+	}
+	s := &service{cfg: cfg, log: log}
+	if s.remotes, err = wireRemotes(cfg, log, registry); err != nil {
+		return nil, err
+	}
+	if s.pool, err = pgxpool.New(ctx, cfg.DatabaseURL.Reveal()); err != nil {
+		return nil, errors.New("MAGELINE_DATABASE_URL can't be used: want postgres://user:password@host:port/database")
+	}
+	s.ledger = idempotency.Open(ctx, idempotency.Options{
+		Pool: s.pool, Process: process(), Lease: cfg.IdempotencyLease, Log: log, Registerer: registry,
+	})
+
+	rules := handlers.OrderRules{
+		Key: mapping.KeyRule(cfg.OrderKey), ReferencePrefix: cfg.ERPReferencePrefix, ERPName: erpName(cfg),
+		Comment: cfg.OrderComment, WaitEvery: cfg.OrderWaitEvery,
+	}
+	export := handlers.ExportRules{
+		Allows: cfg.OrderExportStates.Allow, AllowsStore: cfg.OrderExportStores.Allow, From: cfg.OrderExportFrom.Time,
+		TrustPayload: cfg.OrderSource == config.Payload, UncertainWait: cfg.ERPUncertainWait, Retention: cfg.IdempotencyRetention,
+	}
+	if len(cfg.OrderStatusExported) > 0 {
+		export.ExportedStatus = cfg.OrderStatusExported.Status
+	}
+	options := consumer.Options{
+		Broker: broker, Exchange: cfg.AMQPExchange, Prefix: cfg.QueuePrefix, QueueType: string(cfg.QueueType),
+		Circuits: []consumer.Circuit{s.remotes.magento, s.remotes.erp}, Database: s.database(),
+		Prefetch: cfg.Prefetch, Concurrency: cfg.Concurrency, RetryDelays: cfg.RetryDelays,
+		HandlerTimeout: cfg.HandlerTimeout, ShutdownTimeout: cfg.ShutdownTimeout, ProbeEvery: cfg.BreakerOpenFor,
+		Host: hostname(), Version: version, Log: log, Registerer: registry,
+	}
+	for _, c := range cfg.EnabledConsumers() {
+		wired := consumer.Consumer{Name: c.Name, Topics: c.Topics, Needs: needs(c)}
+		switch c.Name {
+		case handlers.OrderPlaced:
+			wired.Handler = &handlers.Placed{
+				Orders: s.remotes.shop.Orders, ERP: s.remotes.connector, Ledger: s.ledger,
+				Stores: &handlers.Stores{Reader: s.remotes.shop.Stores, Location: cfg.MagentoTimezone.Location},
+				Rules:  rules, Export: export,
+			}
+			waiting := &handlers.Waiting{
+				Orders: s.remotes.shop.Orders, Ledger: s.ledger, Export: export, Max: cfg.OrderWaitMax,
+				Send: func(ctx context.Context, topic string, body []byte) error {
+					return s.runtime.Send(ctx, handlers.OrderPlaced, topic, body)
+				},
+			}
+			s.tasks = append(s.tasks, periodic.Task{Name: "waiting-orders", Every: cfg.OrderWaitEvery, Run: waiting.Run})
+		case handlers.OrderCanceled:
+			wired.Handler = &handlers.Canceled{
+				Orders: s.remotes.shop.Orders, ERP: s.remotes.connector, Ledger: s.ledger, Rules: rules,
+			}
+		default:
+			return nil, fmt.Errorf("consumer %s has no handler: a bug", c.Name)
+		}
+		options.Consumers = append(options.Consumers, wired)
+	}
+	s.tasks = append(s.tasks, s.retention(), s.gauges(registry))
+	s.runtime = consumer.New(options)
+	return s, nil
+}
+
+func (s *service) close() {
+	s.ledger.Close()
+	s.pool.Close()
+	s.remotes.close()
+}
+
+func needs(c config.Consumer) []string {
+	var names []string
+	if c.Magento {
+		names = append(names, "magento")
+	}
+	if c.ERP {
+		names = append(names, "erp")
+	}
+	return names
+}
+
+func erpName(cfg *config.Config) string {
+	if cfg.ERPName != "" {
+		return cfg.ERPName
+	}
+	return string(cfg.ERP)
+}
+
+// database gives the question whether the ledger can be used: the schema is there, brought up to date by the first
+// call that succeeds, and Postgres answers.
+func (s *service) database() func(ctx context.Context) error {
+	upToDate := false
+	return func(ctx context.Context) error {
+		if !upToDate {
+			if err := s.schema(ctx); err != nil {
+				return err
+			}
+			upToDate = true
+		}
+		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
+		return s.pool.Ping(ctx)
+	}
+}
+
+func (s *service) schema(ctx context.Context) error {
+	if s.cfg.Migrate {
+		applied, err := migrations.Up(ctx, directURL(s.cfg))
+		for _, m := range applied {
+			s.log.Info().Str("migration", m.File).Msg("applied")
+		}
+		return err
+	}
+	pending, err := migrations.Pending(ctx, s.cfg.DatabaseURL.Reveal())
+	if err != nil {
+		return err
+	}
+	if pending {
+		return errors.New("the database schema is not up to date and MAGELINE_MIGRATE is false: run `mageline migrate`")
+	}
+	return nil
+}
+
+// retention forgets old keys, an hour's worth at a time.
+func (s *service) retention() periodic.Task {
+	return periodic.Task{Name: "retention", Every: time.Hour, Run: func(ctx context.Context) error {
+		deleted, err := s.ledger.Retain(ctx, s.cfg.IdempotencyRetention)
+		if deleted > 0 {
+			zerolog.Ctx(ctx).Info().Int64("deleted", deleted).Msg("forgot keys older than IDEMPOTENCY_RETENTION")
+		}
+		return err
+	}}
+}
+
+// gauges keeps the numbers that only the database knows.
+func (s *service) gauges(registerer prometheus.Registerer) periodic.Task {
+	keys := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "mageline_keys", Help: "Rows of the ledger by state.",
+	}, []string{"state"})
+	waiting := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "mageline_orders_waiting", Help: "Orders that may not go out yet, by Magento's state.",
+	}, []string{"state"})
+	registerer.MustRegister(keys, waiting)
+	return periodic.Task{Name: "gauges", Every: 30 * time.Second, Shared: true, Run: func(ctx context.Context) error {
+		counts, err := s.ledger.Counts(ctx)
+		if err != nil {
+			return err
+		}
+		keys.Reset()
+		for state, n := range counts {
+			keys.WithLabelValues(string(state)).Set(float64(n))
+		}
+		states, err := s.ledger.OrdersWaiting(ctx)
+		if err != nil {
+			return err
+		}
+		waiting.Reset()
+		for state, n := range states {
+			waiting.WithLabelValues(state).Set(float64(n))
+		}
+		return nil
+	}}
+}
