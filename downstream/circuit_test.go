@@ -105,7 +105,9 @@ func bubble(t *testing.T, o downstream.Options, f func(t *testing.T, d *downstre
 		defer func() {
 			d.Close()
 			_ = srv.Close()
-			<-served
+			if err := <-served; !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+				t.Error(err)
+			}
 		}()
 		f(t, d, r)
 	})
@@ -220,7 +222,9 @@ func TestOpenCircuitRefuses(t *testing.T) {
 		open(t, d, r, 2)
 		sent := r.requests()
 		_, err := call(t.Context(), d, http.MethodGet, "x")
-		wantDeferral(t, err, event.Shortest)
+		if def := wantDeferral(t, err, event.Shortest); def.Reason == "" {
+			t.Error("the deferral has no reason")
+		}
 		if _, _, until := d.State(); !until.Equal(time.Now().Add(30 * time.Second)) {
 			t.Errorf("open until %s, now is %s", until, time.Now())
 		}
@@ -230,7 +234,9 @@ func TestOpenCircuitRefuses(t *testing.T) {
 		time.Sleep(31 * time.Second)
 		wantState(t, d, "half-open")
 		_, err = call(t.Context(), d, http.MethodGet, "x")
-		wantDeferral(t, err, event.Shortest)
+		if def := wantDeferral(t, err, event.Shortest); def.Reason == "" {
+			t.Error("the deferral has no reason")
+		}
 		if r.requests() != sent {
 			t.Error("a refused request reached the remote API")
 		}
@@ -288,7 +294,9 @@ func TestProbe(t *testing.T) {
 				if tt.want == "open" {
 					// A probe that has failed lets no more through.
 					_, err := call(ctx, d, http.MethodPost, "p")
-					wantDeferral(t, err, event.Shortest)
+					if def := wantDeferral(t, err, event.Shortest); def.Reason == "" {
+						t.Error("the deferral has no reason")
+					}
 				}
 			})
 		})
@@ -342,6 +350,11 @@ func TestTimeOutsAndCancellations(t *testing.T) {
 		{"the caller's clock", func(ctx context.Context) (context.Context, context.CancelFunc) {
 			ctx, cancel := context.WithCancelCause(ctx)
 			time.AfterFunc(time.Second, func() { cancel(context.DeadlineExceeded) })
+			return ctx, func() { cancel(nil) }
+		}, event.Timeout, "open"},
+		{"the consumer's clock", func(ctx context.Context) (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithCancelCause(ctx)
+			time.AfterFunc(time.Second, func() { cancel(event.Errorf(event.Timeout, "no progress")) })
 			return ctx, func() { cancel(nil) }
 		}, event.Timeout, "open"},
 		{"a cancellation", func(ctx context.Context) (context.Context, context.CancelFunc) {

@@ -289,9 +289,10 @@ func (d *Downstream) notSent(ctx context.Context) error {
 }
 
 // timedOut reports whether ctx, which is done, ended because time ran out and not because somebody ended it. A caller
-// whose clock is not a deadline says so with a cause that is context.DeadlineExceeded.
+// whose clock is not a deadline says so by the cause: context.DeadlineExceeded, or an event.Error of class Timeout.
 func timedOut(ctx context.Context) bool {
-	return errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.Is(context.Cause(ctx), context.DeadlineExceeded)
+	cause := context.Cause(ctx)
+	return errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.Is(cause, context.DeadlineExceeded) || event.ClassOf(cause) == event.Timeout
 }
 
 // ended gives why ctx is done: both its error and its cause, for callers that look for either.
