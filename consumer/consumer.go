@@ -8,6 +8,7 @@
 package consumer
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -56,7 +57,8 @@ type Circuit interface {
 	Probe() (probe any, end func() (decided bool), ok bool)
 }
 
-// Options set up a Runtime.
+// Options set up a Runtime. What is left at its zero value, but for the broker and the consumers, is as mageline itself has
+// it by default.
 type Options struct {
 	Broker    rabbitmq.Options
 	Exchange  string
@@ -65,7 +67,7 @@ type Options struct {
 	Consumers []Consumer
 	Circuits  []Circuit
 	// Database is asked until it succeeds before anything is consumed, and again whenever a handler finds Postgres away:
-	// it connects, migrates where that is wanted, and answers nil when the ledger can be used.
+	// it connects, migrates where that is wanted, and answers nil when the ledger can be used. nil: nothing is asked.
 	Database func(ctx context.Context) error
 
 	Prefetch        int             // unacknowledged deliveries of one consumer
@@ -78,6 +80,25 @@ type Options struct {
 	Host, Version string // for dead letters
 	Log           zerolog.Logger
 	Registerer    prometheus.Registerer
+}
+
+func (o *Options) setDefaults() {
+	if o.Database == nil {
+		o.Database = func(context.Context) error { return nil }
+	}
+	if len(o.RetryDelays) == 0 {
+		o.RetryDelays = []time.Duration{5 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute, time.Hour}
+	}
+	if o.Registerer == nil {
+		o.Registerer = prometheus.NewRegistry()
+	}
+	o.Exchange = cmp.Or(o.Exchange, "magento")
+	o.Prefix = cmp.Or(o.Prefix, "mageline")
+	o.Prefetch = cmp.Or(o.Prefetch, 64)
+	o.Concurrency = cmp.Or(o.Concurrency, 16)
+	o.HandlerTimeout = cmp.Or(o.HandlerTimeout, time.Minute)
+	o.ShutdownTimeout = cmp.Or(o.ShutdownTimeout, 25*time.Second)
+	o.ProbeEvery = cmp.Or(o.ProbeEvery, 30*time.Second)
 }
 
 // Topology is what the runtime declares.

@@ -46,6 +46,7 @@ type Runtime struct {
 
 // New makes a Runtime. It connects to nothing yet.
 func New(o Options) *Runtime {
+	o.setDefaults()
 	r := &Runtime{
 		opts:     o,
 		topology: o.Topology(),
