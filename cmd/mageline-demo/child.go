@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -107,18 +106,19 @@ func orEnded(err error) error {
 	return err
 }
 
-// call runs another command of mageline and gives its output and exit code.
+// call runs another command of mageline and gives what it printed and its exit code; what it printed to stderr only
+// where it failed, after the output.
 func (p program) call(ctx context.Context, args ...string) (output string, code int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	command := exec.CommandContext(ctx, p.path, args...) //nolint:gosec // the caller names the binary
 	command.Env = p.env
-	var text bounded
-	command.Stdout, command.Stderr = &text, io.Discard
+	var text, complaint bounded
+	command.Stdout, command.Stderr = &text, &complaint
 	err = command.Run()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && ctx.Err() == nil {
-		return text.String(), exit.ExitCode(), nil
+		return text.String() + complaint.String(), exit.ExitCode(), nil
 	}
 	if err != nil {
 		return text.String(), 0, fmt.Errorf("mageline %s: %w", strings.Join(args, " "), err)
