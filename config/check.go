@@ -144,7 +144,7 @@ func (l *loader) checkConsumers() {
 	for _, name := range l.c.Consumers {
 		switch consumer, known := find(name); {
 		case !known:
-			l.problem("CONSUMERS", "there is no consumer %q, but %s", name, strings.Join(consumerNames(), ", "))
+			l.problem("CONSUMERS", "there is no consumer %q, but %s", name, strings.Join(ConsumerNames(), ", "))
 		case !consumer.built:
 			l.problem("CONSUMERS", "the consumer %s is not in this build", name)
 		case consumer.ERP && l.c.ERP == NoERP:

@@ -34,7 +34,8 @@ func find(name string) (Consumer, bool) {
 	return all[i], true
 }
 
-func consumerNames() []string {
+// ConsumerNames gives the names of all consumers, also of those that this build or deployment does not run.
+func ConsumerNames() []string {
 	var names []string
 	for _, c := range all {
 		names = append(names, c.Name)

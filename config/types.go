@@ -222,7 +222,7 @@ func (b *Bindings) Decode(value string) error {
 			return want("%s, no topic longer than 255 bytes", b.Type())
 		}
 		if _, ok := find(consumer); !ok {
-			return want("%s; there is no consumer %q, but %s", b.Type(), consumer, strings.Join(consumerNames(), ", "))
+			return want("%s; there is no consumer %q, but %s", b.Type(), consumer, strings.Join(ConsumerNames(), ", "))
 		}
 		if !slices.Contains((*b)[consumer], topic) {
 			(*b)[consumer] = append((*b)[consumer], topic)
