@@ -3,7 +3,10 @@ package idempotency_test
 import (
 	"context"
 	"errors"
+	neturl "net/url"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -239,8 +242,19 @@ func TestPostgresAway(t *testing.T) {
 	if _, _, err := l.Lookup(t.Context(), order("0")); isDeferral(err) == nil {
 		t.Errorf("lookup: %v", err)
 	}
+	if err := l.Ready(t.Context()); isDeferral(err) == nil {
+		t.Errorf("ready: %v", err)
+	}
 	proxy.Accept()
 	do(t, l, order("away"), done("3"))
+
+	proxy.Stall() // a half-open link: nobody says that it is broken
+	_, _, err = l.Do(t.Context(), order("silent"), false, done("never"))
+	if d := isDeferral(err); d == nil || d.Downstream != "postgres" {
+		t.Fatalf("stalled: %v", err)
+	}
+	proxy.Resume()
+	until(t, "Postgres is back", func() bool { return l.Ready(t.Context()) == nil })
 
 	_, _, err = l.Do(t.Context(), order("gone"), false, func(context.Context, *idempotency.Claim) (idempotency.Result, error) {
 		proxy.Refuse()
@@ -251,5 +265,65 @@ func TestPostgresAway(t *testing.T) {
 	}
 	if got := state(t, direct, order("gone")); got.State != idempotency.InProgress {
 		t.Errorf("recorded as %s", got.State)
+	}
+}
+
+// A server that only reads is as good as away; the ledger goes on when its address leads to one that writes.
+func TestReadOnly(t *testing.T) {
+	url := database(t)
+	l := open(t, url, "a", time.Minute)
+	run(t, url, `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$`)
+	_, _, err := l.Do(t.Context(), order("1"), false, done("never"))
+	if d := isDeferral(err); d == nil || d.Downstream != "postgres" {
+		t.Errorf("got %v", err)
+	}
+	if err := l.Ready(t.Context()); isDeferral(err) == nil {
+		t.Errorf("ready: %v", err)
+	}
+	writes, err := neturl.Parse(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := writes.Query()
+	q.Set("default_transaction_read_only", "off")
+	writes.RawQuery = q.Encode()
+	run(t, writes.String(), `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I RESET default_transaction_read_only', current_database()); END $$`)
+	until(t, "it writes", func() bool { return l.Ready(t.Context()) == nil })
+	do(t, l, order("1"), done("1"))
+}
+
+// A database whose transactions are serializable by default refuses more of them; they are repeated.
+func TestSerializable(t *testing.T) {
+	url := database(t)
+	run(t, url, `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = serializable', current_database()); END $$`)
+	ledgers := []*idempotency.Ledger{open(t, url, "a", time.Minute), open(t, url, "b", time.Minute)}
+	var (
+		wg  sync.WaitGroup
+		ran [20]atomic.Int64
+	)
+	for i := range 16 {
+		wg.Go(func() {
+			for n := range ran {
+				for {
+					_, _, err := ledgers[i%2].Do(context.Background(), order(strconv.Itoa(n)), false, func(context.Context, *idempotency.Claim) (idempotency.Result, error) {
+						ran[n].Add(1)
+						return idempotency.Result{Value: "1"}, nil
+					})
+					if err == nil {
+						break
+					}
+					if isDeferral(err) == nil {
+						t.Error(err)
+						return
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for n := range ran {
+		if got := ran[n].Load(); got != 1 {
+			t.Errorf("%d ran %d times", n, got)
+		}
 	}
 }

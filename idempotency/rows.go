@@ -10,6 +10,22 @@ import (
 	"github.com/mageline/mageline/event"
 )
 
+// Ready reports, with an *event.Deferral, that Postgres can't be reached or that it only reads, as a server does that a
+// failover has left behind. It is the probe after such a Deferral.
+func (l *Ledger) Ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
+	defer cancel()
+	var reads bool
+	if err := l.pool.QueryRow(ctx, `SELECT current_setting('transaction_read_only') = 'on'`).Scan(&reads); err != nil {
+		return failure(err)
+	}
+	if reads {
+		l.pool.Reset()
+		return &event.Deferral{Reason: "Postgres only reads: DATABASE_URL must lead to the primary", Downstream: "postgres"}
+	}
+	return nil
+}
+
 const selectRows = `
 SELECT key, effect, state, owner, claim, lease_until, state = 'in_progress' AND lease_until <= now(), sent_at, accepted,
 	result, reason, class, created_at, updated_at
@@ -41,6 +57,8 @@ func (l *Ledger) Rows(ctx context.Context, consumer, key string) ([]Row, error) 
 }
 
 func (l *Ledger) rows(ctx context.Context, consumer, sql string, args ...any) ([]Row, error) {
+	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
+	defer cancel()
 	res, err := l.pool.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, failure(err)
@@ -74,7 +92,9 @@ func (l *Ledger) Release(ctx context.Context, consumer, key, effect string) (int
 	if err != nil {
 		return 0, err
 	}
-	// In one row's order, so that it can't deadlock with a flush.
+	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
+	defer cancel()
+	// Rows in the order in which a flush takes them, so that the two can't wait for each other in a circle.
 	tag, err := l.pool.Exec(ctx, `
 WITH locked AS (
 	SELECT effect FROM effect WHERE consumer = $1 AND key = $2 AND ($3 = '' OR effect = $3)
@@ -95,6 +115,8 @@ func (l *Ledger) Skip(ctx context.Context, key Key, reason string) (bool, error)
 	if err != nil {
 		return false, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
+	defer cancel()
 	var skipped bool
 	err = l.pool.QueryRow(ctx, `
 WITH skipped AS (
