@@ -1,0 +1,248 @@
+package deadletter
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/mageline/mageline/rabbitmq"
+)
+
+const (
+	// maxTake is how many messages are taken at once, and takeBytes what their bodies may weigh, judged by the largest
+	// so far. The first is taken alone.
+	maxTake   = 256
+	takeBytes = 32 << 20
+	// maxBack is how many messages are given back at once. RabbitMQ 3.10 gives the messages of one nack back in the
+	// order of an Erlang map, which is that of the queue up to 32 keys (measured: with 256 half of them change places).
+	maxBack = 32
+	// quiet is how long a queue that should have more may say nothing before it is asked, and how often before that is an error.
+	quiet      = time.Second
+	quietTimes = 20
+	// backWait is how long the queue may take to show what it was given back.
+	backWait = 5 * time.Second
+)
+
+// hold has taken the first messages of a queue, unacknowledged.
+//
+// A short subscription takes some at once, with a prefetch of as many, and is cancelled before the next: fifty times as
+// fast as basic.get, each of which is a consumer of its own to a quorum queue.
+type hold struct {
+	queue string
+	set   int // messages in the queue when it was locked: no more are taken
+	conn  *amqp.Connection
+	ch    *amqp.Channel
+	look  *amqp.Channel // asks for the depth
+	lock  *lock
+
+	// taken has for each delivery tag, which the broker counts from 1, the subscription it came with; 0 once it was
+	// acknowledged. That is all that is kept of a message.
+	taken         []int32
+	subscriptions int32
+	held          int
+	most          time.Duration
+	since         time.Time // when the first that is still held was taken, or earlier
+	next, largest int
+}
+
+func newHold(conn *amqp.Connection, queue string, l *lock, most time.Duration) (*hold, error) {
+	set, ok, err := rabbitmq.Depth(conn, queue)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, &NoQueueError{queue}
+	}
+	h := &hold{queue: queue, set: set, conn: conn, lock: l, most: most, next: 1}
+	if h.ch, err = conn.Channel(); err != nil {
+		return nil, fmt.Errorf("open a channel to read %s: %w", queue, err)
+	}
+	if h.look, err = conn.Channel(); err != nil {
+		return nil, fmt.Errorf("open a channel to look at %s: %w", queue, err)
+	}
+	return h, nil
+}
+
+// rest is how much of the set is not taken.
+func (h *hold) rest() int { return h.set - len(h.taken) }
+
+// endSet ends the set with the message that was taken last.
+func (h *hold) endSet() { h.set = min(h.set, len(h.taken)) }
+
+// until is when what is held must go back; zero when nothing is held.
+func (h *hold) until() time.Time {
+	if h.held == 0 {
+		return time.Time{}
+	}
+	return h.since.Add(h.most)
+}
+
+func (h *hold) expired() bool { return h.held > 0 && time.Now().After(h.until()) }
+
+// take takes the next messages of the set, at most so many, and none when the set has ended or the queue is empty. What
+// it returns is held, also beside an error, until acknowledged.
+func (h *hold) take(ctx context.Context, most int) (got []amqp.Delivery, err error) {
+	want := min(most, h.next, h.rest(), maxTake)
+	if want <= 0 {
+		return nil, nil
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := h.lock.check(ctx); err != nil {
+		return nil, err
+	}
+	if err := h.ch.Qos(want, 0, false); err != nil {
+		return nil, fmt.Errorf("read %s: %w", h.queue, err)
+	}
+	h.subscriptions++
+	name := fmt.Sprintf("mageline-dead-letters-%d", h.subscriptions)
+	deliveries, err := h.ch.Consume(h.queue, name, false, false, false, false, nil)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", h.queue, err)
+	}
+	if h.held == 0 {
+		h.since = time.Now()
+	}
+	got, err = h.receive(ctx, deliveries, want)
+	if cancelErr := h.ch.Cancel(name, false); err == nil && cancelErr != nil {
+		err = fmt.Errorf("read %s: %w", h.queue, cancelErr)
+	}
+	for d := range deliveries { // what was on its way; the library closes it
+		got = append(got, d)
+	}
+	for i := range got {
+		h.taken = append(h.taken, h.subscriptions)
+		h.held++
+		h.largest = max(h.largest, len(got[i].Body))
+	}
+	h.next = max(1, min(2*h.next, takeBytes/max(1, h.largest)))
+	return got, err
+}
+
+func (h *hold) receive(ctx context.Context, deliveries <-chan amqp.Delivery, want int) (got []amqp.Delivery, err error) {
+	idle, asked := time.NewTimer(quiet), 0
+	defer idle.Stop()
+	for len(got) < want {
+		select {
+		case d, ok := <-deliveries:
+			if !ok {
+				return got, fmt.Errorf("reading %s was ended by the broker: was the queue deleted?", h.queue)
+			}
+			got = append(got, d)
+			idle.Reset(quiet)
+		case <-idle.C: // somebody has taken messages out of the queue
+			ready, err := h.ready()
+			if err != nil {
+				return got, err
+			}
+			if ready == 0 {
+				h.set = len(h.taken) + len(got)
+				return got, nil
+			}
+			if asked++; asked == quietTimes {
+				return got, fmt.Errorf("the queue %s has %d messages and gives none: does another consumer have it alone?", h.queue, ready)
+			}
+			idle.Reset(quiet)
+		case <-ctx.Done():
+			return got, ctx.Err()
+		}
+	}
+	return got, nil
+}
+
+// ack takes a message out of the queue for good.
+func (h *hold) ack(tag uint64) error {
+	if err := h.ch.Ack(tag, false); err != nil {
+		return fmt.Errorf("acknowledge a letter of %s: %w", h.queue, err)
+	}
+	h.taken[tag-1] = 0
+	h.held--
+	return nil
+}
+
+// takeRest takes what is left of the set, to give it back with the others: a quorum queue puts what comes back behind what
+// came back before and was not taken since.
+func (h *hold) takeRest(ctx context.Context) error {
+	for h.held > 0 && h.rest() > 0 {
+		if _, err := h.take(ctx, maxTake); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// giveBack gives back what is held, the first first, so that the queue's order is as it was. A quorum queue keeps it
+// only if it has the one before the next comes: the client in the broker reorders what it can't send at once.
+func (h *hold) giveBack(ctx context.Context) error {
+	if h.held == 0 {
+		return nil
+	}
+	ready, err := h.ready()
+	if err != nil {
+		return h.back(err)
+	}
+	waiting := true
+	for tag := 1; tag <= len(h.taken); {
+		subscription := h.taken[tag-1]
+		if subscription == 0 {
+			tag++
+			continue
+		}
+		last, n := tag, 0
+		for ; tag <= len(h.taken) && n < maxBack; tag++ {
+			if s := h.taken[tag-1]; s == subscription {
+				last = tag
+				n++
+			} else if s != 0 {
+				break
+			}
+		}
+		if err := h.ch.Nack(uint64(last), true, true); err != nil { //nolint:gosec // counts from 1
+			return h.back(err)
+		}
+		ready += n
+		if waiting {
+			if waiting, err = h.await(ctx, ready); err != nil {
+				return h.back(err)
+			}
+		}
+	}
+	h.held = 0
+	if err := h.ch.Close(); err != nil {
+		return h.back(err)
+	}
+	return nil
+}
+
+func (h *hold) back(err error) error {
+	return fmt.Errorf("give back what was taken of %s (the broker does it now, perhaps in another order): %w", h.queue, err)
+}
+
+// await waits until the queue has so many messages ready. It is false when that did not happen: somebody else takes
+// messages out of it.
+func (h *hold) await(ctx context.Context, want int) (bool, error) {
+	for began := time.Now(); ; {
+		ready, err := h.ready()
+		switch {
+		case err != nil:
+			return false, err
+		case ready >= want:
+			return true, nil
+		case time.Since(began) > backWait:
+			return false, nil
+		case ctx.Err() != nil:
+			return false, ctx.Err()
+		}
+	}
+}
+
+func (h *hold) ready() (int, error) {
+	q, err := h.look.QueueDeclarePassive(h.queue, true, false, false, false, nil)
+	if err != nil {
+		return 0, fmt.Errorf("look at queue %s: %w", h.queue, err)
+	}
+	return q.Messages, nil
+}

@@ -1,0 +1,136 @@
+package deadletter
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/mageline/mageline/rabbitmq"
+)
+
+// Overview is one dead-letter queue at a glance.
+type Overview struct {
+	Queue   string         `json:"queue"`
+	Depth   int            `json:"depth"`
+	Oldest  time.Time      `json:"oldest,omitzero"` // when the oldest failed; zero if empty or unknown
+	Classes map[string]int `json:"classes"`         // letters by error class
+	// Locked is set when another reader works on the queue. Then only the depth is known, less what the reader holds.
+	Locked *LockedError `json:"-"`
+}
+
+// Overviews looks into each of the queues. Those that do not exist are left out.
+func (r *Reader) Overviews(ctx context.Context, queues []string) ([]Overview, error) {
+	depths, err := r.depths(ctx, queues)
+	if err != nil {
+		return nil, err
+	}
+	var all []Overview
+	for _, queue := range queues {
+		depth, ok := depths[queue]
+		if !ok {
+			continue
+		}
+		o := Overview{Queue: queue, Classes: map[string]int{}}
+		err := r.each(ctx, queue, func(l letter) {
+			o.Depth++
+			o.Classes[l.Class]++
+			if !l.FailedAt.IsZero() && (o.Oldest.IsZero() || l.FailedAt.Before(o.Oldest)) {
+				o.Oldest = l.FailedAt
+			}
+		})
+		var gone *NoQueueError
+		switch {
+		case errors.As(err, &o.Locked):
+			o.Depth = depth
+		case errors.As(err, &gone):
+			continue
+		case err != nil:
+			return all, err
+		}
+		all = append(all, o)
+	}
+	return all, nil
+}
+
+// depths asks for the messages of those queues that exist.
+func (r *Reader) depths(ctx context.Context, queues []string) (map[string]int, error) {
+	conn, err := rabbitmq.Dial(ctx, r.o.Broker, "mageline "+r.o.Host+" dead letters")
+	if err != nil {
+		return nil, err
+	}
+	defer rabbitmq.Close(conn)
+	depths := make(map[string]int, len(queues))
+	for _, queue := range queues {
+		depth, ok, err := rabbitmq.Depth(conn, queue)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			depths[queue] = depth
+		}
+	}
+	return depths, nil
+}
+
+// Line is a letter of a list; Count is how many of the queue are that same message.
+type Line struct {
+	Letter
+	Count int `json:"count"`
+}
+
+// maxListedError bounds, in bytes, the error text of a line; Show has it whole.
+const maxListedError = 512
+
+// List gives the letters that match, oldest place in the queue first. A message that is there more than once, because a
+// crash came between its publish and its acknowledgement, is one line.
+func (r *Reader) List(ctx context.Context, queue string, f Filter) ([]Line, error) {
+	var lines []Line
+	at := map[string]int{}
+	err := r.each(ctx, queue, func(l letter) {
+		if i, ok := at[l.ID]; ok {
+			lines[i].Count++
+			return
+		}
+		if !f.matches(l.Letter) {
+			return
+		}
+		l.Error = rabbitmq.Bounded(l.Error, maxListedError)
+		at[l.ID] = len(lines)
+		lines = append(lines, Line{l.Letter, 1})
+	})
+	return lines, err
+}
+
+// Show gives every letter of the queue with that id, or fails with a *NoLetterError.
+func (r *Reader) Show(ctx context.Context, queue, id string) ([]Shown, error) {
+	var shown []Shown
+	err := r.each(ctx, queue, func(l letter) {
+		if l.ID == id {
+			shown = append(shown, show(l))
+		}
+	})
+	if err == nil && len(shown) == 0 {
+		err = &NoLetterError{queue, id}
+	}
+	return shown, err
+}
+
+// each shows f every letter of the queue, and leaves the queue as it was.
+func (r *Reader) each(ctx context.Context, queue string, f func(letter)) error {
+	began := time.Now()
+	return r.read(ctx, queue, func(h *hold) error {
+		for h.rest() > 0 {
+			if h.expired() {
+				return &StoppedError{Queue: queue, After: time.Since(began).Round(time.Second), Until: began}
+			}
+			got, err := h.take(ctx, maxTake)
+			for i := range got {
+				f(r.letter(&got[i], queue))
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
