@@ -2,7 +2,6 @@ package handlers
 
 import (
 	"errors"
-	"net/http"
 
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/magentoapi"
@@ -27,10 +26,12 @@ func fromMagento(err error) error {
 		class = event.Unavailable // a 400 that tells of a lock or a failed save
 	}
 	classed = &event.Error{Class: class, Downstream: magento, RetryAfter: answer.RetryAfter, Err: err}
-	refused := answer.Status >= 400 && answer.Status < 500 && answer.Status != http.StatusRequestTimeout &&
-		answer.Status != http.StatusTooManyRequests
-	if refused && class != event.Unavailable {
-		return event.NotDone(classed)
+	refused := answer.Status >= 400 && answer.Status < 500 // a redirect says nothing of what was done before it
+	switch class {
+	case event.Rejected, event.Unauthorized, event.NotFound:
+		if refused {
+			return event.NotDone(classed)
+		}
 	}
 	return classed
 }

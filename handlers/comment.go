@@ -2,8 +2,6 @@ package handlers
 
 import (
 	"context"
-	"errors"
-	"net/http"
 	"strings"
 
 	"github.com/rs/zerolog"
@@ -83,7 +81,5 @@ func (c orderComment) effect(ctx context.Context, claim *idempotency.Claim) (ide
 
 // isRefusal reports that Magento has refused what was asked, for good.
 func isRefusal(err error) bool {
-	var e *event.Error
-	var answer *magentoapi.Error
-	return errors.As(err, &e) && e.Class == event.Rejected && errors.As(err, &answer) && answer.Status >= http.StatusBadRequest
+	return err != nil && event.ClassOf(err) == event.Rejected && event.IsNotDone(err)
 }
