@@ -28,7 +28,7 @@ func (k Key) canonical() (Key, error) {
 	for _, s := range []string{k.Consumer, k.Key, k.Effect} {
 		if s == "" || !utf8.ValidString(s) || strings.ContainsRune(s, 0) {
 			return k, event.Errorf(event.Invalid,
-				"key %q is empty, no valid UTF-8 or holds a NUL: nothing can be remembered under it", k.String())
+				"key %q is empty, no valid UTF-8 or holds a NUL: nothing can be remembered under it", text(k.String(), maxKey))
 		}
 	}
 	if len(k.Key) > maxKey {

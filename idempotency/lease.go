@@ -37,7 +37,7 @@ func (l *Ledger) Lease(ctx context.Context, name string) (held context.Context, 
 	var once sync.Once
 	release = func() {
 		once.Do(func() {
-			h.end()
+			_ = h.end()
 			o := leaseOp(name, token, got.number+1)
 			o.free = true
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)

@@ -49,9 +49,9 @@ const (
 	writers = 2
 	// flushTimeout is for one transaction; a Postgres that takes longer counts as away.
 	flushTimeout = 4 * time.Second
-	// finishTimeout is for recording how an effect ended, tries against a Postgres that is away included. It is below the
-	// 10 s that the delivery path gives a cancelled handler to return.
-	finishTimeout = 8 * time.Second
+	// finishTimeout is for recording how an effect ended, tries against a Postgres that is away included. With the flush
+	// that may have begun by then it is below the 10 s that the delivery path gives a cancelled handler to return.
+	finishTimeout = 5 * time.Second
 )
 
 // Open starts the ledger's writers. They run until Close and not until ctx ends, because a drain that cancels the
@@ -150,7 +150,7 @@ func (l *Ledger) Do(ctx context.Context, key Key, repeat bool,
 	returned := false
 	defer func() {
 		if !returned { // a panic, or the end of the goroutine
-			h.end()
+			_ = h.end()
 			if ferr := l.finish(ctx, c, Result{}, event.Errorf(event.Internal, "the effect panicked")); ferr != nil {
 				l.log.Error().Err(ferr).Str("key", key.String()).Msg("could not record that an effect panicked")
 			}
@@ -201,14 +201,17 @@ func (l *Ledger) finish(ctx context.Context, c *Claim, res Result, err error) er
 		case got.err == nil:
 			return lost(c.Key.String(), got.owner)
 		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("record the end of %s: %w", c.Key, failure(context.DeadlineExceeded))
+		}
 		var d *event.Deferral
 		if !errors.As(got.err, &d) {
 			return fmt.Errorf("record the end of %s: %w", c.Key, got.err)
 		}
 		select {
 		case <-ctx.Done():
-			return got.err
-		case <-time.After(finishTimeout / 40):
+			return fmt.Errorf("record the end of %s: %w", c.Key, got.err)
+		case <-time.After(finishTimeout / 25):
 			o = o.again()
 		}
 	}

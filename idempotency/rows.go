@@ -109,7 +109,8 @@ FROM locked WHERE e.consumer = $1 AND e.key = $2 AND e.effect = locked.effect`, 
 }
 
 // Skip makes a waiting effect skipped, for a reason: its order was cancelled, or has waited too long. It reports false,
-// and changes nothing, if the effect is not waiting (any more).
+// and changes nothing, if the effect is not waiting (any more), or if something sent before it waited may still have
+// taken effect: that is for the next claim to look up.
 func (l *Ledger) Skip(ctx context.Context, key Key, reason string) (bool, error) {
 	key, err := key.canonical()
 	if err != nil {
@@ -121,7 +122,7 @@ func (l *Ledger) Skip(ctx context.Context, key Key, reason string) (bool, error)
 	err = l.pool.QueryRow(ctx, `
 WITH skipped AS (
 	UPDATE effect SET state = 'skipped', reason = $4, updated_at = now()
-	WHERE consumer = $1 AND key = $2 AND effect = $3 AND state = 'waiting'
+	WHERE consumer = $1 AND key = $2 AND effect = $3 AND state = 'waiting' AND sent_at IS NULL
 	RETURNING key),
 rest AS (
 	UPDATE orders SET waiting = false, waiting_since = NULL FROM skipped
