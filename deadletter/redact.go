@@ -133,7 +133,7 @@ func redactMap(m map[string]any, hide bool, depth int) map[string]any {
 }
 
 func isPersonal(name string) bool {
-	name = strings.ToLower(name)
+	name = strings.ReplaceAll(strings.ToLower(name), "-", "_")
 	if notPersonal[name] {
 		return false
 	}
