@@ -65,7 +65,7 @@ func newLine(t *testing.T, delays ...time.Duration) *line {
 	l.env = map[string]string{
 		"AMQP_URL": l.URL, "AMQP_EXCHANGE": l.Exchange, "QUEUE_PREFIX": l.Prefix, "RETRY_DELAYS": l.RetryDelays(delays...),
 		"DATABASE_URL": l.database, "MAGENTO_URL": shop.URL, "MAGENTO_TOKEN": magentoToken,
-		"ERP_URL": l.erpURL, "ERP_TOKEN": erpToken, "ERP_SECRET": erpSecret,
+		"ERP_URL": l.erpURL, "ERP_NAME": "ACME", "ERP_TOKEN": erpToken, "ERP_SECRET": erpSecret,
 		"HTTP_ADDR": "127.0.0.1:0", "LOG_LEVEL": "debug",
 	}
 	t.Cleanup(l.checkCalls)

@@ -1,0 +1,86 @@
+package e2e
+
+import (
+	"fmt"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/testkit/fakemagento"
+)
+
+// The ERP is away with 1,000 messages waiting: nobody is dead-lettered, hardly anybody uses up an attempt, and all is done
+// when it is back.
+func TestERPAway(t *testing.T) {
+	t.Parallel()
+	const breaker = 5
+	l := newLine(t, 200*time.Millisecond, time.Second)
+	u, err := url.Parse(l.erpURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	erp := testkit.NewProxy(t, u.Host)
+	l.env = l.with("ERP_URL", "http://"+erp.Addr(), "BREAKER_FAILURES", fmt.Sprint(breaker), "BREAKER_OPEN_FOR", "1s")
+	r := start(t, l.env).awaitReady()
+
+	// One order, so that there is a connection to cut.
+	placed := l.place(1, fakemagento.Placing{})
+	l.awaitDone(patience, placed...)
+	erp.Refuse()
+	placed = append(placed, l.place(1000, fakemagento.Placing{})...)
+	testkit.Eventually(t, patience, func() bool {
+		return r.metric("mageline_circuit_breaker_state", `downstream="erp"`) > 0
+	}, "the ERP's circuit to open")
+	calls := func() float64 { return r.metric("mageline_downstream_requests_total", `downstream="erp"`) }
+	opened := calls()
+	testkit.Eventually(t, time.Duration(probes)*10*time.Second, func() bool { return calls() >= opened+float64(probes) },
+		fmt.Sprintf("%d probes to fail", probes))
+	if status, document := r.ready(); status != 200 || document.Consumers["order_placed"].State != "paused" ||
+		document.Consumers["order_placed"].Reason == "" {
+		t.Errorf("/readyz answers %d %+v with the ERP away", status, document)
+	}
+	erp.Accept()
+	back := time.Now()
+	l.awaitDone(patience, placed...)
+	t.Logf("1000 orders done %s after the ERP's return", time.Since(back).Round(time.Millisecond))
+	if n := r.metric("mageline_deliveries_total", `outcome="retried"`); n > breaker-1 {
+		t.Errorf("%v attempts were used up, at most %d may be", n, breaker-1)
+	}
+	l.finish(r)
+}
+
+// Connections to RabbitMQ and to Postgres are cut while orders flow, each in turn, and once both are away for a while.
+func TestConnectionsCut(t *testing.T) {
+	t.Parallel()
+	const n = 150
+	l := newLine(t, 200*time.Millisecond, 500*time.Millisecond, time.Second, 2*time.Second, 3*time.Second)
+	broker, brokerURL := testkit.ProxyURL(t, l.URL)
+	database, databaseURL := testkit.ProxyURL(t, l.database)
+	l.env = l.with("AMQP_URL", brokerURL, "DATABASE_URL", databaseURL, "HANDLER_TIMEOUT", "3s", "IDEMPOTENCY_LEASE", "8s",
+		"ERP_TIMEOUT", "1s", "CONCURRENCY", "4")
+	replicas := []*replica{start(t, l.env).awaitReady(), start(t, l.env).awaitReady()}
+	placed := l.place(n, fakemagento.Placing{})
+	cuts := []func(){broker.Cut, database.Cut, func() { broker.Cut(); database.Cut() }, database.Refuse, broker.Refuse}
+	for i, cut := range cuts {
+		testkit.Eventually(t, patience, func() bool { return l.exported(placed) >= (i+1)*n/10 }, "some more orders in the ERP")
+		cut()
+	}
+	for _, r := range replicas {
+		testkit.Eventually(t, patience, func() bool {
+			status, document := r.ready()
+			return status == 503 && document.RabbitMQ.State == "away" && document.RabbitMQ.Reason != "" &&
+				document.Postgres.State == "away" && document.Postgres.Reason != ""
+		}, "/readyz to say that RabbitMQ and Postgres are away")
+	}
+	database.Accept()
+	broker.Accept()
+	l.awaitDone(patience, placed...)
+	for _, r := range replicas {
+		r.awaitReady()
+	}
+	l.finish(replicas...)
+	if !l.done(placed) {
+		t.Error("an order was done once more at the end")
+	}
+}
