@@ -24,6 +24,7 @@ type delivery struct {
 	id      string
 	topic   string
 	attempt int // of the handling that is under way; counts from 1
+	period  int // of the line's subscriptions
 
 	isProbe   bool
 	probes    []any
@@ -38,9 +39,9 @@ type delivery struct {
 // maxAttempts bounds what x-mageline-attempts is believed to say, far above what RETRY_DELAYS can ask for.
 const maxAttempts = 1_000_000
 
-func (p *pump) open(d amqp.Delivery) *delivery {
-	o := &delivery{Delivery: d, attempt: 1}
-	o.topic = rabbitmq.Topic(&d, p.consumer.Topics[0])
+func (l *line) open(d amqp.Delivery) *delivery {
+	o := &delivery{Delivery: d, attempt: 1, period: l.period}
+	o.topic = rabbitmq.Topic(&d, l.consumer.Topics[0])
 	o.id = rabbitmq.ID(o.topic, d.MessageId, d.Body)
 	if rabbitmq.Believed(&d) {
 		// Whoever can publish to a queue can write any number.

@@ -25,6 +25,7 @@ type pump struct {
 	freed    chan struct{} // a handler of an ended session has returned
 
 	subscribed  atomic.Bool
+	full        atomic.Bool  // what it held at a pause leaves no room for a subscription
 	lastSuccess atomic.Int64 // Unix nanoseconds
 }
 
@@ -39,19 +40,22 @@ func newPump(r *Runtime, c *Consumer) *pump {
 // line is a pump in one session. Its fields belong to the goroutine of run, which makes every settlement on the channel.
 type line struct {
 	*pump
-	s          *session
-	ch         *amqp.Channel
-	deliveries chan amqp.Delivery // of all subscriptions
-	tags       []string           // of the subscriptions
-	forwarders sync.WaitGroup
-	granted    int         // the sum of the subscriptions' prefetches
-	settled    int         // since the last grant
-	waiting    []*delivery // not begun
-	inFlight   int         // begun and not settled
-	handled    chan *delivery
-	published  chan *delivery
-	probing    bool
-	nextProbe  time.Time
+	s             *session
+	ch            *amqp.Channel
+	deliveries    chan amqp.Delivery // of all subscriptions
+	tags          []string           // of the subscriptions
+	subscriptions int                // ever made
+	forwarders    sync.WaitGroup
+	granted       int         // the sum of the subscriptions' prefetches
+	period        int         // counts the times that it was subscribed
+	earlier       int         // begun in an earlier period and not settled
+	settled       int         // since the last grant
+	waiting       []*delivery // not begun
+	inFlight      int         // begun and not settled
+	handled       chan *delivery
+	published     chan *delivery
+	probing       bool
+	nextProbe     time.Time
 }
 
 // tick is how often a paused consumer looks whether it may go on, besides being told.
@@ -91,7 +95,7 @@ func (p *pump) run(ctx context.Context, s *session) error {
 		l.begin()
 		select {
 		case d := <-l.deliveries:
-			l.waiting = append(l.waiting, p.open(d))
+			l.waiting = append(l.waiting, l.open(d))
 		case d := <-l.handled:
 			if err := l.conclude(d); err != nil {
 				return err
@@ -129,6 +133,7 @@ func asError(err *amqp.Error) error {
 
 // leave ends what the line has begun: the channel goes, and with it the subscriptions and everything not settled.
 func (l *line) leave() {
+	l.full.Store(false)
 	l.subscribed.Store(false)
 	l.r.metrics.paused.WithLabelValues(l.consumer.Name).Set(1)
 	_ = l.ch.Close() // the session may have ended
@@ -156,6 +161,12 @@ func (l *line) obeyGate() error {
 	case st.paused && st.probe:
 		return l.probe(st)
 	case !st.paused && len(l.tags) == 0:
+		l.full.Store(l.inFlight >= l.r.opts.Prefetch)
+		if l.full.Load() {
+			return nil // each settlement looks again
+		}
+		l.period++
+		l.earlier = l.inFlight
 		if err := l.subscribe(1); err != nil {
 			return err
 		}
@@ -170,7 +181,10 @@ func (l *line) subscribe(n int) error {
 	if err := l.ch.Qos(n, 0, false); err != nil {
 		return fmt.Errorf("set a prefetch of %d for queue %s: %w", n, l.queue, err)
 	}
-	tag := "mageline." + l.consumer.Name + "." + strconv.Itoa(len(l.tags)+1)
+	// A tag is never used twice on a channel: with deliveries of the former subscription still unsettled, a quorum queue of
+	// RabbitMQ 3.10 mixes the two up and the broker ends the connection with 541 (tried).
+	l.subscriptions++
+	tag := "mageline." + l.consumer.Name + "." + strconv.Itoa(l.subscriptions)
 	in, err := l.ch.Consume(l.queue, tag, false, false, false, false, nil)
 	if err != nil {
 		return fmt.Errorf("subscribe to queue %s: %w", l.queue, err)
@@ -377,10 +391,14 @@ func (l *line) settle(d *delivery) error {
 		return fmt.Errorf("settle a delivery of queue %s: %w", l.queue, err)
 	}
 	l.inFlight--
+	if d.period < l.period {
+		l.earlier--
+	}
 	l.settled++
 	l.count(d.counted())
-	if n := l.granted; n > 0 && n < l.r.opts.Prefetch && l.settled >= n {
-		return l.subscribe(min(n, l.r.opts.Prefetch-n))
+	// What is held from before a pause counts, so that there are never more than PREFETCH.
+	if room := l.r.opts.Prefetch - l.earlier - l.granted; l.granted > 0 && l.settled >= l.granted && room > 0 {
+		return l.subscribe(min(l.granted, room))
 	}
 	return nil
 }

@@ -199,6 +199,7 @@ func (r *rig) take(queue string) (d amqp.Delivery) {
 		d, ok = r.Get(queue)
 		return ok
 	})
+	delete(d.Headers, "x-delivery-count") // of this delivery
 	return d
 }
 

@@ -66,6 +66,8 @@ func (r *Runtime) Status() Status {
 			s.Consumers[p.consumer.Name] = Part{OK: true, State: "paused", Reason: standing.reason}
 		case p.subscribed.Load():
 			s.Consumers[p.consumer.Name] = Part{OK: true, State: "subscribed"}
+		case p.full.Load():
+			s.Consumers[p.consumer.Name] = Part{OK: true, State: "paused", Reason: "it still handles PREFETCH messages from before a pause"}
 		default:
 			s.Consumers[p.consumer.Name] = Part{State: "starting", Reason: "not subscribed yet"}
 		}

@@ -1,0 +1,426 @@
+package consumer_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/mageline/mageline/consumer"
+	"github.com/mageline/mageline/event"
+	"github.com/mageline/mageline/rabbitmq"
+)
+
+// A refused credential pauses the consumer, which tries one message at a time; when one passes, what is still refused
+// is refused for itself.
+func TestUnauthorized(t *testing.T) {
+	t.Parallel()
+	var valid atomic.Bool
+	r := newRig(t, func(_ context.Context, e event.Event) (event.Outcome, error) {
+		if number(e) == 1 || !valid.Load() {
+			return "", event.WithKey(event.Errorf(event.Unauthorized, "MAGENTO_TOKEN is refused"), "k")
+		}
+		return event.Done, nil
+	})
+	r.start()
+	r.Publish(placed, numbered(1))
+	if reason := r.consumerIs(orders, "paused"); !strings.Contains(reason, "MAGENTO_TOKEN") {
+		t.Errorf("paused because %q", reason)
+	}
+	if !r.Status().Ready() {
+		t.Error("a consumer that is paused for a reason is as ready as it can be")
+	}
+	for n := 2; n < 5; n++ {
+		r.Publish(placed, numbered(n))
+	}
+	// More refusals than there are attempts use none up.
+	r.eventually("each is tried many times", func() bool { return r.settled(orders, "deferred") > 12 })
+	if n := r.settled(orders, "retried") + r.settled(orders, "dead_lettered") + r.settled(orders, "acked"); n > 0 {
+		t.Errorf("%d deliveries ended otherwise", n)
+	}
+	valid.Store(true)
+	d := r.take(r.DeadLetters(orders))
+	if rabbitmq.Text(d.Headers, rabbitmq.HeaderErrorClass) != "rejected" || rabbitmq.Text(d.Headers, rabbitmq.HeaderReason) != "poison" ||
+		rabbitmq.Int(d.Headers, rabbitmq.HeaderAttempts) != 1 || string(d.Body) != numbered(1) {
+		t.Errorf("letter %s with headers %v", d.Body, d.Headers)
+	}
+	r.eventually("the others pass", func() bool { return r.settled(orders, "acked") == 3 })
+	r.consumerIs(orders, "subscribed")
+}
+
+// Neither poison nor a duplicate shows that a credential is good again.
+func TestUnauthorizedStaysUntilSomethingIsDone(t *testing.T) {
+	t.Parallel()
+	var valid atomic.Bool
+	r := newRig(t, func(_ context.Context, e event.Event) (event.Outcome, error) {
+		switch {
+		case number(e) == 2:
+			return event.Duplicate, nil
+		case number(e) == 1 && !valid.Load():
+			return "", event.Errorf(event.Unauthorized, "MAGENTO_TOKEN is refused")
+		}
+		return event.Done, nil
+	})
+	r.opts.RetryDelays = []time.Duration{away}
+	r.start()
+	r.Publish(placed, numbered(1))
+	r.consumerIs(orders, "paused")
+	r.Publish(placed, "no JSON")
+	r.Publish(placed, numbered(2))
+	r.Publish(placed, numbered(1))
+	r.outcomes(map[string]int{"deferred": 2, "dead_lettered": 1, "duplicate": 1})
+	if strings.Contains(r.log.String(), "accepted again") || r.Status().Consumers[orders].State != "paused" {
+		t.Error("the pause has ended")
+	}
+	d := r.take(r.RetryQueue(away))
+	if at, err := time.Parse(time.RFC3339Nano, rabbitmq.Text(d.Headers, rabbitmq.HeaderUnauthorizedAt)); err != nil || time.Since(at) > time.Hour {
+		t.Errorf("headers %v: %v", d.Headers, err)
+	}
+	valid.Store(true)
+	r.Publish(placed, numbered(1))
+	r.consumerIs(orders, "subscribed")
+}
+
+// An open circuit pauses the consumers that need it, and nobody else; what they hold uses no attempt.
+func TestCircuitOpens(t *testing.T) {
+	t.Parallel()
+	erp := newCircuit("erp", "closed")
+	var answers atomic.Bool
+	answers.Store(true)
+	var done sync.Map
+	busy, release := make(chan int, 100), make(chan struct{})
+	r := newRig(t, func(ctx context.Context, e event.Event) (event.Outcome, error) {
+		if number(e) >= 8 && !answers.Load() {
+			busy <- number(e)
+			select {
+			case <-release:
+			case <-ctx.Done():
+			}
+		}
+		if e.Attempt != 1 {
+			t.Errorf("message %s uses attempt %d", e.Body, e.Attempt)
+		}
+		if err := erp.request(ctx, answers.Load()); err != nil {
+			return "", err
+		}
+		done.Store(number(e), true)
+		return event.Done, nil
+	})
+	r.opts.Consumers[0].Needs = []string{"erp"}
+	var others atomic.Int64
+	r.opts.Consumers = append(r.opts.Consumers, consumer.Consumer{
+		Name: "customer_saved", Topics: []string{"customer.saved"}, Needs: []string{"magento"},
+		Handler: consumer.HandlerFunc(func(context.Context, event.Event) (event.Outcome, error) { others.Add(1); return event.Done, nil }),
+	})
+	r.opts.Circuits = []consumer.Circuit{newCircuit("magento", "closed"), erp}
+	r.opts.Concurrency = 2
+	r.start()
+	r.consumerIs(orders, "subscribed")
+	for n := 1; n < 8; n++ {
+		r.Publish(placed, numbered(n))
+	}
+	r.eventually("the prefetch has grown", func() bool { return r.settled(orders, "acked") == 7 })
+	answers.Store(false)
+	for n := 8; n < 20; n++ {
+		r.Publish(placed, numbered(n))
+	}
+	<-busy
+	<-busy
+	r.eventually("more is held than is handled", func() bool { return r.unacked(19) == 8 })
+	close(release)
+	if reason := r.consumerIs(orders, "paused"); !strings.Contains(reason, "circuit of erp is open") || !strings.Contains(reason, "it does not answer") {
+		t.Errorf("paused because %q", reason)
+	}
+	r.eventually("what has not begun is given back, or put off", func() bool {
+		return r.settled(orders, "requeued")+r.settled(orders, "deferred") >= 8 &&
+			r.Depth(r.Queue(orders))+r.Depth(r.RetryQueue(200*time.Millisecond)) == 12
+	})
+	status := r.Status()
+	if part := status.Downstreams["erp"]; part.OK || part.State != "open" || part.Reason == "" || !status.Ready() {
+		t.Errorf("status %+v", status)
+	}
+	if r.count("mageline_paused", "consumer", orders) != 1 || r.count("mageline_paused", "consumer", "customer_saved") != 0 {
+		t.Error("the wrong consumer is paused")
+	}
+	r.Publish("customer.saved", numbered(1))
+	r.eventually("the other consumer goes on", func() bool { return others.Load() == 1 })
+
+	answers.Store(true)
+	erp.set("half-open")
+	r.eventually("every message is done", func() bool { return r.settled(orders, "acked") == 19 })
+	for n := 1; n < 20; n++ {
+		if _, ok := done.Load(n); !ok {
+			t.Errorf("message %d is lost", n)
+		}
+	}
+	if n := r.settled(orders, "retried") + r.settled(orders, "dead_lettered"); n != 0 {
+		t.Errorf("%d deliveries used an attempt", n)
+	}
+	r.consumerIs(orders, "subscribed")
+}
+
+// A probe that fails goes to the shortest retry queue as it was, and the next probe is another message.
+func TestProbeFails(t *testing.T) {
+	t.Parallel()
+	erp := newCircuit("erp", "half-open")
+	var got seen
+	r := newRig(t, func(ctx context.Context, e event.Event) (event.Outcome, error) {
+		got.add(e)
+		if err := erp.request(ctx, number(e) != 1); err != nil {
+			return "", err
+		}
+		return event.Done, nil
+	})
+	r.opts.Consumers[0].Needs = []string{"erp"}
+	r.opts.Circuits = []consumer.Circuit{erp}
+	r.opts.RetryDelays = []time.Duration{2 * away, away}
+	r.start()
+	r.Publish(placed, numbered(1))
+	r.Publish(placed, numbered(2))
+	r.outcomes(map[string]int{"deferred": 1})
+	if state, _, _ := erp.State(); state != "open" || fmt.Sprint(got.numbers()) != "[1]" {
+		t.Errorf("the circuit is %s after %v", state, got.numbers())
+	}
+	d := r.take(r.RetryQueue(away))
+	if fmt.Sprint(d.Headers) != fmt.Sprint(amqp.Table{rabbitmq.HeaderTopic: placed}) {
+		t.Errorf("headers %v", d.Headers)
+	}
+	erp.set("half-open")
+	r.outcomes(map[string]int{"deferred": 1, "acked": 1})
+	if fmt.Sprint(got.numbers()) != "[1 2]" {
+		t.Errorf("handled %v", got.numbers())
+	}
+	r.consumerIs(orders, "subscribed")
+}
+
+// Messages that show nothing of the downstream are handled one after the other until one does.
+func TestProbeDecidesNothing(t *testing.T) {
+	t.Parallel()
+	erp := newCircuit("erp", "half-open")
+	var got seen
+	var running, most atomic.Int64
+	r := newRig(t, func(ctx context.Context, e event.Event) (event.Outcome, error) {
+		most.Store(max(most.Load(), running.Add(1)))
+		defer running.Add(-1)
+		got.add(e)
+		switch number(e) {
+		case 1, 2:
+			return event.Duplicate, nil
+		case 3:
+			return "", event.Errorf(event.Invalid, "names no order")
+		case 4:
+			return "", event.Errorf(event.NotFound, "not there yet")
+		case 5:
+			if err := erp.request(ctx, true); err != nil {
+				return "", err
+			}
+		}
+		return event.Done, nil
+	})
+	r.opts.Consumers[0].Needs = []string{"erp"}
+	r.opts.Circuits = []consumer.Circuit{erp}
+	r.opts.RetryDelays = []time.Duration{away}
+	r.start()
+	r.consumerIs(orders, "paused")
+	for n := range 5 {
+		r.Publish(placed, numbered(n+1))
+	}
+	r.outcomes(map[string]int{"duplicate": 2, "dead_lettered": 1, "retried": 1, "acked": 1})
+	if fmt.Sprint(got.numbers()) != "[1 2 3 4 5]" || most.Load() != 1 {
+		t.Errorf("handled %v, %d at once", got.numbers(), most.Load())
+	}
+	r.consumerIs(orders, "subscribed")
+	erp.mu.Lock()
+	defer erp.mu.Unlock()
+	// Looks into an empty queue decided nothing either.
+	if n := len(erp.decisions); n < 5 || slices.Index(erp.decisions, true) != n-1 {
+		t.Errorf("decided %v", erp.decisions)
+	}
+}
+
+// Two consumers that need the same circuit have one probe between them.
+func TestOneProbe(t *testing.T) {
+	t.Parallel()
+	erp := newCircuit("erp", "half-open")
+	var begun atomic.Int64
+	release := make(chan struct{})
+	handle := consumer.HandlerFunc(func(ctx context.Context, _ event.Event) (event.Outcome, error) {
+		begun.Add(1)
+		select {
+		case <-release:
+		case <-ctx.Done():
+		}
+		if err := erp.request(ctx, true); err != nil {
+			return "", err
+		}
+		return event.Done, nil
+	})
+	r := newRig(t, handle)
+	r.opts.Consumers[0].Needs = []string{"erp"}
+	r.opts.Consumers = append(r.opts.Consumers, consumer.Consumer{Name: "order_canceled", Topics: []string{"sales.order.canceled"}, Needs: []string{"erp"}, Handler: handle})
+	r.opts.Circuits = []consumer.Circuit{erp}
+	r.start()
+	for n := range 5 {
+		r.Publish(placed, numbered(n))
+		r.Publish("sales.order.canceled", numbered(n))
+	}
+	r.eventually("one has begun and the others were told that the permit is taken", func() bool { return begun.Load() > 0 && erp.refused() > 2 })
+	if begun.Load() != 1 {
+		t.Errorf("%d have begun", begun.Load())
+	}
+	close(release)
+	r.eventually("all are done", func() bool { return r.settled(orders, "acked") == 5 && r.settled("order_canceled", "acked") == 5 })
+}
+
+// A consumer that needs an open circuit beside the half-open one makes no probe.
+func TestNoProbeWhileAnotherIsOpen(t *testing.T) {
+	t.Parallel()
+	erp, magento := newCircuit("erp", "half-open"), newCircuit("magento", "open")
+	var got seen
+	r := newRig(t, func(ctx context.Context, e event.Event) (event.Outcome, error) {
+		got.add(e)
+		if err := errors.Join(magento.request(ctx, true), erp.request(ctx, true)); err != nil {
+			return "", err
+		}
+		return event.Done, nil
+	})
+	r.opts.Consumers[0].Needs = []string{"erp", "magento"}
+	var others atomic.Int64
+	r.opts.Consumers = append(r.opts.Consumers, consumer.Consumer{
+		Name: "shipment_created", Topics: []string{"sales.shipment.created"}, Needs: []string{"erp"},
+		Handler: consumer.HandlerFunc(func(context.Context, event.Event) (event.Outcome, error) { others.Add(1); return event.Skipped, nil }),
+	})
+	r.opts.Circuits = []consumer.Circuit{erp, magento}
+	r.start()
+	r.Publish(placed, numbered(1))
+	for n := range 5 {
+		r.Publish("sales.shipment.created", numbered(n))
+	}
+	r.eventually("the consumer that needs only the half-open one probes", func() bool { return others.Load() == 5 })
+	if n := len(got.all()); n != 0 {
+		t.Errorf("%d were handled although Magento's circuit is open", n)
+	}
+	magento.set("half-open")
+	r.outcomes(map[string]int{"acked": 1})
+	r.consumerIs(orders, "subscribed")
+}
+
+// The prefetch starts at 1, doubles as messages are settled, and never exceeds PREFETCH.
+func TestPrefetchGrows(t *testing.T) {
+	t.Parallel()
+	const messages = 40
+	turn := make(chan struct{})
+	var answers atomic.Bool
+	answers.Store(true)
+	erp := newCircuit("erp", "open")
+	r := newRig(t, func(ctx context.Context, _ event.Event) (event.Outcome, error) {
+		select {
+		case <-turn:
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+		if err := erp.request(ctx, true); err != nil {
+			return "", err
+		}
+		return event.Done, nil
+	})
+	r.opts.Prefetch, r.opts.Concurrency = 6, 20
+	r.opts.Consumers[0].Needs = []string{"erp"}
+	r.opts.Circuits = []consumer.Circuit{erp}
+	r.start()
+	for n := range messages {
+		r.Publish(placed, numbered(n))
+	}
+	settled := 0
+	grow := func(settle, want int) {
+		t.Helper()
+		for range settle {
+			turn <- struct{}{}
+			settled++
+		}
+		r.eventually(fmt.Sprintf("%d unacknowledged deliveries after %d were settled", want, settled), func() bool {
+			n := r.unacked(messages)
+			if n > want {
+				t.Fatalf("%d unacknowledged deliveries after %d were settled, want %d", n, settled, want)
+			}
+			return n == want && r.settled(orders, "acked") == settled
+		})
+	}
+	grow(0, 0)
+	erp.set("closed")
+	grow(0, 1)
+	grow(1, 2)
+	grow(2, 4)
+	grow(4, 6)
+	grow(10, 6)
+
+	// A pause with all of them in a handler: what is still held counts, also when the consumer goes on.
+	erp.set("open")
+	r.consumerIs(orders, "paused")
+	r.eventually("the subscription is cancelled", func() bool { return r.count("mageline_paused", "consumer", orders) == 1 })
+	erp.set("closed")
+	r.eventually("it says that it is full", func() bool { return strings.Contains(r.Status().Consumers[orders].Reason, "from before a pause") })
+	if !r.Status().Ready() {
+		t.Errorf("status %+v", r.Status())
+	}
+	grow(0, 6)
+	grow(8, 6)
+	close(turn)
+	r.eventually("all are done", func() bool { return r.settled(orders, "acked") == messages })
+}
+
+// Without Postgres nothing is consumed, at the start and later, and no attempt is used.
+func TestPostgresAway(t *testing.T) {
+	t.Parallel()
+	var there atomic.Bool
+	var got seen
+	r := newRig(t, func(_ context.Context, e event.Event) (event.Outcome, error) {
+		if got.add(e); !there.Load() {
+			return "", fmt.Errorf("claim: %w", &event.Deferral{Reason: "Postgres is away", Downstream: "postgres"})
+		}
+		return event.Done, nil
+	})
+	asked := make(chan struct{}, 1000)
+	r.opts.Database = func(context.Context) error {
+		asked <- struct{}{}
+		if !there.Load() {
+			return errors.New("connection refused")
+		}
+		return nil
+	}
+	r.start()
+	r.Publish(placed, numbered(1))
+	<-asked
+	<-asked // it is asked again
+	status := r.Status()
+	if status.Postgres.OK || !strings.Contains(status.Postgres.Reason, "connection refused") || status.Ready() || status.Consumers[orders].State != "paused" {
+		t.Errorf("status %+v", status)
+	}
+	if n := len(got.all()); n != 0 || r.Depth(r.Queue(orders)) != 1 {
+		t.Errorf("%d messages were taken without Postgres", n)
+	}
+	there.Store(true)
+	r.outcomes(map[string]int{"acked": 1})
+	r.eventually("it is ready", func() bool { return r.Status().Ready() })
+
+	there.Store(false)
+	r.Publish(placed, numbered(2))
+	r.eventually("Postgres is missed", func() bool { return !r.Status().Postgres.OK })
+	r.consumerIs(orders, "paused")
+	r.Publish(placed, numbered(3))
+	there.Store(true)
+	r.eventually("both are done", func() bool { return r.settled(orders, "acked") == 3 })
+	for _, e := range got.all() {
+		if e.Attempt != 1 {
+			t.Errorf("message %d used attempt %d", number(e), e.Attempt)
+		}
+	}
+	r.eventually("it is ready again", func() bool { return r.Status().Ready() })
+}
