@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"bytes"
 	"encoding/json"
 	"time"
 
@@ -83,7 +84,8 @@ func occurred(body []byte) (at time.Time, source string) {
 	var b struct {
 		OccurredAt time.Time `json:"occurred_at"`
 	}
-	if json.Unmarshal(body, &b) != nil || b.OccurredAt.IsZero() {
+	// Few publishers tell it, and every message would be parsed once more for it.
+	if !bytes.Contains(body, []byte("occurred_at")) || json.Unmarshal(body, &b) != nil || b.OccurredAt.IsZero() {
 		return time.Time{}, ""
 	}
 	return b.OccurredAt, "occurred_at"
