@@ -299,22 +299,3 @@ func TestKeys(t *testing.T) {
 		t.Errorf("recorded as %s", got.State)
 	}
 }
-
-func FuzzKey(f *testing.F) {
-	for _, s := range []string{"", "000000123", "a\x00", "\xff", strings.Repeat("é", 101), "sha256:0"} {
-		f.Add(s)
-	}
-	url := database(f)
-	l := open(f, url, "fuzz", time.Minute)
-	f.Fuzz(func(t *testing.T, s string) {
-		_, _, err := l.Do(t.Context(), order(s), false, done(s))
-		if err != nil && event.ClassOf(err) != event.Invalid {
-			t.Fatalf("%q: %v", s, err)
-		}
-		if err == nil {
-			if _, found, err := l.Lookup(t.Context(), order(s)); !found || err != nil {
-				t.Fatalf("%q: found %v, %v", s, found, err)
-			}
-		}
-	})
-}
