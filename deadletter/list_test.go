@@ -19,7 +19,7 @@ func TestListChangesNothing(t *testing.T) {
 	for _, queueType := range []string{rabbitmq.Quorum, rabbitmq.Classic} {
 		t.Run(queueType, func(t *testing.T) {
 			t.Parallel()
-			const n = 1200
+			const n = 700
 			l := newLineOf(t, queueType)
 			l.fill(n, oddTimeout)
 			for range 3 {
@@ -36,7 +36,7 @@ func TestListChangesNothing(t *testing.T) {
 					}
 				}
 			}
-			if _, err := New(l.o).Show(t.Context(), l.dlq, l.list()[500].ID); err != nil {
+			if _, err := New(l.o).Show(t.Context(), l.dlq, l.list()[600].ID); err != nil {
 				t.Fatal(err)
 			}
 			l.awaitDepth(l.dlq, n)

@@ -131,18 +131,34 @@ func (l *line) awaitDepth(queue string, n int) {
 func (l *line) drain(queue string, n int) []amqp.Delivery {
 	l.t.Helper()
 	testkit.Eventually(l.t, 20*time.Second, func() bool { return l.Depth(queue) >= n }, fmt.Sprintf("%d messages in %s", n, queue))
-	ch := l.channel()
-	var all []amqp.Delivery
-	for {
-		d, ok, err := ch.Get(queue, true)
-		if err != nil {
-			l.t.Fatal(err)
-		}
-		if !ok {
-			return all
-		}
-		all = append(all, d)
+	depth := l.Depth(queue)
+	if depth == 0 {
+		return nil
 	}
+	ch := l.channel()
+	if err := ch.Qos(depth, 0, false); err != nil {
+		l.t.Fatal(err)
+	}
+	deliveries, err := ch.Consume(queue, "", false, false, false, false, nil)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	var all []amqp.Delivery
+	for range depth {
+		select {
+		case d := <-deliveries:
+			all = append(all, d)
+		case <-time.After(20 * time.Second):
+			l.t.Fatalf("%s gave %d of its %d messages", queue, len(all), depth)
+		}
+	}
+	if err := ch.Ack(all[depth-1].DeliveryTag, true); err != nil {
+		l.t.Fatal(err)
+	}
+	if err := ch.Close(); err != nil {
+		l.t.Fatal(err)
+	}
+	return all
 }
 
 // ids gives the message ids, in order.

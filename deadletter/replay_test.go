@@ -284,7 +284,7 @@ func TestReplayOfTheBrokersOwn(t *testing.T) {
 // The set is fixed: what comes back dead, or comes new, while a replay runs is not taken.
 func TestReplayOfWhatComesBackDead(t *testing.T) {
 	t.Parallel()
-	const n = 300
+	const n = 150
 	l := newLine(t)
 	l.fill(n, rejected)
 	back := l.channel()
