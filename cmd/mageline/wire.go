@@ -292,7 +292,7 @@ func (s *service) database() func(ctx context.Context) error {
 		}
 		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
-		return s.pool.Ping(ctx)
+		return s.ledger.Ready(ctx)
 	}
 }
 
