@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 const (
@@ -26,10 +27,11 @@ type lock struct {
 
 // lock takes the advisory lock of a queue, or fails with a *LockedError at once.
 func (r *Reader) lock(ctx context.Context, queue string) (*lock, error) {
-	config, err := pgx.ParseConfig(r.o.DatabaseURL)
-	if err != nil { // its text may have the password
+	pool, err := pgxpool.ParseConfig(r.o.DatabaseURL) // takes the parameters of a pool out, such as pool_max_conns
+	if err != nil {                                   // its text may have the password
 		return nil, errors.New("the address of the database (MIGRATE_DATABASE_URL, else DATABASE_URL) can't be read")
 	}
+	config := pool.ConnConfig
 	// Postgres cuts it at 63 bytes.
 	config.RuntimeParams["application_name"] = fmt.Sprintf("mageline %.40s/%d", r.o.Host, os.Getpid())
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
@@ -109,10 +110,11 @@ func FirstAt(ctx context.Context, db Querier) (time.Time, error) {
 }
 
 func with(url string, do func(*goose.Provider) error, opts ...goose.ProviderOption) (err error) {
-	config, err := pgx.ParseConfig(url)
+	pool, err := pgxpool.ParseConfig(url) // takes the parameters of a pool out, such as pool_max_conns
 	if err != nil {
 		return err
 	}
+	config := pool.ConnConfig
 	// Prepared statements belong to a session, which a pooler in transaction mode does not give.
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec
 	db := stdlib.OpenDB(*config)

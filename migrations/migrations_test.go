@@ -25,7 +25,7 @@ func TestUpTogether(t *testing.T) {
 	)
 	for range 10 {
 		wg.Go(func() {
-			list, err := migrations.Up(context.Background(), url)
+			list, err := migrations.Up(context.Background(), url+"?pool_max_conns=3") // as DATABASE_URL may have it
 			if err != nil {
 				t.Error(err)
 			}
