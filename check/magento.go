@@ -1,0 +1,193 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mageline/mageline/magentoapi"
+)
+
+// Magento looks at the shop: whether it answers, whether the credential is accepted, and whether it may do what the
+// consumers do.
+type Magento struct {
+	URL    string       // its base address, with or without /rest
+	HTTP   *http.Client // for the one request without a credential
+	Client *magentoapi.Client
+	// Comment is true when orders are commented on.
+	Comment bool
+	Now     func() time.Time // nil is time.Now
+}
+
+const (
+	// requestTimeout bounds one question to a remote API, the login included.
+	requestTimeout = 20 * time.Second
+	// maxSkew is how far Magento's clock may be off: it refuses signatures 10 minutes from its own time
+	// (lib/internal/Magento/Framework/Oauth/Oauth.php), and ERPs less.
+	maxSkew = 30 * time.Second
+	// maxDrain is what is read of an answer that nobody needs, in bytes.
+	maxDrain = 64 << 10
+)
+
+// Lines looks.
+func (m Magento) Lines(ctx context.Context) []Line {
+	if m.Now == nil {
+		m.Now = time.Now
+	}
+	var reached []Line
+	var orders, comment, stores Line
+	var ordersErr, commentErr, storesErr error
+	var asked sync.WaitGroup
+	asked.Go(func() { reached = m.reach(ctx) })
+	asked.Go(func() { orders, ordersErr = m.orders(ctx) })
+	asked.Go(func() { comment, commentErr = m.comment(ctx) })
+	asked.Go(func() { stores, storesErr = m.stores(ctx) })
+	asked.Wait()
+
+	lines := append(reached, credential(ordersErr, commentErr, storesErr), orders)
+	if m.Comment {
+		lines = append(lines, comment)
+	}
+	return append(lines, stores)
+}
+
+// reach asks without a credential: any answer but a failure shows that Magento is there, and its Date shows its clock.
+func (m Magento) reach(ctx context.Context) []Line {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	base := strings.TrimSuffix(strings.TrimRight(m.URL, "/"), "/rest")
+	subject := "Magento " + base
+	const todo = "see that Magento runs and that MAGELINE_MAGENTO_URL leads to it"
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/rest/V1/store/storeConfigs", http.NoBody)
+	if err != nil {
+		return []Line{{Fail, subject, "MAGELINE_MAGENTO_URL makes no address", "set it to the shop's base address"}}
+	}
+	began := m.Now()
+	resp, err := m.HTTP.Do(req)
+	if err != nil {
+		var outer *url.Error
+		if errors.As(err, &outer) {
+			err = outer.Err
+		}
+		return []Line{{Fail, subject, inTime(ctx, err).Error(), todo}}
+	}
+	defer resp.Body.Close()
+	took := m.Now().Sub(began)
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxDrain)) // so that the connection can be used again
+	switch {
+	case resp.StatusCode >= 500:
+		return []Line{{Fail, subject, fmt.Sprintf("answers %d %s", resp.StatusCode, http.StatusText(resp.StatusCode)), todo + ", and is not in maintenance mode"}}
+	case resp.StatusCode >= 300 && resp.StatusCode <= 399:
+		return []Line{{Fail, subject, fmt.Sprintf("answers %d: redirects are not followed", resp.StatusCode), "set MAGELINE_MAGENTO_URL to where it leads"}}
+	}
+	lines := []Line{ok(subject, "reachable")}
+	date, err := http.ParseTime(resp.Header.Get("Date"))
+	if err != nil || resp.Header.Get("Age") != "" { // none, or that of a cache
+		return lines
+	}
+	// The Date is of some moment during the request, to the second.
+	skew := began.Add(took / 2).Sub(date)
+	if skew.Abs() > maxSkew+took {
+		return append(lines, Line{
+			Warn, "clock", fmt.Sprintf("this machine's is %s from Magento's: signatures are refused for it", skew.Abs().Round(time.Second)),
+			"set both by NTP",
+		})
+	}
+	return append(lines, ok("clock", "agrees with Magento's"))
+}
+
+// orders reads one order's id.
+func (m Magento) orders(ctx context.Context) (Line, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	criteria := magentoapi.SearchCriteria{Fields: "items[entity_id],total_count"}.OnPage(1, 1)
+	_, err := m.Client.Orders.Search(ctx, criteria)
+	return allowed("read orders", "Magento_Sales::actions_view", inTimeOrNil(ctx, err)), err
+}
+
+// comment writes a comment to an order that is not there: Magento looks at the permission first.
+func (m Magento) comment(ctx context.Context) (Line, error) {
+	if !m.Comment {
+		return Line{}, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	err := m.Client.Orders.AddComment(ctx, 0, magentoapi.Comment{Text: "mageline check"})
+	noOrder := errors.Is(err, magentoapi.ErrNotFound) && !errors.Is(err, magentoapi.ErrNoEndpoint) ||
+		errors.Is(err, magentoapi.ErrBadRequest) && !errors.Is(err, magentoapi.ErrUnauthorized) // a refused login may be 400 too
+	if noOrder {
+		err = nil
+	}
+	return allowed("comment on orders", "Magento_Sales::comment", inTimeOrNil(ctx, err)), err
+}
+
+// stores reads the store views' configuration, without which the service goes on with MAGENTO_TIMEZONE.
+func (m Magento) stores(ctx context.Context) (Line, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	configs, err := m.Client.Stores.Configs(ctx)
+	line := allowed("read the stores' configuration", "Magento_Backend::store", inTimeOrNil(ctx, err))
+	if err == nil {
+		line.Detail = fmt.Sprintf("granted (Magento_Backend::store), %d store views", len(configs))
+	} else {
+		line.Status = Warn
+		line.Detail += "; the time zone of MAGELINE_MAGENTO_TIMEZONE is used"
+	}
+	return line, err
+}
+
+func inTimeOrNil(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	return inTime(ctx, err)
+}
+
+func refusedByMagento(err error) bool {
+	return errors.Is(err, magentoapi.ErrUnauthorized) || errors.Is(err, magentoapi.ErrForbidden)
+}
+
+// allowed makes the line of one permission.
+func allowed(what, resource string, err error) Line {
+	subject := "Magento permission to " + what
+	switch {
+	case err == nil:
+		return ok(subject, "granted (%s)", resource)
+	case refusedByMagento(err):
+		return Line{Fail, subject, err.Error(), "give the integration or the user the resource " + resource + ", if the credential is right"}
+	case errors.Is(err, magentoapi.ErrNoEndpoint):
+		return Line{Fail, subject, err.Error(), "correct MAGELINE_MAGENTO_URL and MAGELINE_MAGENTO_STORE_CODE"}
+	default:
+		return Line{Fail, subject, err.Error(), "see that Magento answers, and check again"}
+	}
+}
+
+// credential sums up what the calls met: Magento answers a wrong credential and a missing permission alike, but one
+// call that is accepted shows that the credential is good.
+func credential(errs ...error) Line {
+	const subject = "Magento credential"
+	var refusal error
+	for _, err := range errs {
+		var answer *magentoapi.Error
+		switch {
+		case refusedByMagento(err):
+			refusal = err
+		case err == nil, errors.As(err, &answer) && answer.Status < 500 && !errors.Is(err, magentoapi.ErrNoEndpoint):
+			return ok(subject, "accepted")
+		}
+	}
+	if refusal == nil {
+		return Line{Unknown, subject, "no call of it was answered", "see the other lines"}
+	}
+	todo := "correct the credential (MAGELINE_MAGENTO_TOKEN, the four of OAuth, or MAGELINE_MAGENTO_USERNAME and _PASSWORD), and what it may do"
+	if errors.Is(refusal, magentoapi.ErrBearerDisabled) {
+		todo = "use the integration's four OAuth values, or allow integration tokens as bearers (oauth/consumer/enable_integration_as_bearer)"
+	}
+	return Line{Fail, subject, "every call was refused: " + refusal.Error(), todo}
+}

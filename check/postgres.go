@@ -1,0 +1,232 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/mageline/mageline/migrations"
+)
+
+// Postgres looks at the ledger's database. It reads its settings and privileges, and changes nothing.
+type Postgres struct {
+	URL string // MAGELINE_DATABASE_URL
+	// DirectURL is MAGELINE_MIGRATE_DATABASE_URL; empty if it is not set.
+	DirectURL string
+	Migrate   bool // MAGELINE_MIGRATE
+}
+
+const (
+	databaseTimeout = 15 * time.Second
+	// oldestPostgres is 13, as server_version_num has it.
+	oldestPostgres = 130_000
+)
+
+// tables are those of the migrations, with what the service does to them.
+var tables = map[string][]string{
+	"effect":              {"SELECT", "INSERT", "UPDATE", "DELETE"},
+	"orders":              {"SELECT", "INSERT", "UPDATE", "DELETE"},
+	"lease":               {"SELECT", "INSERT", "UPDATE", "DELETE"},
+	"installation":        {"SELECT"},
+	"mageline_migrations": {"SELECT"},
+}
+
+// Lines looks.
+func (p Postgres) Lines(ctx context.Context) []Line {
+	ctx, cancel := context.WithTimeout(ctx, databaseTimeout)
+	defer cancel()
+	conn, lines := connect(ctx, p.URL, "MAGELINE_DATABASE_URL")
+	if conn == nil {
+		return append(lines, Line{Unknown, "Postgres schema and permissions", "can't be seen without Postgres", "see the lines above"})
+	}
+	defer closeConn(conn)
+	s, err := readServer(ctx, conn)
+	if err != nil {
+		return append(lines, Line{Unknown, "Postgres settings", inTime(ctx, err).Error(), "see that Postgres stays reachable, and check again"})
+	}
+	lines = append(lines, s.lines(address(conn))...)
+	lines = append(lines, p.pooler(conn)...)
+	lines = append(lines, p.schema(ctx, s)...)
+	return append(lines, privileges(ctx, conn)...)
+}
+
+func address(conn *pgx.Conn) string {
+	c := conn.Config()
+	return fmt.Sprintf("Postgres %s:%d, database %s", c.Host, c.Port, c.Database)
+}
+
+// connect gives a connection and the lines that tell of it; nil when there is none.
+func connect(ctx context.Context, url, variable string) (*pgx.Conn, []Line) {
+	config, err := pgx.ParseConfig(url)
+	if err != nil { // its text may have the password
+		return nil, []Line{{Fail, "Postgres", variable + " can't be read", "set it to postgres://user:password@host:port/database"}}
+	}
+	// Prepared statements belong to a session, which a pooler in transaction mode does not give.
+	config.DefaultQueryExecMode = pgx.QueryExecModeExec
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err == nil {
+		return conn, []Line{ok("Postgres credential", "accepted for role %s (%s)", config.User, variable)}
+	}
+	subject := fmt.Sprintf("Postgres %s:%d", config.Host, config.Port)
+	reached := ok(subject, "reachable")
+	var answer *pgconn.PgError
+	switch {
+	case errors.As(err, &answer) && strings.HasPrefix(answer.Code, "28"): // invalid authorization
+		return nil, []Line{reached, {Fail, "Postgres credential", answer.Message, "correct the user and the password in " + variable + ", or let it in by pg_hba.conf"}}
+	case errors.As(err, &answer) && answer.Code == "3D000":
+		return nil, []Line{reached, {Fail, "Postgres database", answer.Message, "make it (createdb), or correct its name in " + variable}}
+	case errors.As(err, &answer):
+		return nil, []Line{{Fail, subject, "refuses the connection: " + answer.Message, "see what it means for Postgres (SQLSTATE " + answer.Code + ")"}}
+	default:
+		return nil, []Line{{Fail, subject, inTime(ctx, err).Error(), "see that Postgres runs and that " + variable + " leads to it"}}
+	}
+}
+
+func closeConn(conn *pgx.Conn) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	_ = conn.Close(ctx) // nothing was written
+}
+
+// server is what a connection tells of its server.
+type server struct {
+	number                     int
+	version, encoding          string
+	standby, readOnly, creates bool
+	commit, fsync              string
+	role, schema               string
+}
+
+func readServer(ctx context.Context, conn *pgx.Conn) (s server, err error) {
+	err = conn.QueryRow(ctx, `
+		SELECT current_setting('server_version_num')::int, current_setting('server_version'), current_setting('server_encoding'),
+		       pg_is_in_recovery(), current_setting('transaction_read_only')::bool,
+		       coalesce(has_schema_privilege(current_schema(), 'CREATE'), false),
+		       current_setting('synchronous_commit'), current_setting('fsync'), current_user::text, coalesce(current_schema()::text, '')`,
+	).Scan(&s.number, &s.version, &s.encoding, &s.standby, &s.readOnly, &s.creates, &s.commit, &s.fsync, &s.role, &s.schema)
+	return s, err
+}
+
+func (s server) lines(address string) []Line {
+	lines := []Line{ok(address, "reachable, version %s", s.version)}
+	if s.number < oldestPostgres {
+		lines[0] = Line{Fail, address, "version " + s.version + " is too old", "update Postgres to 13 or newer"}
+	}
+	if s.encoding == "UTF8" {
+		lines = append(lines, ok("Postgres encoding", "UTF8"))
+	} else {
+		lines = append(lines, Line{
+			Fail, "Postgres encoding", "the database has " + s.encoding + ", which can't hold every key",
+			"make a database with ENCODING 'UTF8' TEMPLATE template0",
+		})
+	}
+	switch {
+	case s.standby:
+		lines = append(lines, Line{Fail, "Postgres writes", "the server is a standby: nothing can be written", "lead MAGELINE_DATABASE_URL to the primary (target_session_attrs=read-write)"})
+	case s.readOnly:
+		lines = append(lines, Line{Fail, "Postgres writes", "transactions are read only", "set default_transaction_read_only to off for the role and the database"})
+	case s.commit == "off" || s.fsync == "off":
+		lines = append(lines, Line{
+			Warn, "Postgres writes", fmt.Sprintf("synchronous_commit is %s and fsync is %s: a crash forgets what was done last, and it can be done twice", s.commit, s.fsync),
+			"set both to on",
+		})
+	default:
+		lines = append(lines, ok("Postgres writes", "allowed, and safe from a crash"))
+	}
+	return lines
+}
+
+// pooler guesses by names and the usual port: a pooler does not tell.
+func (p Postgres) pooler(conn *pgx.Conn) []Line {
+	c := conn.Config()
+	if p.DirectURL != "" || c.Port != 6432 && !strings.Contains(c.Host, "pooler") && !strings.Contains(c.Host, "bouncer") {
+		return nil
+	}
+	return []Line{{
+		Warn, "MAGELINE_MIGRATE_DATABASE_URL", "is not set, and MAGELINE_DATABASE_URL seems to lead to a pooler: in transaction mode it loses the locks of migrations and of dead-letter queues",
+		"set it to Postgres itself",
+	}}
+}
+
+// schema looks for pending migrations, and whether they could be applied.
+func (p Postgres) schema(ctx context.Context, s server) []Line {
+	const subject = "Postgres schema"
+	var lines []Line
+	url := p.URL
+	if p.DirectURL != "" && p.DirectURL != p.URL {
+		url = p.DirectURL
+		conn, told := connect(ctx, url, "MAGELINE_MIGRATE_DATABASE_URL")
+		lines = told
+		if conn == nil {
+			return append(lines, Line{Unknown, subject, "can't be seen without MAGELINE_MIGRATE_DATABASE_URL", "see the lines above"})
+		}
+		defer closeConn(conn)
+		direct, err := readServer(ctx, conn)
+		if err != nil {
+			return append(lines, Line{Unknown, subject, inTime(ctx, err).Error(), "see that Postgres stays reachable, and check again"})
+		}
+		s = direct
+	}
+	pending, err := migrations.Pending(ctx, url)
+	switch {
+	case err != nil:
+		return append(lines, Line{Fail, subject, inTime(ctx, err).Error(), "let the role " + s.role + " read the table mageline_migrations"})
+	case !pending:
+		return append(lines, ok(subject, "up to date"))
+	case !p.Migrate:
+		return append(lines, Line{Fail, subject, "not up to date, and MAGELINE_MIGRATE is false", "run mageline migrate"})
+	case s.schema == "":
+		return append(lines, Line{Fail, subject, "search_path names no schema that is there", "make the schema, or correct the search_path of the role " + s.role})
+	case !s.creates:
+		return append(lines, Line{
+			Fail, subject, fmt.Sprintf("will not be created: the role %s may make no tables in the schema %s", s.role, s.schema),
+			fmt.Sprintf("GRANT CREATE ON SCHEMA %s TO %s", s.schema, s.role),
+		})
+	default:
+		return append(lines, ok(subject, "will be created or brought up to date at the start"))
+	}
+}
+
+// privileges looks at the tables that are there.
+func privileges(ctx context.Context, conn *pgx.Conn) []Line {
+	const subject = "Postgres permissions"
+	var grants []string
+	there := 0
+	for _, table := range slices.Sorted(maps.Keys(tables)) {
+		wanted := tables[table]
+		var exists bool
+		var missing []string
+		err := conn.QueryRow(ctx, `
+			SELECT to_regclass($1) IS NOT NULL,
+			       coalesce(array_agg(p) FILTER (WHERE NOT has_table_privilege(to_regclass($1), p)), '{}')
+			FROM unnest(string_to_array($2, ',')) AS p`, table, strings.Join(wanted, ",")).Scan(&exists, &missing)
+		if err != nil {
+			return []Line{{Unknown, subject, inTime(ctx, err).Error(), "see that Postgres stays reachable, and check again"}}
+		}
+		if exists {
+			there++
+		}
+		if len(missing) > 0 {
+			grants = append(grants, fmt.Sprintf("%s ON %s", strings.Join(missing, ", "), table))
+		}
+	}
+	role := conn.Config().User
+	switch {
+	case len(grants) > 0:
+		return []Line{{
+			Fail, subject, "the role " + role + " lacks " + strings.Join(grants, "; "),
+			"GRANT " + strings.Join(grants, " TO "+role+"; GRANT ") + " TO " + role,
+		}}
+	case there == 0:
+		return []Line{ok(subject, "there are no tables yet")}
+	default:
+		return []Line{ok(subject, "granted")}
+	}
+}

@@ -1,0 +1,227 @@
+package check
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/mageline/mageline/rabbitmq"
+)
+
+// exchanges compares the exchanges that are there with those that are declared.
+func (b *broker) exchanges() []Line {
+	lines := make([]Line, 0, len(b.Topology.Exchanges()))
+	for _, e := range b.Topology.Exchanges() {
+		lines = append(lines, b.exchange(e))
+	}
+	return lines
+}
+
+func (b *broker) exchange(e rabbitmq.Exchange) Line {
+	subject := "exchange " + e.Name
+	err := rabbitmq.OnChannel(b.conn, func(ch *amqp.Channel) error {
+		return ch.ExchangeDeclarePassive(e.Name, e.Kind, true, false, false, false, nil)
+	})
+	if rabbitmq.IsNotFound(err) {
+		b.missing[subject] = true
+		return ok(subject, "will be created")
+	}
+	if err == nil {
+		err = rabbitmq.OnChannel(b.conn, func(ch *amqp.Channel) error {
+			return ch.ExchangeDeclare(e.Name, e.Kind, true, false, false, false, nil)
+		})
+	}
+	reason, differs := precondition(err)
+	switch {
+	case err == nil:
+		return ok(subject, "%s, durable", e.Kind)
+	case code(err) == amqp.AccessRefused:
+		// Who may not configure it may use it all the same: it is there.
+		return ok(subject, "is there; its type can't be seen without the right to configure it")
+	case differs && strings.Contains(reason, "'alternate-exchange'"):
+		b.alternate = true
+		return Line{
+			Warn, subject, reason + "; Magento declares it without arguments, and is refused the same way",
+			"set the alternate exchange by a policy instead of an argument",
+		}
+	case differs:
+		return Line{Fail, subject, reason, "delete the exchange while nothing publishes to it; Magento and mageline declare it anew"}
+	default:
+		return Line{Unknown, subject, err.Error(), "see that RabbitMQ stays reachable, and check again"}
+	}
+}
+
+// queues compares the queues that are there with those that are declared, and says which have messages and no consumer.
+func (b *broker) queues() []Line {
+	var lines []Line
+	for _, q := range b.Topology.Queues() {
+		lines = append(lines, b.queue(q)...)
+	}
+	if b.Topology.Type == rabbitmq.Classic {
+		lines = append(lines, Line{
+			Warn, "MAGELINE_QUEUE_TYPE", "classic: a retry returns at most once, so that a broker's crash can lose one",
+			"set it to quorum, for queues that are not there yet",
+		})
+	}
+	return lines
+}
+
+func (b *broker) queue(q rabbitmq.Queue) []Line {
+	subject := "queue " + q.Name
+	var state amqp.Queue
+	err := rabbitmq.OnChannel(b.conn, func(ch *amqp.Channel) (err error) {
+		state, err = ch.QueueDeclarePassive(q.Name, true, false, false, false, nil)
+		return err
+	})
+	if rabbitmq.IsNotFound(err) {
+		b.missing[subject] = true
+		return []Line{ok(subject, "will be created")}
+	}
+	var found []difference
+	if err == nil {
+		found, err = b.differences(q)
+	}
+	var line Line
+	switch {
+	case code(err) == amqp.AccessRefused:
+		line = Line{
+			Unknown, subject, "is there; its arguments can't be seen without the right to configure it",
+			"give the user of MAGELINE_AMQP_URL that right (rabbitmqctl set_permissions), or compare with mageline topology --print",
+		}
+	case code(err) == amqp.ResourceLocked:
+		line = Line{Fail, subject, "belongs to another connection alone: " + err.Error(), "end the program that has declared it exclusive"}
+	case err != nil:
+		line = Line{Unknown, subject, err.Error(), "see that RabbitMQ stays reachable, and check again"}
+	case len(found) > 0:
+		line = b.different(subject, found)
+	default:
+		line = ok(subject, "as declared, %d messages, %d consumers", state.Messages, state.Consumers)
+	}
+	if state.Messages == 0 || state.Consumers > 0 || b.isRetry(q.Name) || strings.HasSuffix(q.Name, ".dlq") {
+		return []Line{line}
+	}
+	idle := Line{
+		Warn, subject, fmt.Sprintf("%d messages and no consumer", state.Messages),
+		"start mageline with this consumer; if it runs, /readyz says why the consumer is paused",
+	}
+	if line.Status == OK {
+		return []Line{idle}
+	}
+	return []Line{line, idle}
+}
+
+// difference is one argument that a queue has otherwise than it is declared.
+type difference struct {
+	argument, current string // current is empty for none
+	reason            string // the broker's words
+}
+
+// inequivalent takes the argument and its present value out of RabbitMQ's refusal
+// (rabbit_misc:assert_args_equivalence and rabbit_misc:assert_field_equivalence).
+var inequivalent = regexp.MustCompile(`inequivalent arg '([^']+)' for .* but current is (?:none|the value '(.*)' of type '(\w+)'|'(.*)')`)
+
+// differences declares an existing queue on throw-away channels. The broker names one difference at a time, so that each
+// answer is put into the next question, until the declaration fits the queue: the last ones may be the worst.
+func (b *broker) differences(q rabbitmq.Queue) (found []difference, err error) {
+	durable, autoDelete, args := true, false, maps.Clone(q.Args)
+	for range 16 {
+		err := rabbitmq.OnChannel(b.conn, func(ch *amqp.Channel) error {
+			_, err := ch.QueueDeclare(q.Name, durable, autoDelete, false, false, args)
+			return err
+		})
+		reason, differs := precondition(err)
+		if !differs {
+			return found, err
+		}
+		parts := inequivalent.FindStringSubmatch(reason)
+		if parts == nil {
+			return append(found, difference{reason: reason}), nil
+		}
+		d := difference{argument: parts[1], current: parts[2] + parts[4], reason: reason}
+		if slices.ContainsFunc(found, func(f difference) bool { return f.argument == d.argument }) {
+			return found, nil // the answer was not understood
+		}
+		found = append(found, d)
+		switch kind := parts[3]; {
+		case d.argument == "durable":
+			durable = d.current == "true"
+		case d.argument == "auto_delete":
+			autoDelete = d.current == "true"
+		case kind == "" && parts[4] == "":
+			delete(args, d.argument)
+		default:
+			args[d.argument] = like(d.current, kind, args[d.argument])
+		}
+	}
+	return found, nil
+}
+
+// like gives a value as the broker names it: of its type, or without one of the type of ours.
+func like(value, kind string, ours any) any {
+	_, text := ours.(string)
+	if kind == "longstr" || kind == "" && text {
+		return value
+	}
+	if n, err := strconv.ParseInt(value, 10, 64); err == nil {
+		return n
+	}
+	if truth, err := strconv.ParseBool(value); err == nil {
+		return truth
+	}
+	return value
+}
+
+func (b *broker) different(subject string, found []difference) Line {
+	if slices.ContainsFunc(found, func(d difference) bool { return d.argument == "x-queue-type" && d.current != rabbitmq.Quorum }) {
+		// A classic queue has none of these: it is told of by its type.
+		found = slices.DeleteFunc(found, func(d difference) bool {
+			return d.current == "" && slices.Contains([]string{"x-dead-letter-strategy", "x-overflow", "x-delivery-limit"}, d.argument)
+		})
+	}
+	line := Line{
+		Warn, subject, "",
+		"arguments can't be changed: let the queue run empty, delete it, and mageline topology declares it anew",
+	}
+	reasons := make([]string, 0, len(found))
+	for _, d := range found {
+		reasons = append(reasons, d.reason)
+		if loses(d.argument) {
+			line.Status = Fail
+		}
+	}
+	line.Detail = strings.Join(reasons, "; ")
+	return line
+}
+
+// loses reports whether a queue that has this otherwise can lose messages: contract/deliveries.md, "Queues".
+func loses(argument string) bool {
+	switch argument {
+	case "x-message-ttl", "x-overflow", "x-expires", "x-delivery-limit", "durable", "auto_delete", "exclusive":
+		return true
+	}
+	return strings.HasPrefix(argument, "x-dead-letter-") || strings.HasPrefix(argument, "x-max-length")
+}
+
+// precondition gives the text of a 406.
+func precondition(err error) (reason string, ok bool) {
+	var refused *amqp.Error
+	if !errors.As(err, &refused) || refused.Code != amqp.PreconditionFailed {
+		return "", false
+	}
+	return strings.TrimPrefix(refused.Reason, "PRECONDITION_FAILED - "), true
+}
+
+// code is the one with which the broker refused, 0 for other errors.
+func code(err error) int {
+	var refused *amqp.Error
+	if errors.As(err, &refused) {
+		return refused.Code
+	}
+	return 0
+}

@@ -1,0 +1,280 @@
+package check
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/mageline/mageline/rabbitmq"
+)
+
+// RabbitMQ looks at the broker: the connection, exchanges and queues as they are against those that are declared, and
+// whether the user may do what the consumers do. Nothing is declared, published or consumed.
+type RabbitMQ struct {
+	Options  rabbitmq.Options
+	Topology rabbitmq.Topology
+}
+
+const (
+	brokerTimeout  = 30 * time.Second
+	publishTimeout = 10 * time.Second
+)
+
+// Lines looks.
+func (r RabbitMQ) Lines(ctx context.Context) []Line {
+	ctx, cancel := context.WithTimeout(ctx, brokerTimeout)
+	defer cancel()
+	conn, err := rabbitmq.Dial(ctx, r.Options, "mageline check")
+	if err != nil {
+		return append(r.unreachable(inTime(ctx, err)), Line{
+			Unknown, "exchanges, queues and permissions", "can't be seen without RabbitMQ", "see the lines above",
+		})
+	}
+	// The library's calls know no context: they end when the connection does.
+	defer context.AfterFunc(ctx, func() { rabbitmq.Close(conn) })()
+	defer rabbitmq.Close(conn)
+
+	version, _ := conn.Properties["version"].(string)
+	lines := []Line{
+		r.version(version),
+		ok("RabbitMQ credential", "accepted for vhost %q", conn.Config.Vhost),
+	}
+	b := &broker{RabbitMQ: r, conn: conn, missing: map[string]bool{}}
+	lines = append(lines, b.exchanges()...)
+	lines = append(lines, b.queues()...)
+	lines = append(lines, b.permissions()...)
+	lines = append(lines, r.publishing(ctx))
+	return append(lines, b.unseen()...)
+}
+
+func (r RabbitMQ) address() string { return "RabbitMQ " + rabbitmq.HostPort(r.Options.URL) }
+
+func (r RabbitMQ) unreachable(err error) []Line {
+	reached := ok(r.address(), "reachable")
+	var refused *amqp.Error
+	switch {
+	case errors.As(err, &refused) && (refused.Code == amqp.NotAllowed || errors.Is(err, amqp.ErrVhost)):
+		return []Line{reached, {
+			Fail, "RabbitMQ vhost", err.Error(),
+			"set the vhost at the end of MAGELINE_AMQP_URL (%2F is /), or make it and let the user in: rabbitmqctl add_vhost, rabbitmqctl set_permissions",
+		}}
+	case errors.As(err, &refused) && refused.Code == amqp.AccessRefused:
+		return []Line{reached, {Fail, "RabbitMQ credential", err.Error(), "correct the user and the password in MAGELINE_AMQP_URL"}}
+	default:
+		return []Line{{Fail, r.address(), err.Error(), "see that RabbitMQ runs and that MAGELINE_AMQP_URL leads to it"}}
+	}
+}
+
+// version knows that quorum queues have a message TTL and a safe dead-letter route since 3.10
+// (https://github.com/rabbitmq/rabbitmq-server/blob/main/release-notes/3.10.0.md).
+func (r RabbitMQ) version(version string) Line {
+	major, minor, ok2 := majorMinor(version)
+	if ok2 && r.Topology.Type != rabbitmq.Classic && (major < 3 || major == 3 && minor < 10) {
+		return Line{
+			Fail, r.address(), "reachable, version " + version + ", whose quorum queues know no message TTL: retries would wait for ever",
+			"update RabbitMQ to 3.10 or newer",
+		}
+	}
+	return ok(r.address(), "reachable, version %s", version)
+}
+
+func majorMinor(version string) (major, minor int, ok bool) {
+	parts := strings.SplitN(version, ".", 3)
+	if len(parts) < 2 {
+		return 0, 0, false
+	}
+	major, err := strconv.Atoi(parts[0])
+	if err != nil {
+		return 0, 0, false
+	}
+	minor, err = strconv.Atoi(parts[1])
+	return major, minor, err == nil
+}
+
+// broker is a connection and what was seen on it.
+type broker struct {
+	RabbitMQ
+	conn *amqp.Connection
+	// missing has the exchanges and queues that are not there, by kind and name.
+	missing map[string]bool
+	// alternate is true when Magento's exchange was declared with an alternate exchange.
+	alternate bool
+}
+
+// unseen is what AMQP does not tell.
+func (b *broker) unseen() []Line {
+	const todo = "MAGELINE_AMQP_MANAGEMENT_URL, which would show it, is not in this build yet: look with "
+	lines := []Line{{
+		Unknown, "policies",
+		"one that sets a length limit, a TTL or another dead-letter route on a queue of ours can lose messages",
+		todo + "rabbitmqctl list_policies and list_operator_policies",
+	}, {
+		Unknown, "bindings", "those of BINDINGS are added at each start; whether there are others can't be seen",
+		todo + "rabbitmqctl list_bindings, remove one with mageline topology --unbind",
+	}}
+	if !b.alternate {
+		lines = append(lines, Line{
+			Unknown, "alternate exchange of " + b.Topology.Exchange,
+			"without one, an event for which there is no queue vanishes, and Magento does not notice",
+			todo + "rabbitmqctl list_policies; set one with a policy's alternate-exchange",
+		})
+	}
+	return lines
+}
+
+// permissions asks for each right with a request that the broker refuses, or that does nothing, after it has looked at
+// the right: 403 means that the user does not have it.
+func (b *broker) permissions() []Line {
+	declare, bind, consume := &right{verb: "declare", permission: "configure"},
+		&right{verb: "bind", permission: "write to the queue and read from the exchange"},
+		&right{verb: "consume", permission: "read"}
+	for _, e := range b.Topology.Exchanges() {
+		if b.missing["exchange "+e.Name] {
+			declare.ask(b.conn, "exchange "+e.Name, func(ch *amqp.Channel) error { return declareImpossibleExchange(ch, e) })
+		}
+	}
+	for _, q := range b.Topology.Queues() {
+		missing := b.missing["queue "+q.Name]
+		if missing {
+			declare.ask(b.conn, "queue "+q.Name, func(ch *amqp.Channel) error { return declareImpossibleQueue(ch, q.Name) })
+		}
+		// Of retry queues only the broker takes; who declares a queue with a dead-letter route must be able to read it.
+		if missing || !b.isRetry(q.Name) {
+			consume.ask(b.conn, "queue "+q.Name, func(ch *amqp.Channel) error { return consumeImpossibly(ch, q.Name) })
+		}
+	}
+	asked := map[string]bool{}
+	for _, binding := range b.Topology.Bindings() {
+		what := "queue " + binding.Queue + " to exchange " + binding.Exchange
+		if asked[what] {
+			continue
+		}
+		asked[what] = true
+		bind.ask(b.conn, what, func(ch *amqp.Channel) error {
+			// A binding that nobody has; taking it away needs the same rights.
+			return ch.QueueUnbind(binding.Queue, "mageline-check."+rand.Text(), binding.Exchange, nil)
+		})
+	}
+	return []Line{declare.line(), bind.line(), consume.line()}
+}
+
+func (b *broker) isRetry(queue string) bool {
+	return slices.ContainsFunc(b.Topology.Delays, func(d time.Duration) bool { return b.Topology.Retry(d) == queue })
+}
+
+// declareImpossibleExchange asks to declare an exchange in a way that RabbitMQ refuses with 406, after it has looked at
+// the permission. Tried on 3.10.
+func declareImpossibleExchange(ch *amqp.Channel, e rabbitmq.Exchange) error {
+	err := ch.ExchangeDeclare(e.Name, e.Kind, false, true, false, false, amqp.Table{"alternate-exchange": int32(0)})
+	if err == nil { // another broker than RabbitMQ: it is empty and nobody's
+		return ch.ExchangeDelete(e.Name, true, false)
+	}
+	return err
+}
+
+// declareImpossibleQueue does the same with a queue; one that were made all the same would be ours alone, and end with
+// the connection.
+func declareImpossibleQueue(ch *amqp.Channel, queue string) error {
+	_, err := ch.QueueDeclare(queue, false, true, true, false, amqp.Table{"x-dead-letter-exchange": int32(0)})
+	return err
+}
+
+// consumeImpossibly asks to consume in a way that RabbitMQ refuses with 406, after it has looked at the permission.
+func consumeImpossibly(ch *amqp.Channel, queue string) error {
+	if err := ch.Qos(1, 0, false); err != nil {
+		return err
+	}
+	_, err := ch.Consume(queue, "mageline-check", false, false, false, false, amqp.Table{"x-priority": "none"})
+	return err // a subscription would end with the channel
+}
+
+// right is one thing that a user may do or not, with several exchanges and queues.
+type right struct {
+	verb, permission string
+	refused, unclear []string
+	asked            int
+}
+
+func (r *right) ask(conn *amqp.Connection, what string, f func(*amqp.Channel) error) {
+	r.asked++
+	err := rabbitmq.OnChannel(conn, f)
+	var answer *amqp.Error
+	switch {
+	case err == nil:
+	case !errors.As(err, &answer) || errors.Is(err, amqp.ErrClosed):
+		r.unclear = append(r.unclear, what+": "+err.Error())
+	case answer.Code == amqp.AccessRefused:
+		r.refused = append(r.refused, what)
+	}
+}
+
+func (r *right) line() Line {
+	subject := "RabbitMQ permission to " + r.verb
+	switch {
+	case len(r.refused) > 0:
+		return Line{
+			Fail, subject, "refused for " + strings.Join(r.refused, ", "),
+			fmt.Sprintf("give the user of MAGELINE_AMQP_URL the right to %s (rabbitmqctl set_permissions)", r.permission),
+		}
+	case len(r.unclear) > 0:
+		return Line{Unknown, subject, r.unclear[0], "see that RabbitMQ stays reachable, and check again"}
+	case r.asked == 0:
+		return ok(subject, "nothing is missing that must be declared")
+	default:
+		return ok(subject, "granted")
+	}
+}
+
+// publishing asks for the right to publish, in transactions that are rolled back: RabbitMQ looks at the right when it
+// gets a message, and routes none of a rolled-back transaction. It has a connection of its own, because the broker stops
+// reading from one that publishes while it has an alarm.
+func (r RabbitMQ) publishing(ctx context.Context) Line {
+	const subject = "RabbitMQ permission to publish"
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	conn, err := rabbitmq.Dial(ctx, r.Options, "mageline check")
+	if err != nil {
+		return Line{Unknown, subject, inTime(ctx, err).Error(), "see that RabbitMQ stays reachable, and check again"}
+	}
+	defer context.AfterFunc(ctx, func() { rabbitmq.Close(conn) })()
+	defer rabbitmq.Close(conn)
+	blocked := conn.NotifyBlocked(make(chan amqp.Blocking, 16))
+	publish := &right{verb: "publish", permission: "write"}
+	targets := []string{""}
+	for _, e := range r.Topology.Exchanges() {
+		if e.Name != r.Topology.Exchange { // that one is Magento's to publish to
+			targets = append(targets, e.Name)
+		}
+	}
+	for _, exchange := range targets {
+		name := "exchange " + exchange
+		if exchange == "" {
+			name = "the default exchange (amq.default in permissions)"
+		}
+		publish.ask(conn, name, func(ch *amqp.Channel) error {
+			if err := ch.Tx(); err != nil {
+				return err
+			}
+			// Without a body: nothing but the right is asked for.
+			if err := ch.PublishWithContext(ctx, exchange, "mageline-check."+rand.Text(), false, false, amqp.Publishing{}); err != nil {
+				return err
+			}
+			return ch.TxRollback()
+		})
+	}
+	select {
+	case b := <-blocked:
+		if b.Active {
+			return Line{Fail, subject, "the broker takes no messages: alarm, " + b.Reason, "free memory or disk on the broker's machine"}
+		}
+	default:
+	}
+	return publish.line()
+}

@@ -1,0 +1,53 @@
+package check
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Settings looks at what of the configuration is allowed and can lose messages, or do something twice.
+type Settings struct {
+	Consumers []string // that are enabled
+	// Retention is how long the ledger keeps keys, and RetryDelays how long a message may be on its way.
+	Retention   time.Duration
+	RetryDelays []time.Duration
+	// Warnings are those of the configuration itself.
+	Warnings []string
+}
+
+// shortRetention is less than a weekend and the days around it that dead letters wait for somebody.
+const shortRetention = 7 * 24 * time.Hour
+
+// Lines looks.
+func (s Settings) Lines(context.Context) []Line {
+	lines := []Line{{
+		Warn, "MAGELINE_RECONCILE_EVERY",
+		"off: Magento publishes without confirms, so that an event can vanish unseen and its order never reach the ERP",
+		"reconcile is not in this build yet: compare Magento's orders with the ERP's by hand, and set it when it is",
+	}}
+	if len(s.Consumers) == 0 {
+		lines = append(lines, Line{Warn, "MAGELINE_CONSUMERS", "no consumer is enabled: nothing is consumed", "set MAGELINE_CONSUMERS and MAGELINE_ERP"})
+	}
+	lines = append(lines, s.retention())
+	for _, warning := range s.Warnings {
+		lines = append(lines, Line{Warn, "configuration", warning, "correct its name, or take it away"})
+	}
+	return lines
+}
+
+func (s Settings) retention() Line {
+	const subject, todo = "MAGELINE_IDEMPOTENCY_RETENTION", "set it higher; its default is 2160h"
+	var onTheWay time.Duration
+	for _, d := range s.RetryDelays {
+		onTheWay += d
+	}
+	switch {
+	case s.Retention <= onTheWay:
+		return Line{Warn, subject, fmt.Sprintf("keys are kept for %s, and a message may be retried for %s: what it has done can be forgotten before", s.Retention, onTheWay), todo}
+	case s.Retention < shortRetention:
+		return Line{Warn, subject, fmt.Sprintf("keys are kept for %s only: a dead letter that is replayed later can repeat what was done", s.Retention), todo}
+	default:
+		return ok(subject, "keys are kept for %s", s.Retention)
+	}
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+
+	"github.com/mageline/mageline/check"
+	"github.com/mageline/mageline/config"
+	"github.com/mageline/mageline/deadletter"
+)
+
+func newCheck(t terminal) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Is everything there that the enabled consumers need, and can a setting lose messages?",
+		Long: `Prints a line for each dependency, credential and permission that the enabled consumers need, and for each setting that can
+lose messages: OK, WARN, FAIL, or UNKNOWN where it can't be seen, then what it is and what to do. It changes nothing.
+Exit code 1 if a line is FAIL.`,
+		Example: "  mageline check\n  mageline check --json | jq -r 'select(.status != \"OK\") | .todo'",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := loadConfig(config.EnabledConsumers)
+			if err != nil {
+				return err
+			}
+			lines, err := checkAll(cmd.Context(), cfg)
+			if err != nil {
+				return &exitError{exitUsage, err}
+			}
+			for _, line := range lines {
+				if asJSON {
+					err = printJSON(t.out, line)
+				} else {
+					_, err = fmt.Fprintln(t.out, line)
+				}
+				if err != nil {
+					return failed(err)
+				}
+			}
+			if n := check.Failed(lines); n > 0 {
+				return failed(fmt.Errorf("%d of %d are FAIL", n, len(lines)))
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per line")
+	return cmd
+}
+
+// checkAll looks at all that the enabled consumers need.
+func checkAll(ctx context.Context, cfg *config.Config) ([]check.Line, error) {
+	broker, err := brokerOptions(cfg)
+	if err != nil {
+		return nil, err
+	}
+	// A circuit would keep one question from being asked because another was not answered.
+	calm := *cfg
+	calm.BreakerFailures = 0
+	remotes, err := wireRemotes(&calm, zerolog.Nop(), nil)
+	if err != nil {
+		return nil, err
+	}
+	defer remotes.close()
+
+	topology := topologyOf(cfg)
+	settings := check.Settings{Retention: cfg.IdempotencyRetention, RetryDelays: cfg.RetryDelays, Warnings: cfg.Warnings}
+	var magento, erp bool
+	for _, c := range cfg.EnabledConsumers() {
+		settings.Consumers = append(settings.Consumers, c.Name)
+		magento, erp = magento || c.Magento, erp || c.ERP
+	}
+	probes := []check.Probe{
+		check.RabbitMQ{Options: broker, Topology: topology},
+		check.DeadLetters{
+			Options: broker, Topology: topology, Retention: cfg.IdempotencyRetention,
+			Reader: deadletter.New(deadletter.Options{
+				Broker: broker, DatabaseURL: directURL(cfg), Prefix: cfg.QueuePrefix, Host: hostname(), Log: zerolog.Nop(),
+			}),
+		},
+		check.Postgres{URL: cfg.DatabaseURL.Reveal(), DirectURL: cfg.MigrateDatabaseURL.Reveal(), Migrate: cfg.Migrate},
+	}
+	if magento {
+		probes = append(probes, check.Magento{
+			URL: cfg.MagentoURL, HTTP: remotes.magento.Client(), Client: remotes.shop, Comment: cfg.OrderComment,
+		})
+	}
+	if erp {
+		probes = append(probes, check.ERP{Address: cfg.ERPURL, Find: remotes.connector.FindOrder})
+	}
+	return check.Run(ctx, append(probes, settings)...), nil
+}
