@@ -2,6 +2,8 @@ package handlers
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"strings"
 
 	"github.com/rs/zerolog"
@@ -20,6 +22,9 @@ type orderComment struct {
 	key    idempotency.Key
 	text   string
 	status func(state string) string // set with it; nil for none
+	// once is true for a text that an order never has twice. If its history shows it already, the ledger has forgotten
+	// that it was written, or never knew.
+	once bool
 }
 
 // write writes the comment if it is not there; before says that it was.
@@ -30,7 +35,15 @@ func (c orderComment) write(ctx context.Context, repeat bool) (before bool, err 
 			return idempotency.Result{}, event.NotDone(err)
 		}
 		defer release()
-		return c.effect(held, claim)
+		result, err := c.effect(held, claim)
+		var deferral *event.Deferral
+		if err != nil && !errors.As(err, &deferral) && event.ClassOf(err).Poison() {
+			// The ERP has done its part: that Magento does not take the comment must not make it a dead letter.
+			zerolog.Ctx(ctx).Warn().Bool("journal", true).Err(err).Str("key", c.key.Key).Str("comment", c.text).
+				Msg("Magento refuses the comment for good")
+			return idempotency.Result{State: idempotency.Skipped, Reason: "Magento refuses the comment"}, nil
+		}
+		return result, err
 	})
 	return before || res.State == idempotency.Skipped, err
 }
@@ -41,15 +54,16 @@ func (c orderComment) effect(ctx context.Context, claim *idempotency.Claim) (ide
 		return idempotency.Result{}, event.NotDone(err)
 	}
 	id := int64(o.EntityID)
+	if c.once && c.isIn(o.StatusHistories) {
+		return idempotency.Result{Value: c.text}, nil
+	}
 	if claim.Uncertain {
 		there, err := c.orders.Comments(ctx, id)
 		if err != nil {
 			return idempotency.Result{}, event.NotDone(fromMagento(err))
 		}
-		for _, comment := range there {
-			if strings.TrimSpace(string(comment.Comment)) == c.text {
-				return idempotency.Result{Value: c.text}, nil
-			}
+		if c.isIn(there) {
+			return idempotency.Result{Value: c.text}, nil
 		}
 		claim.Looked()
 	}
@@ -68,15 +82,17 @@ func (c orderComment) effect(ctx context.Context, claim *idempotency.Claim) (ide
 		comment.Status = ""
 		err = fromMagento(c.orders.AddComment(ctx, id, comment))
 	}
-	if isRefusal(err) {
-		// The ERP has the order: that Magento does not take the comment must not make it a dead letter.
-		log.Warn().Bool("journal", true).Err(err).Str("comment", c.text).Msg("Magento refuses the comment for good")
-		return idempotency.Result{State: idempotency.Skipped, Reason: "Magento refuses the comment"}, nil
-	}
 	if err != nil {
 		return idempotency.Result{}, err
 	}
 	return idempotency.Result{Value: c.text}, nil
+}
+
+// isIn reports whether an order's history has the comment.
+func (c orderComment) isIn(history []magentoapi.OrderStatusHistory) bool {
+	return slices.ContainsFunc(history, func(h magentoapi.OrderStatusHistory) bool {
+		return strings.TrimSpace(string(h.Comment)) == c.text
+	})
 }
 
 // isRefusal reports that Magento has refused what was asked, for good.

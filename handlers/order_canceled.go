@@ -2,6 +2,9 @@ package handlers
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -56,7 +59,7 @@ func (h *Canceled) cancel(ctx context.Context, e event.Event, o *magentoapi.Orde
 	case !known:
 	case exported.State == idempotency.Skipped:
 		return event.Skipped, nil
-	case exported.State == idempotency.InProgress:
+	case exported.State == idempotency.InProgress && !exported.Expired: // whose owner is gone is uncertain
 		return "", &event.Deferral{Reason: fmt.Sprintf("order %s is on its way to the ERP (%s)", key, exported.Owner)}
 	case exported.State == idempotency.Waiting && whole:
 		skipped, err := h.Ledger.Skip(ctx, exported.Key, magentoapi.StateCanceled)
@@ -78,7 +81,11 @@ func (h *Canceled) cancel(ctx context.Context, e event.Event, o *magentoapi.Orde
 		return "", err
 	}
 	defer release()
-	c := cancellation{Canceled: h, order: o, key: key, cancelled: cancelled}
+	// Read again: the one before may have taken longer to get here than a cancellation of more.
+	if o, err = find(held, h.Orders, event.Order{EntityID: event.ID(o.EntityID)}); err != nil {
+		return "", err
+	}
+	c := cancellation{Canceled: h, order: o, key: key, cancelled: mapping.Cancelled(o)}
 	return c.run(held, e)
 }
 
@@ -93,44 +100,69 @@ type cancellation struct {
 // quantities are cancelled quantities by the line's reference, counted from the beginning.
 type quantities map[string]decimal.Decimal
 
-const effectCancel = "cancel "
+// The effect of a cancellation is named "cancel " and the quantities, and ";whole" where it is the order's: what was
+// taken line by line leaves a document that is still to be cancelled.
+const (
+	effectCancel = "cancel "
+	suffixWhole  = ";whole"
+	// maxQuantities is how long the quantities in the name of an effect may be; of longer ones there is a digest.
+	maxQuantities = 1500
+)
+
+// effectName names the effect by all quantities, so that a later one can tell what this one took.
+func effectName(cancelled []erp.CancellationLine, key string, whole bool) string {
+	parts := make([]string, 0, len(cancelled))
+	for _, l := range cancelled {
+		parts = append(parts, l.Reference+"="+l.Quantity.String())
+	}
+	quantities := strings.Join(parts, ",")
+	if len(quantities) > maxQuantities {
+		quantities = strings.TrimPrefix(mapping.CancellationKey(key, cancelled), key+":")
+	}
+	if whole {
+		quantities += suffixWhole
+	}
+	return effectCancel + quantities
+}
 
 func (c cancellation) run(ctx context.Context, e event.Event) (event.Outcome, error) {
 	rows, err := c.Ledger.Rows(ctx, OrderCanceled, c.key)
 	if err != nil {
 		return "", err
 	}
-	name := effectCancel + strings.TrimPrefix(mapping.CancellationKey(c.key, c.cancelled), c.key+":")
+	complete := c.order.State == magentoapi.StateCanceled
+	name := effectName(c.cancelled, c.key, complete)
 	taken := quantities{}
+	document := ""
 	var open []string // cancellations of less that may or may not have reached the ERP
 	for _, row := range rows {
+		if !strings.HasPrefix(row.Key.Effect, effectCancel) {
+			continue
+		}
+		sent := row.State == idempotency.Uncertain || row.State == idempotency.InProgress
 		q, ok := parseQuantities(row.Key.Effect)
 		switch {
-		case !ok || row.Key.Effect == name:
-		case row.State == idempotency.Done:
-			taken.add(q)
-		case row.State == idempotency.Uncertain || row.State == idempotency.InProgress:
+		case row.Key.Effect == name && row.State == idempotency.Done:
+			document = row.Result.Value
+		case row.Key.Effect == name || !sent && row.State != idempotency.Done:
+		case !ok && !complete:
+			return "", event.Errorf(event.Rejected, "more was cancelled of order %s than can be told from what was cancelled before: "+
+				"it has too many lines. Cancel the rest in the ERP by hand", c.key)
+		case sent:
 			open = append(open, row.Key.Effect)
-		}
-	}
-	document, err := c.document(ctx)
-	if err != nil {
-		return "", err
-	}
-	complete := c.order.State == magentoapi.StateCanceled
-	if !complete {
-		// They are repeated first, as they were: under their own keys the ERP answers as before. What they took is then known.
-		slices.SortFunc(open, func(a, b string) int { return total(a).Cmp(total(b)) })
-		for _, earlier := range open {
-			q, _ := parseQuantities(earlier)
-			request := erp.Cancellation{Reason: "canceled in Magento", Lines: c.less(q, taken)}
-			if _, err := c.send(ctx, e, earlier, document, request); err != nil {
-				return "", err
-			}
+		default:
 			taken.add(q)
 		}
 	}
-	before, err := c.send(ctx, e, name, document, mapping.Cancellation(c.order, taken))
+	if document == "" {
+		if document, err = c.document(ctx); err != nil {
+			return "", err
+		}
+	}
+	before, err := c.all(ctx, e, name, document, open, taken)
+	if errors.Is(err, errNothingLeft) {
+		return event.Duplicate, nil
+	}
 	text := fmt.Sprintf("Sales order %s cancelled in %s", document, c.Rules.ERPName)
 	refused := err != nil && event.ClassOf(err) == event.Rejected
 	switch {
@@ -160,6 +192,34 @@ func (c cancellation) run(ctx context.Context, e event.Event) (event.Outcome, er
 	return doneOrDuplicate(before), nil
 }
 
+// errNothingLeft says that everything was taken by cancellations that came later and were handled before.
+var errNothingLeft = errors.New("nothing is left to cancel")
+
+// all sends what is open, and then what is new.
+func (c cancellation) all(ctx context.Context, e event.Event, name, document string, open []string, taken quantities) (before bool, err error) {
+	if c.order.State != magentoapi.StateCanceled {
+		// They are repeated first, as they were: under their own keys the ERP answers as before. What they took is then known.
+		slices.SortFunc(open, func(a, b string) int { return total(a).Cmp(total(b)) })
+		for _, earlier := range open {
+			q, _ := parseQuantities(earlier)
+			lines, err := c.less(q, taken)
+			if err != nil {
+				return false, err
+			}
+			request := erp.Cancellation{Reason: "canceled in Magento", Lines: lines}
+			if _, err := c.send(ctx, e, earlier, document, request); err != nil {
+				return false, err
+			}
+			taken.add(q)
+		}
+	}
+	request := mapping.Cancellation(c.order, taken)
+	if !request.Complete && len(request.Lines) == 0 {
+		return false, errNothingLeft
+	}
+	return c.send(ctx, e, name, document, request)
+}
+
 // document looks the order's document up in the ERP.
 func (c cancellation) document(ctx context.Context) (string, error) {
 	reference := mapping.ExternalReference(c.Rules.ReferencePrefix, c.key)
@@ -176,6 +236,11 @@ func (c cancellation) document(ctx context.Context) (string, error) {
 	case len(documents) > 1:
 		return "", event.Errorf(event.Rejected, "the ERP has %d documents for order %s: %s. Cancel there by hand",
 			len(documents), reference, numbers(documents))
+	case documents[0].Number == "":
+		return "", &event.Error{
+			Class: event.NotFound, Downstream: "erp",
+			Err: fmt.Errorf("the document of order %s, from which something was cancelled, has no number in the ERP yet", reference),
+		}
 	default:
 		return documents[0].Number, nil
 	}
@@ -185,11 +250,8 @@ func (c cancellation) document(ctx context.Context) (string, error) {
 // was, with the same idempotency key.
 func (c cancellation) send(ctx context.Context, e event.Event, name, document string, request erp.Cancellation) (before bool, err error) {
 	key := idempotency.Key{Consumer: OrderCanceled, Key: c.key, Effect: name}
+	idempotencyKey := OrderCanceled + ":" + c.key + ":" + shortened(strings.TrimPrefix(name, effectCancel))
 	_, before, err = c.Ledger.Do(ctx, key, e.Repeat, func(ctx context.Context, _ *idempotency.Claim) (idempotency.Result, error) {
-		if !request.Complete && len(request.Lines) == 0 {
-			return idempotency.Result{Value: document}, nil
-		}
-		idempotencyKey := OrderCanceled + ":" + c.key + ":" + strings.TrimPrefix(name, effectCancel)
 		if _, err := c.ERP.CancelOrder(ctx, idempotencyKey, document, request); err != nil {
 			return idempotency.Result{}, err
 		}
@@ -200,16 +262,34 @@ func (c cancellation) send(ctx context.Context, e event.Event, name, document st
 	return before, err
 }
 
+// shortened makes a part of a key fit in a header.
+func shortened(s string) string {
+	const most = 200
+	if len(s) <= most {
+		return s
+	}
+	sum := sha256.Sum256([]byte(s))
+	return "sha256-" + hex.EncodeToString(sum[:])
+}
+
 // less gives the lines of q without what was taken before.
-func (c cancellation) less(q, taken quantities) []erp.CancellationLine {
+func (c cancellation) less(q, taken quantities) ([]erp.CancellationLine, error) {
 	lines := []erp.CancellationLine{}
+	known := 0
 	for _, l := range c.cancelled {
+		if _, ok := q[l.Reference]; ok {
+			known++
+		}
 		if rest := q[l.Reference].Sub(taken[l.Reference]); rest.IsPositive() {
 			l.Quantity = erp.NewQuantity(rest)
 			lines = append(lines, l)
 		}
 	}
-	return lines
+	if known < len(q) {
+		return nil, event.Errorf(event.NotFound, "Magento answers an older state of order %s than it did before: "+
+			"lines that were cancelled are not so in it", c.key)
+	}
+	return lines, nil
 }
 
 // add takes over what is more in other: both count from the beginning.
@@ -219,14 +299,18 @@ func (q quantities) add(other quantities) {
 	}
 }
 
-// parseQuantities reads the name of an effect, as mapping.CancellationKey makes it. One with very many lines holds a
-// digest instead, and can't be read.
+// parseQuantities reads the name of an effect, as effectName makes it. One with very many lines holds a digest instead,
+// and can't be read.
 func parseQuantities(effect string) (quantities, bool) {
 	list, ok := strings.CutPrefix(effect, effectCancel)
 	if !ok {
 		return nil, false
 	}
+	list = strings.TrimSuffix(list, suffixWhole)
 	q := quantities{}
+	if list == "" { // an order without lines that can be cancelled
+		return q, true
+	}
 	for part := range strings.SplitSeq(list, ",") {
 		reference, n, ok := strings.Cut(part, "=")
 		quantity, err := decimal.NewFromString(n)

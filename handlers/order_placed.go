@@ -82,8 +82,11 @@ func (h *Placed) export(ctx context.Context, e event.Event, ref event.Order, key
 	if !h.Rules.Comment {
 		return doneOrDuplicate(before), nil
 	}
+	if created.Order != nil { // the very order that was read, should others have come to share its number
+		ref = event.Order{EntityID: event.ID(created.Order.EntityID)}
+	}
 	comment := orderComment{
-		orders: h.Orders, ledger: h.Ledger, ref: ref, lock: key,
+		orders: h.Orders, ledger: h.Ledger, ref: ref, lock: key, once: true,
 		key:    idempotency.Key{Consumer: OrderPlaced, Key: key, Effect: "comment"},
 		text:   fmt.Sprintf("Sales order %s created in %s", created.Value, h.Rules.ERPName),
 		status: h.Export.ExportedStatus,
@@ -112,7 +115,9 @@ func (h *Placed) create(ctx context.Context, e event.Event, ref event.Order, key
 	reference := mapping.ExternalReference(h.Rules.ReferencePrefix, key)
 
 	result.State, result.Reason = h.Export.judge(o)
-	if result.State != idempotency.Done && !c.Uncertain {
+	// One that does not go out now may have gone out before: then it must not wait as if nobody had sent it.
+	mayBeThere := (c.Uncertain || e.Reconciled) && h.Export.excludes(o) == ""
+	if result.State != idempotency.Done && !mayBeThere {
 		return result, nil
 	}
 	if h.mustAsk(e, o, c) {
@@ -152,15 +157,10 @@ func (h *Placed) create(ctx context.Context, e event.Event, ref event.Order, key
 	return result, nil
 }
 
-// read gets the order as it is now; with ORDER_SOURCE=payload, as the event has it.
+// read gets the order as it is now; with ORDER_SOURCE=payload, as the event has it where that tells enough.
 func (h *Placed) read(ctx context.Context, e event.Event, ref event.Order, key string) (*magentoapi.Order, error) {
-	var o *magentoapi.Order
-	if h.Export.TrustPayload && ref.Whole {
-		o = &magentoapi.Order{}
-		if err := json.Unmarshal(e.Body, o); err != nil {
-			return nil, event.Errorf(event.Invalid, "the order in the event can't be read: %w", err)
-		}
-	} else {
+	o := h.trusted(e, ref)
+	if o == nil {
 		var err error
 		if o, err = find(ctx, h.Orders, ref); err != nil {
 			return nil, err
@@ -174,17 +174,39 @@ func (h *Placed) read(ctx context.Context, e event.Event, ref event.Order, key s
 	return o, err
 }
 
+// trusted gives the order that the event brings, if it is to be trusted, whole, and tells what the rules look at; else nil.
+func (h *Placed) trusted(e event.Event, ref event.Order) *magentoapi.Order {
+	if !h.Export.TrustPayload || !ref.Whole {
+		return nil
+	}
+	o := &magentoapi.Order{}
+	if json.Unmarshal(e.Body, o) != nil {
+		return nil
+	}
+	_, err := mapping.BusinessKey(h.Rules.Key, o)
+	stored := o.StoreID != nil || h.Export.AllowsStore(storeID(o))
+	dated := !o.CreatedAt.IsZero() || h.Export.From.IsZero()
+	if err != nil || !stored || !dated {
+		return nil
+	}
+	return o
+}
+
 // mustAsk says whether the ERP may have the order already.
 func (h *Placed) mustAsk(e event.Event, o *magentoapi.Order, c *idempotency.Claim) bool {
 	return c.Uncertain || c.Accepted || e.Replayed || e.Reconciled ||
 		(!o.CreatedAt.IsZero() && time.Since(o.CreatedAt.Time) > h.Export.Retention/2)
 }
 
-// ask looks the order up in the ERP. An empty number means that it is not there and may be sent.
+// ask looks the order up in the ERP. An empty number means that it is not there and may be sent. A question without an
+// answer leaves the effect uncertain, and as old as it was if it was so before: no later event must send without asking.
 func (h *Placed) ask(ctx context.Context, reference string, c *idempotency.Claim) (number string, err error) {
 	documents, err := h.ERP.FindOrder(ctx, reference)
 	if err != nil {
-		return "", event.NotDone(err)
+		if c.Uncertain {
+			err = event.NotDone(err)
+		}
+		return "", err
 	}
 	switch {
 	case len(documents) > 1:
@@ -193,11 +215,17 @@ func (h *Placed) ask(ctx context.Context, reference string, c *idempotency.Claim
 			len(documents), reference, numbers(documents))
 	case len(documents) == 1 && documents[0].Number != "":
 		return documents[0].Number, nil
-	case len(documents) == 1 || c.Accepted:
+	case len(documents) == 1:
+		c.Accept()
+		return "", &event.Error{
+			Class: event.NotFound, Downstream: "erp",
+			Err: fmt.Errorf("the ERP has a document for order %s that has no number yet: it is asked again, not sent again", reference),
+		}
+	case c.Accepted:
 		return "", event.NotDone(&event.Error{
 			Class: event.NotFound, Downstream: "erp",
 			Err: fmt.Errorf("the ERP accepted order %s and has given it no document number yet; "+
-				"if it never will, `mageline key release %s:…` lets it be sent once more", reference, OrderPlaced),
+				"if it never will, `mageline key release %s:%s` lets it be sent once more", reference, OrderPlaced, c.Key.Key),
 		})
 	}
 	if left := h.Export.UncertainWait - c.UncertainFor; c.Uncertain && left > 0 {
@@ -221,18 +249,29 @@ func numbers(documents []erp.Document) string {
 	return fmt.Sprintf("%q", all)
 }
 
+// excludes gives the reason why an order never goes out, whatever becomes of its state; "" for one that may.
+func (r *ExportRules) excludes(o *magentoapi.Order) string {
+	switch {
+	case !r.AllowsStore(storeID(o)):
+		return fmt.Sprintf("store %d is not in ORDER_EXPORT_STORES", storeID(o))
+	case !r.From.IsZero() && o.CreatedAt.Before(r.From):
+		return "created before ORDER_EXPORT_FROM"
+	default:
+		return ""
+	}
+}
+
 // judge says whether an order goes out (Done), waits or is skipped, and why.
 func (r *ExportRules) judge(o *magentoapi.Order) (idempotency.State, string) {
+	if reason := r.excludes(o); reason != "" {
+		return idempotency.Skipped, reason
+	}
 	method := ""
 	if o.Payment != nil {
 		method = string(o.Payment.Method)
 	}
 	state := string(o.State)
 	switch {
-	case !r.AllowsStore(storeID(o)):
-		return idempotency.Skipped, fmt.Sprintf("store %d is not in ORDER_EXPORT_STORES", storeID(o))
-	case !r.From.IsZero() && o.CreatedAt.Before(r.From):
-		return idempotency.Skipped, "created before ORDER_EXPORT_FROM"
 	case r.Allows(state, method):
 		return idempotency.Done, ""
 	case state == magentoapi.StateCanceled || state == magentoapi.StateClosed:

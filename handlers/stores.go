@@ -18,10 +18,12 @@ type StoreReader interface {
 	Views(ctx context.Context) ([]magentoapi.StoreView, error)
 }
 
-// How long the configuration of the stores is taken as read; shorter where it may not be read.
+// How long the configuration of the stores is taken as read; shorter where it may not be read, and for a store that it
+// did not have.
 const (
-	storesFresh  = time.Hour
-	storesDenied = 10 * time.Minute
+	storesFresh   = time.Hour
+	storesDenied  = 10 * time.Minute
+	storesUnknown = time.Minute
 )
 
 // Stores knows the shop's store views. It reads them once in a while, not for every order.
@@ -30,25 +32,45 @@ type Stores struct {
 	// Location is the time zone of stores whose own can't be read.
 	Location *time.Location
 
-	mu    sync.Mutex
-	until time.Time
+	mu    sync.Mutex // never held while Magento is asked: whoever waits for it must be able to give up
+	at    time.Time  // of the last reading
+	until time.Time  // when the next one is due
 	byID  map[int64]mapping.Store
 }
 
 // of gives the store view of an order. Magento being away is an error, because the date an order is booked under hangs
 // on the time zone; not being allowed to read it is none.
 func (s *Stores) of(ctx context.Context, o *magentoapi.Order) (mapping.Store, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if time.Now().After(s.until) {
-		if err := s.read(ctx); err != nil {
-			return mapping.Store{}, err
-		}
-	}
-	if store, ok := s.byID[storeID(o)]; ok {
+	id := storeID(o)
+	store, fresh := s.known(id)
+	if fresh {
 		return store, nil
 	}
-	return mapping.Store{Location: s.Location}, nil
+	if err := s.read(ctx); err != nil {
+		return mapping.Store{}, err
+	}
+	store, _ = s.known(id)
+	return store, nil
+}
+
+// known gives what was read of a store view; fresh is false when it is time to read again. A store that was opened since
+// then is worth another reading.
+func (s *Stores) known(id int64) (store mapping.Store, fresh bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	store, ok := s.byID[id]
+	if !ok {
+		store = mapping.Store{Location: s.Location}
+	}
+	return store, now.Before(s.until) && (ok || s.byID == nil || now.Sub(s.at) < storesUnknown)
+}
+
+func (s *Stores) set(byID map[int64]mapping.Store, lasts time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.at = time.Now()
+	s.byID, s.until = byID, s.at.Add(lasts)
 }
 
 func (s *Stores) read(ctx context.Context) error {
@@ -62,7 +84,7 @@ func (s *Stores) read(ctx context.Context) error {
 		switch event.ClassOf(err) {
 		case event.Unauthorized, event.NotFound, event.Rejected:
 			zerolog.Ctx(ctx).Warn().Err(err).Msg("Magento's store configuration can't be read: MAGENTO_TIMEZONE is used; give the integration Magento_Backend::store")
-			s.byID, s.until = nil, time.Now().Add(storesDenied)
+			s.set(nil, storesDenied)
 			return nil
 		}
 		return err
@@ -86,6 +108,6 @@ func (s *Stores) read(ctx context.Context) error {
 		}
 		byID[int64(c.ID)] = store
 	}
-	s.byID, s.until = byID, time.Now().Add(storesFresh)
+	s.set(byID, storesFresh)
 	return nil
 }

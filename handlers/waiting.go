@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -37,7 +38,11 @@ func (w *Waiting) Run(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("list the waiting orders: %w", err)
 		}
-		if len(page) == 0 || seen[page[0].Key] {
+		// Those looked at go to the end of the list: where they begin again, this round is over.
+		full := len(page) == waitingPage
+		page = slices.DeleteFunc(page, func(o idempotency.WaitingOrder) bool { return seen[o.Key] })
+		full = full && len(page) == waitingPage
+		if len(page) == 0 {
 			return nil
 		}
 		for _, o := range page {
@@ -49,8 +54,7 @@ func (w *Waiting) Run(ctx context.Context) error {
 		if err := event.Progress(ctx); err != nil {
 			return err
 		}
-		// Those looked at go to the end of the list: a short page was the last one.
-		if len(page) < waitingPage {
+		if !full {
 			return nil
 		}
 	}

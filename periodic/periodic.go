@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -49,6 +50,16 @@ func Run(ctx context.Context, leases Leases, ready func() bool, log zerolog.Logg
 	all.Wait()
 }
 
+// run makes an error of a panic: the process has orders to move, whatever a task comes across.
+func run(ctx context.Context, t Task) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = event.Errorf(event.Internal, "panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return t.Run(ctx)
+}
+
 func once(ctx context.Context, leases Leases, log zerolog.Logger, t Task) {
 	log = log.With().Str("task", t.Name).Logger()
 	held, release := ctx, func() {}
@@ -60,7 +71,7 @@ func once(ctx context.Context, leases Leases, log zerolog.Logger, t Task) {
 		}
 	}
 	defer release()
-	err = t.Run(log.WithContext(held))
+	err = run(log.WithContext(held), t)
 	var deferral *event.Deferral
 	switch {
 	case err == nil || ctx.Err() != nil:
