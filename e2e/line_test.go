@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -29,6 +31,7 @@ type line struct {
 	env      map[string]string // of every replica, without MAGELINE_
 
 	held atomic.Pointer[chan struct{}] // while set, the ERP keeps its callers waiting and books nothing
+	kept atomic.Int64                  // callers that it has kept waiting
 }
 
 // newLine makes one, with these retry delays. Nothing of mageline runs yet.
@@ -43,6 +46,13 @@ func newLine(t *testing.T, delays ...time.Duration) *line {
 	t.Cleanup(func() { l.shop.Close(); shop.Close() })
 	erp := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if held := l.held.Load(); held != nil {
+			// Only when the body is read to its end does the server notice that the caller leaves.
+			body, err := io.ReadAll(io.LimitReader(r.Body, 16<<20))
+			if err != nil {
+				panic(http.ErrAbortHandler)
+			}
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			l.kept.Add(1)
 			select {
 			case <-*held:
 			case <-r.Context().Done():

@@ -61,7 +61,10 @@ func TestConnectionsCut(t *testing.T) {
 		"ERP_TIMEOUT", "1s", "CONCURRENCY", "4")
 	replicas := []*replica{start(t, l.env).awaitReady(), start(t, l.env).awaitReady()}
 	placed := l.place(n, fakemagento.Placing{})
-	cuts := []func(){broker.Cut, database.Cut, func() { broker.Cut(); database.Cut() }, database.Refuse, broker.Refuse}
+	both := func(a, b func()) func() { return func() { a(); b() } }
+	cuts := []func(){
+		broker.Cut, database.Cut, both(broker.Cut, database.Cut), database.Cut, broker.Cut, both(database.Refuse, broker.Refuse),
+	}
 	for i, cut := range cuts {
 		testkit.Eventually(t, patience, func() bool { return l.exported(placed) >= (i+1)*n/10 }, "some more orders in the ERP")
 		cut()

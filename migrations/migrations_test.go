@@ -2,6 +2,7 @@ package migrations_test
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -15,6 +16,11 @@ import (
 // Ten replicas that start together migrate once, and all see it done.
 func TestUpTogether(t *testing.T) {
 	url := testkit.Database(t)
+	if strings.Contains(url, "?") {
+		url += "&pool_max_conns=3" // DATABASE_URL may have the parameters of a pool
+	} else {
+		url += "?pool_max_conns=3"
+	}
 	if pending, err := migrations.Pending(t.Context(), url); !pending || err != nil {
 		t.Fatalf("an empty database: pending %v, %v", pending, err)
 	}
@@ -25,7 +31,7 @@ func TestUpTogether(t *testing.T) {
 	)
 	for range 10 {
 		wg.Go(func() {
-			list, err := migrations.Up(context.Background(), url+"?pool_max_conns=3") // as DATABASE_URL may have it
+			list, err := migrations.Up(context.Background(), url)
 			if err != nil {
 				t.Error(err)
 			}
@@ -70,5 +76,23 @@ func TestUnreachable(t *testing.T) {
 		if err := do(); err == nil {
 			t.Errorf("%s: no error", name)
 		}
+	}
+}
+
+// Looking writes nothing, so that a role that may make no tables can look.
+func TestPendingWritesNothing(t *testing.T) {
+	url := testkit.Database(t)
+	pending, err := migrations.Pending(t.Context(), url)
+	if err != nil || !pending {
+		t.Fatalf("an empty database: pending %t, %v", pending, err)
+	}
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(t.Context()) }()
+	var tables int
+	if err := conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").Scan(&tables); err != nil || tables != 0 {
+		t.Errorf("%d tables were made, %v", tables, err)
 	}
 }

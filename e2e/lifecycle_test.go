@@ -1,0 +1,218 @@
+package e2e
+
+import (
+	"net/url"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/testkit/fakemagento"
+	"github.com/mageline/mageline/testkit/fault"
+)
+
+// RabbitMQ and Postgres away at the start: the process stays up, says so, and goes on by itself when they come.
+func TestStartsWithoutServices(t *testing.T) {
+	t.Parallel()
+	l := newLine(t, 200*time.Millisecond)
+	broker, brokerURL := testkit.ProxyURL(t, l.URL)
+	database, databaseURL := testkit.ProxyURL(t, l.database)
+	broker.Refuse()
+	database.Refuse()
+	r := start(t, l.with("AMQP_URL", brokerURL, "DATABASE_URL", databaseURL))
+	away := func(p part) bool { return p.State == "away" && p.Reason != "" }
+	testkit.Eventually(t, patience, func() bool {
+		status, document := r.ready()
+		return status == 503 && !document.Ready && away(document.RabbitMQ) && away(document.Postgres) &&
+			r.said("no RabbitMQ: check AMQP_URL and the broker; trying again") >= 2
+	}, "/readyz to say that both are away")
+	if status, body := r.get("/healthz"); status != 200 {
+		t.Errorf("/healthz answers %d %s", status, body)
+	}
+	broker.Accept()
+	testkit.Eventually(t, patience, func() bool {
+		status, document := r.ready()
+		return status == 503 && document.RabbitMQ.State == "connected" && away(document.Postgres)
+	}, "/readyz to say that RabbitMQ is there and Postgres is not")
+	database.Accept()
+	r.awaitReady()
+	l.awaitDone(patience, l.place(3, fakemagento.Placing{})...)
+	l.finish(r)
+}
+
+// A wrong password is told without the password, and tried again for ever.
+func TestWrongPassword(t *testing.T) {
+	t.Parallel()
+	l := newLine(t, 200*time.Millisecond)
+	u, err := url.Parse(l.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.UserPassword("guest", brokerPassword)
+	r := start(t, l.with("AMQP_URL", u.String()))
+	testkit.Eventually(t, patience, func() bool {
+		status, document := r.ready()
+		return status == 503 && strings.Contains(document.RabbitMQ.Reason, "403")
+	}, "/readyz to say that RabbitMQ refuses the password")
+	_, body := r.get("/readyz")
+	if strings.Contains(body, brokerPassword) {
+		t.Error("/readyz shows the password")
+	}
+	r.terminate()
+	if code := r.exit(); code != 0 {
+		t.Errorf("exit code %d, with nothing in flight", code)
+	}
+}
+
+// Everything that is wrong is said at once, and no secret is in it.
+func TestWrongConfiguration(t *testing.T) {
+	t.Parallel()
+	env := map[string]string{
+		"AMQP_URL": "http://mageline:" + brokerPassword + "@127.0.0.1/", "DATABASE_URL": "postgres://u:" + databasePassword + "@127.0.0.1:x/db",
+		"MAGENTO_URL": "shop.example", "MAGENTO_USERNAME": "mageline", "MAGENTO_PASSWORD": adminPassword, "MAGENTO_TOKEN": magentoToken,
+		"ERP_TOKEN": erpToken, "RETRY_DELAYS": "5s,0s", "CONCURRENCY": "0", "IDEMPOTENCY_LEASE": "61s", "LOG_LEVEL": "loud",
+	}
+	out, code := call(t, env, "run")
+	if code != 2 {
+		t.Errorf("exit code %d, want 2:\n%s", code, out)
+	}
+	for _, name := range []string{
+		"AMQP_URL", "DATABASE_URL", "MAGENTO_URL", "ERP_URL", "RETRY_DELAYS", "CONCURRENCY", "IDEMPOTENCY_LEASE", "LOG_LEVEL", "MAGENTO_TOKEN",
+	} {
+		if !strings.Contains(out, "MAGELINE_"+name) {
+			t.Errorf("nothing is said of %s:\n%s", name, out)
+		}
+	}
+	if strings.Contains(out, "Geheim") {
+		t.Errorf("a secret is shown:\n%s", out)
+	}
+}
+
+// Ten replicas start at once on an empty database and broker: the schema is made once, and all get ready.
+func TestTenReplicasStart(t *testing.T) {
+	t.Parallel()
+	l := newLine(t, 200*time.Millisecond)
+	u, err := url.Parse(l.database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	query := u.Query()
+	query.Set("pool_max_conns", "2")
+	u.RawQuery = query.Encode()
+	l.env = l.with("DATABASE_URL", u.String())
+	var replicas []*replica
+	for range 10 {
+		replicas = append(replicas, start(t, l.env))
+	}
+	applied := map[string]int{}
+	for _, r := range replicas {
+		r.awaitReady()
+		for _, line := range r.logged() {
+			if file, ok := line["migration"].(string); ok {
+				applied[file]++
+			}
+		}
+	}
+	if len(applied) == 0 {
+		t.Error("nobody has logged a migration")
+	}
+	for file, n := range applied {
+		if n != 1 {
+			t.Errorf("%s was applied %d times", file, n)
+		}
+	}
+	l.awaitDone(patience, l.place(20, fakemagento.Placing{})...)
+	l.finish(replicas...)
+}
+
+// inFlight places an order and waits until its call has come to the ERP, which is held.
+func (l *line) inFlight() fakemagento.Placed {
+	l.t.Helper()
+	before := l.kept.Load()
+	o := l.place(1, fakemagento.Placing{})[0]
+	testkit.Eventually(l.t, patience, func() bool { return l.kept.Load() > before }, "the order's call to come to the ERP")
+	return o
+}
+
+// warm has some orders done: a subscription starts with one message at a time, and grows.
+func (l *line) warm() {
+	l.t.Helper()
+	l.awaitDone(patience, l.place(10, fakemagento.Placing{})...)
+}
+
+// SIGTERM: not ready any more from the first moment, what is in flight is finished, exit code 0.
+func TestDrains(t *testing.T) {
+	t.Parallel()
+	l := newLine(t, 200*time.Millisecond)
+	r := start(t, l.env).awaitReady()
+	l.warm()
+	release := l.hold()
+	o := l.inFlight()
+	r.terminate()
+	testkit.Eventually(t, patience, func() bool { status, _ := r.ready(); return status == 503 }, "/readyz to say that it drains")
+	later := l.place(2, fakemagento.Placing{}) // for the next replica
+	if !r.running() {
+		t.Fatalf("it ended with a handler in flight")
+	}
+	release()
+	if code := r.exit(); code != 0 {
+		t.Errorf("exit code %d after a drain that finished everything", code)
+	}
+	if l.number(o) == "" || l.exported(later) != 0 {
+		t.Errorf("of the later orders %d were taken during the drain", l.exported(later))
+	}
+	r = start(t, l.env).awaitReady()
+	l.awaitDone(patience, append(later, o)...)
+	l.finish(r)
+}
+
+// A handler that outlasts SHUTDOWN_TIMEOUT is cut, exit code 3. The next replica does not wait for its lease, which is
+// far longer than this test's patience; and it looks before it sends, because the ERP may have the order.
+func TestCut(t *testing.T) {
+	t.Parallel()
+	l := newLine(t, 200*time.Millisecond, time.Second)
+	l.env = l.with("SHUTDOWN_TIMEOUT", "1s", "IDEMPOTENCY_LEASE", "1h")
+	r := start(t, l.env).awaitReady()
+	l.warm()
+	l.erp.Faults.Next(fault.Fault{Kind: fault.Late, After: time.Hour})
+	booked := l.place(1, fakemagento.Placing{})[0]
+	testkit.Eventually(t, patience, func() bool { return len(l.erp.DocumentsOf(booked.IncrementID)) == 1 }, "the ERP to book the order")
+	release := l.hold()
+	unbooked := l.inFlight()
+	r.terminate()
+	if code := r.exit(); code != 3 {
+		t.Errorf("exit code %d, want 3: handlers were cut", code)
+	}
+	release()
+	r = start(t, l.env).awaitReady()
+	l.awaitDone(patience, booked, unbooked)
+	l.finish(r)
+	if n := len(l.erp.Documents()); n != 12 {
+		t.Errorf("the ERP has %d documents, want 12", n)
+	}
+}
+
+// A second signal ends it at once, exit code 1; nothing is lost.
+func TestSecondSignal(t *testing.T) {
+	t.Parallel()
+	l := newLine(t, 200*time.Millisecond, time.Second)
+	r := start(t, l.env).awaitReady()
+	l.warm()
+	release := l.hold()
+	o := l.inFlight()
+	r.terminate()
+	testkit.Eventually(t, patience, func() bool { status, _ := r.ready(); return status == 503 }, "/readyz to say that it drains")
+	_ = r.command.Process.Signal(syscall.SIGINT)
+	if code := r.exit(); code != 1 {
+		t.Errorf("exit code %d, want 1 after a second signal", code)
+	}
+	release()
+	// Its lease would be waited for: an operator takes the key from the dead.
+	if out, code := call(t, l.env, "key", "release", "order_placed:"+o.IncrementID, "--effect", "create"); code != 0 {
+		t.Fatalf("key release ends with %d: %s", code, out)
+	}
+	r = start(t, l.env).awaitReady()
+	l.awaitDone(patience, o)
+	l.finish(r)
+}

@@ -1,0 +1,70 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/testkit/fakemagento"
+	"github.com/mageline/mageline/testkit/fault"
+)
+
+// Poison among good messages delays none of them: with one handler and an hour before a second attempt, whatever waits
+// for anything is not done in this test.
+func TestPoisonDelaysNobody(t *testing.T) {
+	t.Parallel()
+	l := newLine(t, time.Hour)
+	l.env = l.with("CONCURRENCY", "1", "PREFETCH", "4")
+	r := start(t, l.env).awaitReady()
+	refused := l.shop.PlaceOrder(fakemagento.Placing{})
+	l.erp.Faults.Set(fault.Plan{
+		Every: fault.Fault{Kind: fault.Fail, Status: http.StatusUnprocessableEntity},
+		Only: func(r *http.Request) bool {
+			return strings.HasSuffix(r.Header.Get("Idempotency-Key"), ":"+refused.IncrementID)
+		},
+	})
+	poison := []string{
+		`no JSON, but vesna@fixture.example`,
+		`[]`,
+		`{"customer_email":"vesna@fixture.example","customer_lastname":"Testperson"}`,
+		`{"increment_id":{"Vesna":"Testperson"}}`,
+		`"{\"increment_id\":"`,
+		event(refused, 0),
+	}
+	var good []fakemagento.Placed
+	for _, body := range poison {
+		good = append(good, l.place(3, fakemagento.Placing{})...)
+		l.Publish("sales.order.placed", body)
+	}
+	l.Publish("sales.order.placed", `{"increment_id":"000999999"}`) // not there yet: it is tried again in an hour
+	good = append(good, l.place(3, fakemagento.Placing{})...)
+	l.awaitDone(patience, good...)
+	testkit.Eventually(t, patience, func() bool { return l.Depth(l.DeadLetters("order_placed")) == len(poison) },
+		fmt.Sprintf("%d dead letters", len(poison)))
+	testkit.Eventually(t, patience, func() bool { return l.Depth(l.RetryQueue(time.Hour)) == 1 }, "one message to wait for its retry")
+	r.terminate()
+	if code := r.exit(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	classes := map[string]int{}
+	for range poison {
+		d, ok := l.Get(l.DeadLetters("order_placed"))
+		if !ok {
+			t.Fatal("a dead letter is gone")
+		}
+		checkLetter(t, &d)
+		if d.Headers["x-mageline-reason"] != "poison" || d.Headers["x-mageline-attempts"] != int64(1) {
+			t.Errorf("a dead letter with reason %v after %v attempts", d.Headers["x-mageline-reason"], d.Headers["x-mageline-attempts"])
+		}
+		classes[fmt.Sprint(d.Headers["x-mageline-error-class"])]++
+	}
+	if classes["rejected"] != 1 || classes["malformed"]+classes["invalid"] != len(poison)-1 {
+		t.Errorf("classes %v", classes)
+	}
+	if n := len(l.erp.DocumentsOf(refused.IncrementID)); n != 0 {
+		t.Errorf("the order that the ERP refused is there %d times", n)
+	}
+}

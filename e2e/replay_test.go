@@ -1,0 +1,107 @@
+package e2e
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/testkit/fakemagento"
+	"github.com/mageline/mageline/testkit/fault"
+)
+
+// The broker itself has dead-lettered a message, and written its x-death on it. Replayed, it fails once more, waits in a
+// retry queue, and arrives: a broker drops what it takes for a circle of dead-lettering without a word.
+func TestReplayOfBrokersOwnLetter(t *testing.T) {
+	for _, kind := range []string{"quorum", "classic"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			l := newLine(t, 200*time.Millisecond, 500*time.Millisecond, time.Second)
+			l.env = l.with("QUEUE_TYPE", kind, "BREAKER_FAILURES", "0")
+			if out, code := call(t, l.env, "topology"); code != 0 {
+				t.Fatalf("topology ends with %d: %s", code, out)
+			}
+			placed := l.place(3, fakemagento.Placing{})
+			l.reject(l.Queue("order_placed"), len(placed))
+			letters := l.DeadLetters("order_placed")
+			testkit.Eventually(t, patience, func() bool { return l.Depth(letters) == len(placed) }, "the broker to dead-letter")
+			out, code := call(t, l.env, "dlq", "list", letters, "--json")
+			if code != 0 || strings.Count(out, "\n") != len(placed) {
+				t.Errorf("dlq list ends with %d: %s", code, out)
+			}
+
+			r := start(t, l.env).awaitReady()
+			refused := fault.Fault{Kind: fault.Fail, Status: 503}
+			l.erp.Faults.Next(refused, refused, refused)
+			out, code = call(t, l.env, "--replay-dlq", letters)
+			if code != 0 || !strings.HasSuffix(strings.TrimSpace(out), "replayed 3, skipped 0, failed 0") {
+				t.Errorf("the replay ends with %d: %s", code, out)
+			}
+			l.awaitDone(patience, placed...)
+			if n := r.metric("mageline_deliveries_total", `outcome="retried"`); n < 1 {
+				t.Errorf("%v retries: nothing has failed once more, so nothing was shown", n)
+			}
+			l.finish(r)
+			if n := len(l.erp.Documents()); n != len(placed) {
+				t.Errorf("the ERP has %d documents, want %d", n, len(placed))
+			}
+		})
+	}
+}
+
+// A letter of mageline's own: an order that the ERP refused until its cause was gone.
+func TestReplayAfterRefusal(t *testing.T) {
+	t.Parallel()
+	l := newLine(t, 200*time.Millisecond)
+	r := start(t, l.env).awaitReady()
+	l.erp.Faults.Set(fault.Plan{Every: fault.Fault{Kind: fault.Fail, Status: 422}})
+	placed := l.place(5, fakemagento.Placing{})
+	letters := l.DeadLetters("order_placed")
+	testkit.Eventually(t, patience, func() bool { return l.Depth(letters) == len(placed) }, "the orders to be dead-lettered")
+	l.erp.Faults.Set(fault.Plan{})
+	out, code := call(t, l.env, "dlq", "replay", letters, "--key", placed[2].IncrementID, "--yes")
+	if code != 0 || !strings.HasSuffix(strings.TrimSpace(out), "replayed 1, skipped 4, failed 0") {
+		t.Errorf("the replay of one ends with %d: %s", code, out)
+	}
+	l.awaitDone(patience, placed[2])
+	if n := len(l.erp.Documents()); n != 1 {
+		t.Errorf("the ERP has %d documents, want 1", n)
+	}
+	if out, code = call(t, l.env, "--replay-dlq", letters); code != 0 {
+		t.Errorf("the replay ends with %d: %s", code, out)
+	}
+	l.awaitDone(patience, placed...)
+	if out, code = call(t, l.env, "--replay-dlq", l.Prefix+".nothing.dlq"); code != 1 || !strings.Contains(out, l.Prefix+".nothing.dlq") {
+		t.Errorf("the replay of a queue that is not there ends with %d: %s", code, out)
+	}
+	l.finish(r)
+}
+
+// reject takes messages from a queue and rejects them, so that the broker dead-letters them.
+func (l *line) reject(queue string, n int) {
+	l.t.Helper()
+	conn, err := amqp.Dial(l.URL)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	ch, err := conn.Channel()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	for range n {
+		var d amqp.Delivery
+		testkit.Eventually(l.t, patience, func() bool {
+			var ok bool
+			if d, ok, err = ch.Get(queue, false); err != nil {
+				l.t.Fatal(err)
+			}
+			return ok
+		}, "a message in "+queue)
+		if err := d.Reject(false); err != nil {
+			l.t.Fatal(err)
+		}
+	}
+}
