@@ -324,3 +324,23 @@ func TestCutAgainAndAgain(t *testing.T) {
 		t.Errorf("%d messages were not settled", n)
 	}
 }
+
+// A broker that has stopped reading what is published shows in the status and in the log.
+func TestBlocked(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(context.Context, event.Event) (event.Outcome, error) { return event.Done, nil })
+	alarm := testkit.NewAlarm(t, r.URL)
+	r.opts.Broker.URL = alarm.URL
+	r.start()
+	r.consumerIs(orders, "subscribed")
+	alarm.Raise(t, "low on disk")
+	r.eventually("the status says it", func() bool {
+		part := r.Status().RabbitMQ
+		return part.State == "blocked" && part.OK && strings.Contains(part.Reason, "low on disk")
+	})
+	r.eventually("the log says it", func() bool { return strings.Contains(r.log.String(), "low on disk") })
+	alarm.Clear(t)
+	r.eventually("it is over", func() bool {
+		return r.Status().RabbitMQ.State == "connected" && strings.Contains(r.log.String(), "reads again")
+	})
+}

@@ -187,23 +187,22 @@ func TestNoAlarmNoBlock(t *testing.T) {
 	}
 }
 
-// An alarm of a broker that only says so: one that really has an alarm would stop every other test.
 func TestBlocked(t *testing.T) {
 	t.Parallel()
 	broker := testkit.Broker(t)
-	alarm := newAlarm(t, broker.URL)
-	p := publisher(t, alarm.url)
+	alarm := testkit.NewAlarm(t, broker.URL)
+	p := publisher(t, alarm.URL)
 	queue := broker.Queue("order_placed")
 	declare(t, dial(t, broker.URL), queue, nil)
 	if err := p.Publish(t.Context(), "", queue, testkit.Publishing([]byte("{}"))); err != nil {
 		t.Fatal(err)
 	}
-	alarm.say(t, blockedFrame("low on memory"))
+	alarm.Raise(t, "low on memory")
 	testkit.Eventually(t, 10*time.Second, func() bool {
 		reason, blocked := p.Blocked()
 		return blocked && reason == "low on memory"
 	}, "the publisher knows that the broker is blocked")
-	alarm.say(t, unblockedFrame())
+	alarm.Clear(t)
 	testkit.Eventually(t, 10*time.Second, func() bool { _, blocked := p.Blocked(); return !blocked }, "the publisher knows that the alarm is over")
 	if err := p.Publish(t.Context(), "", queue, testkit.Publishing([]byte("{}"))); err != nil {
 		t.Fatal(err)

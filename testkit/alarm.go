@@ -1,4 +1,4 @@
-package rabbitmq_test
+package testkit
 
 import (
 	"encoding/binary"
@@ -9,15 +9,17 @@ import (
 	"testing"
 )
 
-// alarm is a proxy before a broker that puts frames of its own among the broker's, on the connection that was made last.
-type alarm struct {
-	url string
+// Alarm is a proxy before a broker through which the broker seems to have an alarm for want of memory or disk. A real
+// one would stop every other test.
+type Alarm struct {
+	URL string
 
 	mu   sync.Mutex // one frame at a time
 	last net.Conn
 }
 
-func newAlarm(t *testing.T, address string) *alarm {
+// NewAlarm puts a proxy before the broker at address; it is closed with the test, after its connections have ended.
+func NewAlarm(t testing.TB, address string) *Alarm {
 	t.Helper()
 	u, err := url.Parse(address)
 	if err != nil {
@@ -29,7 +31,7 @@ func newAlarm(t *testing.T, address string) *alarm {
 		t.Fatal(err)
 	}
 	u.Host = listener.Addr().String()
-	a := &alarm{url: u.String()}
+	a := &Alarm{URL: u.String()}
 	var done sync.WaitGroup
 	done.Go(func() {
 		for {
@@ -63,7 +65,7 @@ func newAlarm(t *testing.T, address string) *alarm {
 }
 
 // frames moves whole frames from the broker to the client: 1 octet of type, 2 of channel, 4 of size, the payload, 1 end.
-func (a *alarm) frames(client io.Writer, server io.Reader) {
+func (a *Alarm) frames(client io.Writer, server io.Reader) {
 	head := make([]byte, 7)
 	for {
 		if _, err := io.ReadFull(server, head); err != nil {
@@ -83,7 +85,20 @@ func (a *alarm) frames(client io.Writer, server io.Reader) {
 	}
 }
 
-func (a *alarm) say(t *testing.T, frame []byte) {
+// Raise tells the connection that was made last that the broker reads nothing that it publishes. Unlike a broker with an
+// alarm it goes on reading.
+func (a *Alarm) Raise(t testing.TB, reason string) {
+	t.Helper()
+	a.say(t, method(60, append([]byte{byte(len(reason))}, reason...)...))
+}
+
+// Clear says that it is over.
+func (a *Alarm) Clear(t testing.TB) {
+	t.Helper()
+	a.say(t, method(61))
+}
+
+func (a *Alarm) say(t testing.TB, frame []byte) {
 	t.Helper()
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -92,17 +107,10 @@ func (a *alarm) say(t *testing.T, frame []byte) {
 	}
 }
 
-// method makes a frame of channel 0 with a method of class connection.
+// method makes a frame of channel 0 with a method of class connection: 60 is blocked and 61 unblocked, RabbitMQ's
+// extensions of AMQP 0-9-1 (https://www.rabbitmq.com/docs/connection-blocked).
 func method(id byte, arguments ...byte) []byte {
 	payload := append([]byte{0, 10, 0, id}, arguments...)
 	frame := append([]byte{1, 0, 0, 0, 0, 0, byte(len(payload))}, payload...)
 	return append(frame, 0xCE)
 }
-
-// blockedFrame and unblockedFrame are connection.blocked and connection.unblocked, RabbitMQ's extensions of AMQP 0-9-1
-// (https://www.rabbitmq.com/docs/connection-blocked).
-func blockedFrame(reason string) []byte {
-	return method(60, append([]byte{byte(len(reason))}, reason...)...)
-}
-
-func unblockedFrame() []byte { return method(61) }

@@ -1,0 +1,101 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mageline/mageline/event"
+)
+
+func TestTimeout(t *testing.T) {
+	ctx, stop := withTimeout(t.Context(), time.Millisecond)
+	defer stop()
+	<-ctx.Done()
+	if err := context.Cause(ctx); event.ClassOf(err) != event.Timeout || !strings.Contains(err.Error(), "HANDLER_TIMEOUT") {
+		t.Errorf("ended by %v", err)
+	}
+}
+
+func TestTimeoutStops(t *testing.T) {
+	ctx, stop := withTimeout(t.Context(), time.Hour)
+	if ctx.Err() != nil {
+		t.Error("ended at once")
+	}
+	stop()
+	if !errors.Is(context.Cause(ctx), context.Canceled) {
+		t.Errorf("ended by %v", context.Cause(ctx))
+	}
+}
+
+// clockOf makes a clock whose time is up when the test says so.
+func clockOf(t *testing.T) (c *clock, ctx context.Context) {
+	t.Helper()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	c = &clock{limit: time.Hour, cancel: cancel}
+	c.timer = time.AfterFunc(c.limit, c.expire)
+	t.Cleanup(func() { c.timer.Stop(); cancel(nil) })
+	return c, ctx
+}
+
+// Waiting for what is no fault of the handling does not count, however many wait.
+func TestClockStandsStill(t *testing.T) {
+	c, ctx := clockOf(t)
+	first, second := c.Wait(), c.Wait()
+	if c.timer.Stop() {
+		t.Error("the time runs while it waits")
+	}
+	if err := first(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Progress(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if c.timer.Stop() {
+		t.Error("the time runs while the second waits")
+	}
+	if c.expire(); ctx.Err() != nil {
+		t.Error("the time was up while it waited")
+	}
+	if err := second(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if c.expire(); event.ClassOf(context.Cause(ctx)) != event.Timeout {
+		t.Errorf("ended by %v", context.Cause(ctx))
+	}
+}
+
+func TestClockRunsAnew(t *testing.T) {
+	c, ctx := clockOf(t)
+	c.timer.Stop()
+	if err := c.Progress(ctx); err != nil || !c.timer.Stop() {
+		t.Errorf("progress did not start the time anew: %v", err)
+	}
+	if err := c.Wait()(ctx); err != nil || !c.timer.Stop() {
+		t.Errorf("the end of a wait did not start the time anew: %v", err)
+	}
+	ended, cancel := context.WithCancel(ctx)
+	cancel()
+	if err := c.Wait()(ended); err != nil || c.timer.Stop() {
+		t.Errorf("the time runs on for what has ended: %v", err)
+	}
+}
+
+// The handler's clock is reached through its context.
+func TestClockInContext(t *testing.T) {
+	ctx, stop := withTimeout(t.Context(), 50*time.Millisecond)
+	defer stop()
+	resume := event.Wait(ctx)
+	if err := resume(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := event.Progress(ctx); err != nil {
+		t.Fatal(err)
+	}
+	<-ctx.Done()
+	if event.ClassOf(context.Cause(ctx)) != event.Timeout {
+		t.Errorf("ended by %v", context.Cause(ctx))
+	}
+}
