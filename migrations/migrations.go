@@ -84,15 +84,32 @@ func Status(ctx context.Context, url string) ([]Migration, error) {
 // Pending reports whether the database lacks a migration that this program needs. It writes nothing and needs no lock,
 // so it works through a pooler.
 func Pending(ctx context.Context, url string) (bool, error) {
-	var pending bool
-	err := with(url, func(p *goose.Provider) (err error) {
-		pending, err = p.HasPending(ctx)
-		return err
-	})
+	pending, err := lacksTable(ctx, url)
+	if err == nil && !pending { // goose would make its table
+		err = with(url, func(p *goose.Provider) (err error) {
+			pending, err = p.HasPending(ctx)
+			return err
+		})
+	}
 	if err != nil {
 		return false, fmt.Errorf("migrations: look for pending ones: %w", err)
 	}
 	return pending, nil
+}
+
+// lacksTable reports whether goose has never been here.
+func lacksTable(ctx context.Context, url string) (lacks bool, err error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return false, err
+	}
+	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
+	conn, err := pgx.ConnectConfig(ctx, config.ConnConfig)
+	if err != nil {
+		return false, err
+	}
+	err = conn.QueryRow(ctx, `SELECT to_regclass($1) IS NULL`, table).Scan(&lacks)
+	return lacks, errors.Join(err, conn.Close(ctx))
 }
 
 // Querier is what FirstAt needs of a pool or a connection.

@@ -16,6 +16,7 @@ import (
 // Ten replicas that start together migrate once, and all see it done.
 func TestUpTogether(t *testing.T) {
 	url := testkit.Database(t)
+	plain := url
 	if strings.Contains(url, "?") {
 		url += "&pool_max_conns=3" // DATABASE_URL may have the parameters of a pool
 	} else {
@@ -55,7 +56,7 @@ func TestUpTogether(t *testing.T) {
 	if pending, err := migrations.Pending(t.Context(), url); pending || err != nil {
 		t.Errorf("after Up: pending %v, %v", pending, err)
 	}
-	conn, err := pgx.Connect(t.Context(), url)
+	conn, err := pgx.Connect(t.Context(), plain)
 	if err != nil {
 		t.Fatal(err)
 	}
