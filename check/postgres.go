@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/mageline/mageline/migrations"
 )
@@ -31,11 +32,10 @@ const (
 
 // tables are those of the migrations, with what the service does to them.
 var tables = map[string][]string{
-	"effect":              {"SELECT", "INSERT", "UPDATE", "DELETE"},
-	"orders":              {"SELECT", "INSERT", "UPDATE", "DELETE"},
-	"lease":               {"SELECT", "INSERT", "UPDATE", "DELETE"},
-	"installation":        {"SELECT"},
-	"mageline_migrations": {"SELECT"},
+	"effect":       {"SELECT", "INSERT", "UPDATE", "DELETE"},
+	"orders":       {"SELECT", "INSERT", "UPDATE", "DELETE"},
+	"lease":        {"SELECT", "INSERT", "UPDATE", "DELETE"},
+	"installation": {"SELECT"},
 }
 
 // Lines looks.
@@ -64,22 +64,23 @@ func address(conn *pgx.Conn) string {
 
 // connect gives a connection and the lines that tell of it; nil when there is none.
 func connect(ctx context.Context, url, variable string) (*pgx.Conn, []Line) {
-	config, err := pgx.ParseConfig(url)
-	if err != nil { // its text may have the password
+	pool, err := pgxpool.ParseConfig(url) // which knows the parameters of a pool too
+	if err != nil {                       // its text may have the password
 		return nil, []Line{{Fail, "Postgres", variable + " can't be read", "set it to postgres://user:password@host:port/database"}}
 	}
+	config := pool.ConnConfig
 	// Prepared statements belong to a session, which a pooler in transaction mode does not give.
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err == nil {
-		return conn, []Line{ok("Postgres credential", "accepted for role %s (%s)", config.User, variable)}
+		return conn, []Line{ok("Postgres credential in "+variable, "accepted for role %s", config.User)}
 	}
 	subject := fmt.Sprintf("Postgres %s:%d", config.Host, config.Port)
 	reached := ok(subject, "reachable")
 	var answer *pgconn.PgError
 	switch {
 	case errors.As(err, &answer) && strings.HasPrefix(answer.Code, "28"): // invalid authorization
-		return nil, []Line{reached, {Fail, "Postgres credential", answer.Message, "correct the user and the password in " + variable + ", or let it in by pg_hba.conf"}}
+		return nil, []Line{reached, {Fail, "Postgres credential in " + variable, answer.Message, "correct the user and the password in " + variable + ", or let it in by pg_hba.conf"}}
 	case errors.As(err, &answer) && answer.Code == "3D000":
 		return nil, []Line{reached, {Fail, "Postgres database", answer.Message, "make it (createdb), or correct its name in " + variable}}
 	case errors.As(err, &answer):
@@ -143,10 +144,13 @@ func (s server) lines(address string) []Line {
 	return lines
 }
 
-// pooler guesses by names and the usual port: a pooler does not tell.
+// likePooler guesses by names and by PgBouncer's usual port: a pooler does not tell.
+func likePooler(host string, port uint16) bool {
+	return port == 6432 || strings.Contains(host, "pooler") || strings.Contains(host, "bouncer")
+}
+
 func (p Postgres) pooler(conn *pgx.Conn) []Line {
-	c := conn.Config()
-	if p.DirectURL != "" || c.Port != 6432 && !strings.Contains(c.Host, "pooler") && !strings.Contains(c.Host, "bouncer") {
+	if c := conn.Config(); p.DirectURL != "" || !likePooler(c.Host, c.Port) {
 		return nil
 	}
 	return []Line{{
@@ -155,24 +159,25 @@ func (p Postgres) pooler(conn *pgx.Conn) []Line {
 	}}
 }
 
-// schema looks for pending migrations, and whether they could be applied.
+// schema looks for pending migrations, and whether they could be applied: with the connection that run does it with.
 func (p Postgres) schema(ctx context.Context, s server) []Line {
 	const subject = "Postgres schema"
 	var lines []Line
 	url := p.URL
 	if p.DirectURL != "" && p.DirectURL != p.URL {
-		url = p.DirectURL
-		conn, told := connect(ctx, url, "MAGELINE_MIGRATE_DATABASE_URL")
+		conn, told := connect(ctx, p.DirectURL, "MAGELINE_MIGRATE_DATABASE_URL")
 		lines = told
 		if conn == nil {
 			return append(lines, Line{Unknown, subject, "can't be seen without MAGELINE_MIGRATE_DATABASE_URL", "see the lines above"})
 		}
 		defer closeConn(conn)
-		direct, err := readServer(ctx, conn)
-		if err != nil {
-			return append(lines, Line{Unknown, subject, inTime(ctx, err).Error(), "see that Postgres stays reachable, and check again"})
+		if p.Migrate {
+			direct, err := readServer(ctx, conn)
+			if err != nil {
+				return append(lines, Line{Unknown, subject, inTime(ctx, err).Error(), "see that Postgres stays reachable, and check again"})
+			}
+			s, url = direct, p.DirectURL
 		}
-		s = direct
 	}
 	pending, err := migrations.Pending(ctx, url)
 	switch {

@@ -1,0 +1,182 @@
+package check_test
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/mageline/mageline/check"
+	"github.com/mageline/mageline/migrations"
+	"github.com/mageline/mageline/testkit"
+)
+
+// execute runs SQL, also at the end of a test, when its context has ended.
+func execute(t *testing.T, address, sql string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	if _, err := conn.Exec(ctx, sql); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+}
+
+func change(t *testing.T, address string, f func(*url.URL)) string {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f(u)
+	return u.String()
+}
+
+// role makes a role of this test alone that may connect and nothing else, and gives the address with it.
+func role(t *testing.T, address string) (name, with string) {
+	t.Helper()
+	name = "mageline_test_" + strings.ToLower(rand.Text()[:12])
+	password := rand.Text()
+	execute(t, address, fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD '%s'", name, password))
+	t.Cleanup(func() { execute(t, address, fmt.Sprintf("DROP OWNED BY %s; DROP ROLE %s", name, name)) })
+	return name, change(t, address, func(u *url.URL) { u.User = url.UserPassword(name, password) })
+}
+
+func migrate(t *testing.T, address string) {
+	t.Helper()
+	if _, err := migrations.Up(t.Context(), address); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestPostgres(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name    string
+		probe   func(t *testing.T, address string) check.Postgres
+		status  check.Status
+		subject string
+		detail  string
+	}{
+		{"empty", func(_ *testing.T, a string) check.Postgres { return check.Postgres{URL: a, Migrate: true} }, check.OK, "Postgres schema", "will be created"},
+		{"migrated", func(t *testing.T, a string) check.Postgres {
+			migrate(t, a)
+			return check.Postgres{URL: a, DirectURL: a}
+		}, check.OK, "Postgres schema", "up to date"},
+		{"migrated, permissions", func(t *testing.T, a string) check.Postgres {
+			migrate(t, a)
+			return check.Postgres{URL: a}
+		}, check.OK, "Postgres permissions", "granted"},
+		{"pending, MIGRATE off", func(_ *testing.T, a string) check.Postgres { return check.Postgres{URL: a} }, check.Fail, "Postgres schema", "MAGELINE_MIGRATE is false"},
+		{"may make no tables", func(t *testing.T, a string) check.Postgres {
+			execute(t, a, "REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+			_, with := role(t, a)
+			return check.Postgres{URL: with, Migrate: true}
+		}, check.Fail, "Postgres schema", "may make no tables in the schema public"},
+		{"may make no tables, but the one that migrates may", func(t *testing.T, a string) check.Postgres {
+			_, with := role(t, a)
+			return check.Postgres{URL: with, DirectURL: a, Migrate: true}
+		}, check.OK, "Postgres schema", "will be created"},
+		{"no schema", func(t *testing.T, a string) check.Postgres {
+			return check.Postgres{URL: change(t, a, func(u *url.URL) { u.RawQuery = "search_path=nowhere&pool_max_conns=3" }), Migrate: true}
+		}, check.Fail, "Postgres schema", "search_path"},
+		{"may not read what was applied", func(t *testing.T, a string) check.Postgres {
+			migrate(t, a)
+			_, with := role(t, a)
+			return check.Postgres{URL: with}
+		}, check.Fail, "Postgres schema", "mageline_migrations"},
+		{"may only read", func(t *testing.T, a string) check.Postgres {
+			migrate(t, a)
+			name, with := role(t, a)
+			execute(t, a, "GRANT SELECT ON ALL TABLES IN SCHEMA public TO "+name)
+			return check.Postgres{URL: with}
+		}, check.Fail, "Postgres permissions", "INSERT, UPDATE, DELETE ON effect"},
+		{"may not read what was applied, and need not", func(t *testing.T, a string) check.Postgres {
+			migrate(t, a)
+			name, with := role(t, a)
+			execute(t, a, "GRANT ALL ON effect, orders, lease, installation TO "+name)
+			return check.Postgres{URL: with, DirectURL: a, Migrate: true}
+		}, check.OK, "Postgres permissions", "granted"},
+		{"no such role", func(t *testing.T, a string) check.Postgres {
+			return check.Postgres{URL: change(t, a, func(u *url.URL) { u.User = url.UserPassword("mageline_nobody", "s3cr3t") })}
+		}, check.Fail, "Postgres credential in MAGELINE_DATABASE_URL", ""},
+		{"no such database", func(t *testing.T, a string) check.Postgres {
+			return check.Postgres{URL: change(t, a, func(u *url.URL) { u.Path = "/mageline_nowhere" })}
+		}, check.Fail, "Postgres database", "mageline_nowhere"},
+		{"not there", func(t *testing.T, a string) check.Postgres {
+			return check.Postgres{URL: change(t, a, func(u *url.URL) { u.Host = "127.0.0.1:1" })}
+		}, check.Fail, "Postgres 127.0.0.1:1", "refused"},
+		{"not there to migrate", func(t *testing.T, a string) check.Postgres {
+			return check.Postgres{URL: a, DirectURL: change(t, a, func(u *url.URL) { u.Host = "127.0.0.1:1" })}
+		}, check.Fail, "Postgres 127.0.0.1:1", "refused"},
+		{"no address", func(*testing.T, string) check.Postgres { return check.Postgres{URL: "postgres://u:s3cr3t@h:port/"} }, check.Fail, "Postgres", "MAGELINE_DATABASE_URL"},
+		{"read only", func(t *testing.T, a string) check.Postgres {
+			return check.Postgres{URL: change(t, a, func(u *url.URL) { u.RawQuery = "default_transaction_read_only=on" })}
+		}, check.Fail, "Postgres writes", "read only"},
+		{"commits that a crash forgets", func(t *testing.T, a string) check.Postgres {
+			return check.Postgres{URL: change(t, a, func(u *url.URL) { u.RawQuery = "synchronous_commit=off" })}
+		}, check.Warn, "Postgres writes", "synchronous_commit is off"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			found := lines(t, tt.probe(t, testkit.Database(t)))
+			want(t, found, tt.status, tt.subject, tt.detail)
+			if tt.status == check.OK {
+				wantNo(t, found, check.Warn, check.Fail, check.Unknown)
+			}
+			for _, l := range found {
+				if strings.Contains(l.String(), "s3cr3t") {
+					t.Errorf("a password: %s", l)
+				}
+			}
+		})
+	}
+}
+
+func TestPostgresEncoding(t *testing.T) {
+	t.Parallel()
+	admin := testkit.DatabaseURL()
+	name := "mageline_test_" + strings.ToLower(rand.Text()[:16])
+	execute(t, admin, "CREATE DATABASE "+name+" TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'")
+	t.Cleanup(func() { execute(t, admin, "DROP DATABASE "+name+" WITH (FORCE)") })
+	found := lines(t, check.Postgres{URL: change(t, admin, func(u *url.URL) { u.Path = "/" + name }), Migrate: true})
+	want(t, found, check.Fail, "Postgres encoding", "LATIN1")
+}
+
+// Each table that the migrations make is looked at.
+func TestPostgresTables(t *testing.T) {
+	t.Parallel()
+	address := testkit.Database(t)
+	migrate(t, address)
+	conn, err := pgx.Connect(t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	rows, err := conn.Query(t.Context(), "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'")
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, with := role(t, address)
+	execute(t, address, "GRANT SELECT ON mageline_migrations TO PUBLIC")
+	found := lines(t, check.Postgres{URL: with})
+	for _, table := range made {
+		if table != "mageline_migrations" {
+			want(t, found, check.Fail, "Postgres permissions", " ON "+table)
+		}
+	}
+}
