@@ -20,6 +20,9 @@ import (
 // (consumer_timeout).
 const holdFor = 15 * time.Minute
 
+// backFor bounds the giving back; what is not given back then, the broker takes back when the connection closes.
+const backFor = 5 * time.Minute
+
 // Options say where the dead letters are.
 type Options struct {
 	Broker rabbitmq.Options
@@ -114,7 +117,7 @@ func (r *Reader) read(ctx context.Context, queue string, f func(*hold) error) (e
 	}
 	err = f(h)
 	// What is held goes back even when ctx has ended: a broker would give it back too, but not in its order.
-	back, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	back, cancel := context.WithTimeout(context.WithoutCancel(ctx), backFor)
 	defer cancel()
 	if restErr := h.takeRest(back); err == nil {
 		err = restErr

@@ -200,7 +200,7 @@ func (h *hold) giveBack(ctx context.Context) error {
 				break
 			}
 		}
-		if err := h.ch.Nack(uint64(last), true, true); err != nil { //nolint:gosec // counts from 1
+		if err := h.ch.Nack(uint64(last), true, true); err != nil {
 			return h.back(err)
 		}
 		ready += n

@@ -91,9 +91,10 @@ func (l *lock) check(ctx context.Context) error {
 	return nil
 }
 
-// release ends the connection and the lock with it.
+// release ends the lock, and then the connection: Postgres takes a moment to notice the end of one.
 func (l *lock) release() {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	_ = l.conn.Close(ctx) // Postgres frees the lock either way
+	_, _ = l.conn.Exec(ctx, "SELECT pg_advisory_unlock_all()") // the end of the connection frees it too
+	_ = l.conn.Close(ctx)
 }

@@ -3,6 +3,7 @@ package deadletter
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"strings"
 )
@@ -59,7 +60,7 @@ func redactJSON(text string, depth int) (string, bool) {
 	if err := d.Decode(&v); err != nil {
 		return "", false
 	}
-	if _, err := d.Token(); err != io.EOF { //nolint:errorlint // the decoder gives it bare
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return "", false
 	}
 	if text, ok := v.(string); ok && !looksJSON(text) { // a text alone tells not by its name what it is
