@@ -32,7 +32,8 @@ test: ## every test, with the race detector, against a real RabbitMQ and Postgre
 	cd deploy && go test ./...
 
 bench: ## the rates, each next to its limit measured in the same run (BENCHTIME=5s for steadier ones)
-	$(SERVICES) go test -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 30m ./...
+	$(SERVICES) go test -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 30m \
+		$$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -n 1 dirname | sort -u)
 
 fuzz: ## each fuzz target for FUZZTIME (10s)
 	$(SERVICES) scripts/fuzz.sh $(FUZZTIME)
