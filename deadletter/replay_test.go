@@ -270,6 +270,40 @@ func TestReplayOfTheBrokersOwn(t *testing.T) {
 		l.refuse(1)
 		check(l, nil, 1) // the consumer takes its first topic
 	})
+	t.Run("given back too often", func(t *testing.T) {
+		t.Parallel()
+		l := newLine(t)
+		limited := l.Queue("shipment_created")
+		ch := l.channel()
+		_, err := ch.QueueDeclare(limited, true, false, false, false, amqp.Table{
+			"x-queue-type": rabbitmq.Quorum, "x-delivery-limit": int64(1), "x-dead-letter-exchange": "", "x-dead-letter-routing-key": l.dlq,
+		})
+		if err == nil {
+			err = ch.QueueBind(limited, "sales.shipment.created", l.Exchange, false, nil)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		publish(l, l.Exchange, "sales.shipment.created", amqp.Table{"mine": "kept"})
+		for range 2 {
+			l.awaitDepth(limited, 1)
+			d, ok, err := ch.Get(limited, false)
+			if err != nil || !ok {
+				t.Fatalf("get: %v %v", ok, err)
+			}
+			if err := d.Reject(true); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l.awaitDepth(l.dlq, 1)
+		if lines := l.list(); lines[0].Reason != "delivery_limit" || lines[0].Queue != limited || lines[0].Topic != "sales.shipment.created" {
+			t.Fatalf("lines %+v", lines)
+		}
+		l.mustReplay(ReplayOptions{}, 1, 0, 0)
+		if got := l.drain(limited, 1)[0]; got.Headers[rabbitmq.HeaderTopic] != "sales.shipment.created" || got.Headers["mine"] != "kept" {
+			t.Errorf("headers %v", got.Headers)
+		}
+	})
 	t.Run("without a queue", func(t *testing.T) {
 		t.Parallel()
 		l := newLine(t)
