@@ -152,6 +152,28 @@ func TestDrainWhilePublishingFails(t *testing.T) {
 	r.eventually("it is in the queue again", func() bool { return r.Depth(r.Queue(orders)) == 1 })
 }
 
+// A link that has gone dead does not keep the process for as long as it takes to notice.
+func TestDrainOnADeadLink(t *testing.T) {
+	t.Parallel()
+	b := newBlocker()
+	r := newRig(t, b.handle)
+	proxy, url := testkit.ProxyURL(t, r.URL)
+	r.opts.Broker.URL = url
+	r.opts.ShutdownTimeout = 50 * time.Millisecond
+	r.start()
+	r.Publish(placed, numbered(1))
+	b.next(t)
+	proxy.Stall()
+	if err := r.stop(); !errors.Is(err, consumer.ErrCut) {
+		t.Errorf("stopped with %v", err)
+	}
+	if n := r.settled(orders, "acked"); n != 0 {
+		t.Errorf("%d were acknowledged", n)
+	}
+	proxy.Cut()
+	r.eventually("the message is in the queue again", func() bool { return r.Depth(r.Queue(orders)) == 1 })
+}
+
 // Two runtimes on one queue share its messages; when one stops, the other does the rest.
 func TestReplicas(t *testing.T) {
 	t.Parallel()

@@ -30,6 +30,7 @@ type pump struct {
 }
 
 func newPump(r *Runtime, c *Consumer) *pump {
+	r.metrics.paused.WithLabelValues(c.Name).Set(1)
 	return &pump{
 		r: r, consumer: c, queue: r.topology.Queue(c.Name),
 		slots: make(chan struct{}, r.opts.Concurrency),

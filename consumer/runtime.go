@@ -131,6 +131,9 @@ func (r *Runtime) runSession(ctx context.Context, number int) error {
 		r.drain(s, done)
 	case <-s.ended:
 	}
+	if s.over() {
+		rabbitmq.Close(s.consume) // a pump may be waiting for an answer on a link that has gone dead
+	}
 	<-done
 	if s.over() {
 		return s.cause
