@@ -1,0 +1,415 @@
+package handlers_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/mageline/mageline/event"
+	"github.com/mageline/mageline/handlers"
+	"github.com/mageline/mageline/idempotency"
+	"github.com/mageline/mageline/mapping"
+	"github.com/mageline/mageline/testkit/fakemagento"
+	"github.com/mageline/mageline/testkit/fault"
+)
+
+func TestFreshOrderIsSentWithoutAsking(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, settings{})
+	p := r.shop.PlaceOrder(fakemagento.Placing{})
+	outcome, err := r.placed(number(p.IncrementID))
+	isOutcome(t, outcome, err, event.Done)
+	r.isOnce(p)
+	isCalls(t, r.toERP, "POST /sales-orders")
+	if keys := r.toERP.idempotencyKeys(); len(keys) != 1 || keys[0] != "order_placed:"+p.IncrementID {
+		t.Errorf("Idempotency-Key %q, want order_placed:%s", keys, p.IncrementID)
+	}
+	row := r.isCreate(p.IncrementID, idempotency.Done)
+	if want := r.erp.Documents()[0].Number; row.Result.Value != want {
+		t.Errorf("the ledger has the number %q, want %q", row.Result.Value, want)
+	}
+	if problems := r.erp.Problems(); len(problems) > 0 {
+		t.Errorf("against the contract: %v", problems)
+	}
+}
+
+func TestDuplicateAsksNobody(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, settings{})
+	p := r.shop.PlaceOrder(fakemagento.Placing{})
+	r.exported(p)
+	for _, change := range []func(*event.Event){
+		func(*event.Event) {}, repeated, replayed, reconciled,
+		func(e *event.Event) { e.Topic = "sales.order.updated" },
+	} {
+		outcome, err := r.placed(number(p.IncrementID), change)
+		isOutcome(t, outcome, err, event.Duplicate)
+	}
+	isCalls(t, r.toERP)
+	isCalls(t, r.toShop)
+	r.isOnce(p)
+}
+
+func TestOrderIsNamedInEachWay(t *testing.T) {
+	t.Parallel()
+	stores := []fakemagento.Store{
+		{ID: 1, Code: "de", Name: "DE", WebsiteID: 1, Timezone: "Europe/Berlin", BaseCurrency: "EUR"},
+		{ID: 2, Code: "fr", Name: "FR", WebsiteID: 1, Timezone: "Europe/Paris", BaseCurrency: "EUR"},
+	}
+	byStore := func(o *handlers.OrderRules) { o.Key = mapping.ByStoreAndIncrementID }
+	prefixed := func(o *handlers.OrderRules) { o.ReferencePrefix = "WEB-" }
+	for _, tt := range []struct {
+		name      string
+		rules     func(*handlers.OrderRules)
+		body      func(p fakemagento.Placed) string
+		reference string
+	}{
+		{"number", nil, func(p fakemagento.Placed) string { return number(p.IncrementID) }, "%s"},
+		{"number as a JSON number", nil, func(p fakemagento.Placed) string { return `{"increment_id":` + p.IncrementID + `}` }, "%s"},
+		{"entity id", nil, func(p fakemagento.Placed) string { return fmt.Sprintf(`{"entity_id":%d}`, p.EntityID) }, "%s"},
+		{"entity id as a string", nil, func(p fakemagento.Placed) string { return fmt.Sprintf(`{"entity_id":"%d"}`, p.EntityID) }, "%s"},
+		{"both", nil, func(p fakemagento.Placed) string {
+			return fmt.Sprintf(`{"entity_id":%d,"increment_id":%q}`, p.EntityID, p.IncrementID)
+		}, "%s"},
+		{"number and store", nil, func(p fakemagento.Placed) string {
+			return fmt.Sprintf(`{"increment_id":%q,"store_id":"2"}`, p.IncrementID)
+		}, "%s"},
+		{"number, key with the store", byStore, func(p fakemagento.Placed) string { return number(p.IncrementID) }, "2-%s"},
+		{"number and store, key with the store", byStore, func(p fakemagento.Placed) string {
+			return fmt.Sprintf(`{"increment_id":%q,"store_id":2}`, p.IncrementID)
+		}, "2-%s"},
+		{"entity id, key with the store", byStore, func(p fakemagento.Placed) string { return fmt.Sprintf(`{"entity_id":%d}`, p.EntityID) }, "2-%s"},
+		{"prefix", prefixed, func(p fakemagento.Placed) string { return number(p.IncrementID) }, "WEB-%s"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, settings{shop: fakemagento.Options{Stores: stores}, rules: tt.rules})
+			p := r.shop.PlaceOrder(fakemagento.Placing{StoreID: 2, IncrementID: "700000123"})
+			outcome, err := r.placed(tt.body(p))
+			isOutcome(t, outcome, err, event.Done)
+			documents := r.erp.Documents()
+			if want := fmt.Sprintf(tt.reference, p.IncrementID); len(documents) != 1 || documents[0].Reference != want {
+				t.Fatalf("documents %v, want one with the reference %s", documents, want)
+			}
+			outcome, err = r.placed(tt.body(p))
+			isOutcome(t, outcome, err, event.Duplicate)
+		})
+	}
+}
+
+func TestOrdersThatCountAlike(t *testing.T) {
+	t.Parallel()
+	stores := []fakemagento.Store{{ID: 1, Code: "de", Timezone: "UTC", BaseCurrency: "EUR"}, {ID: 2, Code: "fr", Timezone: "UTC", BaseCurrency: "EUR"}}
+	r := newRig(t, settings{
+		shop:  fakemagento.Options{Stores: stores},
+		rules: func(o *handlers.OrderRules) { o.Key = mapping.ByStoreAndIncrementID },
+	})
+	one := r.shop.PlaceOrder(fakemagento.Placing{StoreID: 1, IncrementID: "5"})
+	two := r.shop.PlaceOrder(fakemagento.Placing{StoreID: 2, IncrementID: "5"})
+	_, err := r.placed(number("5"))
+	isClass(t, err, event.Invalid, fmt.Sprint(one.EntityID), fmt.Sprint(two.EntityID))
+	if key := event.KeyOf(err); key != "5" {
+		t.Errorf("the error's key is %q, want 5", key)
+	}
+	isCalls(t, r.toERP)
+	for _, body := range []string{`{"increment_id":"5","store_id":1}`, fmt.Sprintf(`{"entity_id":%d}`, two.EntityID)} {
+		outcome, err := r.placed(body)
+		isOutcome(t, outcome, err, event.Done)
+	}
+	if counts := r.erp.Counts(); len(counts) != 2 || counts["1-5"] != 1 || counts["2-5"] != 1 {
+		t.Errorf("documents %v, want one each of 1-5 and 2-5", counts)
+	}
+	if len(r.shop.Comments(one.EntityID)) != 1 || len(r.shop.Comments(two.EntityID)) != 1 {
+		t.Error("want one comment on each order")
+	}
+}
+
+func TestOrdersThatCountAlikeUnderOneKey(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, settings{})
+	one := r.shop.PlaceOrder(fakemagento.Placing{IncrementID: "5"})
+	two := r.shop.PlaceOrder(fakemagento.Placing{IncrementID: "5"})
+	_, err := r.placed(number("5"))
+	isClass(t, err, event.Invalid, fmt.Sprint(one.EntityID), fmt.Sprint(two.EntityID))
+	r.isCreate("5", idempotency.Failed)
+	isCalls(t, r.toERP)
+}
+
+func TestCommentGoesToTheOrderThatWasSent(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, settings{})
+	p := r.shop.PlaceOrder(fakemagento.Placing{IncrementID: "5"})
+	r.toERP.answering(func(_ http.ResponseWriter, _ *http.Request) bool {
+		r.shop.PlaceOrder(fakemagento.Placing{IncrementID: "5"}) // another store's, at this very moment
+		return false
+	})
+	outcome, err := r.placed(number("5"))
+	isOutcome(t, outcome, err, event.Done)
+	r.isOnce(p)
+}
+
+func TestEventsThatNameNoOrder(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, settings{})
+	p := r.shop.PlaceOrder(fakemagento.Placing{})
+	for _, tt := range []struct {
+		name, body string
+		class      event.Class
+	}{
+		{"nothing", `{}`, event.Invalid},
+		{"nulls", `{"increment_id":null,"entity_id":null}`, event.Invalid},
+		{"an object for a number", `{"increment_id":{}}`, event.Invalid},
+		{"a negative id", `{"entity_id":-1}`, event.Invalid},
+		{"two orders mixed up", fmt.Sprintf(`{"entity_id":%d,"increment_id":"999"}`, p.EntityID), event.Invalid},
+		{"a number with a NUL", `{"increment_id":"5\u0000"}`, event.Invalid},
+		{"no such number", number("999999"), event.NotFound},
+		{"no such entity id", `{"entity_id":999999}`, event.NotFound},
+		{"no such store", fmt.Sprintf(`{"increment_id":%q,"store_id":7}`, p.IncrementID), event.NotFound},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := r.placed(tt.body)
+			isClass(t, err, tt.class)
+			isCalls(t, r.toERP)
+		})
+	}
+}
+
+func TestOrderComesAfterItsEvent(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, settings{})
+	_, err := r.placed(number("000000001"))
+	isClass(t, err, event.NotFound)
+	r.isCreate("000000001", idempotency.Failed)
+	p := r.shop.PlaceOrder(fakemagento.Placing{})
+	outcome, err := r.placed(number(p.IncrementID), repeated)
+	isOutcome(t, outcome, err, event.Done)
+	isCalls(t, r.toERP, "POST /sales-orders") // the ledger knows that nothing was sent
+	r.isOnce(p)
+}
+
+func TestSourceOfTheOrder(t *testing.T) {
+	t.Parallel()
+	without := func(member string) func(map[string]any) { return func(o map[string]any) { delete(o, member) } }
+	firstItem := func(o map[string]any) map[string]any { return o["items"].([]any)[0].(map[string]any) }
+	trust := func(e *handlers.ExportRules) { e.TrustPayload = true }
+	for _, tt := range []struct {
+		name    string
+		export  func(*handlers.ExportRules)
+		change  func(o map[string]any)
+		rule    mapping.KeyRule
+		fetched bool
+	}{
+		{"payload, whole", trust, func(map[string]any) {}, "", false},
+		{"fetch, whole", nil, func(map[string]any) {}, "", true},
+		{"payload without entity_id", trust, without("entity_id"), "", true},
+		{"payload without state", trust, without("state"), "", true},
+		{"payload without items", trust, without("items"), "", true},
+		{"payload with no item", trust, func(o map[string]any) { o["items"] = []any{} }, "", true},
+		{"payload with an item without item_id", trust, func(o map[string]any) { delete(firstItem(o), "item_id") }, "", true},
+		{"payload without a number", trust, without("increment_id"), "", true},
+		{"payload without a store", trust, without("store_id"), "", false},
+		{"payload without a store, which is in the key", trust, without("store_id"), mapping.ByStoreAndIncrementID, true},
+		{"payload without a store, which must be known", func(e *handlers.ExportRules) {
+			e.TrustPayload, e.AllowsStore = true, func(id int64) bool { return id == 1 }
+		}, without("store_id"), "", true},
+		{"payload without a date, which must be known", func(e *handlers.ExportRules) {
+			e.TrustPayload, e.From = true, time.Now().Add(-time.Hour)
+		}, without("created_at"), "", true},
+		{"payload with a value that can't be read", trust, func(o map[string]any) { o["grand_total"] = map[string]any{"a": 1} }, "", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, settings{export: tt.export, rules: func(o *handlers.OrderRules) {
+				o.Comment = false
+				if tt.rule != "" {
+					o.Key = tt.rule
+				}
+			}})
+			p := r.shop.PlaceOrder(fakemagento.Placing{})
+			var o map[string]any
+			if err := json.Unmarshal(r.shop.Order(p.EntityID), &o); err != nil {
+				t.Fatal(err)
+			}
+			tt.change(o)
+			body, err := json.Marshal(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			outcome, err := r.placed(string(body))
+			isOutcome(t, outcome, err, event.Done)
+			if len(r.erp.Documents()) != 1 {
+				t.Fatalf("%d documents, want 1", len(r.erp.Documents()))
+			}
+			requests := r.shop.Requests()
+			if fetched := requests["GET /V1/orders"]+requests["GET /V1/orders/:id"] > 0; fetched != tt.fetched {
+				t.Errorf("fetched %v, want %v: %v", fetched, tt.fetched, requests)
+			}
+		})
+	}
+}
+
+func TestStaleStateOfAnEventIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, settings{})
+	p := r.shop.PlaceOrder(fakemagento.Placing{})
+	whole := string(r.shop.Order(p.EntityID))
+	r.shop.Cancel(p.EntityID)
+	outcome, err := r.placed(whole)
+	isOutcome(t, outcome, err, event.Skipped)
+	isCalls(t, r.toERP)
+}
+
+func TestWhichOrdersGoOut(t *testing.T) {
+	t.Parallel()
+	methods := []string{"checkmo", "cashondelivery", "purchaseorder", "companycredit", "free", "banktransfer", "stripe_payments"}
+	offline := map[string]bool{"checkmo": true, "cashondelivery": true, "purchaseorder": true, "companycredit": true, "free": true}
+	r := newRig(t, settings{})
+	for _, state := range []string{"new", "pending_payment", "processing", "complete", "closed", "canceled", "holded", "payment_review"} {
+		for _, method := range methods {
+			t.Run(state+" "+method, func(t *testing.T) {
+				p := r.shop.PlaceOrder(fakemagento.Placing{State: state, Method: method})
+				want := idempotency.Waiting
+				switch {
+				case state == "processing" || state == "complete" || state == "new" && offline[method]:
+					want = idempotency.Done
+				case state == "canceled" || state == "closed":
+					want = idempotency.Skipped
+				}
+				outcome, err := r.placed(number(p.IncrementID))
+				isOutcome(t, outcome, err, map[idempotency.State]event.Outcome{
+					idempotency.Done: event.Done, idempotency.Waiting: event.Done, idempotency.Skipped: event.Skipped,
+				}[want])
+				row := r.isCreate(p.IncrementID, want)
+				if want == idempotency.Done {
+					r.isOnce(p)
+					return
+				}
+				if row.Result.Reason != state {
+					t.Errorf("reason %q, want %q", row.Result.Reason, state)
+				}
+				if n := len(r.erp.DocumentsOf(p.IncrementID)); n != 0 {
+					t.Errorf("%d documents, want none", n)
+				}
+				r.isComments(p)
+			})
+		}
+	}
+	for _, call := range r.erp.Requests() {
+		if call.Method != http.MethodPost {
+			t.Errorf("%s %s: no fresh order is asked for", call.Method, call.Path)
+		}
+	}
+}
+
+func TestExcludedOrders(t *testing.T) {
+	t.Parallel()
+	from := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	r := newRig(t, settings{
+		shop: fakemagento.Options{Stores: []fakemagento.Store{
+			{ID: 1, Code: "de", Timezone: "UTC", BaseCurrency: "EUR"}, {ID: 2, Code: "till", Timezone: "UTC", BaseCurrency: "EUR"},
+		}},
+		export: func(e *handlers.ExportRules) {
+			e.AllowsStore, e.From = func(id int64) bool { return id == 1 }, from
+		},
+	})
+	for _, tt := range []struct {
+		name    string
+		placing fakemagento.Placing
+		reason  string
+	}{
+		{"another store", fakemagento.Placing{StoreID: 2}, "store 2 is not in ORDER_EXPORT_STORES"},
+		{"too old", fakemagento.Placing{StoreID: 1, CreatedAt: from.Add(-time.Second)}, "created before ORDER_EXPORT_FROM"},
+		{"waiting, but too old", fakemagento.Placing{StoreID: 1, State: "holded", CreatedAt: from.Add(-time.Second)}, "created before ORDER_EXPORT_FROM"},
+	} {
+		for i, change := range []func(*event.Event){func(*event.Event) {}, repeated, replayed, reconciled} {
+			t.Run(fmt.Sprint(tt.name, i), func(t *testing.T) {
+				p := r.shop.PlaceOrder(tt.placing)
+				outcome, err := r.placed(number(p.IncrementID), change)
+				isOutcome(t, outcome, err, event.Skipped)
+				if row := r.isCreate(p.IncrementID, idempotency.Skipped); row.Result.Reason != tt.reason {
+					t.Errorf("reason %q, want %q", row.Result.Reason, tt.reason)
+				}
+				isCalls(t, r.toERP)
+			})
+		}
+	}
+	p := r.shop.PlaceOrder(fakemagento.Placing{StoreID: 1, CreatedAt: from})
+	outcome, err := r.placed(number(p.IncrementID))
+	isOutcome(t, outcome, err, event.Done)
+}
+
+func TestWaitingOrderGoesOutOnce(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, settings{})
+	p := r.shop.PlaceOrder(fakemagento.Placing{State: "pending_payment", Method: "stripe_payments"})
+	for range 3 {
+		outcome, err := r.placed(number(p.IncrementID))
+		isOutcome(t, outcome, err, event.Done)
+		r.isCreate(p.IncrementID, idempotency.Waiting)
+	}
+	isCalls(t, r.toERP)
+	r.shop.Pay(p.EntityID)
+	outcome, err := r.placed(number(p.IncrementID))
+	isOutcome(t, outcome, err, event.Done)
+	isCalls(t, r.toERP, "POST /sales-orders")
+	outcome, err = r.placed(number(p.IncrementID))
+	isOutcome(t, outcome, err, event.Duplicate)
+	r.isOnce(p)
+}
+
+func TestSkippedOrderIsLookedAtAgain(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, settings{})
+	p := r.shop.PlaceOrder(fakemagento.Placing{State: "closed"})
+	outcome, err := r.placed(number(p.IncrementID))
+	isOutcome(t, outcome, err, event.Skipped)
+	r.shop.SetState(p.EntityID, "processing")
+	outcome, err = r.placed(number(p.IncrementID))
+	isOutcome(t, outcome, err, event.Done)
+	r.isOnce(p)
+}
+
+func TestReadingFailsBeforeAnythingIsSent(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name  string
+		fault fault.Fault
+		class event.Class
+	}{
+		{"500", fault.Fault{Kind: fault.Fail}, event.Unavailable},
+		{"503 of a maintenance page", fault.Fault{Kind: fault.Page}, event.Unavailable},
+		{"200 of a proxy's page", fault.Fault{Kind: fault.Garble}, event.Unavailable},
+		{"400 of a deadlock", fault.Fault{Kind: fault.Fail, Status: 400}, event.Unavailable},
+		{"401", fault.Fault{Kind: fault.Fail, Status: 401}, event.Unauthorized},
+		{"403", fault.Fault{Kind: fault.Fail, Status: 403}, event.Unauthorized},
+		{"429", fault.Fault{Kind: fault.Throttle, After: 7 * time.Second}, event.Throttled},
+		{"409", fault.Fault{Kind: fault.Fail, Status: 409}, event.Rejected},
+		{"423", fault.Fault{Kind: fault.Fail, Status: 423}, event.Unavailable},
+		{"408", fault.Fault{Kind: fault.Fail, Status: 408}, event.Timeout},
+		{"302", fault.Fault{Kind: fault.Fail, Status: 302}, event.Rejected},
+		{"lost connection", fault.Fault{Kind: fault.Refuse}, event.Unavailable},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, settings{})
+			p := r.shop.PlaceOrder(fakemagento.Placing{})
+			r.shop.Faults.Set(fault.Plan{Every: tt.fault})
+			_, err := r.placed(fmt.Sprintf(`{"entity_id":%d,"increment_id":%q}`, p.EntityID, p.IncrementID))
+			isClass(t, err, tt.class)
+			var classed *event.Error
+			if tt.class == event.Throttled && (!asError(err, &classed) || classed.RetryAfter < 6*time.Second) {
+				t.Errorf("want the 7 s of Retry-After: %v", err)
+			}
+			if !asError(err, &classed) || classed.Downstream != "magento" {
+				t.Errorf("the error names downstream %q, want magento: %v", classed.Downstream, err)
+			}
+			if event.KeyOf(err) != p.IncrementID {
+				t.Errorf("the error's key is %q, want %q", event.KeyOf(err), p.IncrementID)
+			}
+			r.isCreate(p.IncrementID, idempotency.Failed)
+			isCalls(t, r.toERP)
+		})
+	}
+}
