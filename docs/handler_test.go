@@ -1,0 +1,69 @@
+package docs
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/mageline/mageline/migrations"
+	"github.com/mageline/mageline/testkit"
+)
+
+// The README's handler gives the points once, though the event comes twice.
+func TestExampleHandler(t *testing.T) {
+	binary := filepath.Join(t.TempDir(), "handler")
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", binary, "./examples/handler")
+	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", build, err, out)
+	}
+	database := testkit.Database(t)
+	if _, err := migrations.Up(t.Context(), database); err != nil {
+		t.Fatal(err)
+	}
+	queues := testkit.Broker(t)
+	queue, letters := queues.Queue("loyalty"), queues.DeadLetters("loyalty")
+	queues.Own(queue, letters)
+	run := func() *process {
+		command := exec.CommandContext(t.Context(), binary) //nolint:gosec // our own
+		command.Env = append(clean(os.Environ()), "MAGELINE_DATABASE_URL="+database, "MAGELINE_AMQP_URL="+queues.URL,
+			"MAGELINE_AMQP_EXCHANGE="+queues.Exchange, "MAGELINE_QUEUE_PREFIX="+queues.Prefix)
+		return launch(t, command)
+	}
+	subscribed := func(p *process) {
+		t.Helper()
+		testkit.Eventually(t, patience, func() bool { return len(p.logged("subscribed")) > 0 }, "the handler is subscribed")
+	}
+	given := 0
+	// stop gives what it was about to do back to the queue.
+	stop := func(p *process) {
+		t.Helper()
+		if code := p.end(os.Interrupt); code != 0 {
+			t.Errorf("the handler ended with %d: %v", code, p.logged(""))
+		}
+		given += len(p.logged("ten points"))
+	}
+
+	p := run()
+	subscribed(p)
+	queues.Publish("sales.order.placed", `{"increment_id":"000000123"}`)
+	testkit.Eventually(t, patience, func() bool { return len(p.logged("ten points")) > 0 }, "the points are given")
+	queues.Publish("sales.order.placed", `{"increment_id":"000000123"}`)
+	testkit.Eventually(t, patience, func() bool { return queues.Depth(queue) == 0 }, "the handler has taken the second event")
+	stop(p)
+	for range 5 {
+		if queues.Depth(queue) == 0 {
+			break
+		}
+		p = run()
+		testkit.Eventually(t, patience, func() bool { return queues.Depth(queue) == 0 }, "the handler has taken the second event")
+		stop(p)
+	}
+	if n := queues.Depth(queue); n != 0 || queues.Depth(letters) != 0 {
+		t.Errorf("%d events and %d dead letters are left", n, queues.Depth(letters))
+	}
+	if given != 1 {
+		t.Errorf("points were given %d times", given)
+	}
+}
