@@ -351,7 +351,7 @@ func replay(ctx context.Context, t terminal, queue string, f *replayFlags) error
 	var stopped *deadletter.StoppedError
 	switch {
 	case errors.As(err, &stopped):
-		return &exitError{exitPartial, fmt.Errorf("%w. Go on with: %s", err, f.goOn(queue, stopped))}
+		return &exitError{exitPartial, fmt.Errorf("%w. Go on with: %s", err, f.goOn(queue, filter, stopped))}
 	case err != nil:
 		return failed(err)
 	case summary.Failed > 0:
@@ -361,13 +361,16 @@ func replay(ctx context.Context, t terminal, queue string, f *replayFlags) error
 }
 
 // goOn is the call that goes on where a replay had to stop.
-func (f *replayFlags) goOn(queue string, s *deadletter.StoppedError) string {
-	call := []string{"mageline", "dlq", "replay", queue, "--until", s.Until.UTC().Format(time.RFC3339)}
+func (f *replayFlags) goOn(queue string, filter deadletter.Filter, s *deadletter.StoppedError) string {
+	call := []string{"mageline", "dlq", "replay", queue, "--until", stamp(s.Until)}
+	if !filter.Since.IsZero() {
+		call = append(call, "--since", stamp(filter.Since)) // a duration would move with the clock
+	}
 	if s.Limit > 0 {
 		call = append(call, "--limit", strconv.Itoa(s.Limit))
 	}
 	f.own.VisitAll(func(flag *pflag.Flag) {
-		if flag.Value.String() != flag.DefValue && flag.Name != "until" && flag.Name != "limit" {
+		if flag.Value.String() != flag.DefValue && flag.Name != "until" && flag.Name != "since" && flag.Name != "limit" {
 			call = append(call, fmt.Sprintf("--%s=%s", flag.Name, strconv.Quote(flag.Value.String())))
 		}
 	})
