@@ -359,3 +359,5 @@ func (r *rig) isComments(p fakemagento.Placed, want ...string) {
 }
 
 func asError(err error, target **event.Error) bool { return errors.As(err, target) }
+
+func asDeferral(err error, target **event.Deferral) bool { return errors.As(err, target) }
