@@ -15,7 +15,7 @@ ifeq ($(shell command -v go),)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test bench fuzz lint check-generated image clean
+.PHONY: help build demo test chaos bench fuzz lint check-generated image clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ test: ## every test, with the race detector, against a real RabbitMQ and Postgre
 	scripts/c-compiler.sh
 	$(SERVICES) go test -race -timeout 20m ./...
 	cd deploy && go test ./...
+
+chaos: ## the tests of failures at their full size: 2,000 orders with replicas killed, the ERP away for a minute
+	$(SERVICES) env MAGELINE_E2E_ORDERS=2000 MAGELINE_E2E_PROBES=60 go test -count=1 -v -timeout 30m -run 'Chaos|ERPAway' ./e2e
 
 bench: ## the rates, each next to its limit measured in the same run (BENCHTIME=5s for steadier ones)
 	$(SERVICES) go test -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 30m \

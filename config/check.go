@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // leaseMargin is by how much IDEMPOTENCY_LEASE exceeds HANDLER_TIMEOUT: contract/deliveries.md, The ledger.
@@ -80,10 +80,10 @@ func isName(s string, longest int) bool {
 
 func (l *loader) checkDatabase() {
 	const right = "must be postgres://user:password@host:port/database, or pgx's key=value pairs"
-	if _, err := pgx.ParseConfig(l.c.DatabaseURL.Reveal()); err != nil || l.c.DatabaseURL == "" {
+	if _, err := pgxpool.ParseConfig(l.c.DatabaseURL.Reveal()); err != nil || l.c.DatabaseURL == "" {
 		l.problem("DATABASE_URL", right)
 	}
-	if _, err := pgx.ParseConfig(l.c.MigrateDatabaseURL.Reveal()); err != nil && l.c.MigrateDatabaseURL != "" {
+	if _, err := pgxpool.ParseConfig(l.c.MigrateDatabaseURL.Reveal()); err != nil && l.c.MigrateDatabaseURL != "" {
 		l.problem("MIGRATE_DATABASE_URL", right)
 	}
 }

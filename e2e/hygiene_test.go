@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -24,7 +25,7 @@ const (
 
 // forbidden is what no log and no dead letter's error may hold: the credentials, and the people of the fixtures (those of
 // fakemagento's orders and of mapping's golden files).
-func forbidden() ([]string, error) {
+var forbidden = sync.OnceValues(func() ([]string, error) {
 	all := []string{
 		magentoToken, erpToken, erpSecret, databasePassword, brokerPassword, adminPassword, "Geheim-47",
 		"Vesna", "Testperson", "vesna@", "fixture.example", "Geheimweg", "5550199",
@@ -39,6 +40,21 @@ func forbidden() ([]string, error) {
 		}
 	}
 	return all, nil
+})
+
+// check looks for the same in what mageline shows elsewhere.
+func check(t *testing.T, what, text string) {
+	t.Helper()
+	words, err := forbidden()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = strings.ToLower(text)
+	for _, word := range words {
+		if strings.Contains(text, strings.ToLower(word)) {
+			t.Errorf("%s holds %q, a secret or personal data: %s", what, word, text)
+		}
+	}
 }
 
 // searchLogs looks into everything that any process has written in any test.
@@ -74,18 +90,10 @@ func searchLogs(dir string) error {
 	return errors.Join(found...)
 }
 
-// checkLetter looks for the same in what mageline has written on a dead letter; the body is the event as it came.
+// checkLetter looks into what mageline has written on a dead letter; the body is the event as it came.
 func checkLetter(t *testing.T, d *amqp.Delivery) {
 	t.Helper()
-	words, err := forbidden()
-	if err != nil {
-		t.Fatal(err)
-	}
 	for name, value := range d.Headers {
-		for _, word := range words {
-			if strings.Contains(strings.ToLower(fmt.Sprint(value)), strings.ToLower(word)) {
-				t.Errorf("the header %s of a dead letter holds %q: %v", name, word, value)
-			}
-		}
+		check(t, "the header "+name+" of a dead letter", fmt.Sprint(value))
 	}
 }

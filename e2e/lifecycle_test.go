@@ -123,6 +123,9 @@ func TestTenReplicasStart(t *testing.T) {
 		}
 	}
 	l.awaitDone(patience, l.place(20, fakemagento.Placing{})...)
+	if out, code := call(t, l.env, "check"); code != 0 {
+		t.Errorf("check ends with %d:\n%s", code, out)
+	}
 	l.finish(replicas...)
 }
 

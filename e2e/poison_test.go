@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -30,7 +31,7 @@ func TestPoisonDelaysNobody(t *testing.T) {
 		`no JSON, but vesna@fixture.example`,
 		`[]`,
 		`{"customer_email":"vesna@fixture.example","customer_lastname":"Testperson"}`,
-		`{"increment_id":{"Vesna":"Testperson"}}`,
+		`{"increment_id":{"firstname":"Vesna","lastname":"Testperson"}}`,
 		`"{\"increment_id\":"`,
 		event(refused, 0),
 	}
@@ -45,6 +46,20 @@ func TestPoisonDelaysNobody(t *testing.T) {
 	testkit.Eventually(t, patience, func() bool { return l.Depth(l.DeadLetters("order_placed")) == len(poison) },
 		fmt.Sprintf("%d dead letters", len(poison)))
 	testkit.Eventually(t, patience, func() bool { return l.Depth(l.RetryQueue(time.Hour)) == 1 }, "one message to wait for its retry")
+	// What these print goes to the logs that are searched for personal data.
+	out, code := call(t, l.env, "dlq", "list", l.DeadLetters("order_placed"), "--json")
+	if code != 0 || strings.Count(out, "\n") != len(poison) {
+		t.Errorf("dlq list ends with %d: %s", code, out)
+	}
+	for line := range strings.Lines(out) {
+		var letter struct{ ID string }
+		if err := json.Unmarshal([]byte(line), &letter); err != nil || letter.ID == "" {
+			t.Fatalf("dlq list prints %s", line)
+		}
+		if out, code := call(t, l.env, "dlq", "show", l.DeadLetters("order_placed"), letter.ID, "--redact"); code != 0 {
+			t.Errorf("dlq show ends with %d: %s", code, out)
+		}
+	}
 	r.terminate()
 	if code := r.exit(); code != 0 {
 		t.Errorf("exit code %d", code)

@@ -189,6 +189,7 @@ func (r *replica) get(path string) (status int, body string) {
 	if err != nil {
 		return 0, ""
 	}
+	check(r.t, path, string(content))
 	return answer.StatusCode, string(content)
 }
 
