@@ -33,7 +33,7 @@ type Line struct {
 
 // String gives the line for a terminal, always one line.
 func (l Line) String() string {
-	text := fmt.Sprintf("%-7s %s: %s", l.Status, l.Subject, l.Detail)
+	text := fmt.Sprintf("%s %s: %s", l.Status, l.Subject, l.Detail)
 	if l.Todo != "" {
 		text += "; to do: " + l.Todo
 	}

@@ -204,14 +204,21 @@ type right struct {
 
 func (r *right) ask(conn *amqp.Connection, what string, f func(*amqp.Channel) error) {
 	r.asked++
-	err := rabbitmq.OnChannel(conn, f)
-	var answer *amqp.Error
-	switch {
-	case err == nil:
-	case !errors.As(err, &answer) || errors.Is(err, amqp.ErrClosed):
-		r.unclear = append(r.unclear, what+": "+err.Error())
-	case answer.Code == amqp.AccessRefused:
+	err := rabbitmq.OnChannel(conn, func(ch *amqp.Channel) error {
+		closed := ch.NotifyClose(make(chan *amqp.Error, 1))
+		err := f(ch)
+		if errors.Is(err, amqp.ErrClosed) { // a refused publish closes the channel before the next call
+			if reason := <-closed; reason != nil {
+				return reason
+			}
+		}
+		return err
+	})
+	switch c := code(err); {
+	case c == amqp.AccessRefused:
 		r.refused = append(r.refused, what)
+	case err != nil && c != amqp.NotFound && c != amqp.PreconditionFailed:
+		r.unclear = append(r.unclear, what+": "+err.Error())
 	}
 }
 

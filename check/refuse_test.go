@@ -216,6 +216,12 @@ func TestRefused(t *testing.T) {
 					status = check.Fail
 				}
 				want(t, found, status, "RabbitMQ permission to "+v)
+				if v == verb && verb != "publish" {
+					want(t, found, status, "RabbitMQ permission to "+v, "queue "+q.Queue("order_placed"), q.RetryQueue(topology.Delays[0]))
+				}
+				if v == verb && verb == "publish" {
+					want(t, found, status, "RabbitMQ permission to "+v, "default exchange", q.RetryQueue(topology.Delays[0]), q.RetryQueue(topology.Delays[1]))
+				}
 			}
 		})
 	}
