@@ -46,11 +46,13 @@ func TestDecide(t *testing.T) {
 
 		{"throttled", facts{err: failed(event.Throttled), circuitsClosed: true}, verdict{action: putOff, delay: short, class: event.Throttled}},
 		{
-			"throttled for a while", facts{err: &event.Error{Class: event.Throttled, RetryAfter: 2 * time.Second, Err: errors.New("x")}, attempt: 4},
+			"throttled for a while",
+			facts{err: &event.Error{Class: event.Throttled, RetryAfter: 2 * time.Second, Err: errors.New("x")}, attempt: 4},
 			verdict{action: putOff, delay: middle, class: event.Throttled},
 		},
 		{
-			"throttled for longer than any delay", facts{err: fmt.Errorf("x: %w", &event.Error{Class: event.Throttled, RetryAfter: time.Hour, Err: errors.New("x")})},
+			"throttled for longer than any delay",
+			facts{err: fmt.Errorf("x: %w", &event.Error{Class: event.Throttled, RetryAfter: time.Hour, Err: errors.New("x")})},
 			verdict{action: putOff, delay: long, class: event.Throttled},
 		},
 

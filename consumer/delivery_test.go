@@ -113,14 +113,20 @@ func TestThroughTheDefaultExchange(t *testing.T) {
 func TestSend(t *testing.T) {
 	t.Parallel()
 	var got seen
-	r := newRig(t, func(_ context.Context, e event.Event) (event.Outcome, error) { got.add(e); return event.Done, nil })
+	traces := make(chan trace.TraceID, 10)
+	r := newRig(t, func(ctx context.Context, e event.Event) (event.Outcome, error) {
+		traces <- trace.SpanContextFromContext(ctx).TraceID()
+		got.add(e)
+		return event.Done, nil
+	})
 	var deferral *event.Deferral
 	if err := consumer.New(r.opts).Send(t.Context(), orders, placed, nil); !errors.As(err, &deferral) {
 		t.Errorf("without a connection: %v", err)
 	}
 	r.opts.Registerer = nil // the first runtime has the metrics
 	r.start()
-	if err := r.Runtime.Send(t.Context(), orders, "sales.order.updated", []byte(numbered(1))); err != nil {
+	traced := trace.ContextWithSpanContext(t.Context(), trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}}))
+	if err := r.Runtime.Send(traced, orders, "sales.order.updated", []byte(numbered(1))); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.Runtime.Send(t.Context(), "missing", placed, []byte(numbered(1))); !errors.Is(err, rabbitmq.ErrReturned) {
@@ -130,11 +136,24 @@ func TestSend(t *testing.T) {
 	if e := got.all()[0]; e.Topic != "sales.order.updated" || number(e) != 1 || e.Published.IsZero() {
 		t.Errorf("event %+v", e)
 	}
+	if id := <-traces; id != (trace.TraceID{1}) {
+		t.Errorf("trace %s", id)
+	}
 }
 
 // A transient failure waits in the retry queues, and the second topic of the consumer survives there.
 func TestRetry(t *testing.T) {
 	t.Parallel()
+	for _, queueType := range []string{rabbitmq.Quorum, rabbitmq.Classic} {
+		t.Run(queueType, func(t *testing.T) {
+			t.Parallel()
+			retried(t, queueType)
+		})
+	}
+}
+
+func retried(t *testing.T, queueType string) {
+	t.Helper()
 	var got seen
 	r := newRig(t, func(_ context.Context, e event.Event) (event.Outcome, error) {
 		if got.add(e) < 3 {
@@ -142,6 +161,7 @@ func TestRetry(t *testing.T) {
 		}
 		return event.Done, nil
 	})
+	r.opts.QueueType = queueType
 	r.start()
 	id := r.Publish("sales.order.updated", numbered(1))
 	r.outcomes(map[string]int{"retried": 2, "acked": 1})

@@ -2,7 +2,6 @@ package consumer
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -63,7 +62,7 @@ type line struct {
 const tick = 500 * time.Millisecond
 
 // run pumps until the session ends, or until a drain is complete (then it returns nil). An error ends the session.
-func (p *pump) run(ctx context.Context, s *session) error {
+func (p *pump) run(s *session) error {
 	ch, err := s.consume.Channel()
 	if err != nil {
 		return fmt.Errorf("open a channel for %s: %w", p.queue, err)

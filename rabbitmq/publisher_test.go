@@ -139,9 +139,8 @@ func TestPublishToMissingExchange(t *testing.T) {
 	if !errors.Is(err, rabbitmq.ErrUnconfirmed) {
 		t.Errorf("%v, want that it is not confirmed", err)
 	}
-	select {
-	case <-p.Closed:
-	case <-t.Context().Done():
+	if closed := <-p.Closed; closed == nil || closed.Code != amqp.NotFound {
+		t.Errorf("the channel was closed because of %v", closed)
 	}
 	if err := p.Publish(t.Context(), "", "k", testkit.Publishing([]byte("{}"))); !errors.Is(err, rabbitmq.ErrUnconfirmed) {
 		t.Errorf("on a closed channel: %v", err)
