@@ -213,8 +213,9 @@ type Page[T any] struct {
 // last page again, for ever (magento2 issues 3787 and 8099).
 func (p *Page[T]) More() bool { return p.Number*p.Size < p.TotalCount }
 
-// decodePage reads {"items": […], "total_count": n}. Both must be there, unless the caller thinned the answer out:
-// an answer that merely isn't an error must not look like a search that found nothing.
+// decodePage reads {"items": […], "total_count": n}. The items must be there, unless the caller thinned the answer out:
+// an answer that merely isn't an error must not look like a search that found nothing. The count may be left out, as
+// some modules and proxies do, by a page that is not full: then there is no other.
 func decodePage[T any](body []byte, s SearchCriteria) (*Page[T], error) {
 	var answer struct {
 		Items      json.RawMessage `json:"items"`
@@ -235,8 +236,8 @@ func decodePage[T any](body []byte, s SearchCriteria) (*Page[T], error) {
 	}
 	count, err := strconv.Atoi(string(bytes.Trim(answer.TotalCount, `"`)))
 	switch {
-	case answer.TotalCount == nil && s.Fields != "":
-		count = len(p.Items)
+	case answer.TotalCount == nil && (s.Fields != "" || p.Items != nil && len(p.Items) < p.Size):
+		count = (p.Number-1)*p.Size + len(p.Items)
 	case err != nil || count < 0:
 		return nil, errors.New("no total_count")
 	}

@@ -152,14 +152,14 @@ func TestMorePages(t *testing.T) {
 func TestPages(t *testing.T) {
 	for body, want := range map[string]int{
 		`{"items":[{"entity_id":1},{"entity_id":"2"}],"search_criteria":{},"total_count":12}`: 2,
-		`{"items":[],"total_count":"0"}`: 0, `{"items":null,"total_count":0}`: 0,
+		`{"items":[],"total_count":"0"}`: 0, `{"items":null,"total_count":0}`: 0, `{"items":[]}`: 0, `{"items":[{"entity_id":1}]}`: 1,
 	} {
 		if p, err := decodePage[*Order]([]byte(body), SearchCriteria{}); err != nil || len(p.Items) != want {
 			t.Errorf("%s: %v", body, err)
 		}
 	}
 	for _, body := range []string{
-		`[]`, `{}`, `{"items":[]}`, `{"total_count":0}`, `{"items":{},"total_count":0}`, `{"items":[1],"total_count":1}`,
+		`[]`, `{}`, `{"items":null}`, `{"items":[` + strings.Repeat(`{},`, DefaultPageSize-1) + `{}]}`, `{"total_count":0}`, `{"items":{},"total_count":0}`, `{"items":[1],"total_count":1}`,
 		`{"items":[],"total_count":-1}`, `{"items":[],"total_count":"many"}`, `null`, ``,
 	} {
 		if p, err := decodePage[*Order]([]byte(body), SearchCriteria{}); err == nil {

@@ -18,7 +18,8 @@ import (
 type Task struct {
 	Name  string
 	Every time.Duration
-	// Shared is true for work of which every replica does its own; else one replica at a time holds its lease.
+	// Shared is true for work of which every replica does its own, for the first time as soon as it is ready; else one
+	// replica at a time holds its lease.
 	Shared bool
 	Run    func(ctx context.Context) error
 }
@@ -33,9 +34,12 @@ func Run(ctx context.Context, leases Leases, ready func() bool, log zerolog.Logg
 	var all sync.WaitGroup
 	for _, t := range tasks {
 		all.Go(func() {
-			for {
+			for first := t.Shared; ; {
 				// Replicas started together must not ask for the lease together for ever.
 				wait := t.Every - t.Every/20 + rand.N(t.Every/10+1)
+				if first {
+					wait = min(wait, time.Second)
+				}
 				select {
 				case <-time.After(wait):
 				case <-ctx.Done():
@@ -43,6 +47,7 @@ func Run(ctx context.Context, leases Leases, ready func() bool, log zerolog.Logg
 				}
 				if ready() {
 					once(ctx, leases, log, t)
+					first = false
 				}
 			}
 		})

@@ -334,7 +334,7 @@ func (s *service) gauges(registerer prometheus.Registerer) periodic.Task {
 		Name: "mageline_orders_waiting", Help: "Orders that may not go out yet, by Magento's state.",
 	}, []string{"state"})
 	registerer.MustRegister(keys, waiting)
-	return periodic.Task{Name: "gauges", Every: 30 * time.Second, Shared: true, Run: func(ctx context.Context) error {
+	return periodic.Task{Name: "gauges", Every: 15 * time.Second, Shared: true, Run: func(ctx context.Context) error {
 		counts, err := s.ledger.Counts(ctx)
 		if err != nil {
 			return err
