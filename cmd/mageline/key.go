@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
@@ -18,10 +20,11 @@ func newKey(t terminal) *cobra.Command {
 	var effect string
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "key",
-		Short: "Look at a row of the ledger, or release it",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Usage() },
+		Use:     "key",
+		Short:   "Look at a row of the ledger, or release it",
+		Example: "  mageline key show order_placed:000000123\n  mageline key release order_placed:000000123",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Usage() },
 	}
 	show := &cobra.Command{
 		Use:     "show CONSUMER:KEY",
@@ -67,6 +70,9 @@ an order be sent once more that the ERP has accepted without ever giving it a nu
 				if n == 0 {
 					return fmt.Errorf("the ledger has nothing of %s", args[0])
 				}
+				if asJSON {
+					return printJSON(t.out, map[string]any{"released": n})
+				}
 				_, err = fmt.Fprintf(t.out, "released %d\n", n)
 				return err
 			})
@@ -74,8 +80,8 @@ an order be sent once more that the ERP has accepted without ever giving it a nu
 	}
 	for _, c := range []*cobra.Command{show, release} {
 		c.Flags().StringVar(&effect, "effect", "", "only this effect: create, comment, …")
+		c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per line")
 	}
-	show.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per line")
 	cmd.AddCommand(show, release)
 	return cmd
 }
@@ -97,7 +103,12 @@ func withKey(ctx context.Context, arg string, do func(l *idempotency.Ledger, con
 	defer pool.Close()
 	ledger := idempotency.Open(ctx, idempotency.Options{Pool: pool, Process: process(), Lease: cfg.IdempotencyLease, Log: zerolog.Nop()})
 	defer ledger.Close()
-	return failed(do(ledger, consumer, key))
+	err = do(ledger, consumer, key)
+	var answer *pgconn.PgError
+	if errors.As(err, &answer) && answer.Code == "42P01" { // undefined_table
+		err = fmt.Errorf("the database has no ledger yet, `mageline migrate` makes it: %w", err)
+	}
+	return failed(err)
 }
 
 func printKey(t terminal, row idempotency.Row, asJSON bool) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -18,6 +19,9 @@ func newMigrate(t terminal) *cobra.Command {
 			return err
 		}
 		applied, err := migrations.Up(cmd.Context(), directURL(cfg))
+		if asJSON {
+			return errors.Join(failed(err), printJSON(t.out, append([]migrations.Migration{}, applied...)))
+		}
 		for _, m := range applied {
 			fmt.Fprintf(t.out, "applied %s\n", m.File)
 		}
@@ -62,9 +66,12 @@ func newMigrate(t terminal) *cobra.Command {
 			return printTable(t.out, rows)
 		},
 	}
-	status.Flags().BoolVar(&asJSON, "json", false, "print one JSON array")
-	cmd.AddCommand(status, &cobra.Command{
+	apply := &cobra.Command{
 		Use: "up", Short: "Apply what is missing", Example: "  mageline migrate up", Args: cobra.NoArgs, RunE: up,
-	})
+	}
+	for _, c := range []*cobra.Command{cmd, apply, status} {
+		c.Flags().BoolVar(&asJSON, "json", false, "print one JSON array")
+	}
+	cmd.AddCommand(apply, status)
 	return cmd
 }

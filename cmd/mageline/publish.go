@@ -21,7 +21,7 @@ import (
 )
 
 func newPublish(t terminal) *cobra.Command {
-	var lines bool
+	var lines, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "publish TOPIC [FILE|-]",
 		Short: "Publish one event, or one per line, the way Magento does, but confirmed",
@@ -55,11 +55,15 @@ when no queue is bound to the topic: Magento itself would not notice.`,
 			}
 			defer publisher.Close()
 			n, err := publishAll(cmd.Context(), publisher, cfg.AMQPExchange, args[0], in, lines)
-			fmt.Fprintf(t.err, "published %d\n", n)
+			if asJSON {
+				return errors.Join(failed(err), printJSON(t.out, map[string]int{"published": n}))
+			}
+			fmt.Fprintf(t.out, "published %d\n", n)
 			return failed(err)
 		},
 	}
 	cmd.Flags().BoolVar(&lines, "lines", false, "every line is an event of its own")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return cmd
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -41,6 +42,9 @@ added; --unbind removes one.`,
 				return unbindTopic(t, conn, topology, unbind)
 			}
 			made, err := topology.Declare(cmd.Context(), conn)
+			if asJSON {
+				return errors.Join(failed(err), printJSON(t.out, map[string][]string{"made": append([]string{}, made...)}))
+			}
 			for _, name := range made {
 				fmt.Fprintln(t.out, "made", name)
 			}
@@ -51,16 +55,24 @@ added; --unbind removes one.`,
 		},
 	}
 	cmd.Flags().BoolVar(&show, "print", false, "print the topology, connect to nothing")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "with --print: one JSON object")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	cmd.Flags().StringVar(&unbind, "unbind", "", "remove one binding, given as consumer:topic")
 	return cmd
 }
 
 func printTopology(t terminal, topology rabbitmq.Topology, asJSON bool) error {
 	if asJSON {
-		return printJSON(t.out, map[string]any{
-			"exchanges": topology.Exchanges(), "queues": topology.Queues(), "bindings": topology.Bindings(),
-		})
+		var exchanges, queues, bindings []map[string]any
+		for _, e := range topology.Exchanges() {
+			exchanges = append(exchanges, map[string]any{"name": e.Name, "type": e.Kind, "durable": true})
+		}
+		for _, q := range topology.Queues() {
+			queues = append(queues, map[string]any{"name": q.Name, "durable": true, "arguments": q.Args})
+		}
+		for _, b := range topology.Bindings() {
+			bindings = append(bindings, map[string]any{"queue": b.Queue, "exchange": b.Exchange, "routing_key": b.Key})
+		}
+		return printJSON(t.out, map[string]any{"exchanges": exchanges, "queues": queues, "bindings": bindings})
 	}
 	rows := [][]string{{"EXCHANGE", "TYPE"}}
 	for _, e := range topology.Exchanges() {
