@@ -1,0 +1,251 @@
+package periodic_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
+
+	"github.com/mageline/mageline/event"
+	"github.com/mageline/mageline/idempotency"
+	"github.com/mageline/mageline/migrations"
+	"github.com/mageline/mageline/periodic"
+	"github.com/mageline/mageline/testkit"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const every = 5 * time.Millisecond
+
+func always() bool { return true }
+
+// ledgers gives those of two replicas.
+func ledgers(t *testing.T) [2]*idempotency.Ledger {
+	t.Helper()
+	url := testkit.Database(t)
+	if _, err := migrations.Up(t.Context(), url); err != nil {
+		t.Fatal(err)
+	}
+	pool, err := pgxpool.New(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	var both [2]*idempotency.Ledger
+	for i, name := range []string{"first", "second"} {
+		both[i] = idempotency.Open(t.Context(), idempotency.Options{Pool: pool, Process: name, Log: zerolog.Nop()})
+		t.Cleanup(both[i].Close)
+	}
+	return both
+}
+
+// start runs the tasks until stop, which waits for them.
+func start(t *testing.T, l periodic.Leases, ready func() bool, log zerolog.Logger, tasks ...periodic.Task) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		periodic.Run(ctx, l, ready, log, tasks...)
+	}()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		<-ended
+	})
+	t.Cleanup(stop)
+	return stop
+}
+
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) has(parts ...string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for line := range strings.SplitSeq(b.b.String(), "\n") {
+		found := 0
+		for _, p := range parts {
+			if strings.Contains(line, p) {
+				found++
+			}
+		}
+		if found == len(parts) {
+			return true
+		}
+	}
+	return false
+}
+
+func TestOneReplicaAtATime(t *testing.T) {
+	t.Parallel()
+	var inside, most, runs atomic.Int32
+	by := [2]atomic.Int32{}
+	for i, l := range ledgers(t) {
+		start(t, l, always, zerolog.Nop(), periodic.Task{Name: "count", Every: every, Run: func(context.Context) error {
+			if n := inside.Add(1); n > most.Load() {
+				most.Store(n)
+			}
+			runs.Add(1)
+			by[i].Add(1)
+			for range 1000 { // long enough for the other to want it too
+				_ = inside.Load()
+			}
+			inside.Add(-1)
+			return nil
+		}})
+	}
+	testkit.Eventually(t, 30*time.Second, func() bool {
+		return by[0].Load() >= 10 && by[1].Load() >= 10
+	}, "both replicas to have had their turns")
+	if most.Load() != 1 {
+		t.Errorf("%d replicas at once", most.Load())
+	}
+}
+
+// While one replica is at it, the other does nothing; its end lets the other go on.
+func TestTheOtherWaits(t *testing.T) {
+	t.Parallel()
+	both := ledgers(t)
+	inside, leave := make(chan struct{}), make(chan struct{})
+	enter := sync.OnceFunc(func() { close(inside) })
+	stopFirst := start(t, both[0], always, zerolog.Nop(), periodic.Task{Name: "long", Every: every, Run: func(context.Context) error {
+		enter()
+		<-leave
+		return nil
+	}})
+	<-inside
+	var log buffer
+	var second atomic.Int32
+	start(t, both[1], always, zerolog.New(&log), periodic.Task{Name: "long", Every: every, Run: func(context.Context) error {
+		second.Add(1)
+		return nil
+	}})
+	testkit.Eventually(t, 30*time.Second, func() bool { return log.has("another replica is at it", `"task":"long"`) }, "the second to be refused")
+	if second.Load() != 0 {
+		t.Error("both replicas are at it")
+	}
+	close(leave)
+	stopFirst()
+	testkit.Eventually(t, 30*time.Second, func() bool { return second.Load() > 0 }, "the second to have its turn")
+}
+
+func TestSharedTasksRunOnEachReplica(t *testing.T) {
+	t.Parallel()
+	meet := make(chan struct{})
+	var met atomic.Int32
+	task := periodic.Task{Name: "shared", Every: every, Shared: true, Run: func(ctx context.Context) error {
+		select { // only both at once get on
+		case meet <- struct{}{}:
+			met.Add(1)
+		case <-meet:
+		case <-ctx.Done():
+		}
+		return nil
+	}}
+	for _, l := range ledgers(t) {
+		start(t, l, always, zerolog.Nop(), task)
+	}
+	testkit.Eventually(t, 30*time.Second, func() bool { return met.Load() >= 3 }, "both replicas to be at it at once")
+}
+
+// Run ends with its context, but not before its tasks have.
+func TestRunWaitsForItsTasks(t *testing.T) {
+	t.Parallel()
+	l := ledgers(t)[0]
+	ctx, cancel := context.WithCancel(t.Context())
+	started := make(chan struct{})
+	go func() {
+		<-started
+		cancel()
+	}()
+	ended := false
+	periodic.Run(ctx, l, always, zerolog.Nop(), periodic.Task{Name: "cut", Every: every, Run: func(ctx context.Context) error {
+		close(started)
+		<-ctx.Done()
+		ended = true
+		return ctx.Err()
+	}})
+	if !ended {
+		t.Error("Run has not waited for its task")
+	}
+	// The lease was given back, though the context had ended.
+	_, release, err := l.Lease(t.Context(), "periodic cut")
+	if err != nil {
+		t.Fatal(err)
+	}
+	release()
+}
+
+func TestNothingRunsBeforeItMay(t *testing.T) {
+	t.Parallel()
+	var asked, runs atomic.Int32
+	var ready atomic.Bool
+	start(t, ledgers(t)[0], func() bool {
+		asked.Add(1)
+		return ready.Load()
+	}, zerolog.Nop(), periodic.Task{Name: "early", Every: every, Run: func(context.Context) error {
+		runs.Add(1)
+		return nil
+	}})
+	testkit.Eventually(t, 30*time.Second, func() bool { return asked.Load() >= 3 }, "the task to be due")
+	if runs.Load() != 0 {
+		t.Error("it ran before it might")
+	}
+	ready.Store(true)
+	testkit.Eventually(t, 30*time.Second, func() bool { return runs.Load() > 0 }, "the task to run")
+}
+
+// However a task fails, it is logged and tried again, and the other tasks go on.
+func TestTasksThatFail(t *testing.T) {
+	t.Parallel()
+	var log buffer
+	var failed, deferred, panicked, good atomic.Int32
+	start(t, ledgers(t)[0], always, zerolog.New(&log),
+		periodic.Task{Name: "failing", Every: every, Run: func(context.Context) error {
+			failed.Add(1)
+			return errors.New("no such table")
+		}},
+		periodic.Task{Name: "deferred", Every: every, Run: func(context.Context) error {
+			deferred.Add(1)
+			return &event.Deferral{Reason: "Postgres is away", Downstream: "postgres"}
+		}},
+		periodic.Task{Name: "panicking", Every: every, Run: func(context.Context) error {
+			panicked.Add(1)
+			panic("index out of range")
+		}},
+		periodic.Task{Name: "good", Every: every, Shared: true, Run: func(ctx context.Context) error {
+			good.Add(1)
+			zerolog.Ctx(ctx).Info().Msg("all is well")
+			return nil
+		}},
+	)
+	testkit.Eventually(t, 30*time.Second, func() bool {
+		return failed.Load() > 2 && deferred.Load() > 2 && panicked.Load() > 2 && good.Load() > 2
+	}, "each task to run again")
+	for _, line := range [][]string{
+		{`"level":"error"`, `"task":"failing"`, "no such table"},
+		{`"level":"info"`, `"task":"deferred"`, "Postgres is away"},
+		{`"level":"error"`, `"task":"panicking"`, "index out of range"},
+		{`"level":"info"`, `"task":"good"`, "all is well"},
+	} {
+		if !log.has(line...) {
+			t.Errorf("the log has no line with %q", line)
+		}
+	}
+}
