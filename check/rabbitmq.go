@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -251,8 +252,17 @@ func (r RabbitMQ) publishing(ctx context.Context) Line {
 		return Line{Unknown, subject, inTime(ctx, err).Error(), "see that RabbitMQ stays reachable, and check again"}
 	}
 	defer context.AfterFunc(ctx, func() { rabbitmq.Close(conn) })()
-	defer rabbitmq.Close(conn)
 	blocked := conn.NotifyBlocked(make(chan amqp.Blocking, 16))
+	var alarm string
+	var watching sync.WaitGroup
+	watching.Go(func() { // ends when the connection closes
+		for b := range blocked {
+			if b.Active && alarm == "" {
+				alarm = "alarm, " + b.Reason
+				rabbitmq.Close(conn) // nothing more comes from it
+			}
+		}
+	})
 	publish := &right{verb: "publish", permission: "write"}
 	targets := []string{""}
 	for _, e := range r.Topology.Exchanges() {
@@ -276,12 +286,10 @@ func (r RabbitMQ) publishing(ctx context.Context) Line {
 			return ch.TxRollback()
 		})
 	}
-	select {
-	case b := <-blocked:
-		if b.Active {
-			return Line{Fail, subject, "the broker takes no messages: alarm, " + b.Reason, "free memory or disk on the broker's machine"}
-		}
-	default:
+	rabbitmq.Close(conn)
+	watching.Wait()
+	if alarm != "" {
+		return Line{Fail, subject, "the broker takes no messages: " + alarm, "free memory or disk on the broker's machine"}
 	}
 	return publish.line()
 }

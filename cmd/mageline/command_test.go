@@ -164,8 +164,17 @@ func TestConfig(t *testing.T) {
 func TestConfigWrong(t *testing.T) {
 	environment(t, "PREFETCH", "0", "QUEUE_TYPE", "s3cond", "RETRY_DELAYS", "soon", "AMQP_URL", "http://u:s3cr3t@h/", "DATABASE_URL", "s3cr3t")
 	for _, args := range [][]string{
-		{"config"}, {"check"}, {"run"}, {}, {"migrate"}, {"migrate", "status"}, {"topology", "--print"}, {"publish", "t"},
-		{"key", "show", "a:b"}, {"key", "release", "a:b"}, {"dlq", "list"},
+		{"config"},
+		{"check"},
+		{"run"},
+		{},
+		{"migrate"},
+		{"migrate", "status"},
+		{"topology", "--print"},
+		{"publish", "t"},
+		{"key", "show", "a:b"},
+		{"key", "release", "a:b"},
+		{"dlq", "list"},
 	} {
 		e := call(t, "", args...)
 		if e.code != exitUsage {
