@@ -23,8 +23,8 @@ func TestReplayOfBrokersOwnLetter(t *testing.T) {
 			if out, code := call(t, l.env, "topology"); code != 0 {
 				t.Fatalf("topology ends with %d: %s", code, out)
 			}
-			placed := l.place(3, fakemagento.Placing{})
-			l.reject(l.Queue("order_placed"), len(placed))
+			placed := []fakemagento.Placed{l.shop.PlaceOrder(fakemagento.Placing{}), l.shop.PlaceOrder(fakemagento.Placing{}), l.shop.PlaceOrder(fakemagento.Placing{})}
+			l.brokersLetters(placed)
 			letters := l.DeadLetters("order_placed")
 			testkit.Eventually(t, patience, func() bool { return l.Depth(letters) == len(placed) }, "the broker to dead-letter")
 			out, code := call(t, l.env, "dlq", "list", letters, "--json")
@@ -79,8 +79,10 @@ func TestReplayAfterRefusal(t *testing.T) {
 	l.finish(r)
 }
 
-// reject takes messages from a queue and rejects them, so that the broker dead-letters them.
-func (l *line) reject(queue string, n int) {
+// brokersLetters publishes an event for each order and has the broker dead-letter it: the first one because it was
+// rejected; the others because they expired. Only of the latter, which nobody has rejected, a broker takes the way back
+// to the same queue for a circle.
+func (l *line) brokersLetters(orders []fakemagento.Placed) {
 	l.t.Helper()
 	conn, err := amqp.Dial(l.URL)
 	if err != nil {
@@ -91,17 +93,24 @@ func (l *line) reject(queue string, n int) {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	for range n {
-		var d amqp.Delivery
-		testkit.Eventually(l.t, patience, func() bool {
-			var ok bool
-			if d, ok, err = ch.Get(queue, false); err != nil {
-				l.t.Fatal(err)
-			}
-			return ok
-		}, "a message in "+queue)
-		if err := d.Reject(false); err != nil {
+	for _, o := range orders[1:] {
+		p := testkit.Publishing([]byte(event(o, 0)))
+		p.Expiration = "1" // milliseconds
+		if err := ch.PublishWithContext(l.t.Context(), l.Exchange, "sales.order.placed", false, false, p); err != nil {
 			l.t.Fatal(err)
 		}
 	}
+	letters := l.DeadLetters("order_placed")
+	testkit.Eventually(l.t, patience, func() bool { return l.Depth(letters) == len(orders)-1 }, "messages to expire")
+	l.Publish("sales.order.placed", event(orders[0], 0))
+	testkit.Eventually(l.t, patience, func() bool {
+		d, ok, err := ch.Get(l.Queue("order_placed"), false)
+		if err == nil && ok {
+			err = d.Reject(false)
+		}
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		return ok
+	}, "the message to be rejected")
 }
