@@ -37,8 +37,10 @@ func dial(url, exchange string) (*wire, error) {
 
 func (w *wire) close() { _ = w.conn.Close() }
 
+// publish does not stop at Ctrl-C: of an order that was placed the event must go out, or the verdict would miss it. It
+// only writes, and waits for nothing.
 func (w *wire) publish(ctx context.Context, topic string, body []byte) error {
-	if err := w.channel.PublishWithContext(ctx, w.exchange, topic, false, false, testkit.Publishing(body)); err != nil {
+	if err := w.channel.PublishWithContext(context.WithoutCancel(ctx), w.exchange, topic, false, false, testkit.Publishing(body)); err != nil {
 		return fmt.Errorf("publish %s: %w", topic, err)
 	}
 	return nil
