@@ -29,6 +29,8 @@ func TestNoComment(t *testing.T) {
 
 func TestStatusWithTheComment(t *testing.T) {
 	t.Parallel()
+	r := newRig(t, settings{})
+	r.shop.AddStatus("processing", "exported")
 	for _, tt := range []struct {
 		name, setting, state string
 		status               string // of the order afterwards
@@ -41,18 +43,14 @@ func TestStatusWithTheComment(t *testing.T) {
 		{"nothing set", "", "processing", "processing", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			r := newRig(t, settings{export: func(e *handlers.ExportRules) {
-				if tt.setting == "" {
-					return
-				}
+			r := r.in(t)
+			if tt.setting != "" {
 				var statuses config.StatusByState
 				if err := statuses.Decode(tt.setting); err != nil {
 					t.Fatal(err)
 				}
-				e.ExportedStatus = statuses.Status
-			}})
-			r.shop.AddStatus("processing", "exported")
+				r.export.ExportedStatus = statuses.Status
+			}
 			p := r.shop.PlaceOrder(fakemagento.Placing{State: tt.state})
 			outcome, err := r.placed(number(p.IncrementID))
 			isOutcome(t, outcome, err, event.Done)
@@ -71,7 +69,8 @@ func TestStatusWithTheComment(t *testing.T) {
 // How Magento fails decides whether it is asked before the comment is written again.
 func TestAfterAFailedComment(t *testing.T) {
 	t.Parallel()
-	const get, look, write = "GET /orders/1", "GET /orders/1/comments", "POST /orders/1/comments"
+	r := newRig(t, settings{})
+	const get, look, write = "GET /orders/:id", "GET /orders/:id/comments", "POST /orders/:id/comments"
 	for _, tt := range []struct {
 		name  string
 		fault fault.Fault
@@ -89,8 +88,7 @@ func TestAfterAFailedComment(t *testing.T) {
 		{"429", fault.Fault{Kind: fault.Throttle, After: time.Second}, event.Throttled, idempotency.Uncertain, []string{get, look, write}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			r := newRig(t, settings{})
+			r := r.in(t)
 			p := r.shop.PlaceOrder(fakemagento.Placing{})
 			r.shop.Faults.Set(fault.Plan{Only: onlyPosts})
 			r.shop.Faults.Next(tt.fault)
@@ -134,6 +132,7 @@ func TestUncertainCommentIsLookedUp(t *testing.T) {
 // An order that the ERP has is no dead letter because Magento does not take the comment.
 func TestRefusedCommentIsJournaled(t *testing.T) {
 	t.Parallel()
+	r := newRig(t, settings{})
 	for _, tt := range []struct {
 		name string
 		hook func(w http.ResponseWriter, r *http.Request) bool
@@ -153,29 +152,28 @@ func TestRefusedCommentIsJournaled(t *testing.T) {
 			return r.Method == http.MethodPost
 		}},
 		{"the order before it", func(w http.ResponseWriter, r *http.Request) bool {
-			if strings.HasSuffix(r.URL.Path, "/orders/1") {
+			if strings.Contains(r.URL.Path, "/orders/") {
 				w.WriteHeader(http.StatusConflict)
 			}
-			return strings.HasSuffix(r.URL.Path, "/orders/1")
+			return strings.Contains(r.URL.Path, "/orders/")
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			r := newRig(t, settings{})
+			r := r.in(t)
 			p := r.shop.PlaceOrder(fakemagento.Placing{})
 			r.toShop.answering(tt.hook)
 			outcome, err := r.placed(number(p.IncrementID))
 			isOutcome(t, outcome, err, event.Done)
-			number1 := r.erp.Documents()[0].Number
+			documents := r.erp.DocumentsOf(p.IncrementID)
 			line := r.log.line(`"journal":true`)
-			if !strings.Contains(line, number1) || !strings.Contains(line, p.IncrementID) {
-				t.Errorf("the journal says %q, which must name %s and %s", line, p.IncrementID, number1)
+			if !strings.Contains(line, documents[0].Number) || !strings.Contains(line, p.IncrementID) {
+				t.Errorf("the journal says %q, which must name %s and %s", line, p.IncrementID, documents[0].Number)
 			}
 			r.isRow(handlers.OrderPlaced, p.IncrementID, "comment", idempotency.Skipped)
 			if _, err := r.placed(number(p.IncrementID)); err != nil {
 				t.Errorf("the next event: %v", err)
 			}
-			if n := len(r.erp.Documents()); n != 1 {
+			if n := len(r.erp.DocumentsOf(p.IncrementID)); n != 1 {
 				t.Errorf("%d documents, want 1", n)
 			}
 		})

@@ -28,6 +28,7 @@ func onlyPosts(r *http.Request) bool { return r.Method == http.MethodPost }
 // How the ERP fails decides whether it is asked before it is sent to again. This ERP books whatever it gets.
 func TestAfterAFailedCreate(t *testing.T) {
 	t.Parallel()
+	r := newRig(t, settings{timeout: time.Second})
 	for _, tt := range []struct {
 		name  string
 		fault fault.Fault
@@ -55,8 +56,7 @@ func TestAfterAFailedCreate(t *testing.T) {
 		{"302", fault.Fault{Kind: fault.Fail, Status: 302}, event.Rejected, idempotency.Uncertain, []string{find, create}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			r := newRig(t, settings{timeout: time.Second})
+			r := r.in(t)
 			p := r.shop.PlaceOrder(fakemagento.Placing{})
 			r.erp.Faults.Set(fault.Plan{Only: onlyPosts})
 			r.erp.Faults.Next(tt.fault)
@@ -77,6 +77,7 @@ func TestAfterAFailedCreate(t *testing.T) {
 // While the ERP can't be asked, nothing is sent, and nothing is forgotten.
 func TestAskingFails(t *testing.T) {
 	t.Parallel()
+	r := newRig(t, settings{})
 	for _, tt := range []struct {
 		name   string
 		change func(*event.Event)
@@ -93,8 +94,7 @@ func TestAskingFails(t *testing.T) {
 		{"reconciled, 422", reconciled, 422, `{}`, event.Rejected},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			r := newRig(t, settings{})
+			r := r.in(t)
 			p := r.shop.PlaceOrder(fakemagento.Placing{})
 			r.erp.Book(p.IncrementID) // by an attempt that no ledger knows
 			r.toERP.with(http.MethodGet, tt.status, tt.body)
@@ -113,6 +113,7 @@ func TestAskingFails(t *testing.T) {
 
 func TestWhoAsksFirst(t *testing.T) {
 	t.Parallel()
+	r := newRig(t, settings{})
 	old := time.Now().Add(-46 * 24 * time.Hour) // the retention is 90 days
 	young := time.Now().Add(-44 * 24 * time.Hour)
 	for _, tt := range []struct {
@@ -129,8 +130,7 @@ func TestWhoAsksFirst(t *testing.T) {
 		{"almost as old", fakemagento.Placing{CreatedAt: young}, func(*event.Event) {}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			r := newRig(t, settings{})
+			r := r.in(t)
 			missing, there := r.shop.PlaceOrder(tt.placing), r.shop.PlaceOrder(tt.placing)
 			want := []string{create}
 			if tt.asks {
@@ -231,10 +231,10 @@ func TestUncertainWait(t *testing.T) {
 // An order that may have been sent, and may not go out any more, is found if it is there.
 func TestUncertainOrderThatIsCancelledThen(t *testing.T) {
 	t.Parallel()
+	r := newRig(t, settings{})
 	for _, booked := range []bool{true, false} {
 		t.Run(fmt.Sprintf("booked %v", booked), func(t *testing.T) {
-			t.Parallel()
-			r := newRig(t, settings{})
+			r := r.in(t)
 			p := r.shop.PlaceOrder(fakemagento.Placing{})
 			r.erp.Faults.Set(fault.Plan{Only: onlyPosts})
 			r.erp.Faults.Next(fault.Fault{Kind: map[bool]fault.Kind{true: fault.Drop, false: fault.Refuse}[booked]})
@@ -258,6 +258,7 @@ func TestUncertainOrderThatIsCancelledThen(t *testing.T) {
 
 func TestAcceptedWithoutANumber(t *testing.T) {
 	t.Parallel()
+	r := newRig(t, settings{})
 	for _, tt := range []struct {
 		name   string
 		status int
@@ -271,8 +272,7 @@ func TestAcceptedWithoutANumber(t *testing.T) {
 		{"200 with a number that is null", 200, `{"document_number":null}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			r := newRig(t, settings{})
+			r := r.in(t)
 			p := r.shop.PlaceOrder(fakemagento.Placing{})
 			r.toERP.with(http.MethodPost, tt.status, tt.body)
 			_, err := r.placed(number(p.IncrementID))

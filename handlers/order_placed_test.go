@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,6 +59,7 @@ func TestOrderIsNamedInEachWay(t *testing.T) {
 		{ID: 1, Code: "de", Name: "DE", WebsiteID: 1, Timezone: "Europe/Berlin", BaseCurrency: "EUR"},
 		{ID: 2, Code: "fr", Name: "FR", WebsiteID: 1, Timezone: "Europe/Paris", BaseCurrency: "EUR"},
 	}
+	r := newRig(t, settings{shop: fakemagento.Options{Stores: stores}})
 	byStore := func(o *handlers.OrderRules) { o.Key = mapping.ByStoreAndIncrementID }
 	prefixed := func(o *handlers.OrderRules) { o.ReferencePrefix = "WEB-" }
 	for _, tt := range []struct {
@@ -84,14 +86,17 @@ func TestOrderIsNamedInEachWay(t *testing.T) {
 		{"prefix", prefixed, func(p fakemagento.Placed) string { return number(p.IncrementID) }, "WEB-%s"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			r := newRig(t, settings{shop: fakemagento.Options{Stores: stores}, rules: tt.rules})
-			p := r.shop.PlaceOrder(fakemagento.Placing{StoreID: 2, IncrementID: "700000123"})
+			r := r.in(t)
+			if tt.rules != nil {
+				tt.rules(&r.rules)
+			}
+			p := r.shop.PlaceOrder(fakemagento.Placing{StoreID: 2})
 			outcome, err := r.placed(tt.body(p))
 			isOutcome(t, outcome, err, event.Done)
-			documents := r.erp.Documents()
-			if want := fmt.Sprintf(tt.reference, p.IncrementID); len(documents) != 1 || documents[0].Reference != want {
-				t.Fatalf("documents %v, want one with the reference %s", documents, want)
+			isCalls(t, r.toERP, create)
+			reference := fmt.Sprintf(tt.reference, p.IncrementID)
+			if documents := r.erp.DocumentsOf(reference); len(documents) != 1 {
+				t.Fatalf("%d documents with the reference %s, want 1", len(documents), reference)
 			}
 			outcome, err = r.placed(tt.body(p))
 			isOutcome(t, outcome, err, event.Duplicate)
@@ -169,6 +174,7 @@ func TestEventsThatNameNoOrder(t *testing.T) {
 		{"no such store", fmt.Sprintf(`{"increment_id":%q,"store_id":7}`, p.IncrementID), event.NotFound},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			r := r.in(t)
 			_, err := r.placed(tt.body)
 			isClass(t, err, tt.class)
 			isCalls(t, r.toERP)
@@ -193,6 +199,7 @@ func TestSourceOfTheOrder(t *testing.T) {
 	t.Parallel()
 	without := func(member string) func(map[string]any) { return func(o map[string]any) { delete(o, member) } }
 	firstItem := func(o map[string]any) map[string]any { return o["items"].([]any)[0].(map[string]any) }
+	r := newRig(t, settings{})
 	trust := func(e *handlers.ExportRules) { e.TrustPayload = true }
 	for _, tt := range []struct {
 		name    string
@@ -220,13 +227,14 @@ func TestSourceOfTheOrder(t *testing.T) {
 		{"payload with a value that can't be read", trust, func(o map[string]any) { o["grand_total"] = map[string]any{"a": 1} }, "", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			r := newRig(t, settings{export: tt.export, rules: func(o *handlers.OrderRules) {
-				o.Comment = false
-				if tt.rule != "" {
-					o.Key = tt.rule
-				}
-			}})
+			r := r.in(t)
+			r.rules.Comment = false
+			if tt.export != nil {
+				tt.export(&r.export)
+			}
+			if tt.rule != "" {
+				r.rules.Key = tt.rule
+			}
 			p := r.shop.PlaceOrder(fakemagento.Placing{})
 			var o map[string]any
 			if err := json.Unmarshal(r.shop.Order(p.EntityID), &o); err != nil {
@@ -239,12 +247,10 @@ func TestSourceOfTheOrder(t *testing.T) {
 			}
 			outcome, err := r.placed(string(body))
 			isOutcome(t, outcome, err, event.Done)
-			if len(r.erp.Documents()) != 1 {
-				t.Fatalf("%d documents, want 1", len(r.erp.Documents()))
-			}
-			requests := r.shop.Requests()
-			if fetched := requests["GET /V1/orders"]+requests["GET /V1/orders/:id"] > 0; fetched != tt.fetched {
-				t.Errorf("fetched %v, want %v: %v", fetched, tt.fetched, requests)
+			isCalls(t, r.toERP, create)
+			calls := r.toShop.took()
+			if fetched := strings.Contains(calls, "GET /orders"); fetched != tt.fetched {
+				t.Errorf("fetched %v, want %v: %s", fetched, tt.fetched, calls)
 			}
 		})
 	}
@@ -269,6 +275,7 @@ func TestWhichOrdersGoOut(t *testing.T) {
 	for _, state := range []string{"new", "pending_payment", "processing", "complete", "closed", "canceled", "holded", "payment_review"} {
 		for _, method := range methods {
 			t.Run(state+" "+method, func(t *testing.T) {
+				r := r.in(t)
 				p := r.shop.PlaceOrder(fakemagento.Placing{State: state, Method: method})
 				want := idempotency.Waiting
 				switch {
@@ -325,6 +332,7 @@ func TestExcludedOrders(t *testing.T) {
 	} {
 		for i, change := range []func(*event.Event){func(*event.Event) {}, repeated, replayed, reconciled} {
 			t.Run(fmt.Sprint(tt.name, i), func(t *testing.T) {
+				r := r.in(t)
 				p := r.shop.PlaceOrder(tt.placing)
 				outcome, err := r.placed(number(p.IncrementID), change)
 				isOutcome(t, outcome, err, event.Skipped)
@@ -373,6 +381,7 @@ func TestSkippedOrderIsLookedAtAgain(t *testing.T) {
 
 func TestReadingFailsBeforeAnythingIsSent(t *testing.T) {
 	t.Parallel()
+	r := newRig(t, settings{})
 	for _, tt := range []struct {
 		name  string
 		fault fault.Fault
@@ -384,16 +393,15 @@ func TestReadingFailsBeforeAnythingIsSent(t *testing.T) {
 		{"400 of a deadlock", fault.Fault{Kind: fault.Fail, Status: 400}, event.Unavailable},
 		{"401", fault.Fault{Kind: fault.Fail, Status: 401}, event.Unauthorized},
 		{"403", fault.Fault{Kind: fault.Fail, Status: 403}, event.Unauthorized},
-		{"429", fault.Fault{Kind: fault.Throttle, After: 7 * time.Second}, event.Throttled},
 		{"409", fault.Fault{Kind: fault.Fail, Status: 409}, event.Rejected},
 		{"423", fault.Fault{Kind: fault.Fail, Status: 423}, event.Unavailable},
 		{"408", fault.Fault{Kind: fault.Fail, Status: 408}, event.Timeout},
 		{"302", fault.Fault{Kind: fault.Fail, Status: 302}, event.Rejected},
 		{"lost connection", fault.Fault{Kind: fault.Refuse}, event.Unavailable},
+		{"429", fault.Fault{Kind: fault.Throttle, After: 7 * time.Second}, event.Throttled}, // the last, because all wait then
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			r := newRig(t, settings{})
+			r := r.in(t)
 			p := r.shop.PlaceOrder(fakemagento.Placing{})
 			r.shop.Faults.Set(fault.Plan{Every: tt.fault})
 			_, err := r.placed(fmt.Sprintf(`{"entity_id":%d,"increment_id":%q}`, p.EntityID, p.IncrementID))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -29,6 +30,7 @@ import (
 	"github.com/mageline/mageline/testkit"
 	"github.com/mageline/mageline/testkit/fakeerp"
 	"github.com/mageline/mageline/testkit/fakemagento"
+	"github.com/mageline/mageline/testkit/fault"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -74,9 +76,11 @@ type side struct {
 	hook  func(w http.ResponseWriter, r *http.Request) bool
 }
 
+var entityID = regexp.MustCompile(`/\d+(/|$)`)
+
 func (s *side) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
-	path := strings.TrimPrefix(r.URL.Path, "/rest/all/V1")
+	path := entityID.ReplaceAllString(strings.TrimPrefix(r.URL.Path, "/rest/all/V1"), "/:id$1")
 	s.calls = append(s.calls, r.Method+" "+path)
 	if key := r.Header.Get("Idempotency-Key"); key != "" {
 		s.keys = append(s.keys, key)
@@ -116,6 +120,12 @@ func (s *side) took() string {
 	calls := strings.Join(s.calls, ", ")
 	s.calls = nil
 	return calls
+}
+
+func (s *side) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls, s.keys, s.hook = nil, nil, nil
 }
 
 func (s *side) idempotencyKeys() []string {
@@ -213,6 +223,19 @@ func (r *rig) replica(name string) *idempotency.Ledger {
 	l := idempotency.Open(r.t.Context(), idempotency.Options{Pool: r.pool, Process: name, Lease: r.lease, Log: zerolog.New(r.log)})
 	r.t.Cleanup(l.Close)
 	return l
+}
+
+// in gives the rig to a subtest, with nothing left in it of those before but their orders.
+func (r *rig) in(t *testing.T) *rig {
+	t.Helper()
+	own := *r
+	own.t, own.log = t, &logged{}
+	r.shop.Faults.Set(fault.Plan{})
+	r.erp.Faults.Set(fault.Plan{})
+	for _, s := range []*side{r.toShop, r.toERP} {
+		s.forget()
+	}
+	return &own
 }
 
 func (r *rig) stores() *handlers.Stores {
