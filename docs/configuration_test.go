@@ -4,6 +4,8 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -34,6 +36,42 @@ func TestConfigurationPage(t *testing.T) {
 		t.Errorf("the table in docs/%s is not that of config.Table(): run go generate ./docs", page)
 	}
 }
+
+// The other pages name variables that are there, with or without the prefix.
+func TestVariablesInPages(t *testing.T) {
+	known := map[string]bool{}
+	for _, v := range config.Table() {
+		known[v.Name] = true
+		known[v.Name+"_FILE"] = v.Secret
+	}
+	pages, err := filepath.Glob("*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, page := range append(pages, filepath.Join(root, "README.md")) {
+		content, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range variable.FindAllStringSubmatch(string(content), -1) {
+			name := "MAGELINE_" + strings.TrimPrefix(match[1], "MAGELINE_")
+			if strings.HasPrefix(name, "MAGELINE_TEST_") || strings.HasPrefix(match[1], "OTEL_") { // of our tests, and OpenTelemetry's
+				continue
+			}
+			found++
+			if !known[name] {
+				t.Errorf("%s names %s, which config.Table() does not have", filepath.Base(page), match[1])
+			}
+		}
+	}
+	if found < 50 {
+		t.Errorf("%d variables in the pages: they are no longer found", found)
+	}
+}
+
+// variable is a name in capitals with a _ in it at the beginning of a piece of code.
+var variable = regexp.MustCompile("`([A-Z][A-Z0-9]*_[A-Z0-9_]*[A-Z0-9])(?:=[^`]*)?`")
 
 // variables makes the table, without the values of this process.
 func variables() string {
