@@ -149,23 +149,24 @@ func (s *session) start(line string) {
 	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	answer := "nothing"
 	ready := func() bool {
-		for _, line := range s.service.logged("health and metrics") {
-			address, _ := line["address"].(string)
-			response, err := client.Get("http://" + address + "/readyz") //nolint:noctx // the client has a time-out
-			if err != nil {
-				return false
-			}
-			body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
-			_ = response.Body.Close()
-			answer = response.Status + " " + string(body)
-			return err == nil && response.StatusCode == http.StatusOK
-		}
 		select {
 		case <-s.service.ended:
 			s.t.Fatalf("%s ended: %v", line, s.service.logged(""))
 		default:
 		}
-		return false
+		serving := s.service.logged("health and metrics")
+		if len(serving) == 0 {
+			return false
+		}
+		address, _ := serving[0]["address"].(string)
+		response, err := client.Get("http://" + address + "/readyz")
+		if err != nil {
+			return false
+		}
+		body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+		_ = response.Body.Close()
+		answer = response.Status + " " + string(body)
+		return err == nil && response.StatusCode == http.StatusOK
 	}
 	defer func() {
 		if s.t.Failed() {
