@@ -28,7 +28,7 @@ func TestConfigurationPage(t *testing.T) {
 	}
 	want := before + tableBegin + "\n" + variables() + "\n" + tableEnd + after
 	if *update {
-		if err := os.WriteFile(page, []byte(want), 0o644); err != nil { //nolint:gosec // a page for everybody
+		if err := os.WriteFile(page, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

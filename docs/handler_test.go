@@ -26,7 +26,7 @@ func TestExampleHandler(t *testing.T) {
 	queue, letters := queues.Queue("loyalty"), queues.DeadLetters("loyalty")
 	queues.Own(queue, letters)
 	run := func() *process {
-		command := exec.CommandContext(t.Context(), binary) //nolint:gosec // our own
+		command := exec.CommandContext(t.Context(), binary)
 		command.Env = append(clean(os.Environ()), "MAGELINE_DATABASE_URL="+database, "MAGELINE_AMQP_URL="+queues.URL,
 			"MAGELINE_AMQP_EXCHANGE="+queues.Exchange, "MAGELINE_QUEUE_PREFIX="+queues.Prefix)
 		return launch(t, command)

@@ -59,7 +59,7 @@ func serve(t *testing.T, api http.Handler, end func()) string {
 // shell prepares a command line. The queues that the README names begin with this session's prefix.
 func (s *session) shell(line string) *exec.Cmd {
 	line = strings.ReplaceAll(line, " mageline.", " "+s.queues.Prefix+".")
-	command := exec.CommandContext(s.t.Context(), "sh", "-ec", line) //nolint:gosec // a line of the README
+	command := exec.CommandContext(s.t.Context(), "sh", "-ec", line)
 	command.Dir, command.Env = s.dir, s.env
 	return command
 }
