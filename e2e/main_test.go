@@ -3,7 +3,8 @@
 // ERP exactly once, whatever is killed, cut or away in between.
 //
 // Sizes for a run by hand: MAGELINE_E2E_ORDERS (of the chaos, default 300), MAGELINE_E2E_PROBES (how many seconds,
-// nearly, the ERP is down, default 5), MAGELINE_E2E_SEED.
+// nearly, the ERP is down, default 5), MAGELINE_E2E_SEED; `make chaos` has the full ones. MAGELINE_E2E_KEEP=1 keeps the
+// logs of all processes, which a failure does too.
 package e2e
 
 import (
