@@ -16,8 +16,8 @@ import (
 	"github.com/mageline/mageline/testkit/fakemagento"
 )
 
-// salesOrder reads the sales order that the ERP was sent.
-func (r *rig) salesOrder(p fakemagento.Placed) (o struct {
+// sentOrder is what of a sales order tells its store and time.
+type sentOrder struct {
 	PlacedAt string `json:"placed_at"`
 	PlacedOn string `json:"placed_on"`
 	Store    struct {
@@ -25,7 +25,10 @@ func (r *rig) salesOrder(p fakemagento.Placed) (o struct {
 		Code string `json:"code"`
 		Name string `json:"name"`
 	} `json:"store"`
-}) {
+}
+
+// salesOrder reads the sales order that the ERP was sent.
+func (r *rig) salesOrder(p fakemagento.Placed) (o sentOrder) {
 	r.t.Helper()
 	documents := r.erp.DocumentsOf(p.IncrementID)
 	if len(documents) != 1 {

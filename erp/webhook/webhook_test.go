@@ -379,7 +379,7 @@ func TestAnOpenCircuitStaysADeferral(t *testing.T) {
 func TestNetHTTPDoesNotRepeatAPost(t *testing.T) {
 	var posts atomic.Int32
 	c := adapter(t, func(w http.ResponseWriter, r *http.Request) {
-		io.Copy(io.Discard, r.Body)
+		_, _ = io.Copy(io.Discard, r.Body)
 		if posts.Add(1) == 1 {
 			w.WriteHeader(http.StatusCreated)
 			io.WriteString(w, `{"document_number":"SO-1"}`)
