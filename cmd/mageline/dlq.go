@@ -18,6 +18,7 @@ import (
 
 	"github.com/mageline/mageline/config"
 	"github.com/mageline/mageline/deadletter"
+	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/rabbitmq"
 )
 
@@ -66,7 +67,17 @@ func (f *filterFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.match, "match", "", "only letters with this text in the error")
 }
 
+// errorClasses are those that a letter can have.
+var errorClasses = []event.Class{
+	event.Malformed, event.Invalid, event.NotFound, event.Rejected, event.Unauthorized, event.Throttled, event.Unavailable,
+	event.Timeout, event.Internal, deadletter.Unknown,
+}
+
 func (f *filterFlags) filter(now time.Time) (deadletter.Filter, error) {
+	if f.class != "" && !slices.Contains(errorClasses, event.Class(f.class)) {
+		// Else a slip of the pen would look like "nothing matches".
+		return deadletter.Filter{}, &exitError{exitUsage, fmt.Errorf("--error-class %q: want one of %v", f.class, errorClasses)}
+	}
 	since, err := instant("since", f.since, now)
 	if err != nil {
 		return deadletter.Filter{}, err
@@ -352,6 +363,8 @@ func replay(ctx context.Context, t terminal, queue string, f *replayFlags) error
 	switch {
 	case errors.As(err, &stopped):
 		return &exitError{exitPartial, fmt.Errorf("%w. Go on with: %s", err, f.goOn(queue, filter, stopped))}
+	case err != nil && ctx.Err() != nil:
+		return &exitError{exitPartial, fmt.Errorf("stopped by a signal: what was not replayed is in %s as before; the same call goes on", queue)}
 	case err != nil:
 		return failed(err)
 	case summary.Failed > 0:
