@@ -138,10 +138,11 @@ func (l *line) inFlight() fakemagento.Placed {
 	return o
 }
 
-// warm has some orders done: a subscription starts with one message at a time, and grows.
-func (l *line) warm() {
+// warm has some orders done and settled: a subscription starts with one message at a time, and grows.
+func (l *line) warm(r *replica) {
 	l.t.Helper()
 	l.awaitDone(patience, l.place(10, fakemagento.Placing{})...)
+	acked(l.t, r, "order_placed", 10)
 }
 
 // SIGTERM: not ready any more from the first moment, what is in flight is finished, exit code 0.
@@ -149,7 +150,7 @@ func TestDrains(t *testing.T) {
 	t.Parallel()
 	l := newLine(t, 200*time.Millisecond)
 	r := start(t, l.env).awaitReady()
-	l.warm()
+	l.warm(r)
 	release := l.hold()
 	o := l.inFlight()
 	r.terminate()
@@ -177,7 +178,7 @@ func TestCut(t *testing.T) {
 	l := newLine(t, 200*time.Millisecond, time.Second)
 	l.env = l.with("SHUTDOWN_TIMEOUT", "1s", "IDEMPOTENCY_LEASE", "1h")
 	r := start(t, l.env).awaitReady()
-	l.warm()
+	l.warm(r)
 	l.erp.Faults.Next(fault.Fault{Kind: fault.Late, After: time.Hour})
 	booked := l.place(1, fakemagento.Placing{})[0]
 	testkit.Eventually(t, patience, func() bool { return len(l.erp.DocumentsOf(booked.IncrementID)) == 1 }, "the ERP to book the order")
@@ -201,7 +202,7 @@ func TestSecondSignal(t *testing.T) {
 	t.Parallel()
 	l := newLine(t, 200*time.Millisecond, time.Second)
 	r := start(t, l.env).awaitReady()
-	l.warm()
+	l.warm(r)
 	release := l.hold()
 	o := l.inFlight()
 	r.terminate()
