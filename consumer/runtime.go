@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -217,7 +218,7 @@ func (r *Runtime) watchDatabase(ctx context.Context) {
 			}
 		case ctx.Err() == nil:
 			wait = lookAgain
-			r.gate.hold(holdPostgres, hold{text: "Postgres is away: " + err.Error()})
+			r.gate.hold(holdPostgres, hold{text: postgresReason(err)})
 			if !said {
 				said = true
 				r.opts.Log.Error().Err(err).Msg("no Postgres: check DATABASE_URL and the server; every consumer is paused until it is back")
@@ -231,9 +232,16 @@ func (r *Runtime) watchDatabase(ctx context.Context) {
 	}
 }
 
+// postgresReason is one line: pgx puts each address that it tried on a line of its own, and the ledger says the first
+// words too.
+func postgresReason(err error) string {
+	const away = "Postgres is away: "
+	return away + strings.Join(strings.Fields(strings.TrimPrefix(err.Error(), away)), " ")
+}
+
 // postgresAway pauses everything at once; the watcher finds out for how long.
 func (r *Runtime) postgresAway(err error) {
-	r.gate.hold(holdPostgres, hold{text: "Postgres is away: " + err.Error()})
+	r.gate.hold(holdPostgres, hold{text: postgresReason(err)})
 	select {
 	case r.database <- struct{}{}:
 	default:
