@@ -3,7 +3,6 @@ package handlers
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 
 	"github.com/rs/zerolog"
@@ -54,7 +53,7 @@ func (c orderComment) effect(ctx context.Context, claim *idempotency.Claim) (ide
 		return idempotency.Result{}, event.NotDone(err)
 	}
 	id := int64(o.EntityID)
-	if c.once && c.isIn(o.StatusHistories) {
+	if c.once && c.times(o.StatusHistories) > 0 {
 		return idempotency.Result{Value: c.text}, nil
 	}
 	if claim.Uncertain {
@@ -62,7 +61,18 @@ func (c orderComment) effect(ctx context.Context, claim *idempotency.Claim) (ide
 		if err != nil {
 			return idempotency.Result{}, event.NotDone(fromMagento(err))
 		}
-		if c.isIn(there) {
+		// The same words may be there of another effect that wrote them: of an earlier cancellation of some lines.
+		others, err := c.ledger.Rows(ctx, c.key.Consumer, c.key.Key)
+		if err != nil {
+			return idempotency.Result{}, event.NotDone(err)
+		}
+		written := 0
+		for _, row := range others {
+			if row.State == idempotency.Done && row.Result.Value == c.text {
+				written++
+			}
+		}
+		if c.times(there) > written {
 			return idempotency.Result{Value: c.text}, nil
 		}
 		claim.Looked()
@@ -88,11 +98,14 @@ func (c orderComment) effect(ctx context.Context, claim *idempotency.Claim) (ide
 	return idempotency.Result{Value: c.text}, nil
 }
 
-// isIn reports whether an order's history has the comment.
-func (c orderComment) isIn(history []magentoapi.OrderStatusHistory) bool {
-	return slices.ContainsFunc(history, func(h magentoapi.OrderStatusHistory) bool {
-		return strings.TrimSpace(string(h.Comment)) == c.text
-	})
+// times counts the comment in an order's history.
+func (c orderComment) times(history []magentoapi.OrderStatusHistory) (n int) {
+	for _, h := range history {
+		if strings.TrimSpace(string(h.Comment)) == c.text {
+			n++
+		}
+	}
+	return n
 }
 
 // isRefusal reports that Magento has refused what was asked, for good.

@@ -152,6 +152,38 @@ func TestWhoAsksFirst(t *testing.T) {
 	}
 }
 
+// What reconcile finds in Magento and the ledger does not know may be in the ERP, also where it would not go out now: it must
+// not wait as if it had never been sent.
+func TestReconciledOrderThatDoesNotGoOut(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, settings{})
+	for _, state := range []string{"holded", "canceled"} {
+		p, missing := r.shop.PlaceOrder(fakemagento.Placing{State: state}), r.shop.PlaceOrder(fakemagento.Placing{State: state})
+		r.erp.Book(p.IncrementID)
+		outcome, err := r.placed(number(p.IncrementID), reconciled)
+		isOutcome(t, outcome, err, event.Done)
+		isCalls(t, r.toERP, find)
+		r.isOnce(p)
+		if _, err := r.placed(number(missing.IncrementID), reconciled); err != nil {
+			t.Fatal(err)
+		}
+		isCalls(t, r.toERP, find)
+		r.isComments(missing)
+	}
+}
+
+// Once the ERP was asked and has refused the order for good, nothing is uncertain any more.
+func TestRefusedAfterTheLook(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, settings{})
+	p := r.shop.PlaceOrder(fakemagento.Placing{})
+	r.toERP.with(http.MethodPost, 422, `{"message":"no such SKU"}`)
+	_, err := r.placed(number(p.IncrementID), repeated)
+	isClass(t, err, event.Rejected)
+	isCalls(t, r.toERP, find, create)
+	r.isCreate(p.IncrementID, idempotency.Failed)
+}
+
 // A replay of what failed for certain asks nevertheless.
 func TestReplayAsksAlsoWhatFailed(t *testing.T) {
 	t.Parallel()

@@ -105,13 +105,16 @@ func TestEachWaitingOrderIsLookedAtOnce(t *testing.T) {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, settings{})
+			var keys []string
+			var ids []int
 			for range n {
 				p := r.shop.PlaceOrder(fakemagento.Placing{})
-				r.sql(`INSERT INTO effect (consumer, key, effect, state, owner, claim, lease_until, accepted, result, reason, class, created_at, updated_at)
-					VALUES ('order_placed', $1, 'create', 'waiting', 'x', 1, now(), false, '', '', '', now(), now())`, p.IncrementID)
-				r.sql(`INSERT INTO orders (key, consumer, effect, entity_id, store_id, state, document, waiting, waiting_since, looked_at)
-					VALUES ($1, 'order_placed', 'create', $2, 1, 'holded', '', true, now(), now())`, p.IncrementID, p.EntityID)
+				keys, ids = append(keys, p.IncrementID), append(ids, p.EntityID)
 			}
+			r.sql(`INSERT INTO effect (consumer, key, effect, state, owner, claim, lease_until, accepted, result, reason, class, created_at, updated_at)
+				SELECT 'order_placed', key, 'create', 'waiting', 'x', 1, now(), false, '', '', '', now(), now() FROM unnest($1::text[]) AS key`, keys)
+			r.sql(`INSERT INTO orders (key, consumer, effect, entity_id, store_id, state, document, waiting, waiting_since, looked_at)
+				SELECT key, 'order_placed', 'create', id, 1, 'holded', '', true, now(), now() FROM unnest($1::text[], $2::bigint[]) AS o(key, id)`, keys, ids)
 			for range 2 {
 				var s sent
 				if err := r.waiting(&s).Run(r.context()); err != nil {
