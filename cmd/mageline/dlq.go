@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,7 +12,6 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"golang.org/x/term"
 
 	"github.com/mageline/mageline/config"
 	"github.com/mageline/mageline/deadletter"
@@ -116,6 +113,9 @@ func newDLQList(t terminal) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if len(args) == 0 && filters != (filterFlags{}) {
+				return &exitError{exitUsage, errors.New("the filters choose among the letters of a queue: say which, as in `mageline dlq list QUEUE --since 2h`")}
+			}
 			reader, cfg, err := openDeadLetters()
 			if err != nil {
 				return err
@@ -135,6 +135,13 @@ func newDLQList(t terminal) *cobra.Command {
 	return cmd
 }
 
+// queueLine is a dead-letter queue as --json prints it.
+type queueLine struct {
+	deadletter.Overview
+	OldestAge int    `json:"oldest_age_seconds"`
+	Locked    string `json:"locked,omitempty"` // who works on it; then the classes are not known
+}
+
 func listQueues(ctx context.Context, t terminal, reader *deadletter.Reader, prefix string, asJSON bool) error {
 	topology := rabbitmq.Topology{Prefix: prefix}
 	var queues []string
@@ -145,10 +152,17 @@ func listQueues(ctx context.Context, t terminal, reader *deadletter.Reader, pref
 	if err != nil {
 		return failed(err)
 	}
-	rows := [][]string{{"QUEUE", "LETTERS", "OLDEST FAILED AT", "BY CLASS"}}
+	rows := [][]string{{"QUEUE", "LETTERS", "OLDEST FAILED", "BY CLASS"}}
 	for _, o := range all {
+		line := queueLine{Overview: o}
+		if !o.Oldest.IsZero() {
+			line.OldestAge = int(max(0, time.Since(o.Oldest)).Seconds())
+		}
+		if o.Locked != nil {
+			line.Locked = o.Locked.Error()
+		}
 		if asJSON {
-			if err := printJSON(t.out, o); err != nil {
+			if err := printJSON(t.out, line); err != nil {
 				return err
 			}
 			continue
@@ -160,9 +174,13 @@ func listQueues(ctx context.Context, t terminal, reader *deadletter.Reader, pref
 		slices.Sort(classes)
 		by := strings.Join(classes, ", ")
 		if o.Locked != nil {
-			by = o.Locked.Error()
+			by = line.Locked
 		}
-		rows = append(rows, []string{o.Queue, strconv.Itoa(o.Depth), stamp(o.Oldest), by})
+		age := ""
+		if !o.Oldest.IsZero() {
+			age = (time.Duration(line.OldestAge) * time.Second).String() + " ago"
+		}
+		rows = append(rows, []string{o.Queue, strconv.Itoa(o.Depth), age, by})
 	}
 	if asJSON {
 		return nil
@@ -183,9 +201,7 @@ func printLetters(t terminal, lines []deadletter.Line, asJSON bool) error {
 		if l.Count > 1 {
 			id += fmt.Sprintf(" (%d times)", l.Count)
 		}
-		// One line is one letter.
-		text := strings.Join(strings.Fields(l.Error), " ")
-		rows = append(rows, []string{id, l.Key, l.Topic, l.Class, strconv.FormatInt(l.Attempts, 10), stamp(l.FailedAt), text})
+		rows = append(rows, []string{id, l.Key, l.Topic, l.Class, strconv.FormatInt(l.Attempts, 10), stamp(l.FailedAt), l.Error})
 	}
 	if asJSON {
 		return nil
@@ -238,7 +254,7 @@ func printLetter(t terminal, l deadletter.Shown) error {
 		{"queue", l.Queue},
 		{"reason", l.Reason},
 		{"class", l.Class},
-		{"error", strings.Join(strings.Fields(l.Error), " ")},
+		{"error", l.Error},
 		{"attempts", strconv.FormatInt(l.Attempts, 10)},
 		{"failed at", stamp(l.FailedAt)},
 	}
@@ -273,153 +289,3 @@ func stamp(at time.Time) string {
 	}
 	return at.UTC().Format(time.RFC3339)
 }
-
-// replayFlags are the flags of a replay.
-type replayFlags struct {
-	filters             filterFlags
-	limit               int
-	rate                float64
-	to                  string
-	dryRun, yes, asJSON bool
-	own                 *pflag.FlagSet
-}
-
-func (f *replayFlags) register(cmd *cobra.Command) {
-	f.own = pflag.NewFlagSet("replay", pflag.ContinueOnError)
-	f.filters.register(f.own)
-	f.own.BoolVar(&f.dryRun, "dry-run", false, "change nothing, say what would happen")
-	f.own.IntVar(&f.limit, "limit", 0, "replay at most so many; 0 is all")
-	f.own.Float64Var(&f.rate, "rate", 0, "replay at most so many a second; 0 is as fast as it goes")
-	f.own.StringVar(&f.to, "to", "", "replay to this queue, whatever the letters say")
-	f.own.BoolVar(&f.yes, "yes", false, "ask no question on a terminal")
-	f.own.BoolVar(&f.asJSON, "json", false, "print the result as one JSON object")
-	cmd.Flags().AddFlagSet(f.own)
-}
-
-// changed names a flag of the replay that was set, "" if none was.
-func (f *replayFlags) changed(cmd *cobra.Command) (name string) {
-	cmd.Flags().Visit(func(flag *pflag.Flag) {
-		if f.own.Lookup(flag.Name) != nil {
-			name = flag.Name
-		}
-	})
-	return name
-}
-
-func newDLQReplay(t terminal) *cobra.Command {
-	flags := &replayFlags{}
-	cmd := &cobra.Command{
-		Use:   "replay QUEUE",
-		Short: "Send dead letters back to the queue they were consumed from",
-		Long: `Each letter leaves the dead-letter queue when its publish is confirmed: killed at any point, none is lost. The consumers may run
-meanwhile. Exit code 3 when some could not be replayed.`,
-		Example: `  mageline dlq replay mageline.order_placed.dlq --dry-run --error-class unavailable
-  mageline dlq replay mageline.order_placed.dlq --since 2h --rate 10`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return replay(cmd.Context(), t, args[0], flags) },
-	}
-	flags.register(cmd)
-	return cmd
-}
-
-func replay(ctx context.Context, t terminal, queue string, f *replayFlags) error {
-	filter, err := f.filters.filter(time.Now())
-	if err != nil {
-		return err
-	}
-	if f.limit < 0 || f.rate < 0 {
-		return &exitError{exitUsage, errors.New("--limit and --rate can't be below 0")}
-	}
-	reader, _, err := openDeadLetters()
-	if err != nil {
-		return err
-	}
-	if !f.yes && !f.dryRun && onTerminal(t) && !confirmed(t, "Replay letters of "+queue+"?") {
-		return &exitError{exitFailed, errors.New("nothing was replayed")}
-	}
-	progress := newProgress(t)
-	summary, err := reader.Replay(ctx, deadletter.ReplayOptions{
-		Queue: queue, Filter: filter, Limit: f.limit, Rate: f.rate, To: f.to, DryRun: f.dryRun,
-		Progress: func(s deadletter.Step) {
-			progress.clear()
-			if s.Err != nil {
-				fmt.Fprintf(t.err, "letter %s stays: %v\n", s.ID, s.Err)
-			}
-			progress.show(fmt.Sprintf("%d of %d: %s", s.Summary.Replayed+s.Summary.Skipped+s.Summary.Failed, s.Set, s.Summary))
-		},
-	})
-	progress.clear()
-	var missing *deadletter.NoQueueError
-	var locked *deadletter.LockedError
-	if errors.As(err, &missing) || errors.As(err, &locked) {
-		return failed(err)
-	}
-	if f.asJSON {
-		err = errors.Join(err, printJSON(t.out, summary))
-	} else {
-		fmt.Fprintln(t.out, summary)
-	}
-	var stopped *deadletter.StoppedError
-	switch {
-	case errors.As(err, &stopped):
-		return &exitError{exitPartial, fmt.Errorf("%w. Go on with: %s", err, f.goOn(queue, filter, stopped))}
-	case err != nil && ctx.Err() != nil:
-		return &exitError{exitPartial, fmt.Errorf("stopped by a signal: what was not replayed is in %s as before; the same call goes on", queue)}
-	case err != nil:
-		return failed(err)
-	case summary.Failed > 0:
-		return &exitError{exitPartial, nil}
-	}
-	return nil
-}
-
-// goOn is the call that goes on where a replay had to stop.
-func (f *replayFlags) goOn(queue string, filter deadletter.Filter, s *deadletter.StoppedError) string {
-	call := []string{"mageline", "dlq", "replay", queue, "--until", stamp(s.Until)}
-	if !filter.Since.IsZero() {
-		call = append(call, "--since", stamp(filter.Since)) // a duration would move with the clock
-	}
-	if s.Limit > 0 {
-		call = append(call, "--limit", strconv.Itoa(s.Limit))
-	}
-	f.own.VisitAll(func(flag *pflag.Flag) {
-		if flag.Value.String() != flag.DefValue && flag.Name != "until" && flag.Name != "since" && flag.Name != "limit" {
-			call = append(call, fmt.Sprintf("--%s=%s", flag.Name, strconv.Quote(flag.Value.String())))
-		}
-	})
-	return strings.Join(call, " ")
-}
-
-// onTerminal reports whether a person is there to be asked.
-func onTerminal(t terminal) bool {
-	in, ok := t.in.(*os.File)
-	return ok && term.IsTerminal(int(in.Fd())) && isTerminal(t)
-}
-
-func isTerminal(t terminal) bool {
-	f, ok := t.err.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
-}
-
-func confirmed(t terminal, question string) bool {
-	fmt.Fprintf(t.err, "%s [y/N] ", question)
-	line, _ := bufio.NewReader(t.in).ReadString('\n') // no answer is a no
-	answer := strings.ToLower(strings.TrimSpace(line))
-	return answer == "y" || answer == "yes"
-}
-
-// progress is one line on a terminal that is written over.
-type progress struct {
-	t  terminal
-	on bool
-}
-
-func newProgress(t terminal) *progress { return &progress{t, isTerminal(t)} }
-
-func (p *progress) show(line string) {
-	if p.on {
-		fmt.Fprintf(p.t.err, "\r\033[K%s", line)
-	}
-}
-
-func (p *progress) clear() { p.show("") }

@@ -129,7 +129,7 @@ Everything is set by environment variables: see "mageline config".`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if replayQueue != "" {
+			if cmd.Flags().Changed("replay-dlq") { // also with nothing, as where a shell's variable is empty: that must not consume
 				return replay(cmd.Context(), t, replayQueue, replayFlags)
 			}
 			if changed := replayFlags.changed(cmd); changed != "" {

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+
+	"github.com/mageline/mageline/deadletter"
+)
+
+// replayFlags are the flags of a replay.
+type replayFlags struct {
+	filters             filterFlags
+	limit               int
+	rate                float64
+	to                  string
+	dryRun, yes, asJSON bool
+	own                 *pflag.FlagSet
+}
+
+func (f *replayFlags) register(cmd *cobra.Command) {
+	f.own = pflag.NewFlagSet("replay", pflag.ContinueOnError)
+	f.filters.register(f.own)
+	f.own.BoolVar(&f.dryRun, "dry-run", false, "change nothing, say what would happen")
+	f.own.IntVar(&f.limit, "limit", 0, "replay at most so many; 0 is all")
+	f.own.Float64Var(&f.rate, "rate", 0, "replay at most so many a second; 0 is as fast as it goes")
+	f.own.StringVar(&f.to, "to", "", "replay to this queue, whatever the letters say")
+	f.own.BoolVar(&f.yes, "yes", false, "ask no question on a terminal")
+	f.own.BoolVar(&f.asJSON, "json", false, "print the result as one JSON object")
+	cmd.Flags().AddFlagSet(f.own)
+}
+
+// changed names a flag of the replay that was set, "" if none was.
+func (f *replayFlags) changed(cmd *cobra.Command) (name string) {
+	cmd.Flags().Visit(func(flag *pflag.Flag) {
+		if f.own.Lookup(flag.Name) != nil {
+			name = flag.Name
+		}
+	})
+	return name
+}
+
+func newDLQReplay(t terminal) *cobra.Command {
+	flags := &replayFlags{}
+	cmd := &cobra.Command{
+		Use:   "replay QUEUE",
+		Short: "Send dead letters back to the queue they were consumed from",
+		Long: `Each letter leaves the dead-letter queue when its publish is confirmed: killed at any point, none is lost. The consumers may run
+meanwhile. Exit code 3 when some could not be replayed.`,
+		Example: `  mageline dlq replay mageline.order_placed.dlq --dry-run --error-class unavailable
+  mageline dlq replay mageline.order_placed.dlq --since 2h --rate 10`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return replay(cmd.Context(), t, args[0], flags) },
+	}
+	flags.register(cmd)
+	return cmd
+}
+
+func replay(ctx context.Context, t terminal, queue string, f *replayFlags) error {
+	filter, err := f.filters.filter(time.Now())
+	if err != nil {
+		return err
+	}
+	switch {
+	case queue == "":
+		return &exitError{exitUsage, errors.New("which queue? `mageline dlq list` has their names")}
+	case f.limit < 0:
+		return &exitError{exitUsage, fmt.Errorf("--limit %d: want 0 (all) or more", f.limit)}
+	case !(f.rate >= 0): // nor is it no number
+		return &exitError{exitUsage, fmt.Errorf("--rate %g: want 0 (as fast as it goes) or more", f.rate)}
+	case f.to == queue:
+		return &exitError{exitUsage, fmt.Errorf("--to %s: letters can't go to the queue that they are taken from", f.to)}
+	}
+	reader, _, err := openDeadLetters()
+	if err != nil {
+		return err
+	}
+	if !f.yes && !f.dryRun && onTerminal(t) && !confirmed(t, "Replay letters of "+queue+"?") {
+		return &exitError{exitFailed, errors.New("nothing was replayed")}
+	}
+	progress := newProgress(t)
+	summary, err := reader.Replay(ctx, deadletter.ReplayOptions{
+		Queue: queue, Filter: filter, Limit: f.limit, Rate: f.rate, To: f.to, DryRun: f.dryRun,
+		Progress: func(s deadletter.Step) {
+			progress.clear()
+			if s.Err != nil {
+				fmt.Fprintf(t.err, "letter %s stays: %s\n", s.ID, oneLine(s.Err.Error()))
+			}
+			progress.show(fmt.Sprintf("%d of %d: %s", s.Summary.Replayed+s.Summary.Skipped+s.Summary.Failed, s.Set, s.Summary))
+		},
+	})
+	progress.clear()
+	var missing *deadletter.NoQueueError
+	var locked *deadletter.LockedError
+	if errors.As(err, &missing) || errors.As(err, &locked) {
+		return failed(err)
+	}
+	if f.asJSON {
+		err = errors.Join(err, printJSON(t.out, summary))
+	} else {
+		fmt.Fprintln(t.out, summary)
+	}
+	var stopped *deadletter.StoppedError
+	switch {
+	case errors.As(err, &stopped):
+		if next := f.goOn(queue, filter, stopped); next != "" {
+			err = fmt.Errorf("%w. Go on with: %s", err, next)
+		}
+		return &exitError{exitPartial, err}
+	case ctx.Err() != nil:
+		return failed(fmt.Errorf("interrupted; what was not replayed is still in %s: %w", queue, err))
+	case err != nil && ctx.Err() != nil:
+		return &exitError{exitPartial, fmt.Errorf("stopped by a signal: what was not replayed is in %s as before; the same call goes on", queue)}
+	case err != nil:
+		return failed(err)
+	case summary.Failed > 0:
+		return &exitError{exitPartial, nil}
+	}
+	return nil
+}
+
+// goOn is the call that goes on where a replay had to stop; "" when it had replayed as many as it was to.
+func (f *replayFlags) goOn(queue string, filter deadletter.Filter, s *deadletter.StoppedError) string {
+	if f.limit > 0 && s.Limit == 0 {
+		return ""
+	}
+	call := []string{"mageline", "dlq", "replay", quoted(queue), "--until", stamp(s.Until)}
+	if !filter.Since.IsZero() {
+		call = append(call, "--since", filter.Since.UTC().Format(time.RFC3339Nano)) // a duration would move with the clock
+	}
+	if s.Limit > 0 {
+		call = append(call, "--limit", strconv.Itoa(s.Limit))
+	}
+	f.own.VisitAll(func(flag *pflag.Flag) {
+		if flag.Value.String() != flag.DefValue && flag.Name != "until" && flag.Name != "since" && flag.Name != "limit" {
+			call = append(call, "--"+flag.Name+"="+quoted(flag.Value.String()))
+		}
+	})
+	return strings.Join(call, " ")
+}
+
+// quoted makes a text one word of a shell.
+func quoted(text string) string {
+	if text != "" && !strings.ContainsFunc(text, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("._-:+/", r)
+	}) {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}
+
+// onTerminal reports whether a person is there to be asked.
+func onTerminal(t terminal) bool {
+	in, ok := t.in.(*os.File)
+	return ok && term.IsTerminal(int(in.Fd())) && isTerminal(t)
+}
+
+func isTerminal(t terminal) bool {
+	f, ok := t.err.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+func confirmed(t terminal, question string) bool {
+	fmt.Fprintf(t.err, "%s [y/N] ", question)
+	line, _ := bufio.NewReader(t.in).ReadString('\n') // no answer is a no
+	answer := strings.ToLower(strings.TrimSpace(line))
+	return answer == "y" || answer == "yes"
+}
+
+// progress is one line on a terminal that is written over.
+type progress struct {
+	t  terminal
+	on bool
+}
+
+func newProgress(t terminal) *progress { return &progress{t, isTerminal(t)} }
+
+func (p *progress) show(line string) {
+	if p.on {
+		fmt.Fprintf(p.t.err, "\r\033[K%s", line)
+	}
+}
+
+func (p *progress) clear() { p.show("") }
