@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 	"github.com/rs/zerolog"
-	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
@@ -21,15 +21,17 @@ import (
 // delivery is a message on its way through a line, and what was decided of it.
 type delivery struct {
 	amqp.Delivery
-	id      string
-	topic   string
-	attempt int // of the handling that is under way; counts from 1
-	period  int // of the line's subscriptions
+	id       func() string // the same for each delivery of the message; it takes a hash of the body
+	consumer string
+	topic    string
+	attempt  int // of the handling that is under way; counts from 1
+	period   int // of the line's subscriptions
 
 	isProbe   bool
 	probes    []any
 	endProbes []func() bool
 
+	first   []byte // body of the first event
 	outcome event.Outcome
 	err     error
 	verdict verdict
@@ -39,15 +41,22 @@ type delivery struct {
 // maxAttempts bounds what x-mageline-attempts is believed to say, far above what RETRY_DELAYS can ask for.
 const maxAttempts = 1_000_000
 
+// open takes a delivery in. It is called with mu held.
 func (l *line) open(d amqp.Delivery) *delivery {
-	o := &delivery{Delivery: d, attempt: 1, period: l.period}
-	o.topic = rabbitmq.Topic(&d, l.consumer.Topics[0])
-	o.id = rabbitmq.ID(o.topic, d.MessageId, d.Body)
-	if rabbitmq.Believed(&d) {
+	l.tags.arrive(d.DeliveryTag)
+	o := &delivery{Delivery: d, consumer: l.consumer.Name, attempt: 1, period: l.period}
+	o.topic = rabbitmq.Topic(&o.Delivery, l.consumer.Topics[0])
+	o.id = sync.OnceValue(func() string { return rabbitmq.ID(o.topic, o.MessageId, o.Body) })
+	if rabbitmq.Believed(&o.Delivery) {
 		// Whoever can publish to a queue can write any number.
 		o.attempt = 1 + int(min(max(0, rabbitmq.Int(d.Headers, rabbitmq.HeaderAttempts)), maxAttempts))
 	}
 	return o
+}
+
+// Run adds what tells a delivery apart to each line that is logged of it, and costs nothing where none is.
+func (d *delivery) Run(e *zerolog.Event, _ zerolog.Level, _ string) {
+	e.Str("consumer", d.consumer).Str("id", d.id()).Str("message_id", d.MessageId).Str("topic", d.topic).Int("attempt", d.attempt)
 }
 
 // counted is the outcome under which the delivery is counted.
@@ -68,26 +77,23 @@ func (d *delivery) counted() string {
 
 // handle has the events of d handled, and decides what becomes of it.
 func (l *line) handle(d *delivery) {
-	log := l.r.opts.Log.With().Str("consumer", l.consumer.Name).Str("id", d.id).Str("message_id", d.MessageId).
-		Str("topic", d.topic).Int("attempt", d.attempt).Logger()
+	log := l.r.opts.Log.Hook(d)
 	ctx := log.WithContext(l.r.work)
 	ctx = event.WithMessage(ctx, d.id)
 	if len(d.probes) > 0 {
 		ctx = event.WithProbe(ctx, d.probes)
 	}
 	ctx = propagation.TraceContext{}.Extract(ctx, carrier(d.Headers))
-	ctx, span := otel.Tracer("github.com/mageline/mageline/consumer").Start(ctx, "handle "+l.consumer.Name,
-		trace.WithSpanKind(trace.SpanKindConsumer))
+	ctx, span := l.r.tracer.Start(ctx, l.span, trace.WithSpanKind(trace.SpanKindConsumer))
 	defer span.End()
 	ctx, stop := withTimeout(ctx, l.r.opts.HandlerTimeout)
 	defer stop()
 
-	inFlight := l.r.metrics.inFlight.WithLabelValues(l.consumer.Name)
-	inFlight.Inc()
+	l.metrics.inFlight.Inc()
 	began := time.Now()
 	d.outcome, d.err = l.handleEvents(ctx, d)
-	l.r.metrics.duration.WithLabelValues(l.consumer.Name).Observe(time.Since(began).Seconds())
-	inFlight.Dec()
+	l.metrics.duration.Observe(time.Since(began).Seconds())
+	l.metrics.inFlight.Dec()
 
 	// What ended the context tells more than what the handler made of it.
 	var timeout *event.Error
@@ -129,13 +135,19 @@ func (l *line) handleEvents(ctx context.Context, d *delivery) (event.Outcome, er
 	e.Published, _ = published(&d.Delivery)
 	outcomes := make([]event.Outcome, 0, len(bodies))
 	errs := make([]error, 0, len(bodies)+1)
-	for _, body := range bodies {
+	for i, body := range bodies {
+		if i > 0 {
+			_ = event.Progress(ctx) // nothing has been claimed in between: no lease can be lost
+		}
 		e.Body = body
 		outcome, err := l.handleEvent(ctx, e)
 		errs = append(errs, err)
 		if err == nil {
 			outcomes = append(outcomes, outcome)
 		}
+	}
+	if len(bodies) > 0 {
+		d.first = bodies[0]
 	}
 	if err := foldErrors(append(errs, unreadable)); err != nil {
 		return "", err
@@ -169,7 +181,7 @@ func (l *line) succeeded(d *delivery) {
 	}
 	at, source := published(&d.Delivery)
 	if source == "" {
-		at, source = occurred(d.Body)
+		at, source = occurred(d.first)
 	}
 	if source != "" {
 		l.r.metrics.age.WithLabelValues(l.consumer.Name, source).Observe(max(0, time.Since(at).Seconds()))

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/rabbitmq"
 )
 
@@ -66,6 +67,30 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "mageline_stale_settles_total", Help: "Deliveries whose connection had ended before they were settled.",
 		}),
 	}
+}
+
+// pumpMetrics are those of one consumer, looked up once.
+type pumpMetrics struct {
+	outcomes         map[string]prometheus.Counter
+	duration         prometheus.Observer
+	inFlight, paused prometheus.Gauge
+}
+
+func (m *metrics) of(consumer string) pumpMetrics {
+	p := pumpMetrics{
+		outcomes: map[string]prometheus.Counter{},
+		duration: m.duration.WithLabelValues(consumer),
+		inFlight: m.inFlight.WithLabelValues(consumer),
+		paused:   m.paused.WithLabelValues(consumer),
+	}
+	for _, outcome := range []string{
+		string(event.Done), string(event.Duplicate), string(event.Skipped), string(event.Stale),
+		outcomeRetried, outcomeDeadLettered, outcomeDeferred, outcomeRequeued,
+	} {
+		p.outcomes[outcome] = m.deliveries.WithLabelValues(consumer, outcome)
+	}
+	p.paused.Set(1)
+	return p
 }
 
 // published finds when a message was published, and where that was said. Magento says it nowhere by itself.

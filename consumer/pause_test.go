@@ -371,7 +371,7 @@ func TestPrefetchGrows(t *testing.T) {
 		t.Errorf("status %+v", r.Status())
 	}
 	grow(0, 6)
-	grow(8, 6)
+	grow(14, 6)
 	close(turn)
 	r.eventually("all are done", func() bool { return r.settled(orders, "acked") == messages })
 }

@@ -24,6 +24,9 @@ func (l *line) publish(d *delivery) bool {
 	name := holdPublishing + l.consumer.Name
 	backOff := firstBackOff
 	for {
+		if l.s.over() { // the broker delivers it again: a copy of it would be one too many
+			return false
+		}
 		err := l.s.publish.Publish(l.r.work, exchange, key, msg)
 		switch {
 		case err == nil:
@@ -38,7 +41,7 @@ func (l *line) publish(d *delivery) bool {
 			return false
 		}
 		if l.r.gate.hold(name, hold{consumer: l.consumer.Name, text: err.Error()}) {
-			l.r.opts.Log.Error().Err(err).Str("consumer", l.consumer.Name).Str("id", d.id).
+			l.r.opts.Log.Error().Err(err).Str("consumer", l.consumer.Name).Str("id", d.id()).
 				Msg("a message can't be put off or dead-lettered; it is kept, the consumer is paused: see `mageline check`")
 		}
 		if err := l.r.declare(l.r.work, l.s); err != nil {

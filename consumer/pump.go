@@ -11,8 +11,6 @@ import (
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
-
-	"github.com/mageline/mageline/event"
 )
 
 // pump is one consumer: its handlers, over all sessions.
@@ -20,8 +18,10 @@ type pump struct {
 	r        *Runtime
 	consumer *Consumer
 	queue    string
+	span     string // name of a handling's span
+	metrics  pumpMetrics
 	slots    chan struct{} // one for each handler that runs, also those of sessions that have ended
-	freed    chan struct{} // a handler of an ended session has returned
+	freed    chan struct{} // says that a slot is free
 
 	subscribed  atomic.Bool
 	full        atomic.Bool  // what it held at a pause leaves no room for a subscription
@@ -29,33 +29,38 @@ type pump struct {
 }
 
 func newPump(r *Runtime, c *Consumer) *pump {
-	r.metrics.paused.WithLabelValues(c.Name).Set(1)
 	return &pump{
-		r: r, consumer: c, queue: r.topology.Queue(c.Name),
+		r: r, consumer: c, queue: r.topology.Queue(c.Name), span: "handle " + c.Name, metrics: r.metrics.of(c.Name),
 		slots: make(chan struct{}, r.opts.Concurrency),
 		freed: make(chan struct{}, 1),
 	}
 }
 
-// line is a pump in one session. Its fields belong to the goroutine of run, which makes every settlement on the channel.
+// line is a pump in one session.
 type line struct {
 	*pump
-	s             *session
-	ch            *amqp.Channel
-	deliveries    chan amqp.Delivery // of all subscriptions
-	tags          []string           // of the subscriptions
-	subscriptions int                // ever made
+	s    *session
+	ch   *amqp.Channel
+	look chan struct{} // says to the goroutine of run that something was settled which it waits for
+
+	// of the goroutine of run
+	consumers     []string // tags of the subscriptions
+	subscriptions int      // ever made
 	forwarders    sync.WaitGroup
-	granted       int         // the sum of the subscriptions' prefetches
-	period        int         // counts the times that it was subscribed
-	earlier       int         // begun in an earlier period and not settled
-	settled       int         // since the last grant
-	waiting       []*delivery // not begun
-	inFlight      int         // begun and not settled
-	handled       chan *delivery
-	published     chan *delivery
-	probing       bool
 	nextProbe     time.Time
+
+	mu       sync.Mutex
+	tags     tags
+	granted  int         // the sum of the subscriptions' prefetches; 0: nothing is subscribed
+	period   int         // counts the times that it was subscribed
+	earlier  int         // begun in an earlier period and not settled
+	settled  int         // since the last grant
+	waiting  []*delivery // not begun
+	inFlight int         // begun and not settled
+	probing  bool
+	closed   bool        // nothing begins any more: it unsubscribes, or has left
+	gathered []*delivery // to be acknowledged
+	acking   bool        // somebody is at it
 }
 
 // tick is how often a paused consumer looks whether it may go on, besides being told.
@@ -67,12 +72,7 @@ func (p *pump) run(s *session) error {
 	if err != nil {
 		return fmt.Errorf("open a channel for %s: %w", p.queue, err)
 	}
-	l := &line{
-		pump: p, s: s, ch: ch,
-		deliveries: make(chan amqp.Delivery),
-		handled:    make(chan *delivery),
-		published:  make(chan *delivery),
-	}
+	l := &line{pump: p, s: s, ch: ch, look: make(chan struct{}, 1), tags: newTags()}
 	defer l.leave()
 	closed := ch.NotifyClose(make(chan *amqp.Error, 1))
 	cancelled := ch.NotifyCancel(make(chan string, 16))
@@ -81,35 +81,21 @@ func (p *pump) run(s *session) error {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 
-	look := true // whether the gate may have changed
 	for {
-		if look {
-			if err := l.obeyGate(); err != nil {
-				return err
-			}
-			look = false
+		if err := l.obeyGate(); err != nil {
+			return err
 		}
-		if p.r.draining.Load() && len(l.tags) == 0 && l.inFlight == 0 {
+		if p.r.draining.Load() && l.drained() {
 			return nil
+		}
+		if err := l.grow(); err != nil {
+			return err
 		}
 		l.begin()
 		select {
-		case d := <-l.deliveries:
-			l.waiting = append(l.waiting, l.open(d))
-		case d := <-l.handled:
-			if err := l.conclude(d); err != nil {
-				return err
-			}
-			look = look || len(l.tags) == 0
-		case d := <-l.published:
-			if err := l.settle(d); err != nil {
-				return err
-			}
-			look = look || len(l.tags) == 0
 		case <-changed:
-			look = true
 		case <-ticker.C:
-			look = true
+		case <-l.look:
 		case <-p.freed:
 		case tag, ok := <-cancelled:
 			if ok {
@@ -131,42 +117,46 @@ func asError(err *amqp.Error) error {
 	return err
 }
 
+// drained reports that nothing is subscribed and everything is settled.
+func (l *line) drained() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.granted == 0 && l.inFlight == 0 && len(l.gathered) == 0 && !l.acking
+}
+
 // leave ends what the line has begun: the channel goes, and with it the subscriptions and everything not settled.
 func (l *line) leave() {
+	l.mu.Lock()
+	l.closed = true
+	l.mu.Unlock()
 	l.full.Store(false)
 	l.subscribed.Store(false)
-	l.r.metrics.paused.WithLabelValues(l.consumer.Name).Set(1)
+	l.metrics.paused.Set(1)
 	_ = l.ch.Close() // the session may have ended
-	done := make(chan struct{})
-	go func() {
-		l.forwarders.Wait()
-		close(done)
-	}()
-	for {
-		select {
-		case <-l.deliveries: // goes back with the channel
-		case <-done:
-			return
-		}
-	}
+	l.forwarders.Wait()
 }
 
 // obeyGate subscribes, unsubscribes or probes, as the gate says.
 func (l *line) obeyGate() error {
 	st := l.r.gate.standing(l.consumer)
 	switch {
-	case st.paused && len(l.tags) > 0:
+	case st.paused && len(l.consumers) > 0:
 		l.r.opts.Log.Warn().Str("consumer", l.consumer.Name).Str("reason", st.reason).Msg("paused")
 		return l.unsubscribe()
 	case st.paused && st.probe:
 		return l.probe(st)
-	case !st.paused && len(l.tags) == 0:
-		l.full.Store(l.inFlight >= l.r.opts.Prefetch)
-		if l.full.Load() {
+	case !st.paused && len(l.consumers) == 0:
+		l.mu.Lock()
+		full := l.inFlight >= l.r.opts.Prefetch
+		if !full {
+			l.period++
+			l.earlier, l.settled = l.inFlight, 0
+		}
+		l.mu.Unlock()
+		l.full.Store(full)
+		if full {
 			return nil // each settlement looks again
 		}
-		l.period++
-		l.earlier = l.inFlight
 		if err := l.subscribe(1); err != nil {
 			return err
 		}
@@ -175,9 +165,33 @@ func (l *line) obeyGate() error {
 	return nil
 }
 
+// grow lets the prefetch grow once as much was settled as it is. What is held from before a pause counts, so that there
+// are never more than PREFETCH.
+func (l *line) grow() error {
+	l.mu.Lock()
+	n := l.room()
+	l.mu.Unlock()
+	if n == 0 {
+		return nil
+	}
+	return l.subscribe(n)
+}
+
+// room is the prefetch of the next subscription; 0 if it is not time for one. It is called with mu held.
+func (l *line) room() int {
+	if l.granted == 0 || l.settled < l.granted {
+		return 0
+	}
+	return max(0, min(l.granted, l.r.opts.Prefetch-l.earlier-l.granted))
+}
+
 // subscribe adds a subscription with a prefetch of n. A prefetch can't be raised on a subscription, so the line grows by
 // further ones, 1, 1, 2, 4 …, and never holds more than their sum.
 func (l *line) subscribe(n int) error {
+	l.mu.Lock()
+	l.settled = max(0, l.settled-l.granted)
+	l.granted += n // from here on nothing is given back
+	l.mu.Unlock()
 	if err := l.ch.Qos(n, 0, false); err != nil {
 		return fmt.Errorf("set a prefetch of %d for queue %s: %w", n, l.queue, err)
 	}
@@ -189,14 +203,12 @@ func (l *line) subscribe(n int) error {
 	if err != nil {
 		return fmt.Errorf("subscribe to queue %s: %w", l.queue, err)
 	}
-	l.tags = append(l.tags, tag)
-	l.granted += n
-	l.settled = 0
+	l.consumers = append(l.consumers, tag)
 	l.subscribed.Store(true)
-	l.r.metrics.paused.WithLabelValues(l.consumer.Name).Set(0)
+	l.metrics.paused.Set(0)
 	l.forwarders.Go(func() {
 		for d := range in {
-			l.deliveries <- d
+			l.accept(d)
 		}
 	})
 	return nil
@@ -205,34 +217,29 @@ func (l *line) subscribe(n int) error {
 // unsubscribe cancels the subscriptions and gives back, lowest tag first so that the queue keeps its order, what has not
 // begun. Nothing is given back while a subscription is there: it would return at once, thousands of times a second.
 func (l *line) unsubscribe() error {
-	for _, tag := range l.tags {
+	l.mu.Lock()
+	l.closed = true
+	l.mu.Unlock()
+	for _, tag := range l.consumers {
 		if err := l.ch.Cancel(tag, false); err != nil {
 			return fmt.Errorf("cancel the subscription to queue %s: %w", l.queue, err)
 		}
 	}
-	drained := make(chan struct{})
-	go func() {
-		l.forwarders.Wait()
-		close(drained)
-	}()
-	for open := true; open; {
-		select {
-		case d := <-l.deliveries:
-			l.waiting = append(l.waiting, l.open(d))
-		case <-drained:
-			open = false
-		}
-	}
-	l.tags, l.granted, l.settled = nil, 0, 0
+	l.forwarders.Wait() // what the broker had sent already is among the waiting now
+	l.consumers = nil
 	l.subscribed.Store(false)
-	l.r.metrics.paused.WithLabelValues(l.consumer.Name).Set(1)
+	l.metrics.paused.Set(1)
 
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed, l.granted, l.settled = false, 0, 0
 	slices.SortFunc(l.waiting, func(a, b *delivery) int { return cmp.Compare(a.DeliveryTag, b.DeliveryTag) })
 	for _, d := range l.waiting {
 		if err := l.ch.Nack(d.DeliveryTag, false, true); err != nil {
 			return fmt.Errorf("give a delivery back to queue %s: %w", l.queue, err)
 		}
-		l.count(outcomeRequeued)
+		l.tags.settled(d.DeliveryTag)
+		l.metrics.outcomes[outcomeRequeued].Inc()
 	}
 	l.waiting = nil
 	return nil
@@ -240,7 +247,10 @@ func (l *line) unsubscribe() error {
 
 // probe takes one message, to see whether what pauses the consumer is over.
 func (l *line) probe(st standing) error {
-	if l.probing || time.Now().Before(l.nextProbe) {
+	l.mu.Lock()
+	probing := l.probing
+	l.mu.Unlock()
+	if probing || time.Now().Before(l.nextProbe) {
 		return nil
 	}
 	select {
@@ -264,7 +274,7 @@ func (l *line) probe(st standing) error {
 		}
 		probes, ends = append(probes, probe), append(ends, end)
 	}
-	d, ok, err := l.ch.Get(l.queue, false)
+	got, ok, err := l.ch.Get(l.queue, false)
 	if err != nil {
 		giveUp()
 		return fmt.Errorf("take a message from queue %s: %w", l.queue, err)
@@ -274,135 +284,75 @@ func (l *line) probe(st standing) error {
 		l.nextProbe = time.Now().Add(tick)
 		return nil
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	d := l.open(got)
+	d.probes, d.endProbes, d.isProbe = probes, ends, true
 	l.probing = true
-	probing := l.open(d)
-	probing.probes, probing.endProbes, probing.isProbe = probes, ends, true
-	l.start(probing)
+	l.start(d)
 	return nil
+}
+
+// accept takes a delivery, and begins with it if a slot is free.
+func (l *line) accept(d amqp.Delivery) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waiting = append(l.waiting, l.open(d))
+	l.beginLocked()
 }
 
 // begin starts handlers for what waits, as far as there are slots.
 func (l *line) begin() {
-	for len(l.waiting) > 0 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.beginLocked()
+}
+
+func (l *line) beginLocked() {
+	for len(l.waiting) > 0 && !l.closed && !l.s.over() {
 		select {
 		case l.slots <- struct{}{}:
+			l.start(l.shift())
 		default:
 			return
 		}
-		d := l.waiting[0]
-		l.waiting[0] = nil
-		l.waiting = l.waiting[1:]
-		l.start(d)
 	}
 }
 
-// start has d handled in a goroutine, whose slot is taken already.
+// shift takes the first of what waits.
+func (l *line) shift() *delivery {
+	d := l.waiting[0]
+	l.waiting[0] = nil
+	l.waiting = l.waiting[1:]
+	return d
+}
+
+// start begins with d, in a goroutine whose slot is taken already, and which goes on with what waits. mu is held.
 func (l *line) start(d *delivery) {
 	l.inFlight++
 	l.r.handlers.Go(func() {
-		l.handle(d)
-		<-l.slots
-		select {
-		case l.handled <- d:
-		case <-l.s.ended:
-			l.stale(d)
-			select {
-			case l.freed <- struct{}{}:
-			default:
-			}
+		for d != nil {
+			l.handle(d)
+			l.conclude(d)
+			d = l.next()
 		}
 	})
 }
 
-// conclude does what was decided of d.
-func (l *line) conclude(d *delivery) error {
-	if d.isProbe {
-		l.probing = false
+// next gives a goroutine that is done with a delivery another one, or takes its slot back.
+func (l *line) next() *delivery {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.waiting) > 0 && !l.closed && !l.s.over() {
+		l.inFlight++
+		return l.shift()
 	}
-	if d.verdict.postgresAway {
-		l.r.postgresAway(d.err)
-	}
-	l.noteCredential(d)
-	switch d.verdict.action {
-	case acknowledge:
-		return l.settle(d)
-	case giveBack:
-		d.nack = true
-		return l.settle(d)
-	case putOff:
-		// A probe that failed goes behind the others, so that the next probe is another message.
-		if d.verdict.held && len(l.tags) == 0 && !d.isProbe {
-			d.nack = true
-			return l.settle(d)
-		}
-	case retry, deadLetter:
-	}
-	l.s.wg.Go(func() {
-		if !l.publish(d) {
-			l.stale(d)
-			return
-		}
+	<-l.slots
+	if l.s.over() { // what waits in the next session does not see this one's slots
 		select {
-		case l.published <- d:
-		case <-l.s.ended:
-			l.stale(d)
-		}
-	})
-	return nil
-}
-
-// stale says of d that it was handled and can't be settled any more.
-func (l *line) stale(d *delivery) {
-	l.r.metrics.stale.Inc()
-	l.r.opts.Log.Warn().Str("consumer", l.consumer.Name).Str("id", d.id).
-		Msg("handled, but its connection has ended: it will be delivered again, and found done")
-}
-
-// noteCredential pauses the consumer whose credential was refused, and lets it go on when one of its messages passed.
-func (l *line) noteCredential(d *delivery) {
-	name := holdUnauthorized + l.consumer.Name
-	if d.verdict.unauthorized {
-		l.r.gate.hold(name, hold{
-			consumer: l.consumer.Name,
-			text:     d.err.Error(),
-			probeAt:  time.Now().Add(l.r.opts.ProbeEvery),
-		})
-		return
-	}
-	// Only what was done shows that the credential is good: a message that can't be read, or that another downstream
-	// refuses, shows nothing. While it is not known, messages are tried one at a time.
-	if d.err == nil && d.outcome == event.Done {
-		if _, had := l.r.gate.release(name); had {
-			l.r.opts.Log.Info().Str("consumer", l.consumer.Name).Msg("the credential is accepted again")
+		case l.freed <- struct{}{}:
+		default:
 		}
 	}
-}
-
-// settle acknowledges d or gives it back, and lets the prefetch grow.
-func (l *line) settle(d *delivery) error {
-	var err error
-	if d.nack {
-		err = l.ch.Nack(d.DeliveryTag, false, true)
-	} else {
-		err = l.ch.Ack(d.DeliveryTag, false)
-	}
-	if err != nil {
-		l.stale(d)
-		return fmt.Errorf("settle a delivery of queue %s: %w", l.queue, err)
-	}
-	l.inFlight--
-	if d.period < l.period {
-		l.earlier--
-	}
-	l.settled++
-	l.count(d.counted())
-	// What is held from before a pause counts, so that there are never more than PREFETCH.
-	if room := l.r.opts.Prefetch - l.earlier - l.granted; l.granted > 0 && l.settled >= l.granted && room > 0 {
-		return l.subscribe(min(l.granted, room))
-	}
 	return nil
-}
-
-func (l *line) count(outcome string) {
-	l.r.metrics.deliveries.WithLabelValues(l.consumer.Name, outcome).Inc()
 }

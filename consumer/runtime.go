@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/mageline/mageline/rabbitmq"
 )
@@ -32,6 +34,7 @@ type Runtime struct {
 	metrics  *metrics
 	gate     *gate
 	pumps    []*pump
+	tracer   trace.Tracer
 	database chan struct{} // asks the watcher of Postgres to look now
 
 	handlers sync.WaitGroup // every handler that runs, of whichever session
@@ -53,6 +56,7 @@ func New(o Options) *Runtime {
 		topology: o.Topology(),
 		metrics:  newMetrics(o.Registerer),
 		gate:     newGate(o.Circuits),
+		tracer:   otel.Tracer("github.com/mageline/mageline/consumer"),
 		database: make(chan struct{}, 1),
 	}
 	starting := "not connected yet"

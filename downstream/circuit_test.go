@@ -115,7 +115,7 @@ func bubble(t *testing.T, o downstream.Options, f func(t *testing.T, d *downstre
 
 // call makes one request for the message and gives its status, or its error without the url.Error around it.
 func call(ctx context.Context, d *downstream.Downstream, method, message string) (int, error) {
-	ctx = event.WithMessage(ctx, message)
+	ctx = event.WithMessage(ctx, func() string { return message })
 	var body io.Reader
 	if method == http.MethodPost {
 		body = strings.NewReader(`{"a":1}`)

@@ -16,15 +16,18 @@ const (
 	clockKey
 )
 
-// WithMessage names the message that is handled: its dead-letter id, the same for each delivery of it.
-func WithMessage(ctx context.Context, id string) context.Context {
+// WithMessage names the message that is handled: its dead-letter id, the same for each delivery of it. id is called when
+// somebody asks.
+func WithMessage(ctx context.Context, id func() string) context.Context {
 	return context.WithValue(ctx, messageKey, id)
 }
 
 // Message gives the id that WithMessage has set, or "".
 func Message(ctx context.Context) string {
-	id, _ := ctx.Value(messageKey).(string)
-	return id
+	if id, ok := ctx.Value(messageKey).(func() string); ok {
+		return id()
+	}
+	return ""
 }
 
 // WithProbe marks the handling as the probe of the named half-open circuits: its requests to them are let through.

@@ -1,0 +1,176 @@
+package consumer
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mageline/mageline/event"
+)
+
+// conclude does what was decided of d.
+func (l *line) conclude(d *delivery) {
+	if d.isProbe {
+		l.mu.Lock()
+		l.probing = false
+		l.mu.Unlock()
+		defer l.nudge()
+	}
+	if d.verdict.postgresAway {
+		l.r.postgresAway(d.err)
+	}
+	l.noteCredential(d)
+	switch d.verdict.action {
+	case acknowledge:
+		l.settle(d)
+		return
+	case giveBack:
+		l.giveBack(d)
+		return
+	case putOff:
+		// A probe that failed goes behind the others, so that the next probe is another message.
+		if d.verdict.held && !d.isProbe && l.giveBack(d) {
+			return
+		}
+	case retry, deadLetter:
+	}
+	l.r.handlers.Go(func() { // the slot is free for others while the broker confirms
+		switch {
+		case !l.publish(d):
+			l.stale(d)
+		case d.nack:
+			l.giveBack(d)
+		default:
+			l.settle(d)
+		}
+	})
+}
+
+// noteCredential pauses the consumer whose credential was refused, and lets it go on when one of its messages passed.
+func (l *line) noteCredential(d *delivery) {
+	name := holdUnauthorized + l.consumer.Name
+	if d.verdict.unauthorized {
+		l.r.gate.hold(name, hold{
+			consumer: l.consumer.Name,
+			text:     d.err.Error(),
+			probeAt:  time.Now().Add(l.r.opts.ProbeEvery),
+		})
+		return
+	}
+	// Only what was done shows that the credential is good: a message that can't be read, or that another downstream
+	// refuses, shows nothing. While it is not known, messages are tried one at a time.
+	if d.err == nil && d.outcome == event.Done {
+		if _, had := l.r.gate.release(name); had {
+			l.r.opts.Log.Info().Str("consumer", l.consumer.Name).Msg("the credential is accepted again")
+		}
+	}
+}
+
+// settle acknowledges d. Acknowledgements that gather while one is written go as one.
+func (l *line) settle(d *delivery) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.gathered = append(l.gathered, d)
+	if l.acking {
+		return
+	}
+	l.acking = true
+	for len(l.gathered) > 0 {
+		batch := l.gathered
+		l.gathered = nil
+		err := l.acknowledge(batch)
+		for _, d := range batch {
+			if err != nil {
+				l.stale(d)
+				continue
+			}
+			l.off(d)
+			l.metrics.outcomes[d.counted()].Inc()
+		}
+		if err != nil {
+			l.s.end(err)
+		}
+	}
+	l.acking = false
+	if l.granted == 0 || l.room() > 0 {
+		l.nudge()
+	}
+}
+
+// acknowledge writes the acknowledgements of a batch. It is called with mu held, and lets go of it meanwhile.
+func (l *line) acknowledge(batch []*delivery) error {
+	if l.s.over() {
+		return errSessionOver
+	}
+	numbers := make([]uint64, len(batch))
+	for i, d := range batch {
+		numbers[i] = d.DeliveryTag
+	}
+	multiple, single := l.tags.acks(numbers)
+	l.mu.Unlock()
+	defer l.mu.Lock()
+	var err error
+	if multiple > 0 {
+		err = l.ch.Ack(multiple, true)
+	}
+	for _, tag := range single {
+		if err == nil {
+			err = l.ch.Ack(tag, false)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("acknowledge deliveries of queue %s: %w", l.queue, err)
+	}
+	return nil
+}
+
+var errSessionOver = errors.New("the session has ended")
+
+// giveBack gives d back to its queue, which can only be done while nothing is subscribed; it reports whether d is off our
+// hands.
+func (l *line) giveBack(d *delivery) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.s.over():
+		l.stale(d)
+		return true
+	case l.granted > 0:
+		return false
+	}
+	d.nack = true
+	if err := l.ch.Nack(d.DeliveryTag, false, true); err != nil {
+		l.stale(d)
+		l.s.end(fmt.Errorf("give a delivery back to queue %s: %w", l.queue, err))
+		return true
+	}
+	l.tags.settled(d.DeliveryTag)
+	l.off(d)
+	l.metrics.outcomes[outcomeRequeued].Inc()
+	l.nudge()
+	return true
+}
+
+// off notes that d is settled. It is called with mu held.
+func (l *line) off(d *delivery) {
+	l.inFlight--
+	if d.period < l.period {
+		l.earlier--
+	}
+	l.settled++
+}
+
+// nudge has the goroutine of run look.
+func (l *line) nudge() {
+	select {
+	case l.look <- struct{}{}:
+	default:
+	}
+}
+
+// stale says of d that it was handled and can't be settled any more.
+func (l *line) stale(d *delivery) {
+	l.r.metrics.stale.Inc()
+	l.r.opts.Log.Warn().Str("consumer", l.consumer.Name).Str("id", d.id()).
+		Msg("handled, but its connection has ended: it will be delivered again, and found done")
+}
