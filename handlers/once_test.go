@@ -416,7 +416,7 @@ func TestOpenCircuit(t *testing.T) {
 	}
 	r.isCreate(second.IncrementID, idempotency.Failed)
 	_, err = r.placed(number(first.IncrementID), repeated)
-	isDeferral(t, err, event.Shortest)
+	_ = isDeferral(t, err, event.Shortest)
 	r.isCreate(first.IncrementID, idempotency.Uncertain)
 	isCalls(t, r.toERP)
 }

@@ -361,7 +361,7 @@ func TestCancelledOnTheWay(t *testing.T) {
 	<-entered
 	r.shop.Cancel(p.EntityID)
 	_, err := r.handle(r.canceledOn(r.replica("second")), number(p.IncrementID))
-	isDeferral(t, err, event.Shortest)
+	_ = isDeferral(t, err, event.Shortest)
 	r.toERP.answering(nil)
 	close(leave)
 	if err := <-ended; err != nil {
