@@ -9,7 +9,8 @@ import (
 	"github.com/mageline/mageline/event"
 )
 
-// releaseTimeout bounds the return of a lease; one that could not be given back passes by itself.
+// releaseTimeout bounds the wait for the return of a lease; one that could not be given back in it is so later, or passes
+// by itself.
 const releaseTimeout = finishTimeout
 
 // Lease takes the claim on a name: the writer of an order ("order:57"), a periodic task, the reader of a dead-letter
@@ -43,8 +44,9 @@ func (l *Ledger) Lease(ctx context.Context, name string) (held context.Context, 
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 			defer cancel()
 			if err := l.submit(ctx, o).err; err != nil {
+				l.recordLate(o)
 				l.log.Warn().Err(err).Str("lease", name).Time("until", time.Now().Add(l.lease)).
-					Msg("could not give a lease back; it passes by itself")
+					Msg("could not give a lease back yet; it passes by itself")
 			}
 		})
 	}

@@ -266,6 +266,11 @@ func TestPostgresAway(t *testing.T) {
 	if got := state(t, direct, order("gone")); got.State != idempotency.InProgress {
 		t.Errorf("recorded as %s", got.State)
 	}
+	proxy.Accept() // long before the lease passes
+	until(t, "the end is recorded after all", func() bool {
+		row := state(t, direct, order("gone"))
+		return row.State == idempotency.Done && row.Result.Value == "4"
+	})
 }
 
 // A server that only reads is as good as away; the ledger goes on when its address leads to one that writes.

@@ -42,6 +42,9 @@ type Ledger struct {
 	metrics metrics
 	queue   queue
 	writers sync.WaitGroup
+	late    sync.WaitGroup // ends that Postgres was away for
+	closing context.Context
+	close   context.CancelFunc
 }
 
 const (
@@ -65,6 +68,7 @@ func Open(ctx context.Context, o Options) *Ledger {
 		metrics: newMetrics(o.Registerer), queue: newQueue(),
 	}
 	ctx = context.WithoutCancel(ctx)
+	l.closing, l.close = context.WithCancel(ctx)
 	for range writers {
 		l.writers.Go(func() { l.write(ctx) })
 	}
@@ -74,6 +78,8 @@ func Open(ctx context.Context, o Options) *Ledger {
 // Close writes what is queued and waits for the writers. Close it after the last effect has returned: what comes later
 // fails. The pool stays open.
 func (l *Ledger) Close() {
+	l.close()
+	l.late.Wait()
 	l.queue.close()
 	l.writers.Wait()
 }
@@ -110,8 +116,8 @@ func processOf(owner string) string {
 //     claim stays as old as it was, unless the effect has called [Claim.Looked].
 //   - any other error, and a panic, which passes through: Uncertain, from now.
 //
-// The end is recorded even when ctx is cancelled. Where it can't be, Do returns an *event.Deferral, and the effect is
-// uncertain once its lease has passed.
+// The end is recorded even when ctx is cancelled. Where it can't be, Do returns an *event.Deferral; the end is then
+// recorded as soon as Postgres is back, and where it is not back before, the effect is uncertain once its lease has passed.
 func (l *Ledger) Do(ctx context.Context, key Key, repeat bool,
 	effect func(ctx context.Context, c *Claim) (Result, error),
 ) (res Result, duplicate bool, err error) {
@@ -202,6 +208,7 @@ func (l *Ledger) finish(ctx context.Context, c *Claim, res Result, err error) er
 			return lost(c.Key.String(), got.owner)
 		}
 		if ctx.Err() != nil {
+			l.recordLate(o)
 			return fmt.Errorf("record the end of %s: %w", c.Key, failure(context.DeadlineExceeded))
 		}
 		var d *event.Deferral
@@ -210,11 +217,32 @@ func (l *Ledger) finish(ctx context.Context, c *Claim, res Result, err error) er
 		}
 		select {
 		case <-ctx.Done():
+			l.recordLate(o)
 			return fmt.Errorf("record the end of %s: %w", c.Key, got.err)
 		case <-time.After(finishTimeout / 25):
 			o = o.again()
 		}
 	}
+}
+
+// recordLate goes on trying to write an end that Postgres was away for, until its lease has passed or the ledger is
+// closed. Else what was in flight would wait for its lease, though its owner lives and knows how it ended. Who has taken
+// the row over keeps it: it has another token.
+func (l *Ledger) recordLate(o *op) {
+	l.late.Go(func() {
+		ctx, cancel := context.WithTimeout(l.closing, l.lease)
+		defer cancel()
+		for away := true; away; {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(finishTimeout / 10):
+			}
+			o = o.again()
+			var d *event.Deferral
+			away = errors.As(l.submit(ctx, o).err, &d)
+		}
+	})
 }
 
 // lost is the end of an effect or lease that another owner has taken over: it, not this handling, goes on with it.
