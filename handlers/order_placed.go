@@ -76,6 +76,11 @@ func (h *Placed) export(ctx context.Context, e event.Event, ref event.Order, key
 		log.Info().Str("reason", created.Reason).Msg("the order does not go out")
 		return event.Skipped, nil
 	}
+	if before && ref.EntityID != 0 && created.Reason != "" && created.Reason != entityID(int64(ref.EntityID)) {
+		// A duplicate would be lost without a trace, and it is none.
+		return "", event.Errorf(event.Invalid, "order %s is in the ERP as %s, and was the one with %s in Magento; this event is for %s: "+
+			"stores that count alike need ORDER_KEY=store_increment_id", key, created.Value, created.Reason, entityID(int64(ref.EntityID)))
+	}
 	if !before {
 		log.Info().Str("document_number", created.Value).Msg("the order is in the ERP")
 	}
@@ -126,7 +131,7 @@ func (h *Placed) create(ctx context.Context, e event.Event, ref event.Order, key
 			return idempotency.Result{}, err
 		}
 		if number != "" {
-			result.State, result.Reason, result.Value = idempotency.Done, "", number
+			result.State, result.Reason, result.Value = idempotency.Done, entityID(result.Order.EntityID), number
 			return result, nil
 		}
 	}
@@ -153,9 +158,12 @@ func (h *Placed) create(ctx context.Context, e event.Event, ref event.Order, key
 			Err: fmt.Errorf("the ERP accepted order %s and has given it no document number yet: it is asked again, not sent again", reference),
 		}
 	}
-	result.Value = document.Number
+	result.Reason, result.Value = entityID(result.Order.EntityID), document.Number
 	return result, nil
 }
+
+// entityID is what the ledger remembers with a document, so that another order of the same number is not taken for it.
+func entityID(id int64) string { return fmt.Sprintf("entity_id %d", id) }
 
 // read gets the order as it is now; with ORDER_SOURCE=payload, as the event has it where that tells enough.
 func (h *Placed) read(ctx context.Context, e event.Event, ref event.Order, key string) (*magentoapi.Order, error) {

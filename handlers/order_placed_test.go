@@ -140,6 +140,14 @@ func TestOrdersThatCountAlikeUnderOneKey(t *testing.T) {
 	isClass(t, err, event.Invalid, fmt.Sprint(one.EntityID), fmt.Sprint(two.EntityID))
 	r.isCreate("5", idempotency.Failed)
 	isCalls(t, r.toERP)
+
+	// Named by their ids, the first goes out, and the second must not vanish as its duplicate.
+	outcome, err := r.placed(fmt.Sprintf(`{"entity_id":%d,"increment_id":"5"}`, one.EntityID))
+	isOutcome(t, outcome, err, event.Done)
+	_, err = r.placed(fmt.Sprintf(`{"entity_id":%d,"increment_id":"5"}`, two.EntityID))
+	isClass(t, err, event.Invalid, "store_increment_id", fmt.Sprint(two.EntityID))
+	outcome, err = r.placed(fmt.Sprintf(`{"entity_id":%d,"increment_id":"5"}`, one.EntityID))
+	isOutcome(t, outcome, err, event.Duplicate)
 }
 
 func TestCommentGoesToTheOrderThatWasSent(t *testing.T) {
