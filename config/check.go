@@ -25,6 +25,7 @@ func (l *loader) check(need Need) {
 	l.checkRabbitMQ()
 	l.checkDatabase()
 	l.checkRanges()
+	l.checkHeaders()
 	l.checkConsumers()
 	l.checkMagento()
 	l.checkERP()
@@ -85,6 +86,18 @@ func (l *loader) checkDatabase() {
 	}
 	if _, err := pgxpool.ParseConfig(l.c.MigrateDatabaseURL.Reveal()); err != nil && l.c.MigrateDatabaseURL != "" {
 		l.problem("MIGRATE_DATABASE_URL", right)
+	}
+}
+
+// checkHeaders refuses secrets that no header can hold, such as a file with a second line: each request would fail.
+func (l *loader) checkHeaders() {
+	for _, s := range []struct {
+		name  string
+		value Secret
+	}{{"MAGENTO_TOKEN", l.c.MagentoToken}, {"ERP_TOKEN", l.c.ERPToken}} {
+		if strings.ContainsFunc(s.value.Reveal(), func(r rune) bool { return r < ' ' || r == 0x7f }) {
+			l.problem(s.name, "must be one line without control characters")
+		}
 	}
 }
 

@@ -102,6 +102,19 @@ func (g *gate) release(name string) (since time.Time, had bool) {
 	return h.since, had
 }
 
+// probeNow lets a message try at once whether the holds of a kind are over.
+func (g *gate) probeNow(prefix string) {
+	g.mu.Lock()
+	for name, h := range g.holds {
+		if strings.HasPrefix(name, prefix) {
+			h.probeAt = time.Now()
+			g.holds[name] = h
+		}
+	}
+	g.mu.Unlock()
+	g.wake()
+}
+
 func (g *gate) held(name string) (text string, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

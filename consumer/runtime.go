@@ -252,6 +252,10 @@ func (r *Runtime) postgresAway(err error) {
 	}
 }
 
+// CredentialsChanged says that a credential is another one now: consumers that are paused because theirs was refused try
+// again at once.
+func (r *Runtime) CredentialsChanged() { r.gate.probeNow(holdUnauthorized) }
+
 // measure keeps the gauges of the queues.
 func (r *Runtime) measure(ctx context.Context) {
 	const every = 5 * time.Second

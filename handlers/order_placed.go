@@ -139,6 +139,12 @@ func (h *Placed) create(ctx context.Context, e event.Event, ref event.Order, key
 		return result, nil
 	}
 
+	if len(o.Items) == 0 { // Adobe Commerce may show an order before the rest of it is placed (AsyncOrder)
+		return idempotency.Result{}, event.NotDone(&event.Error{
+			Class: event.NotFound, Downstream: magento,
+			Err: fmt.Errorf("order %s has no items in Magento yet: it is not sent without them", key),
+		})
+	}
 	store, err := h.Stores.of(ctx, o)
 	if err != nil {
 		return idempotency.Result{}, event.NotDone(err)

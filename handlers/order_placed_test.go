@@ -203,6 +203,20 @@ func TestOrderComesAfterItsEvent(t *testing.T) {
 	r.isOnce(p)
 }
 
+// An order that is not placed to its end yet is not sent without its lines.
+func TestOrderWithoutItemsIsNotThereYet(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, settings{})
+	p, err := r.shop.AddOrder([]byte(`{"entity_id":77,"increment_id":"77","store_id":1,"state":"processing","items":[]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = r.placed(number(p.IncrementID))
+	isClass(t, err, event.NotFound, "no items")
+	r.isCreate("77", idempotency.Failed)
+	isCalls(t, r.toERP)
+}
+
 func TestSourceOfTheOrder(t *testing.T) {
 	t.Parallel()
 	without := func(member string) func(map[string]any) { return func(o map[string]any) { delete(o, member) } }

@@ -60,7 +60,7 @@ func checkAll(ctx context.Context, cfg *config.Config) ([]check.Line, error) {
 	// A circuit would keep one question from being asked because another was not answered.
 	calm := *cfg
 	calm.BreakerFailures = 0
-	remotes, err := wireRemotes(&calm, zerolog.Nop(), nil)
+	remotes, err := wireRemotes(&calm, newSecrets(&calm), zerolog.Nop(), nil)
 	if err != nil {
 		return nil, err
 	}

@@ -74,6 +74,8 @@ func consume(ctx context.Context, t terminal) error {
 		periodic.Run(ctx, s.ledger, ready, log, s.tasks...)
 	})
 
+	background.Go(func() { s.secrets.watch(ctx, log, s.runtime.CredentialsChanged) })
+
 	names := make([]string, 0, len(cfg.EnabledConsumers()))
 	for _, c := range cfg.EnabledConsumers() {
 		names = append(names, c.Name)

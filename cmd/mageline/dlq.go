@@ -25,7 +25,7 @@ func newDLQ(t terminal) *cobra.Command {
 		Short:   "Look at dead letters, and replay them",
 		Example: "  mageline dlq list\n  mageline dlq list mageline.order_placed.dlq",
 		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Usage() },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return missingCommand(cmd, "list, show or replay") },
 	}
 	cmd.AddCommand(newDLQList(t), newDLQShow(t), newDLQReplay(t))
 	return cmd

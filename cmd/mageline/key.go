@@ -24,7 +24,7 @@ func newKey(t terminal) *cobra.Command {
 		Short:   "Look at a row of the ledger, or release it",
 		Example: "  mageline key show order_placed:000000123\n  mageline key release order_placed:000000123",
 		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Usage() },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return missingCommand(cmd, "show or release") },
 	}
 	show := &cobra.Command{
 		Use:     "show CONSUMER:KEY",

@@ -77,6 +77,11 @@ func run(ctx context.Context, args []string, t terminal) int {
 	return exitUsage
 }
 
+// missingCommand is the answer to a command that does nothing by itself.
+func missingCommand(cmd *cobra.Command, want string) error {
+	return errors.Join(cmd.Usage(), &exitError{exitUsage, fmt.Errorf("%s: want %s", cmd.CommandPath(), want)})
+}
+
 // failed makes an error that ends the program with exit code 1.
 func failed(err error) error {
 	if err == nil {

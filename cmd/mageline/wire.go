@@ -125,7 +125,7 @@ type remotes struct {
 }
 
 // wireRemotes makes clients for what the enabled consumers need; it connects to nothing.
-func wireRemotes(cfg *config.Config, log zerolog.Logger, registerer prometheus.Registerer) (*remotes, error) {
+func wireRemotes(cfg *config.Config, secrets *secrets, log zerolog.Logger, registerer prometheus.Registerer) (*remotes, error) {
 	tracer := otel.Tracer("github.com/mageline/mageline/downstream")
 	r := &remotes{
 		magento: downstream.New(downstream.Options{
@@ -142,7 +142,7 @@ func wireRemotes(cfg *config.Config, log zerolog.Logger, registerer prometheus.R
 	var err error
 	if cfg.MagentoURL != "" {
 		r.shop, err = magentoapi.New(cfg.MagentoURL, magentoapi.Options{
-			HTTPClient: r.magento.Client(), StoreCode: cfg.MagentoStoreCode, Auth: credential(cfg),
+			HTTPClient: r.magento.Client(), StoreCode: cfg.MagentoStoreCode, Auth: credential(cfg, secrets),
 			UserAgent: "mageline/" + version,
 		})
 		if err != nil {
@@ -151,7 +151,7 @@ func wireRemotes(cfg *config.Config, log zerolog.Logger, registerer prometheus.R
 	}
 	if cfg.ERP == config.Webhook && cfg.ERPURL != "" {
 		r.connector, err = webhook.New(r.erp.Client(), webhook.Options{
-			URL: cfg.ERPURL, Token: cfg.ERPToken.Reveal, Secret: cfg.ERPSecret.Reveal,
+			URL: cfg.ERPURL, Token: secrets.value("MAGELINE_ERP_TOKEN"), Secret: secrets.value("MAGELINE_ERP_SECRET"),
 		})
 		if err != nil {
 			return nil, err
@@ -166,16 +166,18 @@ func (r *remotes) close() {
 }
 
 // credential is the one of the three that is configured.
-func credential(cfg *config.Config) magentoapi.Credential {
-	fixed := func(s config.Secret) magentoapi.Secret { return magentoapi.Fixed(s.Reveal()) }
+func credential(cfg *config.Config, secrets *secrets) magentoapi.Credential {
+	secret := func(name string) magentoapi.Secret {
+		value := secrets.value("MAGELINE_MAGENTO_" + name)
+		return func() (string, error) { return value(), nil }
+	}
 	switch {
 	case cfg.MagentoToken != "":
-		return magentoapi.Bearer(fixed(cfg.MagentoToken))
+		return magentoapi.Bearer(secret("TOKEN"))
 	case cfg.MagentoConsumerKey != "":
-		return magentoapi.OAuth1(fixed(cfg.MagentoConsumerKey), fixed(cfg.MagentoConsumerSecret),
-			fixed(cfg.MagentoAccessToken), fixed(cfg.MagentoAccessTokenSecret))
+		return magentoapi.OAuth1(secret("CONSUMER_KEY"), secret("CONSUMER_SECRET"), secret("ACCESS_TOKEN"), secret("ACCESS_TOKEN_SECRET"))
 	default:
-		return magentoapi.AdminToken(cfg.MagentoUsername, fixed(cfg.MagentoPassword))
+		return magentoapi.AdminToken(cfg.MagentoUsername, secret("PASSWORD"))
 	}
 }
 
@@ -183,6 +185,7 @@ func credential(cfg *config.Config) magentoapi.Credential {
 type service struct {
 	cfg     *config.Config
 	log     zerolog.Logger
+	secrets *secrets
 	pool    *pgxpool.Pool
 	ledger  *idempotency.Ledger
 	remotes *remotes
@@ -196,8 +199,8 @@ func wire(ctx context.Context, cfg *config.Config, log zerolog.Logger, registry 
 	if err != nil {
 		return nil, err
 	}
-	s := &service{cfg: cfg, log: log}
-	if s.remotes, err = wireRemotes(cfg, log, registry); err != nil {
+	s := &service{cfg: cfg, log: log, secrets: newSecrets(cfg)}
+	if s.remotes, err = wireRemotes(cfg, s.secrets, log, registry); err != nil {
 		return nil, err
 	}
 	if s.pool, err = pgxpool.New(ctx, cfg.DatabaseURL.Reveal()); err != nil {

@@ -1,0 +1,45 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/testkit/fakemagento"
+)
+
+// A refused credential pauses the consumer, and costs no attempt; a new one in its file is used at once.
+func TestSecretIsReplaced(t *testing.T) {
+	t.Parallel()
+	l := newLine(t, 200*time.Millisecond)
+	file := filepath.Join(t.TempDir(), "magento-token")
+	write := func(token string) {
+		// As Kubernetes and careful people do it: the file is never half-written.
+		if err := os.WriteFile(file+".new", []byte(token+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(file+".new", file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("a-token-that-was-revoked")
+	env := l.with("MAGENTO_TOKEN_FILE", file, "BREAKER_OPEN_FOR", "1h")
+	delete(env, "MAGENTO_TOKEN")
+	r := start(t, env)
+	r.awaitReady()
+	orders := l.place(3, fakemagento.Placing{})
+	testkit.Eventually(t, patience, func() bool {
+		status, document := r.ready()
+		c := document.Consumers["order_placed"]
+		return status == 200 && c.State == "paused" && strings.Contains(c.Reason, "401")
+	}, "/readyz to say that the credential is refused")
+	write(magentoToken)
+	l.awaitDone(patience, orders...)
+	if n := r.metric("mageline_deliveries_total", `outcome="retried"`); n != 0 {
+		t.Errorf("%v attempts were used", n)
+	}
+	l.finish(r)
+}
