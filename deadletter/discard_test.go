@@ -72,9 +72,9 @@ func everyType() amqp.Table {
 		"nothing": nil, "yes": true, "text": "ä<&>\n", "no text": "\xff\xfe", "bytes": []byte("b\xff"), "no bytes": []byte{},
 		"int8": int8(-8), "uint8": uint8(200), "int16": int16(-16000), "uint16": uint16(60000), "int32": int32(-7),
 		"uint32": uint32(math.MaxUint32), "int64": int64(math.MinInt64), "large": int64(1<<53 + 1),
-		"float32": float32(0.1), "float64": 0.1, "inf": math.Inf(-1), "decimal": amqp.Decimal{Scale: 2, Value: -1999},
+		"float32": float32(0.1), "float64": 0.1, "decimal": amqp.Decimal{Scale: 2, Value: -1999},
 		"time": time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC), "far": time.Unix(1_800_000_000_000, 0).UTC(),
-		"array": []any{int32(1), "a", []any{}, amqp.Table{"b": int16(2)}}, "table": amqp.Table{"a": amqp.Table{}, "n": nil},
+		"array": []any{int32(1), "a", []any(nil), amqp.Table{"b": int16(2)}}, "table": amqp.Table{"a": amqp.Table{}, "n": nil},
 		"looks typed": amqp.Table{"amqp:int8": int64(1)}, "amqp:int8": "x",
 	}
 }
@@ -412,7 +412,9 @@ func TestOpenFile(t *testing.T) {
 
 // What is read as a letter is written so that it is read as the same.
 func FuzzDecodeLine(f *testing.F) {
-	one, err := encode(letter{d: &amqp.Delivery{Headers: everyType(), Body: []byte("x"), MessageId: "\xff", Timestamp: time.Unix(1<<50, 0)}})
+	headers := everyType()
+	headers["inf"] = float32(math.Inf(-1)) // which RabbitMQ itself can't read
+	one, err := encode(letter{d: &amqp.Delivery{Headers: headers, Body: []byte("x"), MessageId: "\xff", Timestamp: time.Unix(1<<50, 0)}})
 	if err != nil {
 		f.Fatal(err)
 	}

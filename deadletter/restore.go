@@ -44,8 +44,8 @@ func (r *Reader) Restore(ctx context.Context, lines io.Reader, o RestoreOptions)
 	sent := map[string]bool{}
 	scanner := bufio.NewScanner(lines)
 	scanner.Buffer(nil, maxLine)
-	n := 0
-	for n = 1; scanner.Scan(); n++ {
+	n := 1
+	for ; scanner.Scan(); n++ {
 		text := bytes.TrimSpace(scanner.Bytes())
 		if len(text) == 0 {
 			continue

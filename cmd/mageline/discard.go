@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"time"
 
@@ -112,7 +111,7 @@ func discard(ctx context.Context, t terminal, queue string, f *discardFlags) (er
 
 // restore sends the letters of a file that a discard has written back to their queues.
 func restore(ctx context.Context, t terminal, path, to string, asJSON bool) error {
-	var in io.Reader = t.in
+	in := t.in
 	if path != "-" {
 		f, err := os.Open(path) //nolint:gosec // the person who calls names it
 		if err != nil {
