@@ -99,8 +99,8 @@ func discard(ctx context.Context, t terminal, queue string, f *discardFlags) (er
 			err = fmt.Errorf("%w. Go on with: %s", err, next)
 		}
 		return &exitError{exitPartial, err}
-	case ctx.Err() != nil:
-		return failed(fmt.Errorf("interrupted; what was not dropped is still in %s: %w", queue, err))
+	case err != nil && ctx.Err() != nil:
+		return &exitError{exitPartial, fmt.Errorf("interrupted; what was not dropped is still in %s, and the same call goes on", queue)}
 	case err != nil:
 		return failed(err)
 	case summary.Failed > 0:

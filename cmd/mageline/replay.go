@@ -116,10 +116,8 @@ func replay(ctx context.Context, t terminal, queue string, f *replayFlags) error
 			err = fmt.Errorf("%w. Go on with: %s", err, next)
 		}
 		return &exitError{exitPartial, err}
-	case ctx.Err() != nil:
-		return failed(fmt.Errorf("interrupted; what was not replayed is still in %s: %w", queue, err))
 	case err != nil && ctx.Err() != nil:
-		return &exitError{exitPartial, fmt.Errorf("stopped by a signal: what was not replayed is in %s as before; the same call goes on", queue)}
+		return &exitError{exitPartial, fmt.Errorf("interrupted; what was not replayed is still in %s, and the same call goes on", queue)}
 	case err != nil:
 		return failed(err)
 	case summary.Failed > 0:

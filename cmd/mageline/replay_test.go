@@ -120,7 +120,7 @@ func TestReplayDLQInterrupted(t *testing.T) {
 	var out bytes.Buffer
 	said := &interrupting{cancel: cancel}
 	code := run(ctx, []string{"--replay-dlq", l.dlq}, terminal{in: strings.NewReader(""), out: &out, err: said})
-	if code != exitFailed || out.String() != "replayed 3, skipped 0, failed 1\n" || !strings.Contains(said.String(), "interrupted; what was not replayed is still in "+l.dlq) {
+	if code != exitPartial || out.String() != "replayed 3, skipped 0, failed 1\n" || !strings.Contains(said.String(), "interrupted; what was not replayed is still in "+l.dlq) {
 		t.Errorf("exit %d, %q, %q", code, out.String(), said.String())
 	}
 	if got := l.drained(l.work, 3); !slices.Equal(got, []string{"m0", "m1", "m2"}) {
