@@ -22,7 +22,6 @@ type fakeManagement struct {
 	vhost   string
 	answers map[string]string // JSON by path
 	refused map[string]bool   // paths that the user may not see
-
 }
 
 func (f *fakeManagement) ServeHTTP(w http.ResponseWriter, r *http.Request) {
