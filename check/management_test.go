@@ -1,6 +1,7 @@
 package check_test
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -388,4 +389,17 @@ func TestManagementAway(t *testing.T) {
 		want(t, found, check.Unknown, "policies")
 		wantNoSecret(t, found)
 	}
+}
+
+// An API that does not answer ends with the check's time.
+func TestManagementStalls(t *testing.T) {
+	t.Parallel()
+	q, topology, _ := broker(t)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	t.Cleanup(server.Close)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	found := check.Run(ctx, check.RabbitMQ{Options: options(q), Topology: topology, Management: withUser(t, server.URL)})
+	want(t, found, check.Warn, "RabbitMQ management API "+server.URL, "no answer in time")
+	wantNoSecret(t, found)
 }

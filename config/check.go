@@ -51,11 +51,7 @@ func (l *loader) checkRabbitMQ() {
 	}
 	if c.AMQPManagementURL != "" {
 		u, err := url.Parse(c.AMQPManagementURL.Reveal())
-		password := false
-		if err == nil {
-			_, password = u.User.Password()
-		}
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || !password || u.RawQuery != "" || u.Fragment != "" {
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" {
 			l.problem("AMQP_MANAGEMENT_URL", "must be http://user:password@host:15672 or https://…, special characters percent-encoded, without query or fragment")
 		}
 	}

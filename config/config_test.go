@@ -151,7 +151,7 @@ func TestProblems(t *testing.T) {
 		{[]string{"AMQP_URL", "http://rabbit"}, "AMQP_URL"},
 		{[]string{"AMQP_URL", ""}, "AMQP_URL"},
 		{[]string{"AMQP_MANAGEMENT_URL", "amqp://u:p@rabbit"}, "AMQP_MANAGEMENT_URL"},
-		{[]string{"AMQP_MANAGEMENT_URL", "http://rabbit:15672"}, "AMQP_MANAGEMENT_URL"},
+		{[]string{"AMQP_MANAGEMENT_URL", "rabbit:15672"}, "AMQP_MANAGEMENT_URL"},
 		{[]string{"AMQP_MANAGEMENT_URL", "http://u:p@rabbit:15672/?x=1"}, "AMQP_MANAGEMENT_URL"},
 		{[]string{"AMQP_CA_FILE", "/there/is/none.pem", "AMQP_URL", "amqps://rabbit"}, "AMQP_CA_FILE"},
 		{[]string{"AMQP_CA_FILE", "/there/is/none.pem"}, "AMQP_CA_FILE"},
