@@ -244,11 +244,8 @@ func TestPolicies(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			q, topology, conn := broker(t)
+			q, topology, _ := broker(t)
 			topology.Type = tt.typ
-			if _, err := topology.Declare(t.Context(), conn); err != nil {
-				t.Fatal(err)
-			}
 			f := manage(t, q, topology, true)
 			name := q.Prefix + "." + tt.queue
 			f.set(t, f.at("queues", name, ""), map[string]any{"policy": "limits", "effective_policy_definition": tt.set})
