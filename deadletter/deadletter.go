@@ -1,8 +1,8 @@
-// Package deadletter lists, shows and replays the messages of dead-letter queues.
+// Package deadletter lists, shows, replays and drops the messages of dead-letter queues.
 //
 // One reader at a time works on a queue, held by an advisory lock in Postgres. A reader takes the messages that were
 // there when it began, without acknowledging them, and gives back at its end, in their order, all that it did not
-// replay: so a list changes nothing, and whatever kills a reader, the broker has every message still.
+// replay or drop: so a list changes nothing, and whatever kills a reader, the broker has every message still.
 package deadletter
 
 import (

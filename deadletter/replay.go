@@ -67,23 +67,17 @@ func (r *Reader) Replay(ctx context.Context, o ReplayOptions) (Summary, error) {
 	if o.To == o.Queue {
 		return p.sum, fmt.Errorf("letters of %s can't be replayed to %s itself", o.Queue, o.To)
 	}
-	p.id = rand.Text()[:16]
+	p.id = newReplayID()
+	p.move = p.publish
 	if o.Rate > 0 {
 		p.turns = rate.NewLimiter(rate.Limit(o.Rate), 1)
 	}
-	err := r.read(ctx, o.Queue, func(h *hold) error {
+	err := r.read(ctx, o.Queue, func(h *hold) (err error) {
 		p.h = h
-		conn, err := rabbitmq.Dial(ctx, r.o.Broker, "mageline "+r.o.Host+" replay")
-		if err != nil {
+		if p.publisher, err = r.publisher(ctx); err != nil {
 			return err
 		}
-		publisher, err := rabbitmq.NewPublisher(conn)
-		if err != nil {
-			rabbitmq.Close(conn)
-			return err
-		}
-		defer publisher.Close()
-		p.publisher = publisher
+		defer p.publisher.Close()
 		return p.run(ctx)
 	})
 	r.o.Log.Info().Str("queue", o.Queue).Str("replay_id", p.id).Bool("dry_run", o.DryRun).Int("replayed", p.sum.Replayed).
@@ -91,7 +85,23 @@ func (r *Reader) Replay(ctx context.Context, o ReplayOptions) (Summary, error) {
 	return p.sum, err
 }
 
-// replay is one run of Replay.
+// newReplayID names one run, so that what comes back dead from it is told from what was there before.
+func newReplayID() string { return rand.Text()[:16] }
+
+func (r *Reader) publisher(ctx context.Context) (*rabbitmq.Publisher, error) {
+	conn, err := rabbitmq.Dial(ctx, r.o.Broker, "mageline "+r.o.Host+" replay")
+	if err != nil {
+		return nil, err
+	}
+	publisher, err := rabbitmq.NewPublisher(conn)
+	if err != nil {
+		rabbitmq.Close(conn)
+		return nil, err
+	}
+	return publisher, nil
+}
+
+// replay is one run of Replay, or of Discard.
 type replay struct {
 	r         *Reader
 	o         ReplayOptions
@@ -107,6 +117,9 @@ type replay struct {
 	exists    map[string]bool // target queues, as a dry run has found them
 	// fates has what became of each message, so that all letters of one id share it.
 	fates map[[6]byte]*fate
+	// move takes a letter out of the queue's reach: publishes it, or for a discard writes it down. stays says why it can't be, with
+	// others going on; err is of the run.
+	move func(context.Context, letter) (stays, err error)
 }
 
 type fate struct {
@@ -225,7 +238,7 @@ func (p *replay) one(ctx context.Context, l letter) error {
 		before.outcome = left
 		return nil
 	}
-	stays, err := p.publish(ctx, l)
+	stays, err := p.move(ctx, l)
 	switch {
 	case err != nil:
 		return err
@@ -329,7 +342,7 @@ func (p *replay) headers(l letter) amqp.Table {
 		}
 	} else {
 		for name := range l.d.Headers {
-			if strings.HasPrefix(strings.ToLower(name), "x-mageline-") {
+			if isOurs(name) {
 				set[name] = nil
 			}
 		}

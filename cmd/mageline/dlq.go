@@ -22,12 +22,14 @@ import (
 func newDLQ(t terminal) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "dlq",
-		Short:   "Look at dead letters, and replay them",
+		Short:   "Look at dead letters, replay or drop them",
 		Example: "  mageline dlq list\n  mageline dlq list mageline.order_placed.dlq",
 		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return missingCommand(cmd, "list, show or replay") },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return missingCommand(cmd, "list, show, replay or discard")
+		},
 	}
-	cmd.AddCommand(newDLQList(t), newDLQShow(t), newDLQReplay(t))
+	cmd.AddCommand(newDLQList(t), newDLQShow(t), newDLQReplay(t), newDLQDiscard(t))
 	return cmd
 }
 

@@ -22,15 +22,35 @@ import (
 
 func newPublish(t terminal) *cobra.Command {
 	var lines, asJSON bool
+	var letters, to string
 	cmd := &cobra.Command{
-		Use:   "publish TOPIC [FILE|-]",
+		Use:   "publish TOPIC [FILE|-] | publish --letters FILE",
 		Short: "Publish one event, or one per line, the way Magento does, but confirmed",
 		Long: `Publishes the file's content (standard input without one, or with -) to the exchange with the topic as routing key. It fails
-when no queue is bound to the topic: Magento itself would not notice.`,
+when no queue is bound to the topic: Magento itself would not notice.
+
+With --letters it sends what "mageline dlq discard" wrote (standard input with -) back to the queues it was consumed from, as a
+replay does. Lines that can't be sent are named, and the others go.`,
 		Example: `  echo '{"increment_id":"000000123"}' | mageline publish sales.order.placed
-  mageline publish sales.order.placed --lines orders.jsonl`,
-		Args: cobra.RangeArgs(1, 2),
+  mageline publish sales.order.placed --lines orders.jsonl
+  mageline publish --letters dropped.jsonl`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			switch flags := cmd.Flags(); {
+			case !flags.Changed("letters") && flags.Changed("to"):
+				return errors.New("--to goes with --letters: an event goes to the exchange")
+			case !flags.Changed("letters"):
+				return cobra.RangeArgs(1, 2)(cmd, args)
+			case letters == "":
+				return errors.New("--letters: which file?")
+			case lines || len(args) > 0:
+				return errors.New("--letters goes without TOPIC and --lines: the letters have their topics, a line for each")
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if letters != "" {
+				return restore(cmd.Context(), t, letters, to, asJSON)
+			}
 			cfg, err := loadConfig(config.Nothing)
 			if err != nil {
 				return err
@@ -63,6 +83,8 @@ when no queue is bound to the topic: Magento itself would not notice.`,
 		},
 	}
 	cmd.Flags().BoolVar(&lines, "lines", false, "every line is an event of its own")
+	cmd.Flags().StringVar(&letters, "letters", "", "send the letters that dlq discard wrote to this file back to their queues")
+	cmd.Flags().StringVar(&to, "to", "", "send the letters to this queue, whatever they say")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return cmd
 }

@@ -112,7 +112,7 @@ func replay(ctx context.Context, t terminal, queue string, f *replayFlags) error
 	var stopped *deadletter.StoppedError
 	switch {
 	case errors.As(err, &stopped):
-		if next := f.goOn(queue, filter, stopped); next != "" {
+		if next := goOn("replay", queue, f.own, f.limit, filter, stopped); next != "" {
 			err = fmt.Errorf("%w. Go on with: %s", err, next)
 		}
 		return &exitError{exitPartial, err}
@@ -128,19 +128,19 @@ func replay(ctx context.Context, t terminal, queue string, f *replayFlags) error
 	return nil
 }
 
-// goOn is the call that goes on where a replay had to stop; "" when it had replayed as many as it was to.
-func (f *replayFlags) goOn(queue string, filter deadletter.Filter, s *deadletter.StoppedError) string {
-	if f.limit > 0 && s.Limit == 0 {
+// goOn is the call that goes on where a replay or a discard had to stop; "" when it had taken as many as it was to.
+func goOn(command, queue string, flags *pflag.FlagSet, limit int, filter deadletter.Filter, s *deadletter.StoppedError) string {
+	if limit > 0 && s.Limit == 0 {
 		return ""
 	}
-	call := []string{"mageline", "dlq", "replay", quoted(queue), "--until", stamp(s.Until)}
+	call := []string{"mageline", "dlq", command, quoted(queue), "--until", stamp(s.Until)}
 	if !filter.Since.IsZero() {
 		call = append(call, "--since", filter.Since.UTC().Format(time.RFC3339Nano)) // a duration would move with the clock
 	}
 	if s.Limit > 0 {
 		call = append(call, "--limit", strconv.Itoa(s.Limit))
 	}
-	f.own.VisitAll(func(flag *pflag.Flag) {
+	flags.VisitAll(func(flag *pflag.Flag) {
 		if flag.Value.String() != flag.DefValue && flag.Name != "until" && flag.Name != "since" && flag.Name != "limit" {
 			call = append(call, "--"+flag.Name+"="+quoted(flag.Value.String()))
 		}

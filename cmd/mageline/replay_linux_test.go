@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -95,4 +96,28 @@ func TestReplayAsksOnTerminal(t *testing.T) {
 		out.String() != "replayed 2, skipped 0, failed 0\n" {
 		t.Errorf("exit %d, %q", code, out.String())
 	}
+}
+
+func TestDiscardAsksOnTerminal(t *testing.T) {
+	l := newLetters(t)
+	l.send(3)
+	out := filepath.Join(t.TempDir(), "letters.jsonl")
+	question := "Drop letters of " + l.dlq + "?"
+	for _, typed := range []string{"n\n", "\n", "\x04"} {
+		e := callOnTerminal(t, typed, "dlq", "discard", l.dlq, "--out", out)
+		e.want(t, exitFailed, "", question)
+		if !strings.Contains(e.err, "nothing was dropped") {
+			t.Error("it does not say that nothing was dropped")
+		}
+	}
+	l.await(l.dlq, 3)
+	callOnTerminal(t, "y\n", "dlq", "discard", l.dlq, "--out", out, "--limit", "1").want(t, 0, "discarded 1, ", question)
+	for _, flag := range []string{"--dry-run", "--yes"} {
+		e := callOnTerminal(t, "n\n", "dlq", "discard", l.dlq, "--out", out, "--limit", "1", flag)
+		e.want(t, 0, "discarded 1, ", e.err)
+		if strings.Contains(e.err, question) {
+			t.Errorf("%s: a question was asked", flag)
+		}
+	}
+	l.await(l.dlq, 1)
 }

@@ -177,10 +177,10 @@ func TestGoOn(t *testing.T) {
 		if err := cmd.ParseFlags(test.args); err != nil {
 			t.Fatal(err)
 		}
-		if spent := flags.goOn("m.dlq", test.filter, &deadletter.StoppedError{Until: until}); flags.limit > 0 && spent != "" {
+		if spent := goOn("replay", "m.dlq", flags.own, flags.limit, test.filter, &deadletter.StoppedError{Until: until}); flags.limit > 0 && spent != "" {
 			t.Errorf("%s would replay more than --limit %d", spent, flags.limit)
 		}
-		line := flags.goOn("m.dlq", test.filter, &test.stop)
+		line := goOn("replay", "m.dlq", flags.own, flags.limit, test.filter, &test.stop)
 		words, err := exec.CommandContext(t.Context(), "sh", "-c", `printf '%s\n' `+line).Output()
 		if err != nil {
 			t.Fatalf("%s: %v", line, err)

@@ -1,0 +1,76 @@
+package deadletter
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// DiscardOptions say which letters are dropped, and where they are written first.
+type DiscardOptions struct {
+	Queue  string
+	Filter Filter
+	Limit  int // letters that are dropped; 0: all
+	// Out gets the letters; it may be nil with DryRun.
+	Out *File
+	// DryRun drops and writes nothing and counts what would happen.
+	DryRun bool
+	// Progress, which may be nil, is told of each message that was dropped or stays.
+	Progress func(DiscardStep)
+}
+
+// DiscardStep is what happened to one message of a discard.
+type DiscardStep struct {
+	ID  string
+	Err error // why it stays; nil if it was dropped
+	// Summary is that of all so far, and Set the number of letters the discard goes through.
+	Summary DiscardSummary
+	Set     int
+}
+
+// DiscardSummary counts messages, as Summary does.
+type DiscardSummary struct {
+	Queue     string `json:"queue"`
+	Discarded int    `json:"discarded"`
+	Skipped   int    `json:"skipped"` // did not match
+	Failed    int    `json:"failed"`  // stay; Progress was told why
+	DryRun    bool   `json:"dry_run"`
+}
+
+func (s DiscardSummary) String() string {
+	return fmt.Sprintf("discarded %d, skipped %d, failed %d", s.Discarded, s.Skipped, s.Failed)
+}
+
+func discardSummary(s Summary) DiscardSummary {
+	return DiscardSummary{Queue: s.Queue, Discarded: s.Replayed, Skipped: s.Skipped, Failed: s.Failed, DryRun: s.DryRun}
+}
+
+// Discard drops letters. Each is on the disk, in Out, before it leaves the queue: killed at any point, Discard loses none,
+// and may have one in both places. Of letters with one id, one is written and all leave. It goes through the letters that
+// were there when it began, and fails as Replay does.
+func (r *Reader) Discard(ctx context.Context, o DiscardOptions) (DiscardSummary, error) {
+	p := &replay{
+		r: r, id: newReplayID(), exists: map[string]bool{}, fates: map[[6]byte]*fate{}, began: time.Now(),
+		o:   ReplayOptions{Queue: o.Queue, Filter: o.Filter, Limit: o.Limit, DryRun: o.DryRun},
+		sum: Summary{Queue: o.Queue, DryRun: o.DryRun},
+	}
+	if o.Progress != nil {
+		p.o.Progress = func(s Step) {
+			o.Progress(DiscardStep{ID: s.ID, Err: s.Err, Summary: discardSummary(s.Summary), Set: s.Set})
+		}
+	}
+	p.move = func(_ context.Context, l letter) (stays, err error) {
+		line, stays := encode(l)
+		if stays != nil || o.DryRun {
+			return stays, nil
+		}
+		return nil, o.Out.append(line)
+	}
+	err := r.read(ctx, o.Queue, func(h *hold) error {
+		p.h = h
+		return p.run(ctx)
+	})
+	r.o.Log.Info().Str("queue", o.Queue).Bool("dry_run", o.DryRun).Int("discarded", p.sum.Replayed).Int("skipped", p.sum.Skipped).
+		Int("failed", p.sum.Failed).Err(err).Msg("dead letters discarded")
+	return discardSummary(p.sum), err
+}

@@ -1,0 +1,442 @@
+package deadletter
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/mageline/mageline/rabbitmq"
+	"github.com/mageline/mageline/testkit"
+)
+
+func newFile(t *testing.T) *File {
+	t.Helper()
+	f, err := OpenFile(filepath.Join(t.TempDir(), "letters.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	return f
+}
+
+func (l *line) mustDiscard(o DiscardOptions, discarded, skipped, failed int) {
+	l.t.Helper()
+	o.Queue = l.dlq
+	sum, err := New(l.o).Discard(l.t.Context(), o)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	if sum.Discarded != discarded || sum.Skipped != skipped || sum.Failed != failed {
+		l.t.Fatalf("%s, want %d, %d, %d", sum, discarded, skipped, failed)
+	}
+}
+
+// restore sends a file's letters back and gives why which lines were not sent.
+func (l *line) restore(lines, to string, published, skipped int) map[int]string {
+	l.t.Helper()
+	stay := map[int]string{}
+	sum, err := New(l.o).Restore(l.t.Context(), strings.NewReader(lines), RestoreOptions{To: to, Failed: func(n int, err error) { stay[n] = err.Error() }})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	if want := (RestoreSummary{published, skipped, len(stay)}); sum != want {
+		l.t.Fatalf("%+v, want %+v; %v", sum, want, stay)
+	}
+	return stay
+}
+
+func read(t *testing.T, f *File) string {
+	t.Helper()
+	b, err := os.ReadFile(f.f.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// everyType has a header of each type that AMQP has, and some that JSON has trouble with.
+func everyType() amqp.Table {
+	return amqp.Table{
+		"nothing": nil, "yes": true, "text": "ä<&>\n", "no text": "\xff\xfe", "bytes": []byte("b\xff"), "no bytes": []byte{},
+		"int8": int8(-8), "uint8": uint8(200), "int16": int16(-16000), "uint16": uint16(60000), "int32": int32(-7),
+		"uint32": uint32(math.MaxUint32), "int64": int64(math.MinInt64), "large": int64(1<<53 + 1),
+		"float32": float32(0.1), "float64": 0.1, "decimal": amqp.Decimal{Scale: 2, Value: -1999},
+		"time": time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC), "far": time.Unix(1_800_000_000_000, 0).UTC(),
+		"array": []any{int32(1), "a", []any(nil), amqp.Table{"b": int16(2)}}, "table": amqp.Table{"a": amqp.Table{}, "n": nil},
+		"looks typed": amqp.Table{"amqp:int8": int64(1)}, "amqp:int8": "x",
+	}
+}
+
+// What a discard has written comes back as a replay would have sent it.
+func TestDiscardRoundTrip(t *testing.T) {
+	t.Parallel()
+	l := newLine(t)
+	p := l.dead(1, "rejected")
+	p.ContentType, p.ContentEncoding, p.Priority, p.CorrelationId, p.ReplyTo = "application/json", "utf-8", 3, "c\xff", "r"
+	p.Timestamp, p.Type, p.AppId, p.UserId = time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC), "t", "a", "guest"
+	p.Body = []byte("{ \"entity_id\" : 1 }\n\xff")
+	p.Headers[rabbitmq.HeaderReplayCount] = int64(2)
+	for name, v := range everyType() {
+		p.Headers[name] = v
+	}
+	l.Send(l.dlq, p)
+	l.Send(l.dlq, p)
+	f := newFile(t)
+	l.mustDiscard(DiscardOptions{Out: f, Limit: 1}, 1, 0, 0)
+	l.awaitDepth(l.dlq, 0)
+	text := read(t, f)
+	if strings.Count(text, "\n") != 1 || !strings.HasSuffix(text, "\n") {
+		t.Fatalf("%q is not one line", text)
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(text), &members); err != nil {
+		t.Fatal(err)
+	}
+	if len(members) != 5 || string(members["topic"]) != `"`+topic+`"` || string(members["queue"]) != `"`+l.work+`"` ||
+		string(members["body_base64"]) != `"eyAiZW50aXR5X2lkIiA6IDEgfQr/"` || members["properties"] == nil || members["headers"] == nil {
+		t.Errorf("members %s", text)
+	}
+	if stay := l.restore(text, "", 1, 0); len(stay) != 0 {
+		t.Fatal(stay)
+	}
+
+	got := l.drain(l.work, 1)[0]
+	if string(got.Body) != string(p.Body) || got.MessageId != p.MessageId || got.ContentType != p.ContentType ||
+		got.ContentEncoding != p.ContentEncoding || got.Priority != p.Priority || got.CorrelationId != p.CorrelationId ||
+		got.ReplyTo != p.ReplyTo || !got.Timestamp.Equal(p.Timestamp) || got.Type != p.Type || got.AppId != p.AppId ||
+		got.DeliveryMode != amqp.Persistent || got.Exchange != "" {
+		t.Fatalf("sent as %+v", got)
+	}
+	if at, err := time.Parse(time.RFC3339, rabbitmq.Text(got.Headers, rabbitmq.HeaderReplayedAt)); err != nil || time.Since(at) > time.Hour {
+		t.Errorf("replayed at %v", got.Headers[rabbitmq.HeaderReplayedAt])
+	}
+	if rabbitmq.Text(got.Headers, rabbitmq.HeaderReplayID) == "" {
+		t.Error("no replay id")
+	}
+	delete(got.Headers, rabbitmq.HeaderReplayedAt)
+	delete(got.Headers, rabbitmq.HeaderReplayID)
+	delete(got.Headers, "x-delivery-count")
+	want := everyType()
+	want[rabbitmq.HeaderTopic], want[rabbitmq.HeaderFirstFailedAt] = topic, "2026-11-20T10:00:00Z"
+	want[rabbitmq.HeaderReplayCount], want["traceparent"], want[rabbitmq.HeaderOriginalUserID] = int64(3), "00-abc-def-01", "guest"
+	for name := range want {
+		if fmt.Sprintf("%#v", got.Headers[name]) != fmt.Sprintf("%#v", want[name]) && !sameTime(got.Headers[name], want[name]) {
+			t.Errorf("header %s is %#v, want %#v", name, got.Headers[name], want[name])
+		}
+	}
+	if len(got.Headers) != len(want) {
+		t.Errorf("headers %v\nwant %v", got.Headers, want)
+	}
+}
+
+func sameTime(a, b any) bool {
+	x, ok := a.(time.Time)
+	y, also := b.(time.Time)
+	return ok && also && x.Equal(y)
+}
+
+// A discard drops what a replay would take, and the rest keeps its place.
+func TestDiscardFilters(t *testing.T) {
+	t.Parallel()
+	const n = 120
+	l := newLine(t)
+	l.fill(n, oddTimeout)
+	l.Send(l.dlq, l.dead(8, "timeout")) // matches; the first of it did not
+	f := newFile(t)
+	l.mustDiscard(DiscardOptions{Filter: Filter{Class: "timeout"}, DryRun: true}, n/2+1, n/2-1, 0)
+	l.awaitDepth(l.dlq, n+1)
+	l.mustDiscard(DiscardOptions{Filter: Filter{Class: "timeout"}, Out: f}, n/2+1, n/2-1, 0)
+	l.mustDiscard(DiscardOptions{Limit: 2, Out: f}, 2, 0, 0)
+	rest := wanted(n, func(i int) bool { return i%2 == 0 && i != 8 && i > 2 })
+	l.awaitDepth(l.dlq, len(rest))
+	if got := ids(l.drain(l.dlq, len(rest))); !slices.Equal(got, rest) {
+		t.Errorf("left are %v", got)
+	}
+	if l.Depth(l.work) != 0 {
+		t.Error("a discard has published")
+	}
+	gone := append(wanted(n, func(i int) bool { return i%2 == 1 }), "m8", "m0", "m2")
+	text := read(t, f)
+	l.restore(text+"\n"+text, "", len(gone), len(gone)) // twice each, as after a kill
+	if got := ids(l.drain(l.work, len(gone))); !slices.Equal(got, gone) {
+		t.Errorf("sent back %v\nwant %v", got, gone)
+	}
+}
+
+// Headers of a letter that are not ours stay unbelieved, and the broker's own letter goes where it came from.
+func TestDiscardOfTheBroker(t *testing.T) {
+	t.Parallel()
+	l := newLine(t)
+	ch := l.channel()
+	p := l.dead(1, "rejected")
+	p.Headers[rabbitmq.HeaderQueue] = "somebody.else"
+	if err := ch.PublishWithContext(t.Context(), l.Exchange, topic, true, false, p); err != nil {
+		t.Fatal(err)
+	}
+	l.awaitDepth(l.work, 1)
+	l.refuse(1)
+	l.awaitDepth(l.dlq, 1)
+	l.Send(l.dlq, amqp.Publishing{MessageId: "none", Body: []byte("of nobody")})
+	l.awaitDepth(l.dlq, 2)
+	f := newFile(t)
+	l.mustDiscard(DiscardOptions{Out: f}, 2, 0, 0)
+	text := read(t, f)
+	if strings.Contains(text, "x-mageline-") || !strings.Contains(text, `"x-death"`) {
+		t.Errorf("written %s", text)
+	}
+	if stay := l.restore(text, "", 1, 0); !strings.Contains(stay[2], "--to QUEUE") {
+		t.Errorf("%v", stay)
+	}
+	got := l.drain(l.work, 1)[0]
+	if got.MessageId != "m1" || rabbitmq.Text(got.Headers, rabbitmq.HeaderTopic) != topic || got.Headers["x-death"] != nil ||
+		rabbitmq.Text(got.Headers, rabbitmq.HeaderQueue) != "" || rabbitmq.Int(got.Headers, rabbitmq.HeaderReplayCount) != 1 {
+		t.Errorf("sent as %+v", got)
+	}
+}
+
+// A line that can't be sent says why, and keeps no other from it.
+func TestRestoreTargets(t *testing.T) {
+	t.Parallel()
+	l := newLine(t)
+	other := l.Prefix + "other" // its name begins as the prefix does, and is outside of it
+	l.Own(other)
+	if _, err := l.channel().QueueDeclare(other, true, false, false, false, nil); err != nil {
+		t.Fatal(err)
+	}
+	of := func(queue, rest string) string { return fmt.Sprintf(`{"topic":"t","queue":%q%s}`, queue, rest) + "\n" }
+	lines := of(other, `,"body_base64":"QQ=="`) +
+		of(l.Queue("order_canceled"), `,"body_base64":"QQ=="`) +
+		of("", `,"body_base64":"QQ=="`) +
+		of(l.work, `,"headers":{"x":1},"body_base64":"Qg=="`) +
+		"\n" +
+		of(l.work, "") +
+		of(l.work, `,"body_base64":"?"`) +
+		of(l.work, `,"body_base64":"QQ==","headers":{"x":{"amqp:int8":300}}`) +
+		of(l.work, `,"body_base64":"QQ==","properties":{"nonsense":"x"}`) +
+		of(l.work, `,"body_base64":"QQ==","properties":{"priority":-1}`) +
+		of(l.work, `,"body_base64":"QQ=="`)[:20]
+	stay := l.restore(lines, "", 1, 0)
+	for n, want := range map[int]string{
+		1: "not one of", 2: "no queue took", 3: "neither", 6: "body_base64 is missing", 7: "body_base64", 8: "header x",
+		9: `"nonsense"`, 10: "priority", 11: "cut short",
+	} {
+		if !strings.Contains(stay[n], want) {
+			t.Errorf("line %d: %q, want %q", n, stay[n], want)
+		}
+	}
+	got := l.drain(l.work, 1)
+	if len(got) != 1 || string(got[0].Body) != "B" || got[0].Headers["x"] != int64(1) {
+		t.Errorf("sent %+v", got)
+	}
+	l.restore(of("somewhere", `,"body_base64":"QQ=="`), other, 1, 0)
+	l.awaitDepth(other, 1)
+}
+
+// What can't be written down stays in the queue.
+func TestDiscardNotWritten(t *testing.T) {
+	t.Parallel()
+	l := newLine(t)
+	l.fill(3, rejected)
+	odd := l.dead(3, "rejected")
+	odd.Headers["\xff"] = "x"
+	l.Send(l.dlq, odd)
+	l.awaitDepth(l.dlq, 4)
+	f := newFile(t)
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	sum, err := New(l.o).Discard(t.Context(), DiscardOptions{Queue: l.dlq, Out: f})
+	if !errors.Is(err, os.ErrClosed) || sum.Discarded != 0 {
+		t.Errorf("%s, %v", sum, err)
+	}
+	l.awaitDepth(l.dlq, 4)
+	l.mustDiscard(DiscardOptions{Out: newFile(t)}, 3, 0, 1)
+	if got := ids(l.drain(l.dlq, 1)); !slices.Equal(got, []string{"m3"}) {
+		t.Errorf("left are %v", got)
+	}
+}
+
+// killedEnv tells the process that TestDiscardKilled starts, and kills, what to work on.
+const killedEnv = "MAGELINE_TEST_DISCARD"
+
+// Killed wherever it is, and called again, a discard loses no letter.
+func TestDiscardKilled(t *testing.T) {
+	if given := os.Getenv(killedEnv); given != "" {
+		discardUntilKilled(t, strings.Split(given, "\n"))
+		return
+	}
+	t.Parallel()
+	const n = 60
+	l := newLine(t)
+	l.fill(n, rejected)
+	path := filepath.Join(t.TempDir(), "letters.jsonl")
+	for _, at := range []int{1, 7, 20} {
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestDiscardKilled$")
+		cmd.Env = append(os.Environ(), killedEnv+"="+strings.Join([]string{l.o.Broker.URL, l.o.DatabaseURL, l.Prefix, l.dlq, path}, "\n"))
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		buf := make([]byte, 1)
+		for dropped := 0; dropped < at; {
+			if _, err := out.Read(buf); err != nil {
+				t.Fatalf("the discard ended after %d: %v", dropped, err)
+			}
+			if buf[0] == '!' {
+				dropped++
+			}
+		}
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait() // says that it was killed
+		testkit.Eventually(t, 20*time.Second, func() bool { return l.Depth(l.dlq)+written(t, path) >= n }, "all letters in the queue and the file")
+	}
+	f, err := OpenFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, 20*time.Second, func() bool {
+		sum, err := New(l.o).Discard(t.Context(), DiscardOptions{Queue: l.dlq, Out: f})
+		var locked *LockedError // Postgres takes a moment to notice the end of the one killed
+		if err != nil && !errors.As(err, &locked) {
+			t.Fatal(err)
+		}
+		return err == nil && sum.Skipped+sum.Failed == 0
+	}, "the lock of the discard that was killed")
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l.awaitDepth(l.dlq, 0)
+	text := read(t, f)
+	l.restore(text, "", n, strings.Count(text, "\n")-n)
+	got := ids(l.drain(l.work, n))
+	slices.Sort(got)
+	want := wanted(n, every)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("sent back %v", got)
+	}
+}
+
+func discardUntilKilled(t *testing.T, given []string) {
+	f, err := OpenFile(given[4])
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Options{Broker: rabbitmq.Options{URL: given[0]}, DatabaseURL: given[1], Prefix: given[2], Host: "killed"}
+	testkit.Eventually(t, 20*time.Second, func() bool {
+		_, err := New(o).Discard(t.Context(), DiscardOptions{Queue: given[3], Out: f, Progress: func(DiscardStep) { fmt.Print("!") }})
+		var locked *LockedError
+		if err != nil && !errors.As(err, &locked) {
+			t.Fatal(err)
+		}
+		return err == nil
+	}, "the lock of the one before")
+}
+
+func written(t *testing.T, path string) int {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bytes.Count(b, []byte("\n"))
+}
+
+func TestOpenFile(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "letters.jsonl")
+	long := `{"topic":"` + strings.Repeat("x", 100<<10)
+	for _, test := range []struct{ has, keeps string }{
+		{"", ""},
+		{`{"to`, ""},
+		{`{"topic":"a"}` + "\n", `{"topic":"a"}` + "\n"},
+		{`{"topic":"a"}` + "\n" + `{"topic":"b`, `{"topic":"a"}` + "\n"},
+		{`{"topic":"a"}` + "\n" + long, `{"topic":"a"}` + "\n"},
+		{long, ""},
+	} {
+		if err := os.WriteFile(path, []byte(test.has), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f, err := OpenFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := OpenFile(path); err == nil || !strings.Contains(err.Error(), "another discard") {
+			t.Errorf("opened twice: %v", err)
+		}
+		if err := f.append([]byte("{}\n")); err != nil {
+			t.Fatal(err)
+		}
+		if got := read(t, f); got != test.keeps+"{}\n" {
+			t.Errorf("%.40q became %.40q", test.has, got)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	other := filepath.Join(t.TempDir(), "orders.csv")
+	if err := os.WriteFile(other, []byte("id;name"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, refused := range []string{other, "/dev/null", t.TempDir(), filepath.Join(t.TempDir(), "no", "folder")} {
+		if f, err := OpenFile(refused); err == nil {
+			_ = f.Close()
+			t.Errorf("%s was opened", refused)
+		}
+	}
+	if b, err := os.ReadFile(other); err != nil || string(b) != "id;name" {
+		t.Errorf("a file with something else became %q, %v", b, err)
+	}
+	info, err := os.Stat(newFile(t).f.Name())
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v: others can read personal data", info.Mode(), err)
+	}
+}
+
+// What is read as a letter is written so that it is read as the same.
+func FuzzDecodeLine(f *testing.F) {
+	headers := everyType()
+	headers["inf"] = float32(math.Inf(-1)) // which RabbitMQ itself can't read
+	one, err := encode(letter{d: &amqp.Delivery{Headers: headers, Body: []byte("x"), MessageId: "\xff", Timestamp: time.Unix(1<<50, 0)}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(one)
+	f.Add([]byte(`{"topic":"t","queue":"q","properties":{"priority":3,"timestamp":"2026-11-20T09:00:00Z"},"headers":{"a":[1,{"amqp:table":{"amqp:x":1}}]},"body_base64":""}`))
+	f.Add([]byte(`{"body_base64":"","headers":{"d":{"amqp:decimal":[1,2]},"f":{"amqp:float64":"NaN"}}} x`))
+	f.Fuzz(func(t *testing.T, line []byte) {
+		first, err := decode(line)
+		if err != nil {
+			return
+		}
+		text, err := encode(first)
+		if err != nil {
+			t.Fatalf("%s was read as %+v, which can't be written: %v", line, first.d, err)
+		}
+		second, err := decode(text)
+		if err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		again, err := encode(second)
+		if err != nil || !bytes.Equal(text, again) || first.Letter != second.Letter || !reflect.DeepEqual(first.d.Body, second.d.Body) {
+			t.Errorf("%s\n%s\n%v", text, again, err)
+		}
+	})
+}

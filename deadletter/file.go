@@ -1,0 +1,107 @@
+package deadletter
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// File is where a discard writes letters, a line for each. A letter holds personal data: only the owner may read the file.
+type File struct {
+	f    *os.File
+	size int64 // of what is on the disk for certain
+}
+
+// lineStart is how each line begins: a file that begins otherwise is none of ours.
+const lineStart = `{"topic":`
+
+// OpenFile opens a file for a discard, which adds to what it has: the same call can be repeated after a kill. A last line
+// that a kill has cut short is taken away; its letter was not dropped. A file that has something else is refused, and so
+// is one that another discard writes to.
+func OpenFile(path string) (*File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600) //nolint:gosec // the person who calls names it
+	if err != nil {
+		return nil, err
+	}
+	size, err := prepare(f)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("write letters to %s: %w", path, err), f.Close())
+	}
+	return &File{f, size}, nil
+}
+
+func prepare(f *os.File) (size int64, err error) {
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	if !info.Mode().IsRegular() {
+		return 0, errors.New("it is no regular file, and would not keep them")
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return 0, fmt.Errorf("another discard writes to it: %w", err)
+	}
+	if info, err = f.Stat(); err != nil { // it may have grown until it was locked
+		return 0, err
+	}
+	start := make([]byte, min(info.Size(), int64(len(lineStart))))
+	if _, err := f.ReadAt(start, 0); err != nil {
+		return 0, err
+	}
+	if !bytes.HasPrefix([]byte(lineStart), start) {
+		return 0, errors.New("it has something else than letters: give the name of a new file")
+	}
+	if size, err = wholeLines(f, info.Size()); err != nil {
+		return 0, err
+	}
+	if size < info.Size() {
+		if err := f.Truncate(size); err != nil {
+			return 0, err
+		}
+	}
+	if err := f.Sync(); err != nil {
+		return 0, err
+	}
+	// The name of a new file is in its folder, which has to be on the disk too.
+	dir, err := os.Open(filepath.Dir(f.Name()))
+	if err != nil {
+		return 0, err
+	}
+	return size, errors.Join(dir.Sync(), dir.Close())
+}
+
+// wholeLines is where the last whole line ends.
+func wholeLines(f io.ReaderAt, size int64) (int64, error) {
+	buf := make([]byte, 64<<10)
+	for size > 0 {
+		part := buf[:min(size, int64(len(buf)))]
+		if _, err := f.ReadAt(part, size-int64(len(part))); err != nil {
+			return 0, err
+		}
+		if i := bytes.LastIndexByte(part, '\n'); i >= 0 {
+			return size - int64(len(part)-i-1), nil
+		}
+		size -= int64(len(part))
+	}
+	return 0, nil
+}
+
+// append writes a line and waits until it is on the disk. What fails leaves the file as it was.
+func (f *File) append(line []byte) error {
+	_, err := f.f.Write(line)
+	if err == nil {
+		err = f.f.Sync()
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("write a letter to %s (it stays in its queue): %w", f.f.Name(), err), f.f.Truncate(f.size))
+	}
+	f.size += int64(len(line))
+	return nil
+}
+
+// Close closes the file.
+func (f *File) Close() error { return f.f.Close() }
