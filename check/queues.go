@@ -45,7 +45,6 @@ func (b *broker) exchange(e rabbitmq.Exchange) Line {
 		// Who may not configure it may use it all the same: it is there.
 		return ok(subject, "is there; its type can't be seen without the right to configure it")
 	case differs && strings.Contains(reason, "'alternate-exchange'"):
-		b.alternate = true
 		return Line{
 			Warn, subject, reason + "; Magento declares it without arguments, and is refused the same way",
 			"set the alternate exchange by a policy instead of an argument",
@@ -87,12 +86,20 @@ func (b *broker) queue(q rabbitmq.Queue) []Line {
 	if err == nil {
 		found, err = b.differences(q)
 	}
+	if known, is := b.known[q.Name]; is && (err == nil || code(err) == amqp.AccessRefused) {
+		err = nil // who may not configure it sees its arguments all the same
+		for _, d := range otherwise(q, known) {
+			if !slices.ContainsFunc(found, func(f difference) bool { return f.argument == d.argument }) {
+				found = append(found, d)
+			}
+		}
+	}
 	var line Line
 	switch {
 	case code(err) == amqp.AccessRefused:
 		line = Line{
 			Unknown, subject, "is there; its arguments can't be seen without the right to configure it",
-			"give the user of MAGELINE_AMQP_URL that right (rabbitmqctl set_permissions), or compare with mageline topology --print",
+			"set MAGELINE_AMQP_MANAGEMENT_URL, or give the user of MAGELINE_AMQP_URL that right (rabbitmqctl set_permissions), or compare with mageline topology --print",
 		}
 	case code(err) == amqp.ResourceLocked:
 		line = Line{Fail, subject, "belongs to another connection alone: " + err.Error(), "end the program that has declared it exclusive"}

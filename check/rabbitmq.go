@@ -21,6 +21,8 @@ import (
 type RabbitMQ struct {
 	Options  rabbitmq.Options
 	Topology rabbitmq.Topology
+	// Management is the address of the broker's HTTP API with user and password, for what AMQP does not tell; may be empty.
+	Management string
 }
 
 const (
@@ -30,13 +32,15 @@ const (
 
 // Lines looks.
 func (r RabbitMQ) Lines(ctx context.Context) []Line {
+	unseen := r.look(ctx)
 	ctx, cancel := context.WithTimeout(ctx, brokerTimeout)
 	defer cancel()
 	conn, err := rabbitmq.Dial(ctx, r.Options, "mageline check")
 	if err != nil {
-		return append(r.unreachable(inTime(ctx, err)), Line{
+		lines := append(r.unreachable(inTime(ctx, err)), Line{
 			Unknown, "exchanges, queues and permissions", "can't be seen without RabbitMQ", "see the lines above",
 		})
+		return append(lines, unseen.lines...)
 	}
 	// The library's calls know no context: they end when the connection does.
 	defer context.AfterFunc(ctx, func() { rabbitmq.Close(conn) })()
@@ -47,12 +51,12 @@ func (r RabbitMQ) Lines(ctx context.Context) []Line {
 		r.version(version),
 		ok("RabbitMQ credential", "accepted for vhost %q", conn.Config.Vhost),
 	}
-	b := &broker{RabbitMQ: r, conn: conn, missing: map[string]bool{}}
+	b := &broker{RabbitMQ: r, conn: conn, missing: map[string]bool{}, known: unseen.queues}
 	lines = append(lines, b.exchanges()...)
 	lines = append(lines, b.queues()...)
 	lines = append(lines, b.permissions()...)
 	lines = append(lines, r.publishing(ctx))
-	return append(lines, b.unseen()...)
+	return append(lines, unseen.lines...)
 }
 
 func (r RabbitMQ) address() string { return "RabbitMQ " + rabbitmq.HostPort(r.Options.URL) }
@@ -105,29 +109,8 @@ type broker struct {
 	conn *amqp.Connection
 	// missing has the exchanges and queues that are not there, by kind and name.
 	missing map[string]bool
-	// alternate is true when Magento's exchange was declared with an alternate exchange.
-	alternate bool
-}
-
-// unseen is what AMQP does not tell.
-func (b *broker) unseen() []Line {
-	const todo = "MAGELINE_AMQP_MANAGEMENT_URL, which would show it, is not in this build yet: look with "
-	lines := []Line{{
-		Unknown, "policies",
-		"one that sets a length limit, a TTL or another dead-letter route on a queue of ours can lose messages",
-		todo + "rabbitmqctl list_policies and list_operator_policies",
-	}, {
-		Unknown, "bindings", "those of BINDINGS are added at each start; whether there are others can't be seen",
-		todo + "rabbitmqctl list_bindings, remove one with mageline topology --unbind",
-	}}
-	if !b.alternate {
-		lines = append(lines, Line{
-			Unknown, "alternate exchange of " + b.Topology.Exchange,
-			"without one, an event for which there is no queue vanishes, and Magento does not notice",
-			todo + "rabbitmqctl list_policies; set one with a policy's alternate-exchange",
-		})
-	}
-	return lines
+	// known has queues as the management API tells them, by name.
+	known map[string]queueState
 }
 
 // permissions asks for each right with a request that the broker refuses, or that does nothing, after it has looked at
@@ -166,8 +149,8 @@ func (b *broker) permissions() []Line {
 	return []Line{declare.line(), bind.line(), consume.line()}
 }
 
-func (b *broker) isRetry(queue string) bool {
-	return slices.ContainsFunc(b.Topology.Delays, func(d time.Duration) bool { return b.Topology.Retry(d) == queue })
+func (r RabbitMQ) isRetry(queue string) bool {
+	return slices.ContainsFunc(r.Topology.Delays, func(d time.Duration) bool { return r.Topology.Retry(d) == queue })
 }
 
 // declareImpossibleExchange asks to declare an exchange in a way that RabbitMQ refuses with 406, after it has looked at

@@ -49,6 +49,12 @@ func (l *loader) checkRabbitMQ() {
 	if err != nil || u.Scheme != "amqp" && u.Scheme != "amqps" || u.Hostname() == "" {
 		l.problem("AMQP_URL", "must be amqp://user:password@host:port/vhost or amqps://…, special characters percent-encoded")
 	}
+	if c.AMQPManagementURL != "" {
+		u, err := url.Parse(c.AMQPManagementURL.Reveal())
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" {
+			l.problem("AMQP_MANAGEMENT_URL", "must be http://user:password@host:15672 or https://…, special characters percent-encoded, without query or fragment")
+		}
+	}
 	files := []struct{ name, path string }{{"AMQP_CA_FILE", c.AMQPCAFile}, {"AMQP_CERT_FILE", c.AMQPCertFile}, {"AMQP_KEY_FILE", c.AMQPKeyFile}}
 	for _, f := range files {
 		if f.path == "" {

@@ -22,6 +22,8 @@ type Config struct {
 	Consumers    Names     `envconfig:"CONSUMERS" default:"all" meaning:"the consumers that this deployment runs"`
 	Bindings     Bindings  `envconfig:"BINDINGS" meaning:"consumer:topic pairs that replace the default topics of the consumers they name"`
 
+	AMQPManagementURL Secret `envconfig:"AMQP_MANAGEMENT_URL" meaning:"RabbitMQ's HTTP API, http://user:password@host:15672, for what check can't see over AMQP; needs the tag policymaker"`
+
 	Prefetch        int           `envconfig:"PREFETCH" default:"64" meaning:"unacknowledged deliveries for each consumer"`
 	Concurrency     int           `envconfig:"CONCURRENCY" default:"16" meaning:"handlers at once for each consumer"`
 	RetryDelays     Delays        `envconfig:"RETRY_DELAYS" default:"5s,30s,2m,10m,1h" meaning:"waits between attempts; the number of attempts is one more"`

@@ -150,6 +150,9 @@ func TestProblems(t *testing.T) {
 		{[]string{"MIGRATE", "perhaps"}, "MIGRATE"},
 		{[]string{"AMQP_URL", "http://rabbit"}, "AMQP_URL"},
 		{[]string{"AMQP_URL", ""}, "AMQP_URL"},
+		{[]string{"AMQP_MANAGEMENT_URL", "amqp://u:p@rabbit"}, "AMQP_MANAGEMENT_URL"},
+		{[]string{"AMQP_MANAGEMENT_URL", "rabbit:15672"}, "AMQP_MANAGEMENT_URL"},
+		{[]string{"AMQP_MANAGEMENT_URL", "http://u:p@rabbit:15672/?x=1"}, "AMQP_MANAGEMENT_URL"},
 		{[]string{"AMQP_CA_FILE", "/there/is/none.pem", "AMQP_URL", "amqps://rabbit"}, "AMQP_CA_FILE"},
 		{[]string{"AMQP_CA_FILE", "/there/is/none.pem"}, "AMQP_CA_FILE"},
 		{[]string{"AMQP_CERT_FILE", "config.go", "AMQP_URL", "amqps://rabbit"}, "AMQP_KEY_FILE"},
@@ -283,7 +286,8 @@ func TestSecretsFromFiles(t *testing.T) {
 func TestSecretsAreNotShown(t *testing.T) {
 	const secret = "hunter2"
 	environment(t, map[string]string{
-		"AMQP_URL": "amqp://u:" + secret + "@rabbit:x/", "DATABASE_URL": "postgres://u:" + secret + "@db:x/", "ERP_TOKEN": secret,
+		"AMQP_MANAGEMENT_URL": "http://u:" + secret + "@rabbit:x/",
+		"AMQP_URL":            "amqp://u:" + secret + "@rabbit:x/", "DATABASE_URL": "postgres://u:" + secret + "@db:x/", "ERP_TOKEN": secret,
 		"ERP_SECRET_FILE": file(t, secret), "ERP_URL": "http://u:" + secret + "@erp", "MAGENTO_URL": "u:" + secret + "@shop", "MAGENTO_PASSWORD": secret,
 	})
 	_, err := config.Load(config.EnabledConsumers)

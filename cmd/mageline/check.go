@@ -74,7 +74,7 @@ func checkAll(ctx context.Context, cfg *config.Config) ([]check.Line, error) {
 		magento, erp = magento || c.Magento, erp || c.ERP
 	}
 	probes := []check.Probe{
-		check.RabbitMQ{Options: broker, Topology: topology},
+		check.RabbitMQ{Options: broker, Topology: topology, Management: cfg.AMQPManagementURL.Reveal()},
 		check.DeadLetters{
 			Options: broker, Topology: topology, Retention: cfg.IdempotencyRetention,
 			Reader: deadletter.New(deadletter.Options{

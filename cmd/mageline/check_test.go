@@ -2,7 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -69,6 +72,40 @@ func TestCheck(t *testing.T) {
 		if status == check.Fail {
 			t.Errorf("%s is FAIL", subject)
 		}
+	}
+}
+
+// The management API is asked where its address is given, also by a file; without it being there nothing fails for it.
+func TestCheckManagement(t *testing.T) {
+	services(t)
+	remotesOf(t)
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, password, _ := r.BasicAuth()
+		switch {
+		case user != "u" || password != "s3cr3t":
+			w.WriteHeader(http.StatusUnauthorized)
+		case r.URL.Path == "/api/health/checks/alarms":
+			_, _ = w.Write([]byte(`{"status":"ok"}`))
+		case strings.HasPrefix(r.URL.Path, "/api/policies/"), strings.HasPrefix(r.URL.Path, "/api/operator-policies/"):
+			_, _ = w.Write([]byte(`[]`))
+		default:
+			w.WriteHeader(http.StatusNotFound)
+		}
+	}))
+	t.Cleanup(api.Close)
+	path := filepath.Join(t.TempDir(), "url")
+	if err := os.WriteFile(path, []byte(strings.Replace(api.URL, "://", "://u:s3cr3t@", 1)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("MAGELINE_AMQP_MANAGEMENT_URL_FILE", path)
+	e := call(t, "", "check", "--json")
+	e.want(t, 0, "{", "")
+	got := statuses(t, e)
+	if got["policies"] != check.OK || got["bindings"] != check.OK || got["RabbitMQ alarms"] != check.OK {
+		t.Errorf("%v", got)
+	}
+	if strings.Contains(e.out+e.err, "s3cr3t") {
+		t.Error("a secret is printed")
 	}
 }
 
