@@ -19,10 +19,15 @@ type gate struct {
 
 // hold is a reason to pause that somebody adds and takes away.
 type hold struct {
-	consumer string // whom it covers; "" is everybody
-	text     string
-	since    time.Time
-	probeAt  time.Time // when a single message may try whether it is over; zero: never
+	consumer   string // covers this one
+	downstream string // covers those that need it; neither: everybody
+	text       string
+	since      time.Time
+	probeAt    time.Time // when a single message may try whether it is over; zero: never
+}
+
+func (h hold) covers(c *Consumer) bool {
+	return h.consumer == "" && h.downstream == "" || h.consumer == c.Name || slices.Contains(c.Needs, h.downstream)
 }
 
 // standing is what the gate says of a consumer.
@@ -39,6 +44,7 @@ const (
 	holdDraining     = "draining"
 	holdPublishing   = "publishing:"   // + consumer
 	holdUnauthorized = "unauthorized:" // + consumer
+	holdOperator     = "operator:"     // + consumer or downstream
 )
 
 func newGate(circuits []Circuit) *gate {
@@ -102,6 +108,42 @@ func (g *gate) release(name string) (since time.Time, had bool) {
 	return h.since, had
 }
 
+// setPauses makes the operator's pauses these, name of a consumer or downstream to reason; it tells who watches once, if
+// one has come or gone.
+func (g *gate) setPauses(reasons map[string]string) {
+	g.mu.Lock()
+	changed := false
+	for name := range g.holds {
+		if of, ok := strings.CutPrefix(name, holdOperator); ok && reasons[of] == "" {
+			delete(g.holds, name)
+			changed = true
+		}
+	}
+	for of, text := range reasons {
+		h, had := g.holds[holdOperator+of]
+		if !had {
+			changed = true
+			h = hold{consumer: of, downstream: of, since: time.Now()}
+		}
+		h.text = text
+		g.holds[holdOperator+of] = h
+	}
+	g.mu.Unlock()
+	if changed {
+		g.wake()
+	}
+}
+
+// operator gives the reason of an operator's pause that covers c.
+func (g *gate) operator(c *Consumer) (text string, paused bool) {
+	for _, of := range append([]string{c.Name}, c.Needs...) {
+		if text, paused = g.held(holdOperator + of); paused {
+			return text, true
+		}
+	}
+	return "", false
+}
+
 // probeNow lets a message try at once whether the holds of a kind are over.
 func (g *gate) probeNow(prefix string) {
 	g.mu.Lock()
@@ -143,7 +185,7 @@ func (g *gate) standing(c *Consumer) standing {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, h := range g.holds {
-		if h.consumer != "" && h.consumer != c.Name {
+		if !h.covers(c) {
 			continue
 		}
 		reasons = append(reasons, h.text)

@@ -41,6 +41,9 @@ func TestGateStanding(t *testing.T) {
 		{"not yet time to try", "closed", "closed", holds{"a": {consumer: "orders", text: "401", probeAt: future}}, true, false, 0, "401"},
 		{"time to try and half-open", "closed", "half-open", holds{"a": {text: "401", probeAt: past}}, true, true, 1, "401; the circuit"},
 		{"half-open without Postgres", "closed", "half-open", holds{"postgres": {text: "no Postgres"}}, true, false, 1, "no Postgres"},
+		{"for those who need it", "closed", "closed", holds{"a": {downstream: "erp", text: "maintenance"}}, true, false, 0, "maintenance"},
+		{"for those who need another", "closed", "closed", holds{"a": {downstream: "search", text: "maintenance"}}, false, false, 0, ""},
+		{"half-open in maintenance", "closed", "half-open", holds{"a": {downstream: "erp", text: "maintenance"}}, true, false, 1, "maintenance"},
 		{"time to try while it stops", "closed", "closed", holds{"a": {text: "401", probeAt: past}, "draining": {text: "stopping"}}, true, false, 0, "stopping"},
 	}
 	for _, tt := range tests {
@@ -109,4 +112,55 @@ func TestGateWakes(t *testing.T) {
 	end()
 	circuit.changed[0]()
 	woken("a circuit after the end", false)
+}
+
+// An operator's pauses are replaced as a whole; each covers the consumer or the downstream of its name.
+func TestGatePauses(t *testing.T) {
+	orders := &Consumer{Name: "orders", Needs: []string{"magento", "erp"}}
+	prices := &Consumer{Name: "prices", Needs: []string{"magento"}}
+	g := newGate([]Circuit{&stand{name: "magento", state: "closed"}, &stand{name: "erp", state: "half-open"}})
+	g.hold("unauthorized:prices", hold{consumer: "prices", text: "401", probeAt: time.Now().Add(-time.Hour)})
+	changed, end := g.watch()
+	defer end()
+	for _, tt := range []struct {
+		pauses         map[string]string
+		woken          bool
+		orders, prices string // the operator's reasons
+		probes         [2]bool
+	}{
+		{nil, false, "", "", [2]bool{true, true}},
+		{map[string]string{"erp": "erp is paused"}, true, "erp is paused", "", [2]bool{false, true}},
+		{map[string]string{"erp": "erp is paused until noon"}, false, "erp is paused until noon", "", [2]bool{false, true}},
+		{map[string]string{"magento": "magento is paused"}, true, "magento is paused", "magento is paused", [2]bool{}},
+		{map[string]string{"magento": "magento is paused", "prices": "prices is paused"}, true, "magento is paused", "prices is paused", [2]bool{}},
+		{map[string]string{"prices": "prices is paused", "nobody": "x"}, true, "", "prices is paused", [2]bool{true, false}},
+		{map[string]string{}, true, "", "", [2]bool{true, true}},
+	} {
+		g.setPauses(tt.pauses)
+		select {
+		case <-changed:
+			if !tt.woken {
+				t.Errorf("%v: woken", tt.pauses)
+			}
+		default:
+			if tt.woken {
+				t.Errorf("%v: not woken", tt.pauses)
+			}
+		}
+		g.probeNow(holdUnauthorized) // lets nobody through a pause
+		<-changed
+		for i, c := range []*Consumer{orders, prices} {
+			want := []string{tt.orders, tt.prices}[i]
+			if got, paused := g.operator(c); got != want || paused != (want != "") {
+				t.Errorf("%v: an operator has paused %s: %q, %t; want %q", tt.pauses, c.Name, got, paused, want)
+			}
+			st := g.standing(c)
+			if !strings.Contains(st.reason, want) || want == "" && strings.Contains(st.reason, "is paused") || !st.paused || st.probe != tt.probes[i] {
+				t.Errorf("%v: %s stands at %+v", tt.pauses, c.Name, st)
+			}
+		}
+	}
+	if text, ok := g.held("unauthorized:prices"); !ok || text != "401" {
+		t.Error("a pause took another reason away")
+	}
 }

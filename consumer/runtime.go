@@ -256,6 +256,21 @@ func (r *Runtime) postgresAway(err error) {
 // again at once.
 func (r *Runtime) CredentialsChanged() { r.gate.probeNow(holdUnauthorized) }
 
+// SetPauses says what an operator has paused now: names of consumers, or of downstreams for every consumer that needs them,
+// each with the reason in words. What is no longer named goes on. A paused consumer finishes what it has begun, holds
+// nothing else and makes no probe. It may be called before Run.
+func (r *Runtime) SetPauses(reasons map[string]string) { r.gate.setPauses(reasons) }
+
+// PausedByOperator gives the reason if an operator has paused a consumer or a downstream that it needs.
+func (r *Runtime) PausedByOperator(consumer string) (reason string, paused bool) {
+	for _, p := range r.pumps {
+		if p.consumer.Name == consumer {
+			return r.gate.operator(p.consumer)
+		}
+	}
+	return "", false
+}
+
 // measure keeps the gauges of the queues.
 func (r *Runtime) measure(ctx context.Context) {
 	const every = 5 * time.Second

@@ -57,7 +57,11 @@ func (r *Runtime) Status() Status {
 	}
 	for _, c := range r.opts.Circuits {
 		state, reason, until := c.State()
-		s.Downstreams[c.Name()] = Part{OK: state == "closed", State: state, Reason: reason, Until: until}
+		part := Part{OK: state == "closed", State: state, Reason: reason, Until: until}
+		if text, paused := r.gate.held(holdOperator + c.Name()); paused && part.OK {
+			part = Part{State: "paused", Reason: text}
+		}
+		s.Downstreams[c.Name()] = part
 	}
 	for _, p := range r.pumps {
 		standing := r.gate.standing(p.consumer)

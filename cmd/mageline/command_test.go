@@ -174,6 +174,9 @@ func TestConfigWrong(t *testing.T) {
 		{"publish", "t"},
 		{"key", "show", "a:b"},
 		{"key", "release", "a:b"},
+		{"pause"},
+		{"pause", "erp"},
+		{"resume", "erp"},
 		{"dlq", "list"},
 	} {
 		e := call(t, "", args...)

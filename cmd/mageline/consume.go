@@ -75,6 +75,7 @@ func consume(ctx context.Context, t terminal) error {
 	})
 
 	background.Go(func() { s.secrets.watch(ctx, log, s.runtime.CredentialsChanged) })
+	background.Go(func() { s.pauses.watch(ctx) })
 
 	names := make([]string, 0, len(cfg.EnabledConsumers()))
 	for _, c := range cfg.EnabledConsumers() {

@@ -21,6 +21,7 @@ import (
 	"github.com/mageline/mageline/consumer"
 	"github.com/mageline/mageline/downstream"
 	"github.com/mageline/mageline/erp/webhook"
+	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/handlers"
 	"github.com/mageline/mageline/idempotency"
 	"github.com/mageline/mageline/magentoapi"
@@ -190,6 +191,7 @@ type service struct {
 	ledger  *idempotency.Ledger
 	remotes *remotes
 	runtime *consumer.Runtime
+	pauses  *pauses
 	tasks   []periodic.Task
 }
 
@@ -209,6 +211,8 @@ func wire(ctx context.Context, cfg *config.Config, log zerolog.Logger, registry 
 	s.ledger = idempotency.Open(ctx, idempotency.Options{
 		Pool: s.pool, Process: process(), Lease: cfg.IdempotencyLease, Log: log, Registerer: registry,
 	})
+
+	s.pauses = &pauses{pool: s.pool, log: log, tell: func(reasons map[string]string) { s.runtime.SetPauses(reasons) }}
 
 	rules := handlers.OrderRules{
 		Key: mapping.KeyRule(cfg.OrderKey), ReferencePrefix: cfg.ERPReferencePrefix, ERPName: erpName(cfg),
@@ -243,7 +247,12 @@ func wire(ctx context.Context, cfg *config.Config, log zerolog.Logger, registry 
 					return s.runtime.Send(ctx, handlers.OrderPlaced, topic, body)
 				},
 			}
-			s.tasks = append(s.tasks, periodic.Task{Name: "waiting-orders", Every: cfg.OrderWaitEvery, Run: waiting.Run})
+			s.tasks = append(s.tasks, periodic.Task{Name: "waiting-orders", Every: cfg.OrderWaitEvery, Run: func(ctx context.Context) error {
+				if reason, paused := s.runtime.PausedByOperator(handlers.OrderPlaced); paused {
+					return &event.Deferral{Reason: reason} // Magento is to be left alone, or the queue would only grow
+				}
+				return waiting.Run(ctx)
+			}})
 		case handlers.OrderCanceled:
 			wired.Handler = &handlers.Canceled{
 				Orders: s.remotes.shop.Orders, ERP: s.remotes.connector, Ledger: s.ledger, Rules: rules,
@@ -283,7 +292,7 @@ func erpName(cfg *config.Config) string {
 }
 
 // database gives the question whether the ledger can be used: the schema is there, brought up to date by the first
-// call that succeeds, and Postgres answers.
+// call that succeeds, Postgres answers, and what an operator has paused is known before anything is consumed.
 func (s *service) database() func(ctx context.Context) error {
 	upToDate := false
 	return func(ctx context.Context) error {
@@ -295,7 +304,10 @@ func (s *service) database() func(ctx context.Context) error {
 		}
 		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
-		return s.ledger.Ready(ctx)
+		if err := s.ledger.Ready(ctx); err != nil {
+			return err
+		}
+		return s.pauses.read(ctx)
 	}
 }
 

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/user"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/spf13/cobra"
+
+	"github.com/mageline/mageline/config"
+	"github.com/mageline/mageline/pause"
+)
+
+// pausable are the names that can be paused, those of consumers and of downstreams, also of such as this build or
+// deployment does not run: others may.
+func pausable() []string { return append(config.ConsumerNames(), "magento", "erp", "search") }
+
+func newPause(t terminal) *cobra.Command {
+	var until string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "pause [CONSUMER|DOWNSTREAM]",
+		Short: "Pause a consumer, or all that need a downstream, on all replicas; without a name: list what is paused",
+		Long: `For maintenance. Every replica obeys within 5 seconds, also one that is started later: the pause is kept in Postgres. What
+is in flight finishes; messages wait in their queue. A pause that stands gets the new end.
+
+Downstreams are magento, erp and search.`,
+		Example:   "  mageline pause erp --until 2h\n  mageline pause order_placed --until 2026-11-23T22:00:00Z\n  mageline pause",
+		Args:      cobra.MaximumNArgs(1),
+		ValidArgs: pausable(),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				if cmd.Flags().Changed("until") {
+					return &exitError{exitUsage, errors.New("--until goes with the name of a consumer or downstream, which is missing")}
+				}
+				return withPauses(cmd.Context(), func(db *pgxpool.Pool) error { return listPauses(cmd.Context(), t, db, asJSON) })
+			}
+			if err := checkPausable(args[0]); err != nil {
+				return err
+			}
+			var end time.Time
+			if cmd.Flags().Changed("until") {
+				var err error
+				if end, err = parseUntil(until, time.Now()); err != nil {
+					return &exitError{exitUsage, err}
+				}
+			}
+			return withPauses(cmd.Context(), func(db *pgxpool.Pool) error {
+				p, err := pause.Set(cmd.Context(), db, args[0], end, operator())
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return printJSON(t.out, pauseObject(p))
+				}
+				_, err = fmt.Fprintln(t.out, p.Reason())
+				return err
+			})
+		},
+	}
+	cmd.Flags().StringVar(&until, "until", "", "when it ends by itself: RFC 3339, or a duration from now")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per line")
+	return cmd
+}
+
+func newResume(t terminal) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:       "resume CONSUMER|DOWNSTREAM",
+		Short:     "End a pause, on all replicas",
+		Long:      "Every replica obeys within 5 seconds. To resume what is not paused is no error.",
+		Example:   "  mageline resume erp",
+		Args:      cobra.ExactArgs(1),
+		ValidArgs: pausable(),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkPausable(args[0]); err != nil {
+				return err
+			}
+			return withPauses(cmd.Context(), func(db *pgxpool.Pool) error {
+				stood, err := pause.Clear(cmd.Context(), db, args[0])
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return printJSON(t.out, map[string]any{"name": args[0], "was_paused": stood})
+				}
+				text := "resumed " + args[0]
+				if !stood {
+					text = args[0] + " was not paused"
+				}
+				_, err = fmt.Fprintln(t.out, text)
+				return err
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	return cmd
+}
+
+func checkPausable(name string) error {
+	if slices.Contains(pausable(), name) {
+		return nil
+	}
+	return &exitError{exitUsage, fmt.Errorf("%q is neither a consumer nor a downstream: want one of %s", name, strings.Join(pausable(), ", "))}
+}
+
+// parseUntil reads when a pause ends.
+func parseUntil(text string, now time.Time) (time.Time, error) {
+	end, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		d, err := time.ParseDuration(text)
+		if err != nil {
+			return time.Time{}, fmt.Errorf("--until %q: want a time as 2026-11-23T22:00:00Z or a duration from now as 2h", text)
+		}
+		end = now.Add(d)
+	}
+	if !end.After(now) {
+		return time.Time{}, fmt.Errorf("--until %q is not in the future", text)
+	}
+	return end, nil
+}
+
+// withPauses opens the database for the pauses.
+func withPauses(ctx context.Context, do func(db *pgxpool.Pool) error) error {
+	cfg, err := loadConfig(config.Nothing)
+	if err != nil {
+		return err
+	}
+	db, err := pgxpool.New(ctx, cfg.DatabaseURL.Reveal())
+	if err != nil {
+		return failed(errors.New("MAGELINE_DATABASE_URL can't be used: want postgres://user:password@host:port/database"))
+	}
+	defer db.Close()
+	err = do(db)
+	var answer *pgconn.PgError
+	if errors.As(err, &answer) && answer.Code == "42P01" { // undefined_table
+		err = fmt.Errorf("the database has no table of pauses yet, `mageline migrate` makes it: %w", err)
+	}
+	return failed(err)
+}
+
+// operator is who calls this, as far as the machine knows.
+func operator() string {
+	if u, err := user.Current(); err == nil && u.Username != "" {
+		return u.Username + "@" + hostname()
+	}
+	return hostname()
+}
+
+func listPauses(ctx context.Context, t terminal, db *pgxpool.Pool, asJSON bool) error {
+	list, err := pause.List(ctx, db)
+	if err != nil {
+		return err
+	}
+	rows := [][]string{{"NAME", "SINCE", "UNTIL", "BY"}}
+	for _, p := range list {
+		if asJSON {
+			if err := printJSON(t.out, pauseObject(p)); err != nil {
+				return err
+			}
+			continue
+		}
+		until := "resumed"
+		if !p.Until.IsZero() {
+			until = stamp(p.Until)
+		}
+		rows = append(rows, []string{p.Name, stamp(p.Since), until, p.By})
+	}
+	switch {
+	case asJSON:
+		return nil
+	case len(list) == 0:
+		_, err := fmt.Fprintln(t.out, "nothing is paused")
+		return err
+	}
+	return printTable(t.out, rows)
+}
+
+// pauseObject is a pause for --json; until is empty if it has no end.
+func pauseObject(p pause.Pause) map[string]any {
+	return map[string]any{"name": p.Name, "since": stamp(p.Since), "until": stamp(p.Until), "by": p.By}
+}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/rs/zerolog"
+
+	"github.com/mageline/mageline/pause"
+)
+
+// readPausesEvery keeps the promise that every replica obeys within 5 s.
+const readPausesEvery = 2 * time.Second
+
+// pauses carries what an operator has paused from the database to the runtime.
+type pauses struct {
+	pool *pgxpool.Pool
+	log  zerolog.Logger
+	tell func(reasons map[string]string)
+
+	mu    sync.Mutex        // one reads at a time, so that nothing older is told after something newer
+	known map[string]string // name to reason; nil: never read
+}
+
+// read reads and tells them. When they can't be read, those that are known stay.
+func (p *pauses) read(ctx context.Context) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list, err := pause.List(ctx, p.pool)
+	if err != nil {
+		return err
+	}
+	now := make(map[string]string, len(list))
+	for _, one := range list {
+		now[one.Name] = one.Reason()
+		if p.known[one.Name] != now[one.Name] {
+			p.log.Warn().Str("name", one.Name).Str("reason", now[one.Name]).Msg("an operator has paused a consumer or downstream")
+		}
+	}
+	for name := range p.known {
+		if now[name] == "" {
+			p.log.Info().Str("name", name).Msg("an operator's pause is over")
+		}
+	}
+	p.known = now
+	p.tell(now)
+	return nil
+}
+
+// begun reports whether they have been read once: before, the schema may not be there.
+func (p *pauses) begun() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.known != nil
+}
+
+// watch reads them again and again until ctx ends, also while RabbitMQ or Postgres is away.
+func (p *pauses) watch(ctx context.Context) {
+	tick := time.NewTicker(readPausesEvery)
+	defer tick.Stop()
+	said := false
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		if !p.begun() {
+			continue
+		}
+		err := p.read(ctx)
+		if err != nil && ctx.Err() == nil && !said {
+			p.log.Warn().Err(err).Msg("can't see what is paused; those pauses that are known stay")
+		}
+		said = err != nil
+	}
+}

@@ -1,0 +1,89 @@
+package e2e
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/testkit/fakemagento"
+)
+
+// An operator pauses the ERP: both replicas obey, and so does one that is started later; what is in flight finishes, and
+// nothing else reaches the ERP until it is resumed.
+func TestPausedByOperator(t *testing.T) {
+	t.Parallel()
+	l := newLine(t, 200*time.Millisecond, time.Second)
+	replicas := []*replica{start(t, l.env).awaitReady(), start(t, l.env).awaitReady()}
+	release := l.hold()
+	begun := l.place(1, fakemagento.Placing{})
+	testkit.Eventually(t, patience, func() bool { return l.kept.Load() == 1 }, "a call in flight")
+
+	if out, code := call(t, l.env, "pause", "erp", "--until", "1h"); code != 0 || !strings.Contains(out, "erp is paused by an operator since ") {
+		t.Fatalf("pause: exit %d, %s", code, out)
+	}
+	for _, r := range replicas {
+		r.awaitPaused("order_placed", "order_canceled")
+	}
+	release()
+	l.awaitDone(patience, begun...)
+
+	replicas = append(replicas, start(t, l.env))
+	replicas[2].awaitPaused("order_placed", "order_canceled")
+	if replicas[2].said("subscribed") > 0 {
+		t.Error("the replica that was started later has subscribed before it knew of the pause")
+	}
+	calls := len(l.erp.Requests())
+	waiting := l.place(20, fakemagento.Placing{})
+
+	// The pause of a consumer goes on when that of the downstream ends, and leaves the others alone.
+	if out, code := call(t, l.env, "pause", "order_placed"); code != 0 {
+		t.Fatalf("pause: exit %d, %s", code, out)
+	}
+	if out, code := call(t, l.env, "resume", "erp"); code != 0 {
+		t.Fatalf("resume: exit %d, %s", code, out)
+	}
+	for _, r := range replicas {
+		testkit.Eventually(t, patience, func() bool {
+			_, document := r.ready()
+			return document.Consumers["order_canceled"].State == "subscribed"
+		}, "order_canceled to go on")
+		r.awaitPaused("order_placed")
+	}
+	testkit.Eventually(t, patience, func() bool { return l.Depth(l.Queue("order_placed")) == len(waiting) }, "every order to wait in its queue")
+	if n := len(l.erp.Requests()) - calls; n != 0 {
+		t.Errorf("the ERP was called %d times in the pause", n)
+	}
+	if out, code := call(t, l.env, "resume", "order_placed"); code != 0 {
+		t.Fatalf("resume: exit %d, %s", code, out)
+	}
+	for _, r := range replicas {
+		r.awaitReady()
+	}
+	l.awaitDone(patience, waiting...)
+
+	// A pause with an end ends by itself.
+	if out, code := call(t, l.env, "pause", "magento", "--until", "10s"); code != 0 {
+		t.Fatalf("pause: exit %d, %s", code, out)
+	}
+	for _, r := range replicas {
+		testkit.Eventually(t, patience, func() bool { return r.said("an operator's pause is over") == 3 }, "the third pause to be over")
+		r.awaitReady()
+	}
+	l.finish(replicas...)
+}
+
+// awaitPaused waits until consumers are paused by an operator, on a replica that is ready all the same.
+func (r *replica) awaitPaused(consumers ...string) {
+	r.t.Helper()
+	testkit.Eventually(r.t, patience, func() bool {
+		status, document := r.ready()
+		for _, c := range consumers {
+			if c := document.Consumers[c]; c.State != "paused" || !strings.Contains(c.Reason, "paused by an operator since ") {
+				return false
+			}
+		}
+		return status == http.StatusOK
+	}, "an operator's pause to be obeyed; its log: "+r.log)
+}

@@ -1,0 +1,94 @@
+// Package pause keeps in Postgres what an operator has paused for maintenance, so that every replica knows of it, also
+// one that is started later.
+package pause
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// timeout bounds each statement; replicas obey within 5 s, so a slow answer is as bad as none.
+const timeout = 2 * time.Second
+
+// Pause is one that stands.
+type Pause struct {
+	Name  string // of a consumer, or of a downstream: then it covers every consumer that needs it
+	Since time.Time
+	Until time.Time // zero: until it is cleared
+	By    string    // who set it last: user and host
+}
+
+// Reason says it in words, without who: /readyz is open to everybody.
+func (p Pause) Reason() string {
+	text := p.Name + " is paused by an operator since " + p.Since.UTC().Format(time.RFC3339)
+	if !p.Until.IsZero() {
+		text += " until " + p.Until.UTC().Format(time.RFC3339)
+	}
+	return text
+}
+
+const columns = ` name, since, until, set_by`
+
+// Set pauses name until a time, zero for until it is cleared. A pause that stands gets the new end and keeps its
+// beginning.
+func Set(ctx context.Context, db *pgxpool.Pool, name string, until time.Time, by string) (Pause, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	var end *time.Time
+	if !until.IsZero() {
+		end = &until
+	}
+	rows, err := db.Query(ctx, `
+INSERT INTO pause (name, since, until, set_by) VALUES ($1, now(), $2, $3)
+ON CONFLICT (name) DO UPDATE SET
+	since = CASE WHEN pause.until <= now() THEN now() ELSE pause.since END, until = excluded.until, set_by = excluded.set_by
+RETURNING`+columns, name, end, by)
+	if err != nil {
+		return Pause{}, fmt.Errorf("pause %s: %w", name, err)
+	}
+	p, err := pgx.CollectExactlyOneRow(rows, scan)
+	if err != nil {
+		return Pause{}, fmt.Errorf("pause %s: %w", name, err)
+	}
+	return p, nil
+}
+
+// Clear ends the pause of name, and reports whether one stood.
+func Clear(ctx context.Context, db *pgxpool.Pool, name string) (stood bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	err = db.QueryRow(ctx, `DELETE FROM pause WHERE name = $1 RETURNING until IS NULL OR until > now()`, name).Scan(&stood)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return false, fmt.Errorf("resume %s: %w", name, err)
+	}
+	return stood, nil
+}
+
+// List gives the pauses that stand, by name. Postgres's clock says which have ended, so that replicas agree.
+func List(ctx context.Context, db *pgxpool.Pool) ([]Pause, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	rows, err := db.Query(ctx, `SELECT`+columns+` FROM pause WHERE until IS NULL OR until > now() ORDER BY name`)
+	if err != nil {
+		return nil, fmt.Errorf("read the pauses: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, scan)
+	if err != nil {
+		return nil, fmt.Errorf("read the pauses: %w", err)
+	}
+	return list, nil
+}
+
+func scan(row pgx.CollectableRow) (p Pause, err error) {
+	var until *time.Time
+	err = row.Scan(&p.Name, &p.Since, &until, &p.By)
+	if until != nil {
+		p.Until = *until
+	}
+	return p, err
+}
