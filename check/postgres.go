@@ -35,6 +35,7 @@ var tables = map[string][]string{
 	"effect":       {"SELECT", "INSERT", "UPDATE", "DELETE"},
 	"orders":       {"SELECT", "INSERT", "UPDATE", "DELETE"},
 	"lease":        {"SELECT", "INSERT", "UPDATE", "DELETE"},
+	"pause":        {"SELECT", "INSERT", "UPDATE", "DELETE"},
 	"installation": {"SELECT"},
 }
 
