@@ -90,8 +90,12 @@ func (w *Waiting) look(ctx context.Context, page []idempotency.WaitingOrder) err
 			}
 		}
 		if waiting.For > w.Max {
-			if _, err := w.Ledger.Skip(ctx, waiting.Key, "abandoned"); err != nil {
+			skipped, err := w.Ledger.Skip(ctx, waiting.Key, "abandoned")
+			if err != nil {
 				return fmt.Errorf("give up order %s: %w", waiting.Key.Key, err)
+			}
+			if !skipped { // an event has taken it up meanwhile
+				continue
 			}
 			log.Warn().Bool("journal", true).Str("key", waiting.Key.Key).Str("state", state).Dur("waited", waiting.For).
 				Msg("abandoned: the order has waited longer than ORDER_WAIT_MAX")

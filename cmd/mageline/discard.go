@@ -92,21 +92,9 @@ func discard(ctx context.Context, t terminal, queue string, f *discardFlags) (er
 	} else {
 		fmt.Fprintln(t.out, summary)
 	}
-	var stopped *deadletter.StoppedError
-	switch {
-	case errors.As(err, &stopped):
-		if next := goOn("discard", queue, f.own, f.limit, filter, stopped); next != "" {
-			err = fmt.Errorf("%w. Go on with: %s", err, next)
-		}
-		return &exitError{exitPartial, err}
-	case err != nil && ctx.Err() != nil:
-		return &exitError{exitPartial, fmt.Errorf("interrupted; what was not dropped is still in %s, and the same call goes on", queue)}
-	case err != nil:
-		return failed(err)
-	case summary.Failed > 0:
-		return &exitError{exitPartial, nil}
-	}
-	return nil
+	return runEnd(ctx, err, queue, "dropped", summary.Failed, func(stopped *deadletter.StoppedError) string {
+		return goOn("discard", queue, f.own, f.limit, filter, stopped)
+	})
 }
 
 // restore sends the letters of a file that a discard has written back to their queues.

@@ -109,18 +109,25 @@ func replay(ctx context.Context, t terminal, queue string, f *replayFlags) error
 	} else {
 		fmt.Fprintln(t.out, summary)
 	}
+	return runEnd(ctx, err, queue, "replayed", summary.Failed, func(stopped *deadletter.StoppedError) string {
+		return goOn("replay", queue, f.own, f.limit, filter, stopped)
+	})
+}
+
+// runEnd is how a replay or a discard ends the program. next gives the call that goes on where it had to stop.
+func runEnd(ctx context.Context, err error, queue, done string, failures int, next func(*deadletter.StoppedError) string) error {
 	var stopped *deadletter.StoppedError
 	switch {
 	case errors.As(err, &stopped):
-		if next := goOn("replay", queue, f.own, f.limit, filter, stopped); next != "" {
-			err = fmt.Errorf("%w. Go on with: %s", err, next)
+		if call := next(stopped); call != "" {
+			err = fmt.Errorf("%w. Go on with: %s", err, call)
 		}
 		return &exitError{exitPartial, err}
 	case err != nil && ctx.Err() != nil:
-		return &exitError{exitPartial, fmt.Errorf("interrupted; what was not replayed is still in %s, and the same call goes on", queue)}
+		return &exitError{exitPartial, fmt.Errorf("interrupted; what was not %s is still in %s, and the same call goes on", done, queue)}
 	case err != nil:
 		return failed(err)
-	case summary.Failed > 0:
+	case failures > 0:
 		return &exitError{exitPartial, nil}
 	}
 	return nil
