@@ -28,6 +28,7 @@ type Config struct {
 	Concurrency     int           `envconfig:"CONCURRENCY" default:"16" meaning:"handlers at once for each consumer"`
 	RetryDelays     Delays        `envconfig:"RETRY_DELAYS" default:"5s,30s,2m,10m,1h" meaning:"waits between attempts; the number of attempts is one more"`
 	HandlerTimeout  time.Duration `envconfig:"HANDLER_TIMEOUT" default:"60s" meaning:"for one attempt without progress"`
+	MemoryLimit     Bytes         `envconfig:"MEMORY_LIMIT" default:"256MiB" meaning:"bodies of messages that the process holds"`
 	ShutdownTimeout time.Duration `envconfig:"SHUTDOWN_TIMEOUT" default:"25s" meaning:"to finish what is in flight on SIGTERM"`
 
 	DatabaseURL          Secret        `envconfig:"DATABASE_URL" default:"postgres://127.0.0.1:5432/postgres" meaning:"Postgres 13 or newer; every pgx parameter works"`

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
 	"strconv"
@@ -76,6 +77,43 @@ func words[T ~string](all ...T) string {
 		s[i] = string(w)
 	}
 	return strings.Join(s, " or ")
+}
+
+// Bytes is an amount of memory.
+type Bytes int64
+
+// minBytes is the least that is of use: far below it nothing but a message at a time would be handled.
+const minBytes = 1 << 20
+
+// Type says what it takes.
+func (Bytes) Type() string { return "an amount of memory such as 256MiB or 1GiB, at least 1MiB" }
+
+// Decode reads it.
+func (b *Bytes) Decode(value string) error {
+	number, factor := value, int64(1)
+	for _, unit := range []struct {
+		name  string
+		bytes int64
+	}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"kB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"B", 1}} {
+		if before, ok := strings.CutSuffix(value, unit.name); ok {
+			number, factor = strings.TrimSpace(before), unit.bytes
+			break
+		}
+	}
+	n, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || n < 0 || n > math.MaxInt64/factor || n*factor < minBytes {
+		return want("%s", b.Type())
+	}
+	*b = Bytes(n * factor)
+	return nil
+}
+
+// String is what Decode reads.
+func (b Bytes) String() string {
+	if b%(1<<20) == 0 {
+		return strconv.FormatInt(int64(b>>20), 10) + "MiB"
+	}
+	return strconv.FormatInt(int64(b), 10) + "B"
 }
 
 // QueueType is the type of declared queues.

@@ -2,6 +2,7 @@ package consumer_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -128,7 +129,11 @@ func TestStaleAckLosesNothing(t *testing.T) {
 // Without RabbitMQ at the start the runtime waits, says so, and goes on by itself; later too.
 func TestBrokerAway(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, func(context.Context, event.Event) (event.Outcome, error) { return event.Done, nil })
+	var handled seen
+	r := newRig(t, func(_ context.Context, e event.Event) (event.Outcome, error) {
+		handled.add(e)
+		return event.Done, nil
+	})
 	proxy, url := testkit.ProxyURL(t, r.URL)
 	r.opts.Broker.URL = url
 	proxy.Refuse()
@@ -149,7 +154,8 @@ func TestBrokerAway(t *testing.T) {
 	r.eventually("it has noticed", func() bool { return !r.Status().Ready() && !r.Status().RabbitMQ.OK })
 	r.Publish(placed, numbered(2))
 	proxy.Accept()
-	r.outcomes(map[string]int{"acked": 2})
+	// The first acknowledgement may have been on its way when the link was cut: then that message comes again.
+	r.eventually("the second message is done", func() bool { return slices.Contains(handled.numbers(), 2) })
 	if log := r.log.String(); strings.Contains(log, "guest") {
 		t.Error("the log has the credentials")
 	}

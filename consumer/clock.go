@@ -10,23 +10,37 @@ import (
 )
 
 // clock ends the context of an attempt after a time without progress. It stands still while the handling waits for
-// something that is no fault of its own.
+// something that is no fault of its own. When the handling goes on in spite of its end, it says so.
 type clock struct {
 	limit  time.Duration
+	lease  time.Duration
 	cancel context.CancelCauseFunc
+	watch  hangWatch
 
 	mu      sync.Mutex
 	timer   *time.Timer
 	waiting int
+	expired bool
+	stopped bool
 }
 
-// withTimeout gives a context that ends, with an event.Timeout error as its cause, after limit without progress.
-func withTimeout(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+// hangWatch is told of a handling that has not returned after its context has ended.
+type hangWatch interface {
+	hangs()    // cutGrace after that
+	outlives() // and when the lease of what it has claimed has passed, or is about to
+}
+
+// withTimeout gives a context that ends, with an event.Timeout error as its cause, after limit without progress. stop says
+// that the handling has returned.
+func withTimeout(ctx context.Context, limit, lease time.Duration, watch hangWatch) (timed context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	c := &clock{limit: limit, cancel: cancel}
+	c := &clock{limit: limit, lease: lease, cancel: cancel, watch: watch}
 	c.timer = time.AfterFunc(limit, c.expire)
 	return event.WithClock(ctx, c), func() {
+		c.mu.Lock()
+		c.stopped = true
 		c.timer.Stop()
+		c.mu.Unlock()
 		cancel(context.Canceled)
 	}
 }
@@ -34,11 +48,32 @@ func withTimeout(ctx context.Context, limit time.Duration) (context.Context, con
 func (c *clock) expire() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.waiting == 0 {
-		c.cancel(&event.Error{
-			Class: event.Timeout,
-			Err:   fmt.Errorf("no progress for %s: raise HANDLER_TIMEOUT if the downstream is just slow", c.limit),
-		})
+	if c.waiting > 0 || c.stopped {
+		return
+	}
+	c.expired = true
+	c.cancel(&event.Error{
+		Class: event.Timeout,
+		Err:   fmt.Errorf("no progress for %s: raise HANDLER_TIMEOUT if the downstream is just slow", c.limit),
+	})
+	c.timer = time.AfterFunc(cutGrace, c.hang)
+}
+
+func (c *clock) hang() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stopped {
+		return
+	}
+	c.watch.hangs()
+	c.timer = time.AfterFunc(c.lease-c.limit-cutGrace, c.outlive) // at once where the lease has passed already
+}
+
+func (c *clock) outlive() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.stopped {
+		c.watch.outlives()
 	}
 }
 
@@ -46,7 +81,7 @@ func (c *clock) expire() {
 func (c *clock) Progress(context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.waiting == 0 {
+	if c.waiting == 0 && !c.expired && !c.stopped {
 		c.timer.Reset(c.limit)
 	}
 	return nil
@@ -57,12 +92,14 @@ func (c *clock) Wait() (resume func(context.Context) error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.waiting++
-	c.timer.Stop()
+	if !c.expired {
+		c.timer.Stop()
+	}
 	return func(ctx context.Context) error {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.waiting--
-		if c.waiting == 0 && ctx.Err() == nil {
+		if c.waiting == 0 && !c.expired && !c.stopped && ctx.Err() == nil {
 			c.timer.Reset(c.limit)
 		}
 		return nil

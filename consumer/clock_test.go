@@ -11,7 +11,7 @@ import (
 )
 
 func TestTimeout(t *testing.T) {
-	ctx, stop := withTimeout(t.Context(), time.Millisecond)
+	ctx, stop := withTimeout(t.Context(), time.Millisecond, time.Hour, nil)
 	defer stop()
 	<-ctx.Done()
 	if err := context.Cause(ctx); event.ClassOf(err) != event.Timeout || !strings.Contains(err.Error(), "HANDLER_TIMEOUT") {
@@ -20,7 +20,7 @@ func TestTimeout(t *testing.T) {
 }
 
 func TestTimeoutStops(t *testing.T) {
-	ctx, stop := withTimeout(t.Context(), time.Hour)
+	ctx, stop := withTimeout(t.Context(), time.Hour, time.Hour, nil)
 	if ctx.Err() != nil {
 		t.Error("ended at once")
 	}
@@ -85,7 +85,7 @@ func TestClockRunsAnew(t *testing.T) {
 
 // The handler's clock is reached through its context.
 func TestClockInContext(t *testing.T) {
-	ctx, stop := withTimeout(t.Context(), 50*time.Millisecond)
+	ctx, stop := withTimeout(t.Context(), 50*time.Millisecond, time.Hour, nil)
 	defer stop()
 	resume := event.Wait(ctx)
 	if err := resume(ctx); err != nil {

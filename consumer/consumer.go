@@ -57,6 +57,20 @@ type Circuit interface {
 	Probe() (probe any, end func() (decided bool), ok bool)
 }
 
+// Suspects remembers, beyond the death of a process, which messages it was handling. An error is an event's: a *Deferral
+// where the message, or Postgres, is to be waited for.
+type Suspects interface {
+	// Enter notes that this process is about to handle a message that may have killed another one. suspect is true if one
+	// has died over it; deaths is how many have died since while they handled it with nothing else in flight.
+	Enter(ctx context.Context, consumer, message string) (suspect bool, deaths int, err error)
+	// Alone notes that the message is handled now with nothing else in flight.
+	Alone(ctx context.Context, consumer, message string) error
+	// PutOff notes that the message waits in a queue again, as much a suspect as before.
+	PutOff(ctx context.Context, consumer, message string) error
+	// Strike takes the message out: its handling has ended, and this process lives.
+	Strike(ctx context.Context, consumer, message string) error
+}
+
 // Options set up a Runtime. What is left at its zero value, but for the broker and the consumers, is as mageline itself has
 // it by default.
 type Options struct {
@@ -69,11 +83,15 @@ type Options struct {
 	// Database is asked until it succeeds before anything is consumed, and again whenever a handler finds Postgres away:
 	// it connects, migrates where that is wanted, and answers nil when the ledger can be used. nil: nothing is asked.
 	Database func(ctx context.Context) error
+	// Suspects finds the messages that kill whatever process handles them. nil: nobody looks for them.
+	Suspects Suspects
 
 	Prefetch        int             // unacknowledged deliveries of one consumer
 	Concurrency     int             // handlers at once of one consumer
 	RetryDelays     []time.Duration // waits between attempts
 	HandlerTimeout  time.Duration   // for one attempt without progress
+	Lease           time.Duration   // of the claims that handlers hold; the process ends before one that hangs outlives it
+	MemoryLimit     int64           // bytes of bodies that are held at once; each consumer has an equal share
 	ShutdownTimeout time.Duration   // for handlers to finish once the context of Run ends
 	ProbeEvery      time.Duration   // how often a consumer whose credential was refused tries again
 
@@ -97,6 +115,8 @@ func (o *Options) setDefaults() {
 	o.Prefetch = cmp.Or(o.Prefetch, 64)
 	o.Concurrency = cmp.Or(o.Concurrency, 16)
 	o.HandlerTimeout = cmp.Or(o.HandlerTimeout, time.Minute)
+	o.Lease = cmp.Or(o.Lease, o.HandlerTimeout+30*time.Second)
+	o.MemoryLimit = cmp.Or(o.MemoryLimit, 256<<20)
 	o.ShutdownTimeout = cmp.Or(o.ShutdownTimeout, 25*time.Second)
 	o.ProbeEvery = cmp.Or(o.ProbeEvery, 30*time.Second)
 }

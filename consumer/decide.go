@@ -22,13 +22,18 @@ const (
 const (
 	reasonPoison    = "poison"
 	reasonExhausted = "exhausted"
+	reasonCrashLoop = "crash_loop"
 )
+
+// maxDeaths is how many processes a message may kill while it is handled alone: any other death may be a neighbour's doing.
+const maxDeaths = 3
 
 // facts are all that the decision rests on.
 type facts struct {
 	err     error
 	outcome event.Outcome // if err is nil
 	attempt int           // counts from 1
+	deaths  int           // of processes while they handled the message with nothing else in flight
 	delays  []time.Duration
 	// circuitsClosed: every circuit that the consumer needs is closed now, after the attempt.
 	circuitsClosed bool
@@ -54,6 +59,9 @@ type verdict struct {
 func decide(f facts) verdict {
 	if f.err == nil {
 		return verdict{action: acknowledge}
+	}
+	if f.deaths >= maxDeaths {
+		return verdict{action: deadLetter, class: event.Internal, reason: reasonCrashLoop}
 	}
 	if f.cut {
 		return verdict{action: giveBack}

@@ -27,6 +27,10 @@ type delivery struct {
 	attempt  int // of the handling that is under way; counts from 1
 	period   int // of the line's subscriptions
 
+	entered bool // among those that may have killed a process
+	suspect bool // one has died over it
+	deaths  int  // while it was handled alone
+
 	isProbe   bool
 	probes    []any
 	endProbes []func() bool
@@ -44,6 +48,7 @@ const maxAttempts = 1_000_000
 // open takes a delivery in. It is called with mu held.
 func (l *line) open(d amqp.Delivery) *delivery {
 	l.tags.arrive(d.DeliveryTag)
+	l.memory.take(d.Body)
 	o := &delivery{Delivery: d, consumer: l.consumer.Name, attempt: 1, period: l.period}
 	o.topic = rabbitmq.Topic(&o.Delivery, l.consumer.Topics[0])
 	o.id = sync.OnceValue(func() string { return rabbitmq.ID(o.topic, o.MessageId, o.Body) })
@@ -57,6 +62,11 @@ func (l *line) open(d amqp.Delivery) *delivery {
 // Run adds what tells a delivery apart to each line that is logged of it, and costs nothing where none is.
 func (d *delivery) Run(e *zerolog.Event, _ zerolog.Level, _ string) {
 	e.Str("consumer", d.consumer).Str("id", d.id()).Str("message_id", d.MessageId).Str("topic", d.topic).Int("attempt", d.attempt)
+}
+
+// has reports whether d came with a header of ours.
+func (d *delivery) has(header string) bool {
+	return rabbitmq.Believed(&d.Delivery) && rabbitmq.Text(d.Headers, header) != ""
 }
 
 // counted is the outcome under which the delivery is counted.
@@ -86,12 +96,15 @@ func (l *line) handle(d *delivery) {
 	ctx = propagation.TraceContext{}.Extract(ctx, carrier(d.Headers))
 	ctx, span := l.r.tracer.Start(ctx, l.span, trace.WithSpanKind(trace.SpanKindConsumer))
 	defer span.End()
-	ctx, stop := withTimeout(ctx, l.r.opts.HandlerTimeout)
+	l.r.together.RLock() // before the clock starts: while a suspect is handled alone, everybody waits
+	watch := &hanging{pump: l.pump, d: d, began: time.Now()}
+	ctx, stop := withTimeout(ctx, l.r.opts.HandlerTimeout, l.r.opts.Lease, watch)
+	defer watch.returned()
 	defer stop()
 
 	l.metrics.inFlight.Inc()
 	began := time.Now()
-	d.outcome, d.err = l.handleEvents(ctx, d)
+	d.outcome, d.err = l.attempt(ctx, d)
 	l.metrics.duration.Observe(time.Since(began).Seconds())
 	l.metrics.inFlight.Dec()
 
@@ -107,6 +120,7 @@ func (l *line) handle(d *delivery) {
 		err:            d.err,
 		outcome:        d.outcome,
 		attempt:        d.attempt,
+		deaths:         d.deaths,
 		delays:         l.r.opts.RetryDelays,
 		circuitsClosed: l.r.gate.allClosed(l.consumer),
 		refusedBefore:  l.refusedBefore(d),
@@ -122,14 +136,12 @@ func (l *line) handle(d *delivery) {
 
 func (l *line) handleEvents(ctx context.Context, d *delivery) (event.Outcome, error) {
 	bodies, unreadable := event.Decode(d.Body) // both, when some of an array can't be read
-	believed := rabbitmq.Believed(&d.Delivery)
-	has := func(header string) bool { return believed && rabbitmq.Text(d.Headers, header) != "" }
 	e := event.Event{
 		ID:         d.MessageId,
 		Topic:      d.topic,
 		Attempt:    d.attempt,
-		Replayed:   has(rabbitmq.HeaderReplayedAt),
-		Reconciled: has(rabbitmq.HeaderReconciledAt),
+		Replayed:   d.has(rabbitmq.HeaderReplayedAt),
+		Reconciled: d.has(rabbitmq.HeaderReconciledAt),
 	}
 	e.Repeat = d.Redelivered || d.attempt > 1 || e.Replayed
 	e.Published, _ = published(&d.Delivery)

@@ -61,7 +61,7 @@ func (l *line) publish(d *delivery) bool {
 // destination makes the message that is published in place of d.
 func (l *line) destination(d *delivery) (exchange, key string, msg amqp.Publishing) {
 	now := time.Now().UTC()
-	set := amqp.Table{rabbitmq.HeaderTopic: d.topic}
+	set := amqp.Table{rabbitmq.HeaderTopic: d.topic, rabbitmq.HeaderEntered: nil}
 	first := ""
 	if rabbitmq.Believed(&d.Delivery) {
 		first = rabbitmq.Text(d.Headers, rabbitmq.HeaderFirstFailedAt)
@@ -89,6 +89,9 @@ func (l *line) destination(d *delivery) (exchange, key string, msg amqp.Publishi
 		set[rabbitmq.HeaderAttempts] = int64(d.attempt)
 		set[rabbitmq.HeaderFirstFailedAt] = first
 	case putOff:
+		if d.entered {
+			set[rabbitmq.HeaderEntered] = "true"
+		}
 		if v.unauthorized {
 			set[rabbitmq.HeaderUnauthorizedAt] = now.Format(time.RFC3339Nano)
 		}

@@ -24,15 +24,17 @@ type pump struct {
 	freed    chan struct{} // says that a slot is free
 
 	subscribed  atomic.Bool
-	full        atomic.Bool  // what it held at a pause leaves no room for a subscription
+	full        atomic.Bool // what it held at a pause leaves no room for a subscription
+	memory      memory
 	lastSuccess atomic.Int64 // Unix nanoseconds
 }
 
 func newPump(r *Runtime, c *Consumer) *pump {
 	return &pump{
 		r: r, consumer: c, queue: r.topology.Queue(c.Name), span: "handle " + c.Name, metrics: r.metrics.of(c.Name),
-		slots: make(chan struct{}, r.opts.Concurrency),
-		freed: make(chan struct{}, 1),
+		slots:  make(chan struct{}, r.opts.Concurrency),
+		freed:  make(chan struct{}, 1),
+		memory: memory{share: r.opts.MemoryLimit / int64(len(r.opts.Consumers))},
 	}
 }
 
@@ -134,6 +136,12 @@ func (l *line) leave() {
 	l.metrics.paused.Set(1)
 	_ = l.ch.Close() // the session may have ended
 	l.forwarders.Wait()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, d := range l.waiting {
+		l.memory.drop(d.Body)
+	}
+	l.waiting = nil
 }
 
 // obeyGate subscribes, unsubscribes or probes, as the gate says.
@@ -145,9 +153,15 @@ func (l *line) obeyGate() error {
 		return l.unsubscribe()
 	case st.paused && st.probe:
 		return l.probe(st)
+	case !st.paused && len(l.consumers) > 0 && l.memory.over():
+		l.r.opts.Log.Info().Str("consumer", l.consumer.Name).
+			Msg("bodies have become so large that they are more than its share of MEMORY_LIMIT: what has not begun goes back")
+		l.nudge()
+		return l.unsubscribe()
 	case !st.paused && len(l.consumers) == 0:
+		full := l.memory.full()
 		l.mu.Lock()
-		full := l.inFlight >= l.r.opts.Prefetch
+		full = full || l.inFlight >= l.r.opts.Prefetch
 		if !full {
 			l.period++
 			l.earlier, l.settled = l.inFlight, 0
@@ -182,7 +196,7 @@ func (l *line) room() int {
 	if l.granted == 0 || l.settled < l.granted {
 		return 0
 	}
-	return max(0, min(l.granted, l.r.opts.Prefetch-l.earlier-l.granted))
+	return max(0, min(l.granted, min(l.r.opts.Prefetch, l.memory.room())-l.earlier-l.granted))
 }
 
 // subscribe adds a subscription with a prefetch of n. A prefetch can't be raised on a subscription, so the line grows by
@@ -239,6 +253,7 @@ func (l *line) unsubscribe() error {
 			return fmt.Errorf("give a delivery back to queue %s: %w", l.queue, err)
 		}
 		l.tags.settled(d.DeliveryTag)
+		l.memory.drop(d.Body)
 		l.metrics.outcomes[outcomeRequeued].Inc()
 	}
 	l.waiting = nil
@@ -299,6 +314,9 @@ func (l *line) accept(d amqp.Delivery) {
 	defer l.mu.Unlock()
 	l.waiting = append(l.waiting, l.open(d))
 	l.beginLocked()
+	if l.memory.over() {
+		l.nudge()
+	}
 }
 
 // begin starts handlers for what waits, as far as there are slots.

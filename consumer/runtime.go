@@ -20,6 +20,9 @@ import (
 // ErrCut is what Run returns when handlers had to be cancelled at the end of SHUTDOWN_TIMEOUT.
 var ErrCut = errors.New("handlers were cancelled at the end of SHUTDOWN_TIMEOUT; their messages were given back")
 
+// ErrHung is what Run returns when a handler has ignored the end of its context for longer than its lease.
+var ErrHung = errors.New("a handler does not return and has outlived its lease: the process must end; its message is delivered again")
+
 const (
 	firstBackOff = 250 * time.Millisecond
 	maxBackOff   = 5 * time.Second
@@ -38,8 +41,12 @@ type Runtime struct {
 	database chan struct{} // asks the watcher of Postgres to look now
 
 	handlers sync.WaitGroup // every handler that runs, of whichever session
+	together sync.RWMutex   // held for reading by each handler, for writing by one that must be alone
 	cut      context.CancelFunc
 	work     context.Context // the parent of every handler's context; it outlives the context of Run
+
+	endSelf context.CancelFunc // ends Run
+	hung    hung
 
 	session  atomic.Pointer[session]
 	broker   atomic.Pointer[string] // why RabbitMQ is not there; nil when it is
@@ -70,10 +77,13 @@ func New(o Options) *Runtime {
 
 // Run consumes until ctx ends, then drains: what has not begun goes back to its queue, handlers have SHUTDOWN_TIMEOUT to
 // finish. It returns nil after a clean drain, ErrCut when handlers had to be cancelled. RabbitMQ or Postgres being away,
-// at the start or later, is waited out for ever.
+// at the start or later, is waited out for ever. It ends by itself, with ErrHung, when a handler that does not return
+// outlives the lease of what it has claimed: the process must end then, or two would be at the same work.
 func (r *Runtime) Run(ctx context.Context) error {
 	r.work, r.cut = context.WithCancel(context.WithoutCancel(ctx))
 	defer r.cut()
+	ctx, r.endSelf = context.WithCancel(ctx)
+	defer r.endSelf()
 
 	var background sync.WaitGroup
 	background.Go(func() { r.watchDatabase(ctx) })
@@ -100,7 +110,11 @@ func (r *Runtime) Run(ctx context.Context) error {
 		}
 		backOff = min(2*backOff, maxBackOff)
 	}
-	return r.awaitHandlers()
+	err := r.awaitHandlers()
+	if r.hung.outlived.Load() {
+		return ErrHung
+	}
+	return err
 }
 
 // runSession runs one session to its end. It returns nil only when ctx has ended and the session was drained.
@@ -158,15 +172,21 @@ func (r *Runtime) drain(s *session, done <-chan struct{}) {
 		select {
 		case <-done:
 		case <-s.ended:
-		case <-time.After(cutGrace):
+		case <-time.After(time.Until(r.stopBy().Add(cutGrace))):
 			s.end(errors.New("handlers did not return after they were cancelled"))
 		}
 	}
 }
 
-// stopBy is when handlers are cancelled: SHUTDOWN_TIMEOUT after it was first asked.
+// stopBy is when handlers are cancelled: SHUTDOWN_TIMEOUT after it was first asked, at once where one has outlived its
+// lease.
 func (r *Runtime) stopBy() time.Time {
-	r.stopping.Do(func() { r.deadline = time.Now().Add(r.opts.ShutdownTimeout) })
+	r.stopping.Do(func() {
+		r.deadline = time.Now()
+		if !r.hung.outlived.Load() {
+			r.deadline = r.deadline.Add(r.opts.ShutdownTimeout)
+		}
+	})
 	return r.deadline
 }
 
@@ -186,7 +206,7 @@ func (r *Runtime) awaitHandlers() error {
 		r.cut()
 		select {
 		case <-done:
-		case <-time.After(cutGrace):
+		case <-time.After(time.Until(r.stopBy().Add(cutGrace))):
 			return fmt.Errorf("%w; some have not returned", ErrCut)
 		}
 	}

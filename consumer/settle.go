@@ -20,6 +20,7 @@ func (l *line) conclude(d *delivery) {
 		l.r.postgresAway(d.err)
 	}
 	l.noteCredential(d)
+	l.noteSuspect(d)
 	switch d.verdict.action {
 	case acknowledge:
 		l.settle(d)
@@ -153,6 +154,7 @@ func (l *line) giveBack(d *delivery) bool {
 
 // off notes that d is settled. It is called with mu held.
 func (l *line) off(d *delivery) {
+	l.memory.drop(d.Body)
 	l.inFlight--
 	if d.period < l.period {
 		l.earlier--
@@ -170,6 +172,7 @@ func (l *line) nudge() {
 
 // stale says of d that it was handled and can't be settled any more.
 func (l *line) stale(d *delivery) {
+	l.memory.drop(d.Body)
 	l.r.metrics.stale.Inc()
 	l.r.opts.Log.Warn().Str("consumer", l.consumer.Name).Str("id", d.id()).
 		Msg("handled, but its connection has ended: it will be delivered again, and found done")

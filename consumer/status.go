@@ -1,6 +1,9 @@
 package consumer
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Status is what the runtime knows of itself and of what it needs, for /readyz.
 type Status struct {
@@ -71,9 +74,14 @@ func (r *Runtime) Status() Status {
 		case p.subscribed.Load():
 			s.Consumers[p.consumer.Name] = Part{OK: true, State: "subscribed"}
 		case p.full.Load():
-			s.Consumers[p.consumer.Name] = Part{OK: true, State: "paused", Reason: "it still handles PREFETCH messages from before a pause"}
+			s.Consumers[p.consumer.Name] = Part{OK: true, State: "paused", Reason: "what it handles from before a pause leaves no room for more (PREFETCH, MEMORY_LIMIT)"}
 		default:
 			s.Consumers[p.consumer.Name] = Part{State: "starting", Reason: "not subscribed yet"}
+		}
+		if names := r.hung.of(p); names != "" {
+			part := s.Consumers[p.consumer.Name]
+			part.Reason = strings.TrimPrefix(part.Reason+"; "+names, "; ")
+			s.Consumers[p.consumer.Name] = part
 		}
 	}
 	return s

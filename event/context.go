@@ -14,6 +14,7 @@ const (
 	messageKey contextKey = iota
 	probeKey
 	clockKey
+	takeOverKey
 )
 
 // WithMessage names the message that is handled: its dead-letter id, the same for each delivery of it. id is called when
@@ -78,4 +79,18 @@ func Wait(ctx context.Context) (resume func(ctx context.Context) error) {
 		}
 		return errors.Join(errs...)
 	}
+}
+
+// WithTakeOver has f called when a handling is about to go on with what another process has begun and not ended.
+func WithTakeOver(ctx context.Context, f func(ctx context.Context) error) context.Context {
+	return context.WithValue(ctx, takeOverKey, f)
+}
+
+// TakeOver says that the handling is about to go on with what another process has begun and not ended, perhaps because it
+// died of it. With an error it must not.
+func TakeOver(ctx context.Context) error {
+	if f, ok := ctx.Value(takeOverKey).(func(context.Context) error); ok {
+		return f(ctx)
+	}
+	return nil
 }

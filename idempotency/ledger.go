@@ -29,6 +29,9 @@ type Options struct {
 	Process string        // names this process to the others, such as host and process id; at most 200 bytes
 	Lease   time.Duration // after which another replica may take a claim over whose owner is gone; 0 means 90 s
 	Log     zerolog.Logger
+	// Gone is after which time without a sign of life another process counts as dead; 0 means 30 s. All processes on one
+	// database must have the same.
+	Gone time.Duration
 	// Registerer takes the metrics of the flushes; nil for none.
 	Registerer prometheus.Registerer
 }
@@ -37,7 +40,9 @@ type Options struct {
 type Ledger struct {
 	pool    *pgxpool.Pool
 	process string
+	id      string // of this start of the process
 	lease   time.Duration
+	gone    time.Duration
 	log     zerolog.Logger
 	metrics metrics
 	queue   queue
@@ -63,8 +68,12 @@ func Open(ctx context.Context, o Options) *Ledger {
 	if o.Lease == 0 {
 		o.Lease = 90 * time.Second
 	}
+	if o.Gone == 0 {
+		o.Gone = processGone
+	}
+	process := text(o.Process, 200)
 	l := &Ledger{
-		pool: o.Pool, process: text(o.Process, 200), lease: o.Lease, log: o.Log,
+		pool: o.Pool, process: process, id: newProcessID(process), lease: o.Lease, gone: o.Gone, log: o.Log,
 		metrics: newMetrics(o.Registerer), queue: newQueue(),
 	}
 	ctx = context.WithoutCancel(ctx)

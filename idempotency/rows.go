@@ -198,9 +198,13 @@ DELETE FROM lease WHERE name IN (
 			return deleted, fmt.Errorf("remove old leases: %w", err)
 		}
 		if n < page {
-			return deleted, nil
+			break
 		}
 	}
+	if err := l.forgetSuspects(ctx, older); err != nil {
+		return deleted, fmt.Errorf("remove old suspects: %w", err)
+	}
+	return deleted, nil
 }
 
 // repeat does a transaction again that lost to another one.

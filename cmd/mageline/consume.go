@@ -76,6 +76,7 @@ func consume(ctx context.Context, t terminal) error {
 
 	background.Go(func() { s.secrets.watch(ctx, log, s.runtime.CredentialsChanged) })
 	background.Go(func() { s.pauses.watch(ctx) })
+	background.Go(func() { s.live(serving) }) // also while it drains
 
 	names := make([]string, 0, len(cfg.EnabledConsumers()))
 	for _, c := range cfg.EnabledConsumers() {
@@ -83,6 +84,9 @@ func consume(ctx context.Context, t terminal) error {
 	}
 	log.Info().Str("version", version).Strs("consumers", names).Msg("mageline starts")
 	err = s.runtime.Run(ctx)
+	if !errors.Is(err, consumer.ErrHung) { // else the message that hangs is to blame for the end
+		s.leave(ctx)
+	}
 	switch {
 	case errors.Is(err, consumer.ErrCut):
 		log.Warn().Err(err).Msg("mageline has stopped")

@@ -228,6 +228,7 @@ func wire(ctx context.Context, cfg *config.Config, log zerolog.Logger, registry 
 	options := consumer.Options{
 		Broker: broker, Exchange: cfg.AMQPExchange, Prefix: cfg.QueuePrefix, QueueType: string(cfg.QueueType),
 		Circuits: []consumer.Circuit{s.remotes.magento, s.remotes.erp}, Database: s.database(),
+		Suspects: s.ledger, Lease: cfg.IdempotencyLease, MemoryLimit: int64(cfg.MemoryLimit),
 		Prefetch: cfg.Prefetch, Concurrency: cfg.Concurrency, RetryDelays: cfg.RetryDelays,
 		HandlerTimeout: cfg.HandlerTimeout, ShutdownTimeout: cfg.ShutdownTimeout, ProbeEvery: cfg.BreakerOpenFor,
 		Host: hostname(), Version: version, Log: log, Registerer: registry,
@@ -292,7 +293,8 @@ func erpName(cfg *config.Config) string {
 }
 
 // database gives the question whether the ledger can be used: the schema is there, brought up to date by the first
-// call that succeeds, Postgres answers, and what an operator has paused is known before anything is consumed.
+// call that succeeds, Postgres answers and knows that this process lives, and what an operator has paused is known before
+// anything is consumed.
 func (s *service) database() func(ctx context.Context) error {
 	upToDate := false
 	return func(ctx context.Context) error {
@@ -307,7 +309,41 @@ func (s *service) database() func(ctx context.Context) error {
 		if err := s.ledger.Ready(ctx); err != nil {
 			return err
 		}
+		if err := s.ledger.Live(ctx); err != nil {
+			return err
+		}
 		return s.pauses.read(ctx)
+	}
+}
+
+// live gives signs of life until ctx ends; without them other processes would take the messages that this one handles for
+// what has killed it.
+func (s *service) live(ctx context.Context) {
+	const every = 5 * time.Second
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		if !s.pauses.begun() {
+			continue // the schema may not be there yet
+		}
+		if err := s.ledger.Live(ctx); err != nil && ctx.Err() == nil {
+			s.log.Debug().Err(err).Msg("could not give a sign of life") // the runtime says that Postgres is away
+		}
+	}
+}
+
+// leave says that the process ends in order.
+func (s *service) leave(ctx context.Context) {
+	if !s.pauses.begun() {
+		return // it has never used Postgres
+	}
+	if err := s.ledger.Leave(context.WithoutCancel(ctx)); err != nil {
+		s.log.Warn().Err(err).Msg("could not note in Postgres that this process ends in order")
 	}
 }
 
