@@ -36,6 +36,8 @@ var tables = map[string][]string{
 	"orders":       {"SELECT", "INSERT", "UPDATE", "DELETE"},
 	"lease":        {"SELECT", "INSERT", "UPDATE", "DELETE"},
 	"pause":        {"SELECT", "INSERT", "UPDATE", "DELETE"},
+	"process":      {"SELECT", "INSERT", "UPDATE", "DELETE"},
+	"suspect":      {"SELECT", "INSERT", "UPDATE", "DELETE"},
 	"installation": {"SELECT"},
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -20,7 +21,12 @@ import (
 	"github.com/mageline/mageline/testkit"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(childVariables[0]) != "" {
+		os.Exit(consumeAsChild())
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const (
 	orders = "order_placed" // the consumer of most tests
