@@ -35,7 +35,9 @@ type hangWatch interface {
 func withTimeout(ctx context.Context, limit, lease time.Duration, watch hangWatch) (timed context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	c := &clock{limit: limit, lease: lease, cancel: cancel, watch: watch}
+	c.mu.Lock()
 	c.timer = time.AfterFunc(limit, c.expire)
+	c.mu.Unlock()
 	return event.WithClock(ctx, c), func() {
 		c.mu.Lock()
 		c.stopped = true

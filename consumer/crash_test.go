@@ -32,7 +32,7 @@ const (
 )
 
 // childVariables hand a child what it needs; the first says that the process is one.
-var childVariables = []string{"CRASH_TEST_DATABASE", "CRASH_TEST_BROKER", "CRASH_TEST_EXCHANGE", "CRASH_TEST_PREFIX", "CRASH_TEST_FILE"}
+var childVariables = []string{"CRASH_TEST_DATABASE", "CHILD_BROKER", "CHILD_EXCHANGE", "CHILD_PREFIX", "CHILD_FILE"}
 
 // consumeAsChild consumes until SIGTERM, or until the killer comes. What it has done it writes to a file.
 func consumeAsChild() int {

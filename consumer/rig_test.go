@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,6 +25,9 @@ import (
 func TestMain(m *testing.M) {
 	if os.Getenv(childVariables[0]) != "" {
 		os.Exit(consumeAsChild())
+	}
+	if os.Getenv(largeVariable) != "" {
+		os.Exit(consumeLarge())
 	}
 	goleak.VerifyTestMain(m)
 }
@@ -45,6 +49,7 @@ type rig struct {
 	registry *prometheus.Registry
 	log      *log
 	stop     func() error // ends Run and gives what it returned
+	ended    atomic.Pointer[error]
 }
 
 // newRig sets a runtime up; options may be changed before start.
@@ -74,7 +79,11 @@ func (r *rig) launch() {
 	r.Runtime = consumer.New(r.opts)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- r.Run(ctx) }()
+	go func() {
+		err := r.Run(ctx)
+		r.ended.Store(&err)
+		done <- err
+	}()
 	r.stop = sync.OnceValue(func() error {
 		cancel()
 		return <-done

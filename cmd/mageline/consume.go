@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -22,6 +23,9 @@ import (
 	"github.com/mageline/mageline/ops"
 	"github.com/mageline/mageline/periodic"
 )
+
+// memoryBeside is what the process needs beside the bodies of messages; above it the garbage collector works harder.
+const memoryBeside = 48 << 20
 
 // exportTimeout is for the last traces at the end.
 const exportTimeout = 5 * time.Second
@@ -42,6 +46,9 @@ func consume(ctx context.Context, t terminal) error {
 	}
 	defer stopTracing()
 
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(int64(cfg.MemoryLimit) + memoryBeside)
+	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		ops.BuildInfo(version, commit))
