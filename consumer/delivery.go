@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -135,7 +136,7 @@ func (l *line) handle(d *delivery) {
 }
 
 func (l *line) handleEvents(ctx context.Context, d *delivery) (event.Outcome, error) {
-	bodies, unreadable := event.Decode(d.Body) // both, when some of an array can't be read
+	bodies, unreadable := l.decode(d.Body) // both, when some of an array can't be read
 	e := event.Event{
 		ID:         d.MessageId,
 		Topic:      d.topic,
@@ -165,6 +166,17 @@ func (l *line) handleEvents(ctx context.Context, d *delivery) (event.Outcome, er
 		return "", err
 	}
 	return foldOutcomes(outcomes), nil
+}
+
+// decode takes the events out of a body. Large ones take turns: while text in them is unquoted there are more copies of
+// them than memory counts.
+func (l *line) decode(body []byte) ([]json.RawMessage, error) {
+	const large = 1 << 20
+	if len(body) > large {
+		l.r.decoding.Lock()
+		defer l.r.decoding.Unlock()
+	}
+	return event.Decode(body)
 }
 
 func (l *line) handleEvent(ctx context.Context, e event.Event) (outcome event.Outcome, err error) {

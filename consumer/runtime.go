@@ -42,6 +42,7 @@ type Runtime struct {
 
 	handlers sync.WaitGroup // every handler that runs, of whichever session
 	together sync.RWMutex   // held for reading by each handler, for writing by one that must be alone
+	decoding sync.Mutex     // held for each large body
 	cut      context.CancelFunc
 	work     context.Context // the parent of every handler's context; it outlives the context of Run
 

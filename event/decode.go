@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"iter"
 	"unicode/utf8"
+
+	"github.com/tidwall/gjson"
 )
 
 // The bounds of Decode. What Magento itself makes stays far below each of them.
@@ -146,9 +148,17 @@ func (d *decoder) object(v []byte, wraps int) {
 // wellFormed checks that b is one JSON value of bounded depth. Everything below it relies on that. Its errors have no
 // part of b in them, which may be personal data.
 func wellFormed(b []byte) error {
-	if !json.Valid(b) {
+	if err := shallow(b); err != nil { // first: gjson recurses
+		return err
+	}
+	if !gjson.ValidBytes(b) {
 		return fmt.Errorf("is not JSON")
 	}
+	return nil
+}
+
+// shallow checks the depth of b, up to where it is JSON.
+func shallow(b []byte) error {
 	if bytes.Count(b, []byte("{"))+bytes.Count(b, []byte("[")) <= maxDepth {
 		return nil // as nearly every body: no need to look where they stand
 	}
@@ -248,17 +258,27 @@ func skipSpace(v []byte, i int) int {
 	return i
 }
 
+// endOfString gives the index of the quote that ends the string that begins at v[i].
+func endOfString(v []byte, i int) int {
+	for {
+		i += 1 + bytes.IndexByte(v[i+1:], '"')
+		escapes := 0
+		for v[i-1-escapes] == '\\' {
+			escapes++
+		}
+		if escapes%2 == 0 {
+			return i
+		}
+	}
+}
+
 // skipValue gives the index behind the JSON value that begins at v[i].
 func skipValue(v []byte, i int) int {
 	depth := 0
 	for ; i < len(v); i++ {
 		switch v[i] {
 		case '"':
-			for i++; v[i] != '"'; i++ {
-				if v[i] == '\\' {
-					i++
-				}
-			}
+			i = endOfString(v, i)
 			if depth == 0 {
 				return i + 1
 			}

@@ -143,6 +143,11 @@ func FuzzDecode(f *testing.F) {
 		if err != nil && event.ClassOf(err) != event.Malformed {
 			t.Fatalf("class %q of %v", event.ClassOf(err), err)
 		}
+		// The validator is not the standard library's: it must say the same.
+		if notJSON := err != nil && strings.HasPrefix(err.Error(), "the body is not JSON"); json.Valid(body) && notJSON ||
+			!json.Valid(body) && err == nil {
+			t.Fatalf("%q: %v", body, err)
+		}
 		if err == nil && len(events) == 0 {
 			t.Fatal("neither event nor error")
 		}

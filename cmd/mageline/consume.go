@@ -25,7 +25,7 @@ import (
 )
 
 // memoryBeside is what the process needs beside the bodies of messages; above it the garbage collector works harder.
-const memoryBeside = 48 << 20
+const memoryBeside = 32 << 20
 
 // exportTimeout is for the last traces at the end.
 const exportTimeout = 5 * time.Second
