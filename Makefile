@@ -31,8 +31,9 @@ test: ## every test, with the race detector, against a real RabbitMQ and Postgre
 	$(SERVICES) go test -race -timeout 20m ./...
 	cd deploy && go test ./...
 
-chaos: ## the tests of failures at their full size: 2,000 orders with replicas killed, the ERP away for a minute
+chaos: ## the tests of failures at their full size: 2,000 orders with replicas killed, the ERP away for a minute, 200 large bodies
 	$(SERVICES) env MAGELINE_E2E_ORDERS=2000 MAGELINE_E2E_PROBES=60 go test -count=1 -v -timeout 30m -run 'Chaos|ERPAway' ./e2e
+	$(SERVICES) env MAGELINE_LARGE_BODIES=200 go test -count=1 -v -timeout 30m -run LargeBodies ./consumer
 
 bench: ## the rates, each next to its limit measured in the same run (BENCHTIME=5s for steadier ones)
 	$(SERVICES) go test -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 30m \
