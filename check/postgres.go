@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -29,17 +27,6 @@ const (
 	// oldestPostgres is 13, as server_version_num has it.
 	oldestPostgres = 130_000
 )
-
-// tables are those of the migrations, with what the service does to them.
-var tables = map[string][]string{
-	"effect":       {"SELECT", "INSERT", "UPDATE", "DELETE"},
-	"orders":       {"SELECT", "INSERT", "UPDATE", "DELETE"},
-	"lease":        {"SELECT", "INSERT", "UPDATE", "DELETE"},
-	"pause":        {"SELECT", "INSERT", "UPDATE", "DELETE"},
-	"process":      {"SELECT", "INSERT", "UPDATE", "DELETE"},
-	"suspect":      {"SELECT", "INSERT", "UPDATE", "DELETE"},
-	"installation": {"SELECT"},
-}
 
 // Lines looks.
 func (p Postgres) Lines(ctx context.Context) []Line {
@@ -205,28 +192,11 @@ func (p Postgres) schema(ctx context.Context, s server) []Line {
 // privileges looks at the tables that are there.
 func privileges(ctx context.Context, conn *pgx.Conn) []Line {
 	const subject = "Postgres permissions"
-	var grants []string
-	there := 0
-	for _, table := range slices.Sorted(maps.Keys(tables)) {
-		wanted := tables[table]
-		var exists bool
-		var missing []string
-		err := conn.QueryRow(ctx, `
-			SELECT to_regclass($1) IS NOT NULL,
-			       coalesce(array_agg(p) FILTER (WHERE NOT has_table_privilege(to_regclass($1), p)), '{}')
-			FROM unnest(string_to_array($2, ',')) AS p`, table, strings.Join(wanted, ",")).Scan(&exists, &missing)
-		if err != nil {
-			return []Line{{Unknown, subject, inTime(ctx, err).Error(), "see that Postgres stays reachable, and check again"}}
-		}
-		if exists {
-			there++
-		}
-		if len(missing) > 0 {
-			grants = append(grants, fmt.Sprintf("%s ON %s", strings.Join(missing, ", "), table))
-		}
-	}
+	grants, there, err := migrations.MissingRights(ctx, conn)
 	role := conn.Config().User
 	switch {
+	case err != nil:
+		return []Line{{Unknown, subject, inTime(ctx, err).Error(), "see that Postgres stays reachable, and check again"}}
 	case len(grants) > 0:
 		return []Line{{
 			Fail, subject, "the role " + role + " lacks " + strings.Join(grants, "; "),
