@@ -69,7 +69,11 @@ func Dial(ctx context.Context, o Options, name string) (*amqp.Connection, error)
 		},
 	})
 	if err != nil {
-		return nil, Explain(fmt.Errorf("connect to RabbitMQ at %s:%d, vhost %q: %w", uri.Host, uri.Port, uri.Vhost, err))
+		err = fmt.Errorf("connect to RabbitMQ at %s:%d, vhost %q: %w", uri.Host, uri.Port, uri.Vhost, err)
+		if uri.Scheme == "amqps" {
+			err = explainCertificate(err, o.TLS)
+		}
+		return nil, Explain(err)
 	}
 	return conn, nil
 }

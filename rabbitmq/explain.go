@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 )
@@ -51,6 +52,24 @@ func remedy(err error) string {
 		return "`mageline check` says what differs; arguments can't be changed: let the queue run empty, delete it, and it is declared anew"
 	}
 	return ""
+}
+
+// explainCertificate tells what is wrong with the client's certificate where the broker's alert may have been lost: with TLS
+// 1.3 it comes after the handshake, and the end of the connection may overtake it.
+func explainCertificate(err error, c *tls.Config) error {
+	if tlsRemedy(err) != "" && !strings.Contains(err.Error(), "remote error: tls: ") {
+		return err // it is the broker's
+	}
+	const pair = "MAGELINE_AMQP_CERT_FILE and MAGELINE_AMQP_KEY_FILE"
+	text := err.Error()
+	switch {
+	case c != nil && len(c.Certificates) > 0 && c.Certificates[0].Leaf != nil && time.Now().After(c.Certificates[0].Leaf.NotAfter):
+		return &explained{err, "the client certificate in MAGELINE_AMQP_CERT_FILE has expired on " +
+			c.Certificates[0].Leaf.NotAfter.UTC().Format(time.RFC3339) + ": renew it and its key"}
+	case (c == nil || len(c.Certificates) == 0) && (strings.Contains(text, "connection reset") || strings.Contains(text, "broken pipe") || strings.Contains(text, "EOF")):
+		return &explained{err, "RabbitMQ ended the connection after the handshake; if it wants a client certificate, set " + pair}
+	}
+	return err
 }
 
 // tlsRemedy tells a handshake's failures apart. The library's error for an alert that comes after the handshake, as TLS

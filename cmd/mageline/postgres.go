@@ -2,16 +2,15 @@ package main
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/mageline/mageline/check"
 	"github.com/mageline/mageline/migrations"
 )
 
@@ -84,43 +83,8 @@ func explainPostgres(err error) error {
 	if err == nil {
 		return nil
 	}
-	if todo := postgresRemedy(err); todo != "" {
+	if todo := check.Remedy(err, "MAGELINE_DATABASE_URL"); todo != "" {
 		return fmt.Errorf("%w: %s", err, todo)
 	}
 	return err
-}
-
-func postgresRemedy(err error) string {
-	const variable = "MAGELINE_DATABASE_URL"
-	var answer *pgconn.PgError
-	if errors.As(err, &answer) {
-		switch {
-		case answer.Code == "28000" && strings.Contains(answer.Message, "certificate"):
-			return "set sslcert and sslkey in " + variable + " to a client certificate that Postgres accepts, its common name the role's"
-		case strings.HasPrefix(answer.Code, "28"):
-			return "correct the user and the password in " + variable + ", or let it in by pg_hba.conf"
-		case answer.Code == "3D000":
-			return "make the database (createdb), or correct its name in " + variable
-		case answer.Code == "42501":
-			return "grant the role of " + variable + " that right; `mageline check` lists all that it lacks"
-		}
-	}
-	var unknown x509.UnknownAuthorityError
-	var host x509.HostnameError
-	var invalid x509.CertificateInvalidError
-	switch {
-	case errors.As(err, &unknown):
-		return "Postgres's certificate is signed by none of the roots in sslrootcert of " + variable + ": put the CA that signed it there"
-	case errors.As(err, &host):
-		return "Postgres's certificate is for another host than the one in " + variable + ": use a name that is in it"
-	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return "Postgres's certificate has expired or is not valid yet: renew it on the server, or correct this machine's clock"
-	case strings.Contains(err.Error(), "remote error: tls: expired certificate"):
-		return "the client certificate in sslcert of " + variable + " has expired: renew the file"
-	case strings.Contains(err.Error(), "remote error: tls: "):
-		return "Postgres refuses the client certificate in sslcert of " + variable + ": its CA must be in the server's ssl_ca_file"
-	case strings.Contains(err.Error(), "server refused TLS"):
-		return "Postgres has no TLS: set ssl=on there, or another sslmode in " + variable
-	}
-	return ""
 }
