@@ -331,12 +331,15 @@ func (s *service) database() func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
 		if err := s.ledger.Ready(ctx); err != nil {
+			return explainPostgres(err)
+		}
+		if err := s.rights(ctx); err != nil {
 			return err
 		}
 		if err := s.ledger.Live(ctx); err != nil {
-			return err
+			return explainPostgres(err)
 		}
-		return s.pauses.read(ctx)
+		return explainPostgres(s.pauses.read(ctx))
 	}
 }
 
