@@ -2,10 +2,9 @@ package check
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -29,17 +28,6 @@ const (
 	// oldestPostgres is 13, as server_version_num has it.
 	oldestPostgres = 130_000
 )
-
-// tables are those of the migrations, with what the service does to them.
-var tables = map[string][]string{
-	"effect":       {"SELECT", "INSERT", "UPDATE", "DELETE"},
-	"orders":       {"SELECT", "INSERT", "UPDATE", "DELETE"},
-	"lease":        {"SELECT", "INSERT", "UPDATE", "DELETE"},
-	"pause":        {"SELECT", "INSERT", "UPDATE", "DELETE"},
-	"process":      {"SELECT", "INSERT", "UPDATE", "DELETE"},
-	"suspect":      {"SELECT", "INSERT", "UPDATE", "DELETE"},
-	"installation": {"SELECT"},
-}
 
 // Lines looks.
 func (p Postgres) Lines(ctx context.Context) []Line {
@@ -83,14 +71,53 @@ func connect(ctx context.Context, url, variable string) (*pgx.Conn, []Line) {
 	var answer *pgconn.PgError
 	switch {
 	case errors.As(err, &answer) && strings.HasPrefix(answer.Code, "28"): // invalid authorization
-		return nil, []Line{reached, {Fail, "Postgres credential in " + variable, answer.Message, "correct the user and the password in " + variable + ", or let it in by pg_hba.conf"}}
+		return nil, []Line{reached, {Fail, "Postgres credential in " + variable, answer.Message, Remedy(err, variable)}}
 	case errors.As(err, &answer) && answer.Code == "3D000":
 		return nil, []Line{reached, {Fail, "Postgres database", answer.Message, "make it (createdb), or correct its name in " + variable}}
 	case errors.As(err, &answer):
 		return nil, []Line{{Fail, subject, "refuses the connection: " + answer.Message, "see what it means for Postgres (SQLSTATE " + answer.Code + ")"}}
 	default:
+		if todo := Remedy(err, variable); todo != "" {
+			return nil, []Line{{Fail, subject, err.Error(), todo}}
+		}
 		return nil, []Line{{Fail, subject, inTime(ctx, err).Error(), "see that Postgres runs and that " + variable + " leads to it"}}
 	}
+}
+
+// Remedy says what to do about an error of Postgres, or of the way to it, whose address is in a variable: which file, right or
+// part of the address is at fault. It is empty where the error's own words must do.
+func Remedy(err error, variable string) string {
+	var answer *pgconn.PgError
+	if errors.As(err, &answer) {
+		switch {
+		case answer.Code == "28000" && strings.Contains(answer.Message, "certificate"):
+			return "set sslcert and sslkey in " + variable + " to a client certificate that Postgres accepts, its common name the role's"
+		case strings.HasPrefix(answer.Code, "28"):
+			return "correct the user and the password in " + variable + ", or let it in by pg_hba.conf"
+		case answer.Code == "3D000":
+			return "make the database (createdb), or correct its name in " + variable
+		case answer.Code == "42501":
+			return "grant the role of " + variable + " that right; `mageline check` lists all that it lacks"
+		}
+	}
+	var unknown x509.UnknownAuthorityError
+	var host x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	switch {
+	case errors.As(err, &unknown):
+		return "Postgres's certificate is signed by none of the roots in sslrootcert of " + variable + ": put the CA that signed it there"
+	case errors.As(err, &host):
+		return "Postgres's certificate is for another host than the one in " + variable + ": use a name that is in it"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "Postgres's certificate has expired or is not valid yet: renew it on the server, or correct this machine's clock"
+	case strings.Contains(err.Error(), "remote error: tls: expired certificate"):
+		return "the client certificate in sslcert of " + variable + " has expired: renew the file"
+	case strings.Contains(err.Error(), "remote error: tls: "):
+		return "Postgres refuses the client certificate in sslcert of " + variable + ": its CA must be in the server's ssl_ca_file"
+	case strings.Contains(err.Error(), "server refused TLS"):
+		return "Postgres has no TLS: set ssl=on there, or another sslmode in " + variable
+	}
+	return ""
 }
 
 func closeConn(conn *pgx.Conn) {
@@ -205,28 +232,11 @@ func (p Postgres) schema(ctx context.Context, s server) []Line {
 // privileges looks at the tables that are there.
 func privileges(ctx context.Context, conn *pgx.Conn) []Line {
 	const subject = "Postgres permissions"
-	var grants []string
-	there := 0
-	for _, table := range slices.Sorted(maps.Keys(tables)) {
-		wanted := tables[table]
-		var exists bool
-		var missing []string
-		err := conn.QueryRow(ctx, `
-			SELECT to_regclass($1) IS NOT NULL,
-			       coalesce(array_agg(p) FILTER (WHERE NOT has_table_privilege(to_regclass($1), p)), '{}')
-			FROM unnest(string_to_array($2, ',')) AS p`, table, strings.Join(wanted, ",")).Scan(&exists, &missing)
-		if err != nil {
-			return []Line{{Unknown, subject, inTime(ctx, err).Error(), "see that Postgres stays reachable, and check again"}}
-		}
-		if exists {
-			there++
-		}
-		if len(missing) > 0 {
-			grants = append(grants, fmt.Sprintf("%s ON %s", strings.Join(missing, ", "), table))
-		}
-	}
+	grants, there, err := migrations.MissingRights(ctx, conn)
 	role := conn.Config().User
 	switch {
+	case err != nil:
+		return []Line{{Unknown, subject, inTime(ctx, err).Error(), "see that Postgres stays reachable, and check again"}}
 	case len(grants) > 0:
 		return []Line{{
 			Fail, subject, "the role " + role + " lacks " + strings.Join(grants, "; "),

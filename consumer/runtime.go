@@ -98,6 +98,7 @@ func (r *Runtime) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			break
 		}
+		err = rabbitmq.Explain(err)
 		text := err.Error()
 		r.broker.Store(&text)
 		if time.Since(began) > time.Minute {

@@ -67,6 +67,9 @@ func run(m *testing.M) (code int, err error) {
 		return 1, fmt.Errorf("build mageline: %w\n%s", err, out)
 	}
 	code = m.Run()
+	if err := stopPrivate(); err != nil {
+		return 1, err
+	}
 	if err := searchLogs(logs); err != nil {
 		return 1, err
 	}

@@ -97,7 +97,13 @@ func isAway(err error) bool {
 	case "08", "53", "57": // connection, resources (too many connections, disk full), operator intervention
 		return true
 	}
-	return pg.Code == "25006" // a read-only server, in a failover
+	switch pg.Code {
+	case "25006": // a read-only server, in a failover
+		return true
+	case "42501": // a right that was taken away fails every row alike, and no message is to blame
+		return true
+	}
+	return pg.Code[:2] == "28" || pg.Code == "3D000" // the login is refused, the database is gone
 }
 
 // isConflict reports whether the transaction lost to another one and need only be repeated.

@@ -19,6 +19,16 @@ type Options struct {
 	URL string
 	// TLS is used for amqps://; nil trusts the system's roots.
 	TLS *tls.Config
+	// Newest, where it is set, is asked for the two above before each connection: files of secrets and certificates change
+	// while the process runs.
+	Newest func() (url string, tls *tls.Config)
+}
+
+func (o Options) newest() Options {
+	if o.Newest != nil {
+		o.URL, o.TLS = o.Newest()
+	}
+	return o
 }
 
 const (
@@ -32,9 +42,13 @@ const (
 // Dial opens a connection. name is what the broker's list of connections shows. The library's own recovery stays off:
 // with it a late acknowledgement can settle another message and lose it (reference/rabbitmq.md, section 7).
 func Dial(ctx context.Context, o Options, name string) (*amqp.Connection, error) {
+	o = o.newest()
 	uri, err := amqp.ParseURI(o.URL)
 	if err != nil {
 		return nil, errors.New("AMQP_URL can't be read as an amqp:// or amqps:// address")
+	}
+	if o.TLS != nil {
+		o.TLS = o.TLS.Clone() // the library writes the host into it
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
@@ -55,7 +69,11 @@ func Dial(ctx context.Context, o Options, name string) (*amqp.Connection, error)
 		},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("connect to RabbitMQ at %s:%d, vhost %q: %w", uri.Host, uri.Port, uri.Vhost, err)
+		err = fmt.Errorf("connect to RabbitMQ at %s:%d, vhost %q: %w", uri.Host, uri.Port, uri.Vhost, err)
+		if uri.Scheme == "amqps" {
+			err = explainCertificate(err, o.TLS)
+		}
+		return nil, Explain(err)
 	}
 	return conn, nil
 }

@@ -36,6 +36,8 @@ type Publisher struct {
 	ch      *amqp.Channel
 	slots   chan struct{}
 	blocked atomic.Pointer[string] // the broker's reason, nil when it reads
+	ended   chan struct{}          // closed after cause is set, when nothing can be published any more
+	cause   *amqp.Error
 	pumped  sync.WaitGroup
 	// Returned is called for each message that no queue took.
 	Returned func()
@@ -66,6 +68,7 @@ func NewPublisher(conn *amqp.Connection) (*Publisher, error) {
 	p := &Publisher{
 		conn: conn, ch: ch,
 		slots:    make(chan struct{}, maxUnconfirmed),
+		ended:    make(chan struct{}),
 		inFlight: make(map[*inFlight]struct{}),
 		Returned: func() {},
 		Closed:   ch.NotifyClose(make(chan *amqp.Error, 1)),
@@ -73,9 +76,12 @@ func NewPublisher(conn *amqp.Connection) (*Publisher, error) {
 		returns: ch.NotifyReturn(make(chan amqp.Return, 2*maxUnconfirmed)),
 	}
 	blocks := conn.NotifyBlocked(make(chan amqp.Blocking, 16))
-	p.pumped.Add(1)
-	go func() { // ends when the connection closes
-		defer p.pumped.Done()
+	why := ch.NotifyClose(make(chan *amqp.Error, 1))
+	p.pumped.Go(func() { // ends when the channel does
+		p.cause = <-why
+		close(p.ended)
+	})
+	p.pumped.Go(func() { // ends when the connection closes
 		for b := range blocks {
 			if b.Active {
 				p.blocked.Store(&b.Reason)
@@ -83,7 +89,7 @@ func NewPublisher(conn *amqp.Connection) (*Publisher, error) {
 				p.blocked.Store(nil)
 			}
 		}
-	}()
+	})
 	return p, nil
 }
 
@@ -122,7 +128,7 @@ func (p *Publisher) Publish(ctx context.Context, exchange, key string, msg amqp.
 	p.mu.Unlock()
 	if err != nil {
 		Close(p.conn)
-		return fmt.Errorf("%w: publish to %s: %w", ErrUnconfirmed, target(exchange, key), err)
+		return fmt.Errorf("%w: publish to %s: %w", ErrUnconfirmed, target(exchange, key), p.why(err))
 	}
 	defer p.forget(f)
 	if err := p.wait(ctx, confirm); err != nil {
@@ -130,7 +136,7 @@ func (p *Publisher) Publish(ctx context.Context, exchange, key string, msg amqp.
 	}
 	if !confirm.Acked() {
 		if p.ch.IsClosed() {
-			return fmt.Errorf("publish to %s: %w: the connection ended", target(exchange, key), ErrUnconfirmed)
+			return fmt.Errorf("publish to %s: %w: %w", target(exchange, key), ErrUnconfirmed, p.why(errors.New("the connection ended")))
 		}
 		return fmt.Errorf("publish to %s: %w", target(exchange, key), ErrRefused)
 	}
@@ -139,6 +145,17 @@ func (p *Publisher) Publish(ctx context.Context, exchange, key string, msg amqp.
 		return fmt.Errorf("publish to %s: %w", target(exchange, key), ErrReturned)
 	}
 	return nil
+}
+
+// why gives the broker's reason for the end of a channel that has ended, such as a right that the user does not have.
+func (p *Publisher) why(otherwise error) error {
+	if !p.ch.IsClosed() {
+		return otherwise
+	}
+	if <-p.ended; p.cause != nil {
+		return p.cause
+	}
+	return otherwise
 }
 
 func (p *Publisher) wait(ctx context.Context, confirm *amqp.DeferredConfirmation) error {

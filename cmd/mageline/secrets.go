@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,7 +16,7 @@ import (
 // lookEvery is how often the files of secrets are looked at. Kubernetes changes them in place when a Secret changes.
 const lookEvery = time.Second
 
-// secrets are those of the remote APIs, with what their files hold now.
+// secrets are those that are read again while the process runs, with what their files hold now.
 type secrets struct {
 	files map[string]string // path by variable
 
@@ -41,6 +43,9 @@ func newSecrets(cfg *config.Config) *secrets {
 		"MAGELINE_MAGENTO_PASSWORD":            cfg.MagentoPassword,
 		"MAGELINE_ERP_TOKEN":                   cfg.ERPToken,
 		"MAGELINE_ERP_SECRET":                  cfg.ERPSecret,
+		"MAGELINE_AMQP_URL":                    cfg.AMQPURL,
+		"MAGELINE_DATABASE_URL":                cfg.DatabaseURL,
+		"MAGELINE_MIGRATE_DATABASE_URL":        cfg.MigrateDatabaseURL,
 	} {
 		s.values[variable] = value
 		if path, ok := cfg.SecretFiles[variable]; ok {
@@ -82,6 +87,9 @@ func (s *secrets) watch(ctx context.Context, log zerolog.Logger, changed func())
 		case <-ticker.C:
 		}
 		for variable, path := range s.files {
+			if strings.HasSuffix(variable, "_URL") { // these are read by each new connection
+				continue
+			}
 			if s.reread(variable, path, log) {
 				changed()
 			}
@@ -114,4 +122,31 @@ func (s *secrets) reread(variable, path string, log zerolog.Logger) bool {
 	s.values[variable] = value
 	log.Info().Str("variable", variable+"_FILE").Msg("a secret's file has changed: its new value is used")
 	return true
+}
+
+// newest reads the file of a secret again, for a new connection; what can't be read, is empty or is refused by valid
+// leaves the value from before.
+func (s *secrets) newest(variable string, valid func(string) error, log zerolog.Logger) string {
+	s.mu.Lock()
+	before := s.values[variable]
+	s.mu.Unlock()
+	path, ok := s.files[variable]
+	if !ok {
+		return before.Reveal()
+	}
+	value, err := config.ReadSecret(path)
+	if err == nil && valid(value.Reveal()) != nil { // whose error may hold the secret
+		err = errors.New("its content is no such address")
+	}
+	if err != nil {
+		log.Warn().Err(err).Str("variable", variable+"_FILE").Msg("a secret's file can't be used: the value from before is used")
+		return before.Reveal()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if value != s.values[variable] {
+		s.values[variable] = value
+		log.Info().Str("variable", variable+"_FILE").Msg("a secret's file has changed: its new value is used")
+	}
+	return value.Reveal()
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -96,6 +97,29 @@ func brokerOptions(cfg *config.Config) (rabbitmq.Options, error) {
 			return o, fmt.Errorf("read MAGELINE_AMQP_CERT_FILE and MAGELINE_AMQP_KEY_FILE: %w", err)
 		}
 		o.TLS.Certificates = []tls.Certificate{pair}
+	}
+	return o, nil
+}
+
+// newestBroker gives each new connection what the files of secrets and certificates hold by then. Certificates that can't be
+// used, as while cert and key are being replaced, leave those from before.
+func newestBroker(cfg *config.Config, s *secrets, log zerolog.Logger) (rabbitmq.Options, error) {
+	o, err := brokerOptions(cfg)
+	if err != nil {
+		return o, err
+	}
+	var mu sync.Mutex
+	last := o.TLS
+	o.Newest = func() (string, *tls.Config) {
+		mu.Lock()
+		defer mu.Unlock()
+		if fresh, err := brokerOptions(cfg); err == nil {
+			last = fresh.TLS
+		} else {
+			log.Warn().Err(err).Msg("a certificate's file can't be used: the certificates from before are used")
+		}
+		url := s.newest("MAGELINE_AMQP_URL", func(url string) error { _, err := amqp.ParseURI(url); return err }, log)
+		return url, last
 	}
 	return o, nil
 }
@@ -197,16 +221,16 @@ type service struct {
 
 // wire builds the service. It connects to nothing yet: what is away at start is waited for.
 func wire(ctx context.Context, cfg *config.Config, log zerolog.Logger, registry *prometheus.Registry) (*service, error) {
-	broker, err := brokerOptions(cfg)
+	s := &service{cfg: cfg, log: log, secrets: newSecrets(cfg)}
+	broker, err := newestBroker(cfg, s.secrets, log)
 	if err != nil {
 		return nil, err
 	}
-	s := &service{cfg: cfg, log: log, secrets: newSecrets(cfg)}
 	if s.remotes, err = wireRemotes(cfg, s.secrets, log, registry); err != nil {
 		return nil, err
 	}
-	if s.pool, err = pgxpool.New(ctx, cfg.DatabaseURL.Reveal()); err != nil {
-		return nil, errors.New("MAGELINE_DATABASE_URL can't be used: want postgres://user:password@host:port/database")
+	if s.pool, err = s.openPool(ctx); err != nil {
+		return nil, err
 	}
 	s.ledger = idempotency.Open(ctx, idempotency.Options{
 		Pool: s.pool, Process: process(), Lease: cfg.IdempotencyLease, Log: log, Registerer: registry,
@@ -300,19 +324,22 @@ func (s *service) database() func(ctx context.Context) error {
 	return func(ctx context.Context) error {
 		if !upToDate {
 			if err := s.schema(ctx); err != nil {
-				return err
+				return explainPostgres(err)
 			}
 			upToDate = true
 		}
 		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
 		if err := s.ledger.Ready(ctx); err != nil {
+			return explainPostgres(err)
+		}
+		if err := s.rights(ctx); err != nil {
 			return err
 		}
 		if err := s.ledger.Live(ctx); err != nil {
-			return err
+			return explainPostgres(err)
 		}
-		return s.pauses.read(ctx)
+		return explainPostgres(s.pauses.read(ctx))
 	}
 }
 
@@ -349,13 +376,13 @@ func (s *service) leave(ctx context.Context) {
 
 func (s *service) schema(ctx context.Context) error {
 	if s.cfg.Migrate {
-		applied, err := migrations.Up(ctx, directURL(s.cfg))
+		applied, err := migrations.Up(ctx, s.directURL())
 		for _, m := range applied {
 			s.log.Info().Str("migration", m.File).Msg("applied")
 		}
 		return err
 	}
-	pending, err := migrations.Pending(ctx, s.cfg.DatabaseURL.Reveal())
+	pending, err := migrations.Pending(ctx, s.databaseURL())
 	if err != nil {
 		return err
 	}

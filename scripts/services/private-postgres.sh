@@ -3,6 +3,9 @@
 #
 #   private-postgres.sh start FOLDER   prints its address once it answers
 #   private-postgres.sh stop  FOLDER   stops what start started there
+#
+# MAGELINE_PRIVATE_TLS names a folder with ca.pem, server.pem and server.key: the server then has TLS, and lets the role
+# "tls" in with a password and a client certificate of that name alone.
 set -euo pipefail
 
 verb=$1 folder=$2
@@ -43,9 +46,20 @@ unprivileged "$bin/initdb" -D "$data" -U postgres -A trust -E UTF8 --locale=C --
 	cat "$folder/initdb.log" >&2
 	exit 1
 }
+tls=
+if [ -n "${MAGELINE_PRIVATE_TLS:-}" ]; then
+	cp -r "$MAGELINE_PRIVATE_TLS" "$home/tls"
+	chmod 600 "$home"/tls/*
+	hba=$(cat "$data/pg_hba.conf")
+	printf '%s\n' 'hostssl all tls 127.0.0.1/32 scram-sha-256 clientcert=verify-full' 'host all tls all reject' "$hba" >"$data/pg_hba.conf"
+	if [ "$(id -u)" = 0 ]; then
+		chown -R nobody "$home/tls" "$data/pg_hba.conf"
+	fi
+	tls="-c ssl=on -c ssl_ca_file=$home/tls/ca.pem -c ssl_cert_file=$home/tls/server.pem -c ssl_key_file=$home/tls/server.key"
+fi
 # No fsync: the data dies with this run anyway. Tests that run side by side open many connections.
 if ! unprivileged "$bin/pg_ctl" start -D "$data" -s -w -t 60 -l "$home/postgres.log" \
-	-o "-c listen_addresses=127.0.0.1 -c port=$port -c unix_socket_directories='' -c fsync=off -c max_connections=300" \
+	-o "-c listen_addresses=127.0.0.1 -c port=$port -c unix_socket_directories='' -c fsync=off -c max_connections=300 $tls" \
 	>"$folder/start.log" 2>&1; then
 	cat "$folder/start.log" "$home/postgres.log" >&2
 	exit 1

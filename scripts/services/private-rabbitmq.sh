@@ -3,6 +3,10 @@
 #
 #   private-rabbitmq.sh start FOLDER   prints its address once it answers
 #   private-rabbitmq.sh stop  FOLDER   stops what start started there
+#   private-rabbitmq.sh ctl   FOLDER ARGUMENT...   rabbitmqctl for that node
+#
+# MAGELINE_PRIVATE_TLS names a folder with ca.pem, server.pem and server.key: the node then listens with TLS too, on the
+# port in FOLDER/tls-port, and wants a client certificate there.
 set -euo pipefail
 
 verb=$1 folder=$2
@@ -24,9 +28,17 @@ node() (
 	exec "$@"
 )
 
+if [ "$verb" = ctl ]; then
+	read -r port dist_port epmd_port _ <"$folder/ports"
+	ctl=/usr/lib/rabbitmq/bin/rabbitmqctl
+	[ -x "$ctl" ] || ctl=rabbitmqctl
+	node "$ctl" --quiet "${@:3}"
+	exit
+fi
+
 if [ "$verb" = stop ]; then
 	[ -e "$folder/ports" ] || exit 0
-	read -r port dist_port epmd_port <"$folder/ports"
+	read -r port dist_port epmd_port _ <"$folder/ports"
 	if [ -e "$folder/pid" ]; then
 		group=-$(cat "$folder/pid")
 		kill -TERM -- "$group" 2>/dev/null || true
@@ -53,14 +65,26 @@ if [ ! -x "$server" ]; then
 	server=$(command -v rabbitmq-server || find /usr/local/sbin /opt/homebrew/sbin -name rabbitmq-server 2>/dev/null | head -n 1 || true)
 fi
 
-# shellcheck disable=SC2046 # three numbers, meant to be three words
-set -- $("$MAGELINE_SERVICECHECK" -ports 3)
-port=$1 dist_port=$2 epmd_port=$3
+# shellcheck disable=SC2046 # four numbers, meant to be four words
+set -- $("$MAGELINE_SERVICECHECK" -ports 4)
+port=$1 dist_port=$2 epmd_port=$3 tls_port=$4
 echo "$@" >"$folder/ports"
 mkdir "$home"
 echo '[].' >"$home/plugins"
 # The write-ahead log of quorum queues is 512 MB by default, more than a temporary folder may have.
 echo 'raft.wal_max_size_bytes = 67108864' >"$home/rabbitmq.conf"
+if [ -n "${MAGELINE_PRIVATE_TLS:-}" ]; then
+	cp -r "$MAGELINE_PRIVATE_TLS" "$home/tls"
+	cat >>"$home/rabbitmq.conf" <<-END
+		listeners.ssl.1 = 127.0.0.1:$tls_port
+		ssl_options.cacertfile = $home/tls/ca.pem
+		ssl_options.certfile = $home/tls/server.pem
+		ssl_options.keyfile = $home/tls/server.key
+		ssl_options.verify = verify_peer
+		ssl_options.fail_if_no_peer_cert = true
+	END
+	echo "$tls_port" >"$folder/tls-port"
+fi
 if [ "$(id -u)" = 0 ]; then
 	chown -R nobody "$home"
 fi

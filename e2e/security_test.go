@@ -1,0 +1,287 @@
+package e2e
+
+import (
+	"fmt"
+	"maps"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/testkit/fakemagento"
+)
+
+// mounted is a folder of secrets as Kubernetes mounts it: each file is a link into ..data, which is a link that is replaced.
+type mounted struct {
+	t   *testing.T
+	dir string
+	n   int
+}
+
+func (m *mounted) put(files map[string]string) {
+	m.t.Helper()
+	m.n++
+	version := fmt.Sprintf("..version%d", m.n)
+	if err := os.Mkdir(filepath.Join(m.dir, version), 0o700); err != nil {
+		m.t.Fatal(err)
+	}
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(m.dir, version, name), []byte(content), 0o600); err != nil {
+			m.t.Fatal(err)
+		}
+		if !exists(m.path(name)) {
+			_ = os.Symlink(filepath.Join("..data", name), m.path(name)) // there already, where ..data is not
+		}
+	}
+	if err := os.Symlink(version, filepath.Join(m.dir, "..new")); err != nil {
+		m.t.Fatal(err)
+	}
+	if err := os.Rename(filepath.Join(m.dir, "..new"), filepath.Join(m.dir, "..data")); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+func (m *mounted) path(name string) string { return filepath.Join(m.dir, name) }
+
+// awaitAway waits until /readyz is 503 and tells all these words of RabbitMQ and of Postgres; nil words: it is connected.
+func (r *replica) awaitAway(rabbitmq, postgres []string) {
+	r.t.Helper()
+	var status int
+	var document readiness
+	says := func(p part, words []string) bool {
+		for _, word := range words {
+			if !strings.Contains(p.Reason, word) {
+				return false
+			}
+		}
+		return words == nil && p.State == "connected" || words != nil && p.State == "away"
+	}
+	r.t.Cleanup(func() {
+		if r.t.Failed() {
+			r.t.Logf("/readyz was %d %+v", status, document)
+		}
+	})
+	testkit.Eventually(r.t, patience, func() bool {
+		status, document = r.ready()
+		return status == 503 && says(document.RabbitMQ, rabbitmq) && says(document.Postgres, postgres)
+	}, fmt.Sprintf("/readyz to be 503 and to say %q of RabbitMQ and %q of Postgres", rabbitmq, postgres))
+	if !r.running() {
+		r.t.Fatal("the process has ended")
+	}
+}
+
+// TLS with a CA and client certificates of our own, to RabbitMQ and Postgres: what is wrong is said in words, and once the
+// files are right the process goes on by itself.
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	p := privateServices(t)
+	other, err := newAuthority("another CA")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.sql(t, p.database, "CREATE ROLE tls LOGIN PASSWORD '"+databasePassword+"'")
+	p.ctl(t, "add_user", "tls", brokerPassword)
+	p.ctl(t, "set_permissions", "tls", ".*", ".*", ".*")
+	host, err := url.Parse(p.database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name               string
+		ca                 *authority
+		host               string
+		until              time.Time
+		without            bool // a client certificate
+		rabbitmq, postgres []string
+	}{
+		{"wrong CA", other, "127.0.0.1", time.Now().Add(time.Hour), false, []string{"AMQP_CA_FILE", "signed by none"}, []string{"sslrootcert", "signed by none"}},
+		{"expired client certificate", p.ca, "127.0.0.1", time.Now().Add(-time.Hour), false, []string{"AMQP_CERT_FILE", "expired"}, []string{"sslcert", "expired"}},
+		{"no client certificate", p.ca, "127.0.0.1", time.Now().Add(time.Hour), true, []string{"AMQP_CERT_FILE", "AMQP_KEY_FILE"}, []string{"sslcert", "sslkey"}},
+		{"wrong host name", p.ca, "localhost", time.Now().Add(time.Hour), false, []string{"another host", "AMQP_URL"}, []string{"another host", "DATABASE_URL"}},
+	}
+	for i, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			l := newLine(t, time.Second)
+			m := &mounted{t: t, dir: t.TempDir()}
+			database := fmt.Sprintf("tls%d", i)
+			p.sql(t, p.database, "CREATE DATABASE "+database+" OWNER tls")
+			files := func(ca *authority, host, port string, until time.Time, without bool) map[string]string {
+				cert, key, err := p.ca.issue("tls", until)
+				if err != nil {
+					t.Fatal(err)
+				}
+				query := url.Values{"sslmode": {"verify-full"}, "sslrootcert": {m.path("ca.pem")}}
+				if !without {
+					query.Set("sslcert", m.path("tls.crt"))
+					query.Set("sslkey", m.path("tls.key"))
+				}
+				return map[string]string{
+					"ca.pem": string(ca.pem), "tls.crt": string(cert), "tls.key": string(key),
+					"amqp":     "amqps://tls:" + brokerPassword + "@" + host + ":" + p.tlsPort + "/\n",
+					"database": "postgres://tls:" + databasePassword + "@" + host + ":" + port + "/" + database + "?" + query.Encode() + "\n",
+				}
+			}
+			m.put(files(tt.ca, tt.host, host.Port(), tt.until, tt.without))
+			env := l.with("AMQP_URL_FILE", m.path("amqp"), "DATABASE_URL_FILE", m.path("database"), "AMQP_CA_FILE", m.path("ca.pem"),
+				"AMQP_CERT_FILE", m.path("tls.crt"), "AMQP_KEY_FILE", m.path("tls.key"))
+			delete(env, "AMQP_URL")
+			delete(env, "DATABASE_URL")
+			bad := maps.Clone(env)
+			if tt.without {
+				delete(bad, "AMQP_CERT_FILE")
+				delete(bad, "AMQP_KEY_FILE")
+			}
+			r := start(t, bad)
+			r.awaitAway(tt.rabbitmq, tt.postgres)
+			var checked string
+			var code int
+			// The alert of a server that refuses a certificate may be overtaken by the end of the connection.
+			testkit.Eventually(t, patience, func() bool {
+				checked, code = call(t, bad, "check")
+				return code == 1 && failLine(checked, tt.rabbitmq) && failLine(checked, tt.postgres)
+			}, fmt.Sprintf("check to have FAIL lines with %q and %q", tt.rabbitmq, tt.postgres))
+			m.put(files(p.ca, "127.0.0.1", host.Port(), time.Now().Add(time.Hour), false))
+			if tt.without { // the environment of a process can't be changed
+				r.kill()
+				r = start(t, env)
+			}
+			r.awaitReady()
+			if checked, code = call(t, env, "check"); code != 0 {
+				t.Errorf("check ends with %d:\n%s", code, checked)
+			}
+			placed := l.shop.PlaceOrder(fakemagento.Placing{})
+			if err := os.WriteFile(m.path("event"), []byte(event(placed, 0)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if out, code := call(t, env, "publish", "sales.order.placed", m.path("event")); code != 0 {
+				t.Fatal(out)
+			}
+			l.awaitDone(patience, placed)
+			r.terminate()
+			if code := r.exit(); code != 0 {
+				t.Errorf("exit code %d", code)
+			}
+		})
+	}
+}
+
+func failLine(output string, words []string) bool {
+lines:
+	for line := range strings.Lines(output) {
+		for _, word := range append([]string{"FAIL"}, words...) {
+			if !strings.Contains(line, word) {
+				continue lines
+			}
+		}
+		return true
+	}
+	return false
+}
+
+// Credentials and rights that are revoked and given again while it runs: it stays up, says what is missing, and goes on by
+// itself, without an attempt used up or a dead letter.
+func TestRevoked(t *testing.T) {
+	t.Parallel()
+	p := privateServices(t)
+	l := newLine(t, time.Second)
+	m := &mounted{t: t, dir: t.TempDir()}
+	host, err := url.Parse(p.database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	broker, err := url.Parse(p.amqp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.sql(t, p.database, "CREATE ROLE rotated LOGIN", "CREATE DATABASE rotated OWNER rotated")
+	p.ctl(t, "add_vhost", "rotated")
+	p.ctl(t, "add_user", "old", brokerPassword+"-old")
+	put := func(user, role string) {
+		m.put(map[string]string{
+			"amqp":     "amqp://" + user + ":" + brokerPassword + "-" + user + "@" + broker.Host + "/rotated",
+			"database": "postgres://" + role + ":" + databasePassword + "@" + host.Host + "/rotated?pool_max_conn_lifetime=2s",
+		})
+	}
+	put("old", "rotated")
+	env := l.with("AMQP_URL_FILE", m.path("amqp"), "DATABASE_URL_FILE", m.path("database"), "QUEUE_PREFIX", "rotated")
+	delete(env, "AMQP_URL")
+	delete(env, "DATABASE_URL")
+	fails := func(words ...string) {
+		t.Helper()
+		if out, code := call(t, env, "check"); code != 1 || !failLine(out, words) {
+			t.Errorf("check ends with %d and has no FAIL with %q:\n%s", code, words, out)
+		}
+	}
+	n := 0
+	works := func() {
+		t.Helper()
+		placed := l.shop.PlaceOrder(fakemagento.Placing{})
+		n++
+		if err := os.WriteFile(m.path("event"), []byte(event(placed, n)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out, code := call(t, env, "publish", "sales.order.placed", m.path("event")); code != 0 {
+			t.Fatal(out)
+		}
+		l.awaitDone(patience, placed)
+	}
+
+	r := start(t, env)
+	r.awaitAway([]string{"vhost", "set_permissions"}, nil)
+	fails("vhost", "set_permissions")
+	grant := func(user, configure, write, read string) {
+		t.Helper()
+		p.ctl(t, "set_permissions", "-p", "rotated", user, configure, write, read)
+	}
+	grant("old", "^$", ".*", ".*")
+	r.awaitAway([]string{l.Exchange, "set_permissions"}, nil) // declare
+	fails("permission to declare", "set_permissions")
+	grant("old", ".*", ".*", ".*")
+	r.awaitReady()
+	works()
+
+	// The right to consume from one queue goes; the broker looks at it when the next session subscribes.
+	grant("old", ".*", ".*", `^(?!rotated\.order_canceled$)`)
+	p.ctl(t, "close_all_connections", "--vhost", "rotated", "test")
+	r.awaitAway([]string{"queue", "rotated.order_canceled", "set_permissions"}, nil)
+	fails("permission to consume", "rotated.order_canceled")
+	grant("old", ".*", ".*", ".*")
+	r.awaitReady()
+
+	// The user is replaced by another, whose password comes in the file.
+	p.ctl(t, "delete_user", "old")
+	r.awaitAway([]string{"MAGELINE_AMQP_URL"}, nil)
+	fails("RabbitMQ credential", "MAGELINE_AMQP_URL")
+	p.ctl(t, "add_user", "new", brokerPassword+"-new")
+	grant("new", ".*", ".*", ".*")
+	put("new", "rotated")
+	r.awaitReady()
+	works()
+
+	// So with Postgres: a right, then the role.
+	direct := *host
+	direct.Path = "/rotated"
+	p.sql(t, direct.String(), "CREATE ROLE heir LOGIN SUPERUSER", "ALTER TABLE effect OWNER TO postgres", "REVOKE ALL ON effect FROM rotated")
+	r.awaitAway(nil, []string{"effect", "GRANT"})
+	fails("Postgres permissions", "effect")
+	p.sql(t, direct.String(), "GRANT ALL ON effect TO rotated")
+	r.awaitReady()
+	works()
+	p.sql(t, direct.String(), "ALTER ROLE rotated NOLOGIN", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'rotated'")
+	r.awaitAway(nil, []string{"MAGELINE_DATABASE_URL"})
+	fails("Postgres credential", "MAGELINE_DATABASE_URL")
+	put("new", "heir")
+	r.awaitReady()
+	works()
+	if retried := r.metric("mageline_deliveries_total", `outcome="retried"`) + r.metric("mageline_deliveries_total", `outcome="dead_lettered"`); retried != 0 {
+		t.Errorf("%v attempts were used or messages dead-lettered", retried)
+	}
+	r.terminate()
+	if code := r.exit(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
