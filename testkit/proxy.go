@@ -124,6 +124,13 @@ func (p *Proxy) Lead(target string) {
 	p.target = target
 }
 
+// Target is where new connections are led.
+func (p *Proxy) Target() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.target
+}
+
 // LoseAnswer cuts the connection that next gets an answer from the server: the request has arrived and was done, the
 // answer is lost. then, which may be nil, is called once that has happened.
 func (p *Proxy) LoseAnswer(then func()) {

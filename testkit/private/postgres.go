@@ -40,15 +40,15 @@ func StartPostgres() (*Postgres, error) {
 	return p, p.Start()
 }
 
-// Standby starts a server that follows this one.
-func (p *Postgres) Standby() (*Postgres, error) {
+// Standby starts a server that follows this one, to which addr leads.
+func (p *Postgres) Standby(addr string) (*Postgres, error) {
 	s, err := newPostgres()
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	if _, err := s.run(ctx, filepath.Join(p.bin, "pg_basebackup"), "-d", p.URL, "-D", s.data(), "-R", "-c", "fast", "-N"); err != nil {
+	if _, err := s.run(ctx, filepath.Join(p.bin, "pg_basebackup"), "-d", "postgres://postgres@"+addr+"/postgres", "-D", s.data(), "-R", "-c", "fast", "-N"); err != nil {
 		return s, err
 	}
 	return s, s.Start()

@@ -42,7 +42,7 @@ func TestPostgres(t *testing.T) {
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
-	s, err := p.Standby()
+	s, err := p.Standby(p.Addr)
 	if s != nil {
 		t.Cleanup(s.Close)
 	}
