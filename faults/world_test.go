@@ -235,7 +235,7 @@ func (w *world) publish(order string, p amqp.Publishing) *sent {
 	}
 	s := &sent{id: p.MessageId, order: order}
 	w.events = append(w.events, s)
-	ctx, cancel := context.WithTimeout(w.t.Context(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(w.t.Context(), 10*time.Second)
 	defer cancel()
 	if err := w.confirmed(ctx, p); err != nil {
 		w.t.Logf("an event of order %q was not confirmed: %v", order, err)
@@ -257,7 +257,16 @@ func (w *world) confirmed(ctx context.Context, p amqp.Publishing) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = ch.Close() }()
+	err = w.through(ctx, ch, p)
+	if err != nil { // a broker without a quorum does not answer a goodbye either
+		_ = w.publisher.CloseDeadline(time.Now().Add(time.Second))
+		return err
+	}
+	return ch.Close()
+}
+
+// through publishes on a channel and waits for the confirm.
+func (w *world) through(ctx context.Context, ch *amqp.Channel, p amqp.Publishing) error {
 	if err := ch.Confirm(false); err != nil {
 		return err
 	}
