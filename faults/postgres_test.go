@@ -98,42 +98,8 @@ var postgresFaults = []*scenario{
 		}
 		w.awaitDone(orders)
 	}},
-	{number: 37, name: "failover to a replica that lags", ownDatabase: true, env: patient, run: func(w *world) {
-		primary := servers.database(w.t)
-		link := testkit.NewProxy(w.t, primary.Addr)
-		standby, err := primary.Standby(link.Addr())
-		if standby != nil {
-			w.t.Cleanup(standby.Close)
-		}
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		w.run(2)
-		w.awaitDone(w.place(12))
-		if err := primary.Exec(w.t.Context(), "CREATE TABLE IF NOT EXISTS followed ()"); err != nil {
-			w.t.Fatal(err)
-		}
-		testkit.Eventually(w.t, patience, func() bool { return standby.Exec(w.t.Context(), "SELECT FROM followed") == nil }, "the standby to follow")
-		link.Refuse() // from here on it lags
-		w.awaitDone(w.place(6))
-		release := w.hold()
-		w.place(8)
-		w.awaitCalls(2)
-		primary.Crash()
-		release() // the ERP books them, and Postgres can't be told
-		w.replicas[0].awaitSaying("Postgres is away", databaseAway)
-		testkit.Eventually(w.t, patience, func() bool { return len(w.erp.Counts()) > 12+6 }, "documents that the ledger can't be told of")
-		if err := standby.Exec(w.t.Context(), "SELECT pg_promote()"); err != nil {
-			w.t.Fatal(err)
-		}
-		w.databaseLink.Lead(standby.Addr)
-		w.awaitDone(w.placed)
-		w.t.Cleanup(func() { // the others need it; its database is dropped then
-			if err := primary.Start(); err != nil {
-				w.t.Error(err)
-			}
-		})
-	}},
+	{number: 37, name: "failover to a replica that lags", ownDatabase: true, env: patient, run: func(w *world) { w.failover(false) }},
+	{number: 37, name: "failover to a replica that lags, and mageline dies too", ownDatabase: true, env: patient, run: func(w *world) { w.failover(true) }},
 	{number: 38, name: "disk full on the ledger's table", run: func(w *world) {
 		w.run(2)
 		w.awaitDone(w.place(6))
@@ -163,6 +129,64 @@ var postgresFaults = []*scenario{
 			w.t.Errorf("the replay ends with %d: %s", code, out)
 		}
 	}},
+}
+
+// failover has orders booked that a new primary knows nothing of: those that were done while it lagged, and those whose end
+// could not be recorded. The latter must not be sent again.
+func (w *world) failover(die bool) {
+	w.t.Helper()
+	primary := servers.database(w.t)
+	link := testkit.NewProxy(w.t, primary.Addr)
+	standby, err := primary.Standby(link.Addr())
+	if standby != nil {
+		w.t.Cleanup(standby.Close)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.run(2)
+	w.awaitDone(w.place(12))
+	if err := primary.Exec(w.t.Context(), "CREATE TABLE IF NOT EXISTS followed ()"); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { // the others need it; this world's database is dropped then
+		if err := primary.Start(); err != nil {
+			w.t.Error(err)
+		}
+		if err := primary.Exec(context.Background(), "DROP TABLE followed"); err != nil {
+			w.t.Error(err)
+		}
+	})
+	testkit.Eventually(w.t, patience, func() bool { return standby.Exec(w.t.Context(), "SELECT FROM followed") == nil }, "the standby to follow")
+	link.Refuse() // from here on it lags
+	w.awaitDone(w.place(6))
+	release := w.hold()
+	inFlight := w.place(8)
+	w.awaitCalls(3)
+	primary.Crash()
+	release() // the ERP books them, and Postgres can't be told
+	w.replicas[0].awaitSaying("Postgres is away", databaseAway)
+	testkit.Eventually(w.t, patience, func() bool { return len(w.erp.Counts()) > 12+6+1 }, "documents that the ledger can't be told of")
+	if die {
+		testkit.Eventually(w.t, patience, func() bool {
+			n := 0
+			for _, r := range w.replicas {
+				n += r.said("put off, no attempt used")
+			}
+			return n > 1
+		}, "the messages to be put off")
+		for _, r := range w.replicas {
+			r.kill()
+		}
+	}
+	if err := standby.Exec(w.t.Context(), "SELECT pg_promote()"); err != nil {
+		w.t.Fatal(err)
+	}
+	w.databaseLink.Lead(standby.Addr)
+	if die {
+		w.run(2)
+	}
+	w.awaitDone(inFlight)
 }
 
 // failing has each write of an effect fail, in Postgres itself.

@@ -155,6 +155,8 @@ var processFaults = []*scenario{
 			w.sql(`UPDATE clock.shift SET by = $1::interval`, offset)
 			w.awaitDone(orders)
 		}
+		// Each time of the ledger has jumped.
+		w.sql(`DO $$ BEGIN ASSERT (SELECT max(updated_at) > pg_catalog.now() + '9 days' AND min(updated_at) < pg_catalog.now() - interval '59 minutes' FROM effect); END $$`)
 	}},
 }
 
