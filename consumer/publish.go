@@ -61,7 +61,7 @@ func (l *line) publish(d *delivery) bool {
 // destination makes the message that is published in place of d.
 func (l *line) destination(d *delivery) (exchange, key string, msg amqp.Publishing) {
 	now := time.Now().UTC()
-	set := amqp.Table{rabbitmq.HeaderTopic: d.topic, rabbitmq.HeaderEntered: nil}
+	set := amqp.Table{rabbitmq.HeaderTopic: d.topic, rabbitmq.HeaderEntered: nil, rabbitmq.HeaderPutOff: nil}
 	first := ""
 	if rabbitmq.Believed(&d.Delivery) {
 		first = rabbitmq.Text(d.Headers, rabbitmq.HeaderFirstFailedAt)
@@ -89,6 +89,7 @@ func (l *line) destination(d *delivery) (exchange, key string, msg amqp.Publishi
 		set[rabbitmq.HeaderAttempts] = int64(d.attempt)
 		set[rabbitmq.HeaderFirstFailedAt] = first
 	case putOff:
+		set[rabbitmq.HeaderPutOff] = "true"
 		if d.entered {
 			set[rabbitmq.HeaderEntered] = "true"
 		}
