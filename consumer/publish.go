@@ -25,6 +25,7 @@ func (l *line) publish(d *delivery) bool {
 	backOff := firstBackOff
 	for {
 		if l.s.over() { // the broker delivers it again: a copy of it would be one too many
+			l.r.gate.release(name) // the session may have ended while it was backing off
 			return false
 		}
 		err := l.s.publish.Publish(l.r.work, exchange, key, msg)
