@@ -15,7 +15,7 @@ ifeq ($(shell command -v go),)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test chaos bench fuzz lint check-generated image clean
+.PHONY: help build demo test chaos faults bench fuzz lint check-generated image clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,12 +28,19 @@ demo: build ## mageline between a simulated Magento and ERP, until Ctrl-C; with 
 
 test: ## every test, with the race detector, against a real RabbitMQ and Postgres
 	scripts/c-compiler.sh
-	$(SERVICES) go test -race -timeout 20m ./...
+	scripts/services/install.sh rabbitmq # faults/ restarts servers of its own
+	scripts/services/install.sh postgres
+	$(SERVICES) env MAGELINE_FAULTS_DAY=$(shell date -u +%-j) go test -race -timeout 20m ./...
 	cd deploy && go test ./...
 
 chaos: ## the tests of failures at their full size: 2,000 orders with replicas killed, the ERP away for a minute, 200 large bodies
 	$(SERVICES) env MAGELINE_E2E_ORDERS=2000 MAGELINE_E2E_PROBES=60 go test -count=1 -v -timeout 30m -run 'Chaos|ERPAway' ./e2e
 	$(SERVICES) env MAGELINE_LARGE_BODIES=200 go test -count=1 -v -timeout 30m -run LargeBodies ./consumer
+
+faults: ## every fault of docs/faults.md, and random schedules of several at once
+	scripts/services/install.sh rabbitmq
+	scripts/services/install.sh postgres
+	$(SERVICES) env MAGELINE_FAULTS=all go test -count=1 -v -timeout 30m -parallel 6 ./faults
 
 bench: ## the rates, each next to its limit measured in the same run (BENCHTIME=5s for steadier ones)
 	$(SERVICES) go test -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 30m \

@@ -144,7 +144,8 @@ func (l *line) handleEvents(ctx context.Context, d *delivery) (event.Outcome, er
 		Replayed:   d.has(rabbitmq.HeaderReplayedAt),
 		Reconciled: d.has(rabbitmq.HeaderReconciledAt),
 	}
-	e.Repeat = d.Redelivered || d.attempt > 1 || e.Replayed
+	// A handling that was put off may have got as far as the downstream, with a row that a failover of Postgres has lost.
+	e.Repeat = d.Redelivered || d.attempt > 1 || e.Replayed || d.has(rabbitmq.HeaderPutOff)
 	e.Published, _ = published(&d.Delivery)
 	outcomes := make([]event.Outcome, 0, len(bodies))
 	errs := make([]error, 0, len(bodies)+1)

@@ -355,9 +355,39 @@ func TestDeferral(t *testing.T) {
 			t.Errorf("attempt %d", e.Attempt)
 		}
 	}
-	want := amqp.Table{rabbitmq.HeaderTopic: placed, rabbitmq.HeaderAttempts: int64(2), rabbitmq.HeaderFirstFailedAt: "2026-11-23T10:00:00Z"}
+	want := amqp.Table{
+		rabbitmq.HeaderTopic: placed, rabbitmq.HeaderAttempts: int64(2), rabbitmq.HeaderFirstFailedAt: "2026-11-23T10:00:00Z",
+		rabbitmq.HeaderPutOff: "true",
+	}
 	if fmt.Sprint(d.Headers) != fmt.Sprint(want) {
 		t.Errorf("headers %v, want %v", d.Headers, want)
+	}
+}
+
+// What was put off may have had an effect all the same: whoever handles it again is told, though no attempt was counted.
+func TestPutOffIsARepeat(t *testing.T) {
+	t.Parallel()
+	var got seen
+	r := newRig(t, func(_ context.Context, e event.Event) (event.Outcome, error) {
+		switch got.add(e) {
+		case 1:
+			return "", &event.Deferral{Reason: "Postgres is away"}
+		case 2:
+			return "", event.Errorf(event.Unavailable, "down")
+		}
+		return "", event.Errorf(event.Invalid, "no order")
+	})
+	r.opts.RetryDelays = []time.Duration{200 * time.Millisecond}
+	r.start()
+	r.Publish(placed, numbered(1))
+	d := r.take(r.DeadLetters(orders))
+	for i, e := range got.all() {
+		if want := i > 0; e.Repeat != want || e.Attempt != max(1, i) {
+			t.Errorf("handling %d: repeat %v at attempt %d", i+1, e.Repeat, e.Attempt)
+		}
+	}
+	if d.Headers[rabbitmq.HeaderPutOff] != nil {
+		t.Errorf("the dead letter says %v", d.Headers)
 	}
 }
 

@@ -25,6 +25,7 @@ func (l *line) publish(d *delivery) bool {
 	backOff := firstBackOff
 	for {
 		if l.s.over() { // the broker delivers it again: a copy of it would be one too many
+			l.r.gate.release(name) // the session may have ended while it was backing off
 			return false
 		}
 		err := l.s.publish.Publish(l.r.work, exchange, key, msg)
@@ -61,7 +62,7 @@ func (l *line) publish(d *delivery) bool {
 // destination makes the message that is published in place of d.
 func (l *line) destination(d *delivery) (exchange, key string, msg amqp.Publishing) {
 	now := time.Now().UTC()
-	set := amqp.Table{rabbitmq.HeaderTopic: d.topic, rabbitmq.HeaderEntered: nil}
+	set := amqp.Table{rabbitmq.HeaderTopic: d.topic, rabbitmq.HeaderEntered: nil, rabbitmq.HeaderPutOff: nil}
 	first := ""
 	if rabbitmq.Believed(&d.Delivery) {
 		first = rabbitmq.Text(d.Headers, rabbitmq.HeaderFirstFailedAt)
@@ -89,6 +90,7 @@ func (l *line) destination(d *delivery) (exchange, key string, msg amqp.Publishi
 		set[rabbitmq.HeaderAttempts] = int64(d.attempt)
 		set[rabbitmq.HeaderFirstFailedAt] = first
 	case putOff:
+		set[rabbitmq.HeaderPutOff] = "true"
 		if d.entered {
 			set[rabbitmq.HeaderEntered] = "true"
 		}

@@ -18,6 +18,7 @@ const (
 	HeaderAttempts           = "x-mageline-attempts" // attempts used so far
 	HeaderFirstFailedAt      = "x-mageline-first-failed-at"
 	HeaderUnauthorizedAt     = "x-mageline-unauthorized-at"
+	HeaderPutOff             = "x-mageline-put-off" // the message was handled before, and no attempt was counted
 	HeaderEntered            = "x-mageline-entered" // the message is among those that may have killed a process
 	HeaderReconciledAt       = "x-mageline-reconciled-at"
 	HeaderReplayedAt         = "x-mageline-replayed-at"

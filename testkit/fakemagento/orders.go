@@ -180,6 +180,13 @@ func (s *Server) Pay(id int) {
 	})
 }
 
+// Delete deletes an order, as some extensions do; Magento itself never does.
+func (s *Server) Delete(id int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.orders = slices.DeleteFunc(s.orders, func(o *order) bool { return o.id == id })
+}
+
 // Cancel cancels all of an order.
 func (s *Server) Cancel(id int) {
 	s.change(id, func(o *order) {

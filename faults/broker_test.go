@@ -1,0 +1,511 @@
+package faults
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/testkit/fakemagento"
+	"github.com/mageline/mageline/testkit/fault"
+)
+
+// patient is the environment in which a call may take as long as something else goes wrong.
+var patient = []string{"ERP_TIMEOUT", "20s", "HANDLER_TIMEOUT", "25s", "IDEMPOTENCY_LEASE", "31s"}
+
+func brokerAway(status int, d readiness) bool {
+	return status == 503 && d.RabbitMQ.State == "away" && d.RabbitMQ.Reason != ""
+}
+
+var brokerFaults = []*scenario{
+	{number: 1, name: "broker restarts while idle", ownBroker: true, run: func(w *world) {
+		w.run(2)
+		w.awaitDone(w.place(6))
+		servers.broker(w.t).Stop()
+		w.replicas[0].awaitSaying("the broker is away", brokerAway)
+		w.restartBroker()
+		w.awaitDone(w.place(6))
+	}},
+	{number: 2, name: "broker crashes while handlers run", ownBroker: true, env: patient, run: func(w *world) {
+		w.run(2)
+		w.awaitDone(w.place(10)) // the prefetch has grown
+		release := w.hold()
+		orders := w.place(8)
+		w.awaitCalls(3)
+		servers.broker(w.t).Kill()
+		w.replicas[0].awaitSaying("the broker is away", brokerAway)
+		orders = append(orders, w.place(1)...) // not confirmed
+		release()
+		w.restartBroker()
+		w.awaitDone(orders[:8])
+		w.event(orders[8])
+	}},
+	{number: 3, name: "connection reset in mid-handler, acknowledged afterwards", env: patient, run: func(w *world) {
+		w.run(2)
+		w.awaitDone(w.place(10))
+		release := w.hold()
+		w.place(8)
+		w.awaitCalls(3)
+		for _, r := range w.replicas {
+			before := r.said("connected to RabbitMQ")
+			w.brokerLink.Cut()
+			testkit.Eventually(w.t, patience, func() bool { return r.said("connected to RabbitMQ") > before }, "a new session")
+		}
+		release()
+		w.awaitDone(w.placed)
+		stale := 0
+		testkit.Eventually(w.t, patience, func() bool {
+			stale = 0
+			for _, r := range w.replicas {
+				stale += r.said("its connection has ended")
+			}
+			return stale > 0
+		}, "a delivery of the old session to be finished")
+	}},
+	{number: 4, name: "half-open link beyond two heartbeats", run: func(w *world) {
+		w.run(1)
+		w.awaitDone(w.place(6))
+		w.brokerLink.Stall()
+		orders := w.place(6)
+		w.replicas[0].awaitSaying("the broker is away", brokerAway)
+		w.brokerLink.Resume()
+		w.awaitDone(orders)
+	}},
+	{number: 5, name: "link of 1 byte a second while publishing", run: func(w *world) {
+		w.run(1)
+		w.awaitDone(w.place(6))
+		w.brokerLink.Drip(time.Second)
+		w.erp.Faults.Next(fault.Fault{Kind: fault.Fail}, fault.Fault{Kind: fault.Fail})
+		orders := w.place(3)
+		w.poison(2)
+		w.replicas[0].awaitSaying("the broker is away", brokerAway)
+		w.brokerLink.Drip(0)
+		w.awaitDone(orders)
+	}},
+	{number: 6, name: "memory alarm while acknowledging and dead-lettering", ownBroker: true, run: func(w *world) {
+		w.alarm([]string{"set_vm_memory_high_watermark", "absolute", "1MB"}, []string{"set_vm_memory_high_watermark", "absolute", "2GB"})
+	}},
+	{number: 7, name: "disk alarm while acknowledging and dead-lettering", ownBroker: true, run: func(w *world) {
+		w.alarm([]string{"set_disk_free_limit", "9000GB"}, []string{"set_disk_free_limit", "1MB"})
+	}},
+	{number: 8, name: "channel closed by 406 in mid-batch", frames: true, run: func(w *world) {
+		w.run(2)
+		var acks, closed int
+		w.frames.On(func(f *testkit.Frame) bool {
+			if f.Is(testkit.MethodAck) && !f.FromBroker {
+				if acks++; acks%7 == 0 && closed < 4 {
+					closed++
+					f.More = append(f.More, testkit.AckPayload(1<<40)) // PRECONDITION_FAILED - unknown delivery tag
+				}
+			}
+			return true
+		})
+		w.place(60)
+		w.awaitDone(w.placed)
+		w.frames.On(nil)
+		if closed == 0 {
+			w.t.Error("nothing was shown: no channel was closed")
+		}
+	}},
+	{number: 9, name: "consumer cancelled: the queue is deleted", run: func(w *world) {
+		w.run(2)
+		w.awaitDone(w.place(6))
+		w.settle()
+		w.channel(func(ch *amqp.Channel) error {
+			_, err := ch.QueueDelete(w.Queue("order_placed"), false, false, false)
+			return err
+		})
+		w.WaitForQueue(patience, w.Queue("order_placed"))
+		w.awaitBinding()
+		w.awaitDone(w.place(6))
+	}},
+	{number: 10, name: "queue deleted and made again with other arguments", run: func(w *world) {
+		w.run(2)
+		w.awaitDone(w.place(6))
+		w.settle()
+		w.brokerLink.Refuse()
+		w.replicas[0].awaitSaying("the broker is away", brokerAway)
+		w.channel(func(ch *amqp.Channel) error {
+			if _, err := ch.QueueDelete(w.Queue("order_placed"), false, false, false); err != nil {
+				return err
+			}
+			_, err := ch.QueueDeclare(w.Queue("order_placed"), true, false, false, false, nil) // classic, and no dead-letter route
+			return err
+		})
+		w.brokerLink.Accept()
+		w.awaitBinding()
+		w.erp.Faults.Next(fault.Fault{Kind: fault.Fail})
+		w.place(6)
+		w.poison(2)
+		w.awaitDone(w.placed)
+	}},
+	{number: 11, name: "dead-letter and retry queues missing at publish", env: patient, run: func(w *world) {
+		w.run(1)
+		w.awaitDone(w.place(6))
+		w.settle()
+		release := w.hold()
+		orders := w.place(2)
+		w.awaitCalls(1)
+		w.channel(func(ch *amqp.Channel) error {
+			return testkit.DeleteQueues(ch, append(w.retryQueues(), w.DeadLetters("order_placed")), w.retryQueues())
+		})
+		w.erp.Faults.Next(fault.Fault{Kind: fault.Fail}, fault.Fault{Kind: fault.Fail})
+		release()
+		w.poison(2)
+		w.awaitDone(orders)
+	}},
+	{number: 12, name: "confirms never arrive", frames: true, run: func(w *world) {
+		w.run(1)
+		w.awaitDone(w.place(6))
+		var swallowed atomic.Int64
+		w.frames.On(func(f *testkit.Frame) bool {
+			if f.FromBroker && f.Is(testkit.MethodAck) {
+				swallowed.Add(1)
+				return false
+			}
+			return true
+		})
+		w.erp.Faults.Next(fault.Fault{Kind: fault.Fail}, fault.Fault{Kind: fault.Fail})
+		orders := w.place(3)
+		w.poison(2)
+		before := w.replicas[0].said("connected to RabbitMQ")
+		testkit.Eventually(w.t, patience, func() bool {
+			return swallowed.Load() > 0 && w.replicas[0].said("connected to RabbitMQ") > before
+		}, "a new session, for want of a confirm")
+		w.frames.On(nil)
+		w.awaitDone(orders)
+	}},
+	{number: 13, name: "confirms arrive as refusals", frames: true, run: func(w *world) {
+		w.run(1)
+		w.awaitDone(w.place(6))
+		var refused int
+		w.frames.On(func(f *testkit.Frame) bool {
+			if f.FromBroker && f.Is(testkit.MethodAck) && refused < 5 {
+				refused++
+				f.Payload[3] = testkit.MethodNack // of the same form; the broker has the message all the same
+			}
+			return true
+		})
+		w.erp.Faults.Next(fault.Fault{Kind: fault.Fail}, fault.Fault{Kind: fault.Fail})
+		orders := w.place(3)
+		w.poison(2)
+		w.awaitDone(orders)
+		w.settle()
+		w.frames.On(nil)
+		if refused < 5 {
+			w.t.Errorf("nothing was shown: %d confirms were refusals", refused)
+		}
+	}},
+	{number: 14, name: "publisher dies after the confirm and before its acknowledgement", frames: true, run: func(w *world) {
+		for _, poison := range []bool{false, true} {
+			r := w.run(1)[0]
+			if !poison {
+				w.erp.Faults.Next(fault.Fault{Kind: fault.Fail})
+			}
+			w.frames.On(func(f *testkit.Frame) bool {
+				if f.FromBroker && f.Is(testkit.MethodAck) {
+					go r.kill()
+					return false
+				}
+				return true
+			})
+			if poison {
+				w.poison(1)
+			} else {
+				w.place(1)
+			}
+			testkit.Eventually(w.t, patience, func() bool { return !r.running() }, "the publisher to die")
+			w.frames.On(nil)
+		}
+		w.run(1)
+	}},
+	{number: 15, name: "headers as large as a frame", run: func(w *world) {
+		w.run(1)
+		header := amqp.Table{"x-big": strings.Repeat("b", 120_000), "x-small": strings.Repeat("s", 10_000), "x-kept": "k"}
+		w.erp.Faults.Next(fault.Fault{Kind: fault.Fail}, fault.Fault{Kind: fault.Fail})
+		for range 3 {
+			o := w.order(fakemagento.Placing{})
+			w.publish(o.IncrementID, amqp.Publishing{Body: body(o), Headers: header})
+		}
+		w.publish("", amqp.Publishing{Body: []byte("no JSON"), Headers: header})
+		w.parked++
+		w.awaitDone(w.placed)
+	}},
+	{number: 16, name: "bodies over the limit", run: func(w *world) {
+		w.run(1)
+		w.publish("", amqp.Publishing{Body: []byte(`{"increment_id":"1","filler":"` + strings.Repeat("x", 17<<20) + `"}`)})
+		w.parked++
+		w.awaitDone(w.place(6))
+	}},
+	{number: 17, name: "credentials rotated and permissions revoked", ownBroker: true, run: func(w *world) {
+		broker := servers.broker(w.t)
+		ctl := func(args ...string) {
+			w.t.Helper()
+			if _, err := broker.Ctl(args...); err != nil {
+				w.t.Fatal(err)
+			}
+		}
+		ctl("add_user", "line", "first")
+		w.t.Cleanup(func() { ctl("delete_user", "line") })
+		ctl("set_permissions", "line", ".*", ".*", ".*")
+		u, err := url.Parse(w.env["AMQP_URL"])
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		u.User = url.UserPassword("line", "first")
+		w.set("AMQP_URL", u.String())
+		r := w.run(1)[0]
+		w.awaitDone(w.place(6))
+		ctl("change_password", "line", "second")
+		w.brokerLink.Cut()
+		orders := w.place(3)
+		r.awaitSaying("the broker refuses the password", func(status int, d readiness) bool {
+			return brokerAway(status, d) && strings.Contains(d.RabbitMQ.Reason, "403")
+		})
+		ctl("change_password", "line", "first")
+		w.awaitDone(orders)
+		// Nothing can be published any more: retries and dead letters wait.
+		ctl("clear_permissions", "line")
+		w.erp.Faults.Next(fault.Fault{Kind: fault.Fail})
+		orders = w.place(3)
+		w.poison(1)
+		w.brokerLink.Cut()
+		r.awaitSaying("the broker refuses", func(status int, d readiness) bool { return brokerAway(status, d) })
+		ctl("set_permissions", "line", ".*", ".*", ".*")
+		w.awaitDone(orders)
+	}},
+	{number: 18, name: "the broker's certificate expires", run: func(w *world) {
+		certs := newCertificates(w)
+		w.set("AMQP_URL", strings.Replace(certs.url, "amqp://", "amqps://", 1), "AMQP_CA_FILE", certs.roots)
+		r := w.run(1)[0]
+		w.awaitDone(w.place(6))
+		certs.serve(-time.Hour)
+		orders := w.place(3)
+		r.awaitSaying("the certificate has expired", func(status int, d readiness) bool {
+			return brokerAway(status, d) && strings.Contains(d.RabbitMQ.Reason, "expired")
+		})
+		certs.serve(time.Hour)
+		w.awaitDone(orders)
+	}},
+	{number: 19, name: "quorum lost: two of three nodes down, then back", nodes: 3, run: func(w *world) {
+		w.run(1)
+		w.awaitDone(w.place(10))
+		w.erp.Faults.Next(fault.Fault{Kind: fault.Fail}, fault.Fault{Kind: fault.Fail})
+		w.place(6)
+		for _, n := range w.cluster[1:] {
+			n.Kill()
+		}
+		w.place(1) // as a rule it is not confirmed
+		for _, n := range w.cluster[1:] {
+			if err := n.Launch(); err != nil {
+				w.t.Fatal(err)
+			}
+		}
+		for _, n := range w.cluster[1:] {
+			if err := n.Await(); err != nil {
+				w.t.Fatal(err)
+			}
+		}
+		w.awaitDone(w.placed[:16])
+		w.event(w.placed[16])
+		w.awaitDone(w.place(6))
+	}},
+	{number: 20, name: "consumer_timeout reached by a long call", ownBroker: true, env: patient, run: func(w *world) {
+		set := func(timeout, look string) {
+			w.t.Helper()
+			out, err := servers.broker(w.t).Ctl("eval", fmt.Sprintf(
+				"application:set_env(rabbit, consumer_timeout, %s), application:set_env(rabbit, channel_tick_interval, %s).", timeout, look))
+			if err != nil {
+				w.t.Fatal(err, out)
+			}
+		}
+		set("1500", "500")
+		w.t.Cleanup(func() { set("1800000", "60000") })
+		r := w.run(1)[0]
+		w.awaitDone(w.place(10))
+		release := w.hold()
+		orders := w.place(6)
+		w.awaitCalls(2)
+		testkit.Eventually(w.t, patience, func() bool { return r.said("PRECONDITION_FAILED") > 0 }, "the broker to lose its patience")
+		release()
+		w.awaitDone(orders)
+	}},
+}
+
+// restartBroker starts the private one again and waits until every replica is back.
+func (w *world) restartBroker() {
+	w.t.Helper()
+	if err := servers.broker(w.t).Start(); err != nil {
+		w.t.Fatal(err)
+	}
+	for _, r := range w.replicas {
+		if !r.killed.Load() {
+			r.await()
+		}
+	}
+}
+
+// awaitBinding waits until an event would find its way.
+func (w *world) awaitBinding() {
+	w.t.Helper()
+	for _, r := range w.replicas {
+		r.await()
+	}
+}
+
+// alarm starts a replica at a broker that has raised an alarm: it handles and acknowledges, and what it has to publish
+// waits until the alarm is over.
+func (w *world) alarm(raise, end []string) {
+	w.t.Helper()
+	ctl := func(args []string) {
+		w.t.Helper()
+		if _, err := servers.broker(w.t).Ctl(args...); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	w.t.Cleanup(func() { ctl(end) })
+	if out, code := w.call("topology"); code != 0 {
+		w.t.Fatalf("topology ends with %d: %s", code, out)
+	}
+	orders := w.place(11) // the prefetch grows
+	sick := orders[9:]
+	w.erp.Faults.Set(fault.Plan{Every: fault.Fault{Kind: fault.Fail}, Only: func(r *http.Request) bool {
+		return slices.ContainsFunc(sick, func(o fakemagento.Placed) bool {
+			return strings.HasSuffix(r.Header.Get("Idempotency-Key"), o.IncrementID)
+		})
+	}})
+	w.poison(3)
+	ctl(raise)
+	r := w.run(1)[0]
+	w.awaitDone(orders[:9])
+	testkit.Eventually(w.t, patience, func() bool { return r.said("RabbitMQ reads nothing that is published") > 0 }, "the replica to say so")
+	w.erp.Faults.Set(fault.Plan{})
+	ctl(end)
+}
+
+// certificates is a broker behind TLS.
+type certificates struct {
+	url, roots string
+	key        *rsa.PrivateKey
+	authority  *x509.Certificate
+	t          *world
+
+	mu      sync.Mutex
+	current *tls.Certificate
+	conns   []net.Conn
+}
+
+// newCertificates puts TLS before the broker, with an authority of its own and a certificate that is good.
+func newCertificates(w *world) *certificates {
+	w.t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	authority := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "mageline faults"}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-24 * time.Hour), NotAfter: time.Now().Add(24 * time.Hour), KeyUsage: x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, authority, authority, &key.PublicKey, key)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	c := &certificates{key: key, authority: authority, t: w, roots: filepath.Join(w.t.TempDir(), "roots.pem")}
+	if err := os.WriteFile(c.roots, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+	c.serve(time.Hour)
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return c.current, nil
+		},
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	u, err := url.Parse(w.env["AMQP_URL"])
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	target := u.Host
+	u.Host = listener.Addr().String()
+	c.url = u.String()
+	var done sync.WaitGroup
+	done.Go(func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			server, err := net.Dial("tcp", target)
+			if err != nil {
+				_ = client.Close()
+				continue
+			}
+			c.mu.Lock()
+			c.conns = append(c.conns, client, server)
+			c.mu.Unlock()
+			for _, pair := range [][2]net.Conn{{client, server}, {server, client}} {
+				done.Go(func() {
+					_, _ = io.Copy(pair[0], pair[1]) // until either side ends
+					_ = pair[0].Close()
+					_ = pair[1].Close()
+				})
+			}
+		}
+	})
+	w.t.Cleanup(func() {
+		_ = listener.Close()
+		c.cut()
+		done.Wait()
+	})
+	return c
+}
+
+// serve shows a certificate that is good for so long from now on, or has not been for so long, and cuts every connection.
+func (c *certificates) serve(left time.Duration) {
+	c.t.t.Helper()
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "rabbitmq"},
+		NotBefore: time.Now().Add(-24 * time.Hour), NotAfter: time.Now().Add(left),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, c.authority, &c.key.PublicKey, c.key)
+	if err != nil {
+		c.t.t.Fatal(err)
+	}
+	c.mu.Lock()
+	c.current = &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: c.key}
+	c.mu.Unlock()
+	c.cut()
+}
+
+func (c *certificates) cut() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, conn := range c.conns {
+		_ = conn.Close()
+	}
+	c.conns = nil
+}

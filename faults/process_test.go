@@ -1,0 +1,191 @@
+package faults
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/testkit/fakeerp"
+	"github.com/mageline/mageline/testkit/fakemagento"
+	"github.com/mageline/mageline/testkit/fault"
+)
+
+var processFaults = []*scenario{
+	{number: 23, name: "SIGTERM with a full prefetch", run: func(w *world) {
+		w.run(1)
+		w.awaitDone(w.place(40)) // the prefetch has grown
+		w.erp.Faults.Set(fault.Plan{Latency: 200 * time.Millisecond})
+		orders := w.place(40)
+		w.awaitSome(orders, 5)
+		w.replicas[0].terminate()
+		if code := w.replicas[0].exit(); code != 0 {
+			w.t.Errorf("exit code %d", code)
+		}
+		if w.done(orders) == len(orders) {
+			w.t.Error("nothing was shown: all was done before SIGTERM")
+		}
+		w.run(1)
+		w.awaitDone(orders)
+	}},
+	{number: 24, name: "SIGKILL at each step of a handler", frames: true, run: func(w *world) {
+		const deliver = 60
+		steps := []struct {
+			name string
+			arm  func(kill func())
+		}{
+			{"before the claim", func(kill func()) {
+				w.frames.On(func(f *testkit.Frame) bool {
+					if f.FromBroker && f.Is(deliver) {
+						kill()
+					}
+					return true
+				})
+			}},
+			{"with the claim's commit unknown", func(kill func()) { w.databaseLink.LoseAnswer(kill) }},
+			{"after the claim", func(kill func()) { w.onCall(&w.shopFront, "GET", "/orders", false, kill) }},
+			{"before the ERP has it", func(kill func()) { w.onCall(&w.erpFront, "POST", "/sales-orders", false, kill) }},
+			{"after the ERP has it", func(kill func()) { w.onCall(&w.erpFront, "POST", "/sales-orders", true, kill) }},
+			{"after the result row", func(kill func()) { w.onCall(&w.shopFront, "POST", "/comments", false, kill) }},
+			{"after the comment", func(kill func()) { w.onCall(&w.shopFront, "POST", "/comments", true, kill) }},
+			{"before the acknowledgement", func(kill func()) {
+				w.frames.On(func(f *testkit.Frame) bool {
+					if !f.FromBroker && f.Is(testkit.MethodAck) {
+						kill()
+						return false
+					}
+					return true
+				})
+			}},
+		}
+		for _, step := range steps {
+			r := w.run(1)[0]
+			var once atomic.Bool
+			step.arm(func() {
+				if once.CompareAndSwap(false, true) {
+					_ = r.command.Process.Kill()
+					r.killed.Store(true)
+				}
+			})
+			order := w.place(1)
+			testkit.Eventually(w.t, patience, func() bool { return !r.running() }, "the process to be killed "+step.name)
+			w.frames.On(nil)
+			w.shopFront.Store(nil)
+			w.erpFront.Store(nil)
+			other := w.run(1)[0]
+			w.awaitDone(order)
+			other.terminate()
+			if code := other.exit(); code != 0 {
+				w.t.Errorf("exit code %d after the kill %s", code, step.name)
+			}
+		}
+		w.run(1)
+	}},
+	{number: 25, name: "killed for want of memory, with large messages in flight", run: func(w *world) {
+		filler := strings.Repeat("x", 4<<20)
+		w.run(2)
+		release := w.hold()
+		for range 12 {
+			o := w.order(fakemagento.Placing{})
+			b := append(body(o)[:len(body(o))-1], `,"filler":"`+filler+`"}`...)
+			w.publish(o.IncrementID, amqp.Publishing{Body: b})
+		}
+		w.awaitCalls(1)
+		w.replicas[0].kill()
+		release()
+		w.run(1)
+		w.awaitDone(w.placed)
+	}},
+	{number: 28, name: "scaled from 1 to 4 to 0 and back under load", run: func(w *world) {
+		w.erp.Faults.Set(fault.Plan{Latency: 100 * time.Millisecond})
+		w.run(1)
+		w.place(40)
+		w.awaitSome(w.placed, 5)
+		w.run(3)
+		w.place(40)
+		w.awaitSome(w.placed, 30)
+		for _, r := range w.replicas {
+			r.terminate()
+		}
+		for _, r := range w.replicas {
+			if code := r.exit(); code != 0 {
+				w.t.Errorf("exit code %d", code)
+			}
+		}
+		w.place(10)
+		if w.done(w.placed) == len(w.placed) {
+			w.t.Error("nothing was shown: all was done before the end")
+		}
+		w.run(2)
+		w.awaitDone(w.placed)
+	}},
+	{number: 29, name: "two replicas get the same event together", run: func(w *world) {
+		w.erp.Faults.Set(fault.Plan{Latency: 50 * time.Millisecond})
+		w.run(2)
+		for range 30 {
+			o := w.order(fakemagento.Placing{})
+			w.event(o)
+			w.event(o)
+		}
+		w.awaitDone(w.placed)
+	}},
+	{number: 30, name: "frozen beyond its lease, then resumed", mode: fakeerp.HonoursKeys, run: func(w *world) {
+		w.erp.Faults.Set(fault.Plan{Latency: 100 * time.Millisecond})
+		r := w.run(2)
+		w.place(40)
+		w.awaitSome(w.placed, 10)
+		r[0].freeze()
+		for _, o := range w.placed { // the broker takes the frozen one for alive, and what it holds for being handled
+			w.event(o)
+		}
+		w.awaitDone(w.placed)
+		r[0].thaw()
+		r[0].await()
+	}},
+	{number: 31, name: "the database's clock jumps forward and back", mode: fakeerp.HonoursKeys, prepare: movableClock, run: func(w *world) {
+		w.erp.Faults.Set(fault.Plan{Latency: 50 * time.Millisecond})
+		w.run(2)
+		for _, offset := range []string{"1 hour", "-1 hour", "10 days", "0"} {
+			orders := w.place(12)
+			w.awaitSome(orders, 3)
+			w.sql(`UPDATE clock.shift SET by = $1::interval`, offset)
+			w.awaitDone(orders)
+		}
+		// Each time of the ledger has jumped.
+		w.sql(`DO $$ BEGIN ASSERT (SELECT max(updated_at) > pg_catalog.now() + '9 days' AND min(updated_at) < pg_catalog.now() - interval '59 minutes' FROM effect); END $$`)
+	}},
+}
+
+// onCall has then called when a call comes to an API, before or after the API has done it; its answer is lost.
+func (w *world) onCall(at *atomic.Pointer[front], method, path string, after bool, then func()) {
+	f := front(func(rw http.ResponseWriter, r *http.Request, api http.Handler) {
+		if r.Method != method || !strings.Contains(r.URL.Path, path) {
+			api.ServeHTTP(rw, r)
+			return
+		}
+		if after {
+			api.ServeHTTP(httptest.NewRecorder(), r)
+		}
+		then()
+		panic(http.ErrAbortHandler)
+	})
+	at.Store(&f)
+}
+
+// movableClock gives the database a now() that can be moved: Postgres looks for functions in pg_catalog first, unless the
+// search path names it later. Times of the ledger are the database's.
+func movableClock(w *world) {
+	for _, statement := range []string{
+		`CREATE SCHEMA clock`,
+		`CREATE TABLE clock.shift (by interval NOT NULL)`,
+		`INSERT INTO clock.shift VALUES ('0')`,
+		`CREATE FUNCTION clock.now() RETURNS timestamptz LANGUAGE sql STABLE AS 'SELECT pg_catalog.now() + by FROM clock.shift'`,
+		`DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = public, clock, pg_catalog', current_database()); END $$`,
+	} {
+		w.sql(statement)
+	}
+}

@@ -1,0 +1,229 @@
+package faults
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/testkit/fakemagento"
+	"github.com/mageline/mageline/testkit/fault"
+)
+
+var remoteFaults = []*scenario{
+	{number: 40, name: "time-out after the ERP has committed", run: func(w *world) {
+		w.run(2)
+		w.erp.Faults.Set(fault.Plan{Chances: []fault.Chance{
+			{OneIn: 3, Fault: fault.Fault{Kind: fault.Late, After: time.Second}}, {OneIn: 4, Fault: fault.Fault{Kind: fault.Drop}},
+		}})
+		w.shop.Faults.Set(fault.Plan{Chances: []fault.Chance{{OneIn: 6, Fault: fault.Fault{Kind: fault.Drop}}}})
+		w.place(30)
+		w.awaitDone(w.placed)
+		w.quiet()
+	}},
+	{number: 41, name: "429 with Retry-After, and without", run: func(w *world) {
+		w.run(2)
+		w.awaitDone(w.place(6))
+		for _, after := range []time.Duration{2 * time.Second, 0} {
+			w.erp.Faults.Next(fault.Fault{Kind: fault.Throttle, After: after}, fault.Fault{Kind: fault.Throttle, After: after})
+			w.shop.Faults.Next(fault.Fault{Kind: fault.Throttle, After: after})
+			w.awaitDone(w.place(10))
+		}
+	}},
+	{number: 42, name: "storm of 500: the circuit opens, the queue grows, and drains without a stampede", run: func(w *world) {
+		r := w.run(1)[0]
+		w.awaitDone(w.place(6))
+		w.erp.Faults.Set(fault.Plan{Every: fault.Fault{Kind: fault.Fail}})
+		w.place(200)
+		r.awaitSaying("the consumer is paused", func(_ int, d readiness) bool { return d.Consumers["order_placed"].State == "paused" })
+		calls := len(w.erp.Requests())
+		testkit.Eventually(w.t, patience, func() bool { return len(w.erp.Requests()) >= calls+2 }, "two probes")
+		if now, later := w.left(); now+later < 200 {
+			w.t.Errorf("%d messages wait in the queue and %d for a retry, of 200 orders", now, later)
+		}
+		var most, running atomic.Int64
+		w.onERP(func(rw http.ResponseWriter, r *http.Request, api http.Handler) {
+			n := running.Add(1)
+			defer running.Add(-1)
+			for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+			}
+			api.ServeHTTP(rw, r)
+		})
+		w.quiet()
+		w.awaitDone(w.placed)
+		if most.Load() > 4 {
+			w.t.Errorf("%d calls at once, CONCURRENCY is 4", most.Load())
+		}
+	}},
+	{number: 43, name: "one endpoint fails, and one order of the others", run: func(w *world) {
+		w.run(2)
+		sick := w.order(fakemagento.Placing{})
+		w.erp.Faults.Set(fault.Plan{Every: fault.Fault{Kind: fault.Fail}, Only: func(r *http.Request) bool {
+			return strings.HasSuffix(r.Header.Get("Idempotency-Key"), sick.IncrementID)
+		}})
+		w.shop.Faults.Set(fault.Plan{Chances: []fault.Chance{{OneIn: 2, Fault: fault.Fault{Kind: fault.Fail}}}, Only: func(r *http.Request) bool {
+			return r.Method == http.MethodPost
+		}})
+		w.event(sick)
+		orders := w.place(10)
+		testkit.Eventually(w.t, patience, func() bool { return len(w.erp.Counts()) == len(orders) }, "the others to be in the ERP")
+		w.shop.Faults.Set(fault.Plan{})
+		w.awaitDone(orders)
+		w.quiet()
+		w.awaitDone(w.placed)
+	}},
+	{number: 44, name: "401 when the token has expired", shop: fakemagento.Options{Username: "line", Password: "pass", AdminTokenLifetime: 1500 * time.Millisecond},
+		env: []string{"MAGENTO_TOKEN", "", "MAGENTO_USERNAME", "line", "MAGENTO_PASSWORD", "pass"}, run: func(w *world) {
+			w.run(1)
+			began := time.Now()
+			for range 4 {
+				w.awaitDone(w.place(15))
+				token := w.shop.Requests()["POST /V1/integration/admin/token"]
+				testkit.Eventually(w.t, patience, func() bool {
+					w.place(1) // until one meets the end of a token
+					return w.shop.Requests()["POST /V1/integration/admin/token"] > token
+				}, "a new token")
+			}
+			w.awaitDone(w.placed)
+			lifetimes := int(time.Since(began)/(1500*time.Millisecond)) + 1
+			if n := w.shop.Requests()["POST /V1/integration/admin/token"]; n > 2*lifetimes+2 {
+				w.t.Errorf("%d tokens were fetched in %d lifetimes", n, lifetimes)
+			}
+		}},
+	{number: 45, name: "200 with an error body or a page", run: func(w *world) {
+		w.run(2)
+		w.erp.Faults.Set(fault.Plan{Chances: []fault.Chance{{OneIn: 3, Fault: fault.Fault{Kind: fault.Garble}}, {OneIn: 4, Fault: fault.Fault{Kind: fault.Page}}}})
+		w.shop.Faults.Set(fault.Plan{Chances: []fault.Chance{{OneIn: 8, Fault: fault.Fault{Kind: fault.Garble}}}})
+		w.place(20)
+		w.awaitSome(w.placed, 10)
+		w.quiet()
+		var answers atomic.Int64
+		w.onERP(func(rw http.ResponseWriter, r *http.Request, api http.Handler) {
+			if r.Method != http.MethodPost || answers.Add(1) > 3 {
+				api.ServeHTTP(rw, r)
+				return
+			}
+			api.ServeHTTP(httptest.NewRecorder(), r)
+			_, _ = io.WriteString(rw, `{"error":{"message":"could not be told"}}`)
+		})
+		w.place(6)
+		w.awaitDone(w.placed)
+	}},
+	{number: 46, name: "truncated, slow and 200 MB answers", run: func(w *world) {
+		w.run(1)
+		var calls atomic.Int64
+		odd := func(rw http.ResponseWriter, r *http.Request, api http.Handler) {
+			if r.Method == http.MethodGet && !strings.Contains(r.URL.Path, "orders") {
+				api.ServeHTTP(rw, r)
+				return
+			}
+			recorded := httptest.NewRecorder()
+			api.ServeHTTP(recorded, r)
+			answer := recorded.Body.Bytes()
+			switch calls.Add(1) {
+			case 1, 5: // the connection ends in the middle
+				rw.Header().Set("Content-Length", fmt.Sprint(len(answer)+100))
+				_, _ = rw.Write(answer)
+				panic(http.ErrAbortHandler)
+			case 2, 6: // a byte now and then
+				for _, b := range answer {
+					if _, err := rw.Write([]byte{b}); err != nil || r.Context().Err() != nil {
+						return
+					}
+					_ = http.NewResponseController(rw).Flush()
+					time.Sleep(100 * time.Millisecond)
+				}
+			case 3, 7:
+				_, _ = io.WriteString(rw, `{"filler":"`)
+				filler := strings.Repeat("x", 1<<20)
+				for range 200 {
+					if _, err := io.WriteString(rw, filler); err != nil {
+						return
+					}
+				}
+			default:
+				for name, values := range recorded.Header() {
+					rw.Header()[name] = values
+				}
+				rw.WriteHeader(recorded.Code)
+				_, _ = rw.Write(answer)
+			}
+		}
+		w.onERP(odd)
+		w.awaitDone(w.place(4))
+		w.erpFront.Store(nil)
+		calls.Store(0)
+		f := front(odd)
+		w.shopFront.Store(&f)
+		w.awaitDone(w.place(4))
+	}},
+	{number: 47, name: "entity not yet visible: the event runs ahead of its commit", run: func(w *world) {
+		w.run(2)
+		for i := range 12 {
+			w.event(w.order(fakemagento.Placing{VisibleAfter: time.Duration(i) * 300 * time.Millisecond}))
+		}
+		w.awaitDone(w.placed)
+	}},
+	{number: 48, name: "entity deleted meanwhile", run: func(w *world) {
+		w.run(1)
+		w.shop.Faults.Next(fault.Fault{Kind: fault.Fail}, fault.Fault{Kind: fault.Fail})
+		o := w.order(fakemagento.Placing{})
+		s := w.event(o)
+		testkit.Eventually(w.t, patience, func() bool { return w.shop.Faults.Count(fault.Fail) > 0 }, "the first attempt to fail")
+		w.shop.Delete(o.EntityID)
+		s.order, w.parked = "", 1
+		w.awaitDone(w.place(6))
+	}},
+	{number: 50, name: "published again with another message id", run: func(w *world) {
+		w.run(2)
+		w.erp.Faults.Set(fault.Plan{Latency: 20 * time.Millisecond})
+		for range 5 {
+			w.place(4)
+			for _, o := range w.placed {
+				w.event(o)
+			}
+		}
+		w.awaitDone(w.placed)
+	}},
+	{number: 51, name: "schema drift: unknown and missing fields, text for numbers", run: func(w *world) {
+		w.run(1)
+		for _, shape := range []string{
+			`{"entity_id":"%d","increment_id":"%s"}`,
+			`{"entity_id":%d,"increment_id":"%s","new_in_2_5":{"deep":[1,"2",null]},"store_id":"1"}`,
+			`{"order":{"entity_id":%d,"increment_id":"%s","items":"none","customer_email":17}}`,
+			`[{"entity_id":%d,"increment_id":"%s","state":null}]`,
+		} {
+			o := w.order(fakemagento.Placing{})
+			w.publish(o.IncrementID, amqp.Publishing{Body: fmt.Appendf(nil, shape, o.EntityID, o.IncrementID)})
+		}
+		for _, unusable := range []string{`{"order_id":17}`, `{"entity_id":null}`, `{"entity_id":{"value":1}}`, `{"increment_id":["1"]}`} {
+			w.publish("", amqp.Publishing{Body: []byte(unusable)})
+			w.parked++
+		}
+		w.awaitDone(w.placed)
+	}},
+	{number: 52, name: "poison: bytes, no JSON, an empty body, another charset", run: func(w *world) {
+		w.run(1)
+		for _, poison := range []string{"\x00\xff\xfe\x01", "", "null", "[]", `{"increment_id":"`, "\xff\xfe{\x00}\x00", `{"increment_id":"` + "M\xfcller" + `"}`, strings.Repeat("[", 10_000)} {
+			w.publish("", amqp.Publishing{Body: []byte(poison)})
+			w.parked++
+			w.place(1)
+		}
+		w.awaitDone(w.placed)
+	}},
+}
+
+// onERP sets a front before the ERP.
+func (w *world) onERP(f front) { w.erpFront.Store(&f) }
+
+// quiet ends the faults of the ERP and the shop.
+func (w *world) quiet() {
+	w.erp.Faults.Set(fault.Plan{})
+	w.shop.Faults.Set(fault.Plan{})
+}

@@ -1,0 +1,73 @@
+package faults
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+var (
+	row   = regexp.MustCompile(`(?m)^\| (\d+) \| (.+?) \| (.+) \|$`)
+	named = regexp.MustCompile("`([a-z0-9]+)\\.(Test\\w+)`")
+)
+
+// docs/faults.md has each of the 62 once, in order, and says nothing that is not so.
+func TestTable(t *testing.T) {
+	page, err := os.ReadFile("../docs/faults.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	injected := map[int]bool{}
+	for _, f := range all() {
+		injected[f.number] = true
+	}
+	rows := row.FindAllStringSubmatch(string(page), -1)
+	if len(rows) != 62 {
+		t.Fatalf("%d rows, want 62", len(rows))
+	}
+	for i, r := range rows {
+		number, err := strconv.Atoi(r[1])
+		if err != nil || number != i+1 {
+			t.Errorf("row %d is number %s", i+1, r[1])
+		}
+		where := r[3]
+		if strings.HasPrefix(where, "faults") != injected[number] {
+			t.Errorf("fault %d is %q, and the suite has it: %v", number, where, injected[number])
+		}
+		if !injected[number] && len(named.FindAllString(where, -1)) == 0 && !strings.Contains(string(page), "**"+r[1]+"**") &&
+			where != "later" {
+			t.Errorf("fault %d is tested nowhere, and nobody says why", number)
+		}
+	}
+	tests := named.FindAllStringSubmatch(string(page), -1)
+	if len(tests) == 0 {
+		t.Fatal("no tests are named")
+	}
+	for _, n := range tests {
+		if !exists(t, n[1], n[2]) {
+			t.Errorf("there is no %s.%s", n[1], n[2])
+		}
+	}
+}
+
+// exists looks for a test in the package of a folder.
+func exists(t *testing.T, folder, name string) bool {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("..", folder, "*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(source), "\nfunc "+name+"(t *testing.T)") {
+			return true
+		}
+	}
+	return false
+}
