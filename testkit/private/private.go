@@ -1,0 +1,195 @@
+// Package private starts RabbitMQ and Postgres servers of a test's own, from the installed programs, on free ports of
+// 127.0.0.1: for tests that restart, fill or break a server, which must not be done to the one that others use.
+package private
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// server is a process group that can be ended and started again.
+type server struct {
+	path, folder string
+	args, env    []string
+	log          string // file
+
+	command *exec.Cmd
+	ended   chan struct{}
+}
+
+// unprivileged has a command run as "nobody" where we are root: Postgres refuses root, and RabbitMQ needs no rights.
+func unprivileged(c *exec.Cmd) error {
+	if c.SysProcAttr == nil {
+		c.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	if os.Getuid() != 0 {
+		return nil
+	}
+	uid, gid, err := nobody()
+	if err != nil {
+		return err
+	}
+	c.SysProcAttr.Credential = &syscall.Credential{Uid: uid, Gid: gid}
+	return nil
+}
+
+func nobody() (uid, gid uint32, err error) {
+	u, err := user.Lookup("nobody")
+	if err != nil {
+		return 0, 0, fmt.Errorf("a user who may run servers: %w", err)
+	}
+	id, err := strconv.ParseUint(u.Uid, 10, 32)
+	if err != nil {
+		return 0, 0, err
+	}
+	group, err := strconv.ParseUint(u.Gid, 10, 32)
+	return uint32(id), uint32(group), err
+}
+
+// folder makes one that a server can reach: parts of t.TempDir can be entered by their owner alone.
+func folder() (string, error) {
+	path, err := os.MkdirTemp("", "mageline-private-")
+	if err != nil {
+		return "", err
+	}
+	return path, own(path)
+}
+
+// own gives a folder to whom unprivileged runs as.
+func own(folder string) error {
+	if os.Getuid() != 0 {
+		return nil
+	}
+	uid, gid, err := nobody()
+	if err != nil {
+		return err
+	}
+	return os.Chown(folder, int(uid), int(gid))
+}
+
+func (s *server) start() error {
+	log, err := os.OpenFile(s.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	command := exec.Command(s.path, s.args...) //nolint:gosec,noctx // an installed server; stop ends it
+	command.Dir, command.Env = s.folder, s.env
+	command.Stdout, command.Stderr = log, log
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C at the terminal must not reach it before the tests have ended
+	if err := unprivileged(command); err != nil {
+		return errors.Join(err, log.Close())
+	}
+	if err := command.Start(); err != nil {
+		return errors.Join(fmt.Errorf("start %s: %w", s.path, err), log.Close())
+	}
+	ended := make(chan struct{})
+	s.command, s.ended = command, ended
+	go func() {
+		_ = command.Wait() // what it says at its end is in its log
+		_ = log.Close()
+		close(ended)
+	}()
+	return nil
+}
+
+// end sends a signal to the process, kills what is left of its group after the grace, and waits.
+func (s *server) end(signal syscall.Signal, grace time.Duration) {
+	if s.command == nil {
+		return
+	}
+	pid := s.command.Process.Pid
+	_ = syscall.Kill(pid, signal)
+	select {
+	case <-s.ended:
+	case <-time.After(grace):
+	}
+	_ = syscall.Kill(-pid, syscall.SIGKILL)
+	<-s.ended
+	s.command = nil
+}
+
+// signal is for the whole group.
+func (s *server) signal(signal syscall.Signal) { _ = syscall.Kill(-s.command.Process.Pid, signal) }
+
+// await repeats until there is no error.
+func (s *server) await(limit time.Duration, what string, try func(ctx context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	for {
+		one, stop := context.WithTimeout(ctx, 5*time.Second)
+		err := try(one)
+		stop()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-s.ended:
+			return fmt.Errorf("%s has ended while it started: see %s", what, s.log)
+		case <-ctx.Done():
+			return fmt.Errorf("%s within %s: %w; see %s", what, limit, err, s.log)
+		}
+	}
+}
+
+// ports gives free ones. Somebody else may take one before it is used; that fails the start.
+func ports(n int) ([]int, error) {
+	var all []int
+	var listeners []net.Listener
+	defer func() {
+		for _, l := range listeners {
+			_ = l.Close()
+		}
+	}()
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // at once
+		if err != nil {
+			return nil, err
+		}
+		listeners = append(listeners, l)
+		if a, ok := l.Addr().(*net.TCPAddr); ok {
+			all = append(all, a.Port)
+		}
+	}
+	return all, nil
+}
+
+// program finds an installed program: on PATH, or the newest in one of these places, which Debian keeps off it.
+func program(name string, places ...string) (string, error) {
+	for _, place := range places {
+		found, err := filepath.Glob(filepath.Join(place, name))
+		if err == nil && len(found) > 0 {
+			return slices.Max(found), nil
+		}
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return "", fmt.Errorf("no %s here, on PATH or in %s: install the server (scripts/services/install.sh)", name, strings.Join(places, ", "))
+	}
+	return path, nil
+}
+
+// run runs a program that comes with the server, and gives what it said.
+func (s *server) run(ctx context.Context, path string, args ...string) (string, error) {
+	command := exec.CommandContext(ctx, path, args...) //nolint:gosec // an installed program
+	command.Dir, command.Env = s.folder, s.env
+	if err := unprivileged(command); err != nil {
+		return "", err
+	}
+	out, err := command.CombinedOutput()
+	if err != nil {
+		return string(out), fmt.Errorf("%s %s: %w: %s", filepath.Base(path), strings.Join(args, " "), err, out)
+	}
+	return string(out), nil
+}

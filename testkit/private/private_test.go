@@ -1,0 +1,55 @@
+package private_test
+
+import (
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/mageline/mageline/testkit/private"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestRabbitMQ(t *testing.T) {
+	n, err := private.StartRabbitMQ()
+	if n != nil {
+		t.Cleanup(n.Close)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := n.Ctl("list_queues"); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+	n.Kill()
+	if err := n.Start(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestPostgres(t *testing.T) {
+	p, err := private.StartPostgres()
+	if p != nil {
+		t.Cleanup(p.Close)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Exec(t.Context(), "CREATE TABLE kept (n int)"); err != nil {
+		t.Fatal(err)
+	}
+	p.Crash()
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	s, err := p.Standby()
+	if s != nil {
+		t.Cleanup(s.Close)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Exec(t.Context(), "SELECT n FROM kept"); err != nil {
+		t.Error(err)
+	}
+}
