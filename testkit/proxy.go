@@ -12,18 +12,19 @@ import (
 
 // Proxy is a TCP proxy in front of one address, to break connections the way networks do. It is closed with the test.
 type Proxy struct {
-	target   string
 	listener net.Listener
 	done     sync.WaitGroup
 
 	mu       sync.Mutex
+	target   string
 	links    map[*link]bool
 	refusing bool
 	closed   bool
 	// moved is not nil while bytes stall, and is closed when they move again.
 	moved chan struct{}
-	lose  bool   // the next answer
-	lost  func() // called when it is
+	lose  bool          // the next answer
+	lost  func()        // called when it is
+	pause time.Duration // after each byte that goes to the server
 }
 
 type link struct{ client, server net.Conn }
@@ -99,6 +100,30 @@ func (p *Proxy) Resume() {
 	}
 }
 
+// Drip lets bytes to the server through one by one, with a pause after each, until it is called with 0.
+func (p *Proxy) Drip(pause time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pause = pause
+}
+
+// dripping gives the pause after each byte; 0 is none.
+func (p *Proxy) dripping() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return 0
+	}
+	return p.pause
+}
+
+// Lead has new connections led to another server.
+func (p *Proxy) Lead(target string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.target = target
+}
+
 // LoseAnswer cuts the connection that next gets an answer from the server: the request has arrived and was done, the
 // answer is lost. then, which may be nil, is called once that has happened.
 func (p *Proxy) LoseAnswer(then func()) {
@@ -122,13 +147,13 @@ func (p *Proxy) accept() {
 			return // closed
 		}
 		p.mu.Lock()
-		refuse := p.refusing || p.closed
+		refuse, target := p.refusing || p.closed, p.target
 		p.mu.Unlock()
 		if refuse {
 			(&link{client: client}).reset()
 			continue
 		}
-		server, err := net.DialTimeout("tcp", p.target, 5*time.Second)
+		server, err := net.DialTimeout("tcp", target, 5*time.Second)
 		if err != nil {
 			(&link{client: client}).reset()
 			continue
@@ -168,7 +193,20 @@ func (p *Proxy) copy(l *link, to, from net.Conn, answer bool) {
 				return
 			}
 		}
-		_, werr := to.Write(buffer[:n])
+		rest := buffer[:n]
+		var werr error
+		for !answer && werr == nil && len(rest) > 0 {
+			pause := p.dripping()
+			if pause == 0 {
+				break
+			}
+			_, werr = to.Write(rest[:1])
+			rest = rest[1:]
+			time.Sleep(pause)
+		}
+		if werr == nil {
+			_, werr = to.Write(rest)
+		}
 		switch {
 		case werr == nil && err == nil:
 			continue

@@ -107,4 +107,18 @@ func TestProxy(t *testing.T) {
 	if got, err := bufio.NewReader(conn).ReadString('\n'); got != "stalled\n" {
 		t.Fatalf("after Resume came %q, %v", got, err)
 	}
+
+	p.Drip(time.Millisecond)
+	began := time.Now()
+	if got, err := ask(t, dial(t, p), "dripping\n"); got != "dripping\n" || time.Since(began) < 9*time.Millisecond {
+		t.Fatalf("nine bytes, one each millisecond, gave %q, %v after %s", got, err, time.Since(began))
+	}
+	p.Drip(0)
+
+	other, arrivedThere := echo(t)
+	p.Lead(other)
+	if got, err := ask(t, dial(t, p), "led\n"); got != "led\n" {
+		t.Fatalf("led elsewhere it gave %q, %v", got, err)
+	}
+	<-arrivedThere
 }

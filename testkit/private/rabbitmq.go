@@ -19,7 +19,7 @@ type RabbitMQ struct {
 	// Addr is its host and port.
 	Addr string
 
-	server // its folder is the cluster's: the cookie is there
+	server    // its folder is the cluster's: the cookie is there
 	name, ctl string
 	epmd      int
 	first     *RabbitMQ // whose epmd it uses; nil: its own
