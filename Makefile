@@ -6,6 +6,7 @@ COMMIT  ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 IMAGE   ?= mageline:$(VERSION)
 FUZZTIME ?= 10s
 BENCHTIME ?= 1s
+T ?= 10m
 
 SERVICES := scripts/with-services.sh
 LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
@@ -15,7 +16,7 @@ ifeq ($(shell command -v go),)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test chaos bench fuzz lint check-generated image clean
+.PHONY: help build demo test chaos soak bench fuzz lint check-generated image clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,8 +32,16 @@ test: ## every test, with the race detector, against a real RabbitMQ and Postgre
 	$(SERVICES) go test -race -timeout 20m ./...
 	cd deploy && go test ./...
 
-chaos: ## the tests of failures at their full size: 2,000 orders with replicas killed, the ERP away for a minute
-	$(SERVICES) env MAGELINE_E2E_ORDERS=2000 MAGELINE_E2E_PROBES=60 go test -count=1 -v -timeout 30m -run 'Chaos|ERPAway' ./e2e
+chaos: ## the tests of failures at their full size: 10,000 orders with replicas killed and servers that crash, the ERP away for a minute
+	scripts/services/install.sh rabbitmq # the test restarts servers of its own
+	scripts/services/install.sh postgres
+	$(SERVICES) env MAGELINE_E2E_ORDERS=2000 MAGELINE_E2E_PROBES=60 go test -count=1 -v -timeout 30m -run 'Chaos$$|ChaosEverywhere|ERPAway' ./e2e
+	MAGELINE_E2E_ORDERS=10000 go test -count=1 -v -timeout 60m -run ChaosOfServers ./e2e
+
+soak: ## T (10m) of steady load with a fault every few seconds: nothing may grow
+	scripts/services/install.sh rabbitmq
+	scripts/services/install.sh postgres
+	MAGELINE_E2E_SOAK=$(T) go test -count=1 -v -timeout 24h -run Soak ./e2e
 
 bench: ## the rates, each next to its limit measured in the same run (BENCHTIME=5s for steadier ones)
 	$(SERVICES) go test -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 30m \
