@@ -3,12 +3,15 @@ package e2e
 import (
 	"math/rand/v2"
 	"net/http"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/testkit/fakeerp"
 	"github.com/mageline/mageline/testkit/fakemagento"
 	"github.com/mageline/mageline/testkit/fault"
+	"github.com/mageline/mageline/testkit/private"
 )
 
 // erpChaos fails one call in ten before it does anything, and answers one in twenty when the caller has given up, with
@@ -21,7 +24,7 @@ var erpChaos = []fault.Chance{
 // Two replicas, one of them killed every two seconds, and every event one to three times: each order is in the ERP once.
 func TestChaos(t *testing.T) {
 	l := chaosLine(t)
-	l.chaos(orders, func(int) {})
+	l.chaos(orders, 3, func(*chaos) {})
 	failed, late := l.erp.Faults.Count(fault.Fail), l.erp.Faults.Count(fault.Late)
 	if failed == 0 || late == 0 {
 		t.Errorf("the ERP has failed %d calls and answered %d late: nothing was shown", failed, late)
@@ -41,8 +44,8 @@ func TestChaosEverywhere(t *testing.T) {
 		{OneIn: 30, Fault: fault.Fault{Kind: fault.Drop}},
 		{OneIn: 100, Fault: fault.Fault{Kind: fault.Garble}},
 	}})
-	l.chaos(max(orders/2, 1), func(kills int) {
-		switch kills % 4 {
+	l.chaos(max(orders/2, 1), 3, func(c *chaos) {
+		switch c.kills % 4 {
 		case 0:
 			broker.Cut()
 		case 1:
@@ -56,35 +59,115 @@ func TestChaosEverywhere(t *testing.T) {
 	}
 }
 
-// chaosLine makes a line on which what goes wrong is tried again soon. An owner that was killed is outlasted by its lease
-// of 7 s; an ERP that books at arrival need not be given time to commit.
+// The same on a RabbitMQ and a Postgres that crash once each, and with a replica that stands still for longer than its
+// lease, again and again. What such a one sends when it wakes up only an ERP that honours Idempotency-Key takes for what it
+// is. The crash of a process must not make its messages suspects that end as dead letters.
+func TestChaosOfServers(t *testing.T) {
+	private.Require(t)
+	broker, err := private.StartRabbitMQ()
+	if broker != nil {
+		t.Cleanup(broker.Close)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	database, err := private.StartPostgres()
+	if database != nil {
+		t.Cleanup(database.Close)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("MAGELINE_E2E_ORDERS=%d MAGELINE_E2E_SEED=%d", orders, seed)
+	l := impatient(newLineOn(t, testkit.BrokerAt(t, broker.URL), testkit.DatabaseAt(t, database.URL), fakeerp.HonoursKeys, chaosDelays...))
+	freezes := 0
+	l.chaos(orders, 11, func(c *chaos) {
+		switch {
+		case c.kills == 3:
+			c.restart(broker.Kill, broker.Start)
+		case c.kills == 6:
+			c.restart(database.Crash, database.Start)
+		case c.kills%12 == 9 && c.frozen == nil:
+			c.freeze(lease + 2*time.Second)
+			freezes++
+		}
+	})
+	t.Logf("RabbitMQ and Postgres crashed once each, a replica stood still %d times; the ERP failed %d calls and answered %d too late",
+		freezes, l.erp.Faults.Count(fault.Fail), l.erp.Faults.Count(fault.Late))
+}
+
+// lease is that of a line on which what goes wrong is tried again soon: the shortest that HANDLER_TIMEOUT allows.
+const lease = 7 * time.Second
+
+var chaosDelays = []time.Duration{
+	300 * time.Millisecond, 600 * time.Millisecond, time.Second, time.Second, time.Second, 2 * time.Second, 2 * time.Second,
+	2 * time.Second, 3 * time.Second, 3 * time.Second, 3 * time.Second, 3 * time.Second,
+}
+
 func chaosLine(t *testing.T) *line {
 	t.Helper()
 	t.Logf("MAGELINE_E2E_ORDERS=%d MAGELINE_E2E_SEED=%d", orders, seed)
-	const ms = time.Millisecond
-	l := newLine(t, 300*ms, 600*ms, time.Second, time.Second, time.Second, 2*time.Second, 2*time.Second, 2*time.Second,
-		3*time.Second, 3*time.Second, 3*time.Second, 3*time.Second)
-	l.env = l.with("HANDLER_TIMEOUT", "2s", "IDEMPOTENCY_LEASE", "7s", "ERP_TIMEOUT", "500ms", "MAGENTO_TIMEOUT", "1s",
+	return impatient(newLine(t, chaosDelays...))
+}
+
+// impatient makes a line one on which what goes wrong is tried again soon. An owner that was killed is outlasted by its
+// lease; an ERP that books at arrival need not be given time to commit.
+func impatient(l *line) *line {
+	l.env = l.with("HANDLER_TIMEOUT", "2s", "IDEMPOTENCY_LEASE", lease.String(), "ERP_TIMEOUT", "500ms", "MAGENTO_TIMEOUT", "1s",
 		"BREAKER_OPEN_FOR", "1s", "ERP_UNCERTAIN_WAIT", "0", "CONCURRENCY", "4")
 	return l
 }
 
-// chaos places n orders and kills until each is done, and checks that each was done once. also is called after each kill.
-func (l *line) chaos(n int, also func(kills int)) {
+// chaos is one under way.
+type chaos struct {
+	t        *testing.T
+	replicas []*replica
+	kills    int
+
+	frozen    *replica
+	thaw      <-chan time.Time
+	restarted chan error // while a server is away, and nothing can be published
+}
+
+// freeze has a replica stand still for a while.
+func (c *chaos) freeze(d time.Duration) {
+	c.frozen, c.thaw = c.replicas[1-c.kills%2], time.After(d) // not the one that has just started
+	c.signal(syscall.SIGSTOP)
+}
+
+func (c *chaos) signal(s syscall.Signal) {
+	if err := c.frozen.command.Process.Signal(s); err != nil {
+		c.t.Errorf("%s: %v", s, err)
+	}
+}
+
+// restart has a server crash and start again while replicas go on to be killed.
+func (c *chaos) restart(crash func(), start func() error) {
+	c.restarted = make(chan error, 1)
+	crash()
+	go func() { c.restarted <- start() }()
+}
+
+// chaos places n orders and kills, so many times at least, until each is done, and checks that each was done once. also is
+// called after each kill.
+func (l *line) chaos(n, least int, also func(*chaos)) {
 	l.t.Helper()
 	const ms = time.Millisecond
-	replicas := []*replica{start(l.t, l.env).awaitReady(), start(l.t, l.env).awaitReady()}
+	c := &chaos{t: l.t, replicas: []*replica{start(l.t, l.env).awaitReady(), start(l.t, l.env).awaitReady()}}
 	l.erp.Faults.Set(fault.Plan{Latency: 30 * ms, Chances: erpChaos})
 	random := rand.New(rand.NewPCG(seed, 1))
 	placed := make([]fakemagento.Placed, 0, n)
-	kills := 0
+	began := time.Now()
 	kill := time.NewTicker(2 * time.Second)
 	defer kill.Stop()
 	look := time.NewTicker(50 * ms)
 	defer look.Stop()
 	limit := time.After(time.Duration(n)*200*ms + 2*time.Minute)
-	for kills < 3 || len(placed) < n || !l.done(placed) {
+	for c.kills < least || c.frozen != nil || c.restarted != nil || len(placed) < n || !l.done(placed) {
 		for range min(20, n-len(placed)) {
+			if c.restarted != nil {
+				break
+			}
 			o := l.shop.PlaceOrder(fakemagento.Placing{})
 			for range 1 + random.IntN(3) {
 				topic := []string{"sales.order.placed", "sales.order.updated"}[random.IntN(2)]
@@ -94,27 +177,39 @@ func (l *line) chaos(n int, also func(kills int)) {
 		}
 		select {
 		case <-kill.C:
-			victim := kills % 2
-			replicas[victim].kill()
-			replicas[victim] = start(l.t, l.env)
-			also(kills)
-			kills++
+			victim := c.kills % 2
+			if c.replicas[victim] == c.frozen {
+				victim = 1 - victim
+			}
+			c.replicas[victim].kill()
+			c.replicas[victim] = start(l.t, l.env)
+			also(c)
+			c.kills++
+		case <-c.thaw:
+			c.signal(syscall.SIGCONT)
+			c.frozen, c.thaw = nil, nil
+		case err := <-c.restarted:
+			if err != nil {
+				l.t.Fatal(err)
+			}
+			c.restarted = nil
 		case <-look.C:
 		case <-limit:
 			l.t.Fatalf("%d of %d orders are in the ERP, %d are commented, %d messages are left after %d kills",
-				l.exported(placed), len(placed), l.commented(placed), l.left(), kills)
+				l.exported(placed), len(placed), l.commented(placed), l.left(), c.kills)
 		}
 	}
-	for _, r := range replicas {
+	took := time.Since(began)
+	for _, r := range c.replicas {
 		// A circuit that is open with no message left stays so: nobody needs it.
 		testkit.Eventually(l.t, patience, func() bool { status, _ := r.ready(); return status == http.StatusOK }, "the replicas to be ready")
 	}
-	l.finish(replicas...)
+	l.finish(c.replicas...)
 	if !l.done(placed) { // also after what came last
 		l.t.Errorf("%d orders of %d are in the ERP, %d are commented", l.exported(placed), n, l.commented(placed))
 	}
 	if got := len(l.erp.Documents()); got != n {
 		l.t.Errorf("the ERP has %d documents for %d orders", got, n)
 	}
-	l.t.Logf("%d orders, %d kills", n, kills)
+	l.t.Logf("%d orders and %d kills in %s", n, c.kills, took.Round(time.Second))
 }

@@ -2,11 +2,16 @@ package e2e
 
 import (
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
+	"github.com/mageline/mageline/migrations"
 	"github.com/mageline/mageline/testkit"
 	"github.com/mageline/mageline/testkit/fakemagento"
 	"github.com/mageline/mageline/testkit/fault"
@@ -89,44 +94,94 @@ func TestWrongConfiguration(t *testing.T) {
 	}
 }
 
-// Ten replicas start at once on an empty database and broker: the schema is made once, and all get ready.
+// Ten replicas start at once: each migration is applied once, and all get ready.
 func TestTenReplicasStart(t *testing.T) {
 	t.Parallel()
-	l := newLine(t, 200*time.Millisecond)
-	u, err := url.Parse(l.database)
-	if err != nil {
-		t.Fatal(err)
+	tests := []struct {
+		name    string
+		prepare func(*line) (pending int)
+	}{
+		{"empty database", func(*line) int { return len(migrationFiles(t)) }},
+		{"one migration pending", func(l *line) int { l.undoLastMigration(); return 1 }},
 	}
-	query := u.Query()
-	query.Set("pool_max_conns", "2")
-	u.RawQuery = query.Encode()
-	l.env = l.with("DATABASE_URL", u.String())
-	var replicas []*replica
-	for range 10 {
-		replicas = append(replicas, start(t, l.env))
-	}
-	applied := map[string]int{}
-	for _, r := range replicas {
-		r.awaitReady()
-		for _, line := range r.logged() {
-			if file, ok := line["migration"].(string); ok {
-				applied[file]++
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			l := newLine(t, 200*time.Millisecond)
+			pending := tt.prepare(l)
+			u, err := url.Parse(l.database)
+			if err != nil {
+				t.Fatal(err)
 			}
-		}
+			query := u.Query()
+			query.Set("pool_max_conns", "2")
+			u.RawQuery = query.Encode()
+			l.env = l.with("DATABASE_URL", u.String())
+			var replicas []*replica
+			for range 10 {
+				replicas = append(replicas, start(t, l.env))
+			}
+			applied := map[string]int{}
+			for _, r := range replicas {
+				r.awaitReady()
+				for _, line := range r.logged() {
+					if file, ok := line["migration"].(string); ok {
+						applied[file]++
+					}
+				}
+			}
+			if len(applied) != pending {
+				t.Errorf("%d migrations were applied, want %d: %v", len(applied), pending, applied)
+			}
+			for file, n := range applied {
+				if n != 1 {
+					t.Errorf("%s was applied %d times", file, n)
+				}
+			}
+			l.awaitDone(patience, l.place(20, fakemagento.Placing{})...)
+			if out, code := call(t, l.env, "check"); code != 0 {
+				t.Errorf("check ends with %d:\n%s", code, out)
+			}
+			l.finish(replicas...)
+		})
 	}
-	if len(applied) == 0 {
-		t.Error("nobody has logged a migration")
+}
+
+// migrationFiles are those of the schema, in their order.
+func migrationFiles(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob("../migrations/*.sql")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no migrations: %v", err)
 	}
-	for file, n := range applied {
-		if n != 1 {
-			t.Errorf("%s was applied %d times", file, n)
-		}
+	return files
+}
+
+// undoLastMigration leaves a database as the version before the newest migration had it.
+func (l *line) undoLastMigration() {
+	l.t.Helper()
+	ctx := l.t.Context()
+	if _, err := migrations.Up(ctx, l.database); err != nil {
+		l.t.Fatal(err)
 	}
-	l.awaitDone(patience, l.place(20, fakemagento.Placing{})...)
-	if out, code := call(t, l.env, "check"); code != 0 {
-		t.Errorf("check ends with %d:\n%s", code, out)
+	files := migrationFiles(l.t)
+	text, err := os.ReadFile(files[len(files)-1])
+	if err != nil {
+		l.t.Fatal(err)
 	}
-	l.finish(replicas...)
+	_, down, ok := strings.Cut(string(text), "-- +goose Down")
+	if !ok {
+		l.t.Fatalf("%s has no way down", files[len(files)-1])
+	}
+	conn, err := pgx.Connect(ctx, l.database)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	undo := down + "DELETE FROM mageline_migrations WHERE version_id = (SELECT max(version_id) FROM mageline_migrations)"
+	if _, err := conn.Exec(ctx, undo); err != nil {
+		l.t.Fatal(err)
+	}
 }
 
 // inFlight places an order and waits until its call has come to the ERP, which is held.

@@ -37,10 +37,16 @@ type line struct {
 // newLine makes one, with these retry delays. Nothing of mageline runs yet.
 func newLine(t *testing.T, delays ...time.Duration) *line {
 	t.Helper()
+	return newLineOn(t, testkit.Broker(t), testkit.Database(t), fakeerp.Books, delays...)
+}
+
+// newLineOn makes one on this part of a broker and this database.
+func newLineOn(t *testing.T, queues *testkit.Queues, database string, mode fakeerp.Mode, delays ...time.Duration) *line {
+	t.Helper()
 	l := &line{
-		Queues: testkit.Broker(t), t: t, delays: delays,
+		Queues: queues, t: t, delays: delays,
 		shop: fakemagento.New(fakemagento.Options{Token: magentoToken, Seed: seed}),
-		erp:  fakeerp.New(fakeerp.Options{Token: erpToken, Secret: erpSecret, Seed: seed}),
+		erp:  fakeerp.New(fakeerp.Options{Token: erpToken, Secret: erpSecret, Seed: seed, Mode: mode}),
 	}
 	shop := httptest.NewServer(l.shop)
 	t.Cleanup(func() { l.shop.Close(); shop.Close() })
@@ -64,7 +70,7 @@ func newLine(t *testing.T, delays ...time.Duration) *line {
 	t.Cleanup(func() { l.erp.Close(); erp.CloseClientConnections(); erp.Close() })
 	l.erpURL = erp.URL
 
-	u, err := url.Parse(testkit.Database(t))
+	u, err := url.Parse(database)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,8 +3,8 @@
 // ERP exactly once, whatever is killed, cut or away in between.
 //
 // Sizes for a run by hand: MAGELINE_E2E_ORDERS (of the chaos, default 300), MAGELINE_E2E_PROBES (how many seconds,
-// nearly, the ERP is down, default 5), MAGELINE_E2E_SEED; `make chaos` has the full ones. MAGELINE_E2E_KEEP=1 keeps the
-// logs of all processes, which a failure does too.
+// nearly, the ERP is down, default 5), MAGELINE_E2E_SOAK (how long the soak is, default 30s), MAGELINE_E2E_SEED; `make
+// chaos` and `make soak` have the full ones. MAGELINE_E2E_KEEP=1 keeps the logs of all processes, which a failure does too.
 package e2e
 
 import (
@@ -15,16 +15,18 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 )
 
 // Of the whole run.
 var (
-	binary  string // mageline
-	logs    string // a folder with the output of every process of every test
-	orders  int
-	probes  int
-	seed    uint64
-	verbose = os.Getenv("MAGELINE_E2E_KEEP") != "" // keeps the logs
+	binary   string // mageline
+	logs     string // a folder with the output of every process of every test
+	orders   int
+	probes   int
+	soakTime time.Duration
+	seed     uint64
+	verbose  = os.Getenv("MAGELINE_E2E_KEEP") != "" // keeps the logs
 )
 
 func TestMain(m *testing.M) {
@@ -49,6 +51,12 @@ func run(m *testing.M) (code int, err error) {
 	for name, n := range map[string]*int{"MAGELINE_E2E_ORDERS": &orders, "MAGELINE_E2E_PROBES": &probes} {
 		if *n, err = number(name, map[string]int{"MAGELINE_E2E_ORDERS": 300, "MAGELINE_E2E_PROBES": 5}[name]); err != nil {
 			return 1, err
+		}
+	}
+	soakTime = 30 * time.Second
+	if text := os.Getenv("MAGELINE_E2E_SOAK"); text != "" {
+		if soakTime, err = time.ParseDuration(text); err != nil || soakTime < 15*time.Second {
+			return 1, fmt.Errorf("MAGELINE_E2E_SOAK is %q: want a duration of at least 15s", text)
 		}
 	}
 	s, err := number("MAGELINE_E2E_SEED", 0)

@@ -20,11 +20,13 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/mageline/mageline/testkit/private"
 )
 
-// private are a RabbitMQ and a Postgres of this package's own, with TLS, a CA and users that its tests may change. They are
+// privateServers are a RabbitMQ and a Postgres of this package's own, with TLS, a CA and users that its tests may change. They are
 // started by the first test that asks and stopped at the end of all.
-type private struct {
+type privateServers struct {
 	dir      string
 	tlsPort  string // of RabbitMQ
 	amqp     string // without TLS
@@ -37,12 +39,13 @@ const services = "../scripts/services/"
 var (
 	privateOnce sync.Once
 	privateDir  string // set once there is something to stop
-	privateUp   private
+	privateUp   privateServers
 	errPrivate  error
 )
 
-func privateServices(t *testing.T) private {
+func privateServices(t *testing.T) privateServers {
 	t.Helper()
+	private.Require(t)
 	privateOnce.Do(func() { privateUp, errPrivate = startPrivate() })
 	if errPrivate != nil {
 		t.Fatal(errPrivate)
@@ -50,7 +53,7 @@ func privateServices(t *testing.T) private {
 	return privateUp
 }
 
-func startPrivate() (p private, err error) {
+func startPrivate() (p privateServers, err error) {
 	// A server's unprivileged user must reach its folder.
 	if p.dir, err = os.MkdirTemp("", "mageline-private-"); err != nil {
 		return p, err
@@ -97,7 +100,7 @@ func stopPrivate() error {
 	if privateDir == "" {
 		return nil
 	}
-	p := private{dir: privateDir}
+	p := privateServers{dir: privateDir}
 	var errs []error
 	for _, service := range []string{"rabbitmq", "postgres"} {
 		if state := filepath.Join(p.dir, service); exists(state) {
@@ -113,7 +116,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-func (p private) script(name string, args ...string) (string, error) {
+func (p privateServers) script(name string, args ...string) (string, error) {
 	command := exec.Command(services+name, args...) //nolint:gosec,noctx // our own; each is bounded by itself
 	command.Env = append(os.Environ(), "MAGELINE_SERVICECHECK="+filepath.Join(p.dir, "servicecheck"), "MAGELINE_PRIVATE_TLS="+filepath.Join(p.dir, "tls"))
 	var failure strings.Builder
@@ -126,14 +129,14 @@ func (p private) script(name string, args ...string) (string, error) {
 }
 
 // ctl is rabbitmqctl.
-func (p private) ctl(t *testing.T, args ...string) {
+func (p privateServers) ctl(t *testing.T, args ...string) {
 	t.Helper()
 	if _, err := p.script("private-rabbitmq.sh", append([]string{"ctl", filepath.Join(p.dir, "rabbitmq")}, args...)...); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func (p private) sql(t *testing.T, url string, statements ...string) {
+func (p privateServers) sql(t *testing.T, url string, statements ...string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
 	if err != nil {

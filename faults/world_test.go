@@ -92,6 +92,9 @@ type scenario struct {
 // is outlasted by its lease of 7 s.
 func newWorld(t *testing.T, f *scenario, seed uint64) *world {
 	t.Helper()
+	if f.ownBroker || f.ownDatabase || f.nodes > 0 {
+		private.Require(t)
+	}
 	w := &world{t: t, f: f, seed: seed, began: time.Now()}
 	if f.ownBroker {
 		t.Setenv("MAGELINE_TEST_AMQP_URL", servers.broker(t).URL)

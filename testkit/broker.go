@@ -53,6 +53,12 @@ func Broker(t testing.TB) *Queues {
 	if address == "" {
 		address = amqpDefault
 	}
+	return BrokerAt(t, address)
+}
+
+// BrokerAt does the same on the broker at an address.
+func BrokerAt(t testing.TB, address string) *Queues {
+	t.Helper()
 	id := make([]byte, 5)
 	_, _ = rand.Read(id)
 	name := "t" + hex.EncodeToString(id)
@@ -163,7 +169,7 @@ func (q *Queues) WaitForQueue(timeout time.Duration, queue string) {
 func (q *Queues) channel(f func(*amqp.Channel) error) {
 	q.t.Helper()
 	if err := q.try(f); err != nil {
-		q.t.Fatalf("RabbitMQ at the address in %s: %v", amqpVariable, err)
+		q.t.Fatalf("the tests' RabbitMQ (set %s): %v", amqpVariable, err)
 	}
 }
 

@@ -25,7 +25,12 @@ func DatabaseURL() string {
 // whatever is still connected to it. Nothing is migrated: migrations.Up does that.
 func Database(t testing.TB) string {
 	t.Helper()
-	admin := DatabaseURL()
+	return DatabaseAt(t, DatabaseURL())
+}
+
+// DatabaseAt does the same on the server at an address.
+func DatabaseAt(t testing.TB, admin string) string {
+	t.Helper()
 	u, err := url.Parse(admin)
 	if err != nil {
 		t.Fatalf("MAGELINE_TEST_DATABASE_URL must be a postgres:// URL: %v", err)

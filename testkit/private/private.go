@@ -15,8 +15,23 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"testing"
 	"time"
 )
+
+// Require leaves a test out where the servers are not installed, as beside Docker alone. In CI that is a failure.
+func Require(t testing.TB) {
+	t.Helper()
+	_, err := program("rabbitmq-server", "/usr/lib/rabbitmq/bin")
+	_, other := program("postgres", places...)
+	if err = errors.Join(err, other); err == nil {
+		return
+	}
+	if os.Getenv("CI") != "" {
+		t.Fatal(err)
+	}
+	t.Skip(err)
+}
 
 // server is a process group that can be ended and started again.
 type server struct {

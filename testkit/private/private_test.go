@@ -11,6 +11,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestRabbitMQ(t *testing.T) {
+	private.Require(t)
 	n, err := private.StartRabbitMQ()
 	if n != nil {
 		t.Cleanup(n.Close)
@@ -28,6 +29,7 @@ func TestRabbitMQ(t *testing.T) {
 }
 
 func TestPostgres(t *testing.T) {
+	private.Require(t)
 	p, err := private.StartPostgres()
 	if p != nil {
 		t.Cleanup(p.Close)

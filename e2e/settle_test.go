@@ -1,0 +1,130 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/testkit/fakemagento"
+	"github.com/mageline/mageline/testkit/fault"
+)
+
+// methodPublish is basic.publish of AMQP 0-9-1.
+const methodPublish = 40
+
+// moments are those between the publish of a retry or dead letter and the acknowledgement of what it stands for, as they
+// show on the wire. At each the process dies, and nothing more passes in either direction.
+var moments = []struct {
+	name   string
+	at     func(*testkit.Frame) bool
+	passes bool // the frame reaches its end, who stands still
+	copies int  // that the broker has then, besides the message itself
+}{
+	{"before the publish", func(f *testkit.Frame) bool { return !f.FromBroker && f.Is(methodPublish) }, false, 0},
+	{"published", func(f *testkit.Frame) bool { return f.FromBroker && f.Is(testkit.MethodAck) }, false, 1},
+	{"confirmed", func(f *testkit.Frame) bool { return f.FromBroker && f.Is(testkit.MethodAck) }, true, 1},
+	{"acknowledgement on its way", func(f *testkit.Frame) bool { return !f.FromBroker && f.Is(testkit.MethodAck) }, false, 1},
+}
+
+// killedAt runs a replica that is killed at a moment, and gives the orders' event to it.
+func (l *line) killedAt(at func(*testkit.Frame) bool, passes bool) fakemagento.Placed {
+	l.t.Helper()
+	frames := testkit.NewFrames(l.t, l.URL)
+	r := start(l.t, l.with("AMQP_URL", frames.URL)).awaitReady()
+	struck := make(chan struct{})
+	strike := sync.OnceFunc(func() { close(struck) })
+	over := false
+	frames.On(func(f *testkit.Frame) bool { // one frame at a time
+		switch {
+		case over:
+			return false
+		case !at(f):
+			return true
+		}
+		over = true
+		defer strike()
+		if passes {
+			_ = r.command.Process.Signal(syscall.SIGSTOP)
+		} else {
+			r.kill()
+		}
+		return passes
+	})
+	o := l.place(1, fakemagento.Placing{})[0]
+	select {
+	case <-struck:
+	case <-time.After(patience):
+		l.t.Fatal("the moment did not come")
+	}
+	r.kill()
+	return o
+}
+
+// A process dies at each moment of a retry: the order is done, once, though its message may be there twice.
+func TestKilledDuringRetry(t *testing.T) {
+	t.Parallel()
+	for _, m := range moments {
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			l := newLine(t, 200*time.Millisecond, time.Second)
+			l.env = l.with("BREAKER_FAILURES", "0", "ERP_UNCERTAIN_WAIT", "0")
+			l.erp.Faults.Next(fault.Fault{Kind: fault.Fail, Status: 503})
+			o := l.killedAt(m.at, m.passes)
+			if l.exported([]fakemagento.Placed{o}) != 0 {
+				t.Fatal("the ERP has the order already: nothing was to be tried again")
+			}
+			want := 1 + m.copies
+			testkit.Eventually(t, patience, func() bool { return l.left() == want }, fmt.Sprintf("%d messages to be at the broker", want))
+			r := start(t, l.env).awaitReady()
+			l.awaitDone(patience, o)
+			l.finish(r)
+			if !l.done([]fakemagento.Placed{o}) {
+				t.Error("the order was done once more")
+			}
+		})
+	}
+}
+
+// A process dies at each moment of dead-lettering: there is one dead letter, which says how often it is there, and a replay
+// sends one.
+func TestKilledDuringDeadLettering(t *testing.T) {
+	t.Parallel()
+	for _, m := range moments {
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			l := newLine(t, 200*time.Millisecond, time.Second)
+			l.erp.Faults.Set(fault.Plan{Every: fault.Fault{Kind: fault.Fail, Status: 422}})
+			o := l.killedAt(m.at, m.passes)
+			letters, queue := l.DeadLetters("order_placed"), l.Queue("order_placed")
+			testkit.Eventually(t, patience, func() bool { return l.Depth(queue) == 1 && l.Depth(letters) == m.copies },
+				fmt.Sprintf("the message to be there, and %d dead letters", m.copies))
+			r := start(t, l.env).awaitReady()
+			testkit.Eventually(t, patience, func() bool { return l.left() == 0 && l.Depth(letters) == m.copies+1 },
+				"the message to be dead-lettered again")
+			acked := func() bool { return r.metric("mageline_in_flight") == 0 && l.left() == 0 }
+			testkit.Eventually(t, patience, acked, "it to be acknowledged")
+			out, code := call(t, l.env, "dlq", "list", letters, "--json")
+			var letter struct {
+				Key   string
+				Count int
+			}
+			if err := json.Unmarshal([]byte(out), &letter); code != 0 || err != nil || letter.Count != m.copies+1 || letter.Key != o.IncrementID {
+				t.Errorf("dlq list ends with %d: %s; want one line with a count of %d", code, out, m.copies+1)
+			}
+			l.erp.Faults.Set(fault.Plan{})
+			if out, code := call(t, l.env, "--replay-dlq", letters); code != 0 || !strings.Contains(out, "replayed 1,") {
+				t.Errorf("the replay ends with %d: %s", code, out)
+			}
+			l.awaitDone(patience, o)
+			l.finish(r)
+			if !l.done([]fakemagento.Placed{o}) {
+				t.Error("the order was done once more")
+			}
+		})
+	}
+}
