@@ -381,7 +381,7 @@ func TestOpenFile(t *testing.T) {
 		if _, err := OpenFile(path); err == nil || !strings.Contains(err.Error(), "another discard") {
 			t.Errorf("opened twice: %v", err)
 		}
-		if err := f.append([]byte("{}\n")); err != nil {
+		if _, err := f.append([]byte("{}\n")); err != nil {
 			t.Fatal(err)
 		}
 		if got := read(t, f); got != test.keeps+"{}\n" {
