@@ -41,6 +41,9 @@ type Options struct {
 	Log  zerolog.Logger
 
 	holdFor time.Duration // for tests; 0 is the constant
+	// step, for tests, is told how far a letter has come: begun (published, or written), through (confirmed, or on the
+	// disk), left.
+	step func(string)
 }
 
 // Reader reads dead-letter queues. It holds nothing between calls, and its methods may be called at any time.
@@ -50,6 +53,9 @@ type Reader struct{ o Options }
 func New(o Options) *Reader {
 	if o.holdFor == 0 {
 		o.holdFor = holdFor
+	}
+	if o.step == nil {
+		o.step = func(string) {}
 	}
 	return &Reader{o}
 }

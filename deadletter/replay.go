@@ -162,9 +162,9 @@ const (
 )
 
 type underWay struct {
-	id    [6]byte
-	fate  *fate
-	wait  pending
+	id   [6]byte
+	fate *fate
+	wait pending
 }
 
 // through goes through the letters, the first set of them at most. What it has counted is the run's.
@@ -303,6 +303,7 @@ func (p *pass) one(ctx context.Context, l letter) error {
 	case wait == nil:
 		return p.end(id, before, stays)
 	}
+	p.r.o.step("begun")
 	p.underWay = append(p.underWay, underWay{id, before, wait})
 	return nil
 }
@@ -353,12 +354,14 @@ func (p *pass) end(id [6]byte, f *fate, stays error) error {
 	if stays != nil {
 		return nil
 	}
+	p.r.o.step("through")
 	for _, tag := range f.tags {
 		if err := p.ack(tag); err != nil {
 			return err
 		}
 	}
 	f.tags = nil
+	p.r.o.step("left")
 	return nil
 }
 

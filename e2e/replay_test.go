@@ -79,6 +79,92 @@ func TestReplayAfterRefusal(t *testing.T) {
 	l.finish(r)
 }
 
+// With --canary the rest goes only when the first one went well.
+func TestReplayCanary(t *testing.T) {
+	t.Parallel()
+	l := newLine(t, 200*time.Millisecond)
+	r := start(t, l.env).awaitReady()
+	refuse := fault.Plan{Every: fault.Fault{Kind: fault.Fail, Status: 422}}
+	l.erp.Faults.Set(refuse)
+	placed := l.place(5, fakemagento.Placing{})
+	letters := l.DeadLetters("order_placed")
+	depth := func(n int) {
+		t.Helper()
+		testkit.Eventually(t, patience, func() bool { return l.Depth(letters) == n }, "the letters to be where they belong")
+	}
+	depth(5)
+	canary := func(code int, says string, flags ...string) {
+		t.Helper()
+		args := append([]string{"dlq", "replay", letters, "--canary"}, flags...)
+		if out, got := call(t, l.env, args...); got != code || !strings.Contains(out, says) {
+			t.Errorf("%v ends with %d, want %d and %q: %s", args, got, code, says, out)
+		}
+	}
+
+	canary(3, "came back dead (rejected: ") // its cause is still there
+	depth(5)
+	canary(0, "replayed 5, skipped 0, failed 0", "--dry-run")
+	l.erp.Faults.Set(fault.Plan{})
+	first := 0
+	for i, o := range placed { // the one that came back dead is the last now; the first is through
+		out, code := call(t, l.env, "dlq", "list", letters, "--json", "--key", o.IncrementID)
+		if code != 0 || !strings.Contains(out, o.IncrementID) {
+			t.Errorf("order %s is not in the list: %s", o.IncrementID, out)
+		}
+		first = i
+	}
+	canary(0, "replayed 1, skipped 4, failed 0", "--key", placed[first].IncrementID)
+	l.awaitDone(patience, placed[first])
+	canary(0, "replayed 2, skipped 0, failed 0", "--limit", "2")
+	depth(2)
+	canary(0, "replayed 2, skipped 0, failed 0")
+	l.awaitDone(patience, placed...)
+	canary(0, "replayed 0, skipped 0, failed 0") // nothing is left
+
+	// Nobody consumes: the first one waits, and so does the rest.
+	l.erp.Faults.Set(refuse)
+	more := l.place(2, fakemagento.Placing{})
+	depth(2)
+	l.erp.Faults.Set(fault.Plan{})
+	if out, code := call(t, l.env, "pause", "order_placed"); code != 0 {
+		t.Fatalf("pause ends with %d: %s", code, out)
+	}
+	r.awaitPaused("order_placed")
+	canary(3, "is not through after 3s (the ledger has order_placed:"+more[0].IncrementID+" as create failed)", "--canary-timeout", "3s")
+	depth(1)
+	if out, code := call(t, l.env, "resume", "order_placed"); code != 0 {
+		t.Fatalf("resume ends with %d: %s", code, out)
+	}
+	l.awaitDone(patience, more[0])
+
+	// A letter whose order was done before: it is through when a consumer has taken it.
+	l.Publish("sales.order.placed", event(more[0], 0))
+	l.erp.Faults.Set(refuse)
+	canary(3, "came back dead")
+	l.erp.Faults.Set(fault.Plan{})
+	depth(1)
+	l.Publish("sales.order.placed", event(more[1], 0))
+	l.awaitDone(patience, more[1])
+	canary(0, "replayed 1, skipped 0, failed 0")
+	depth(0)
+	l.finish(r)
+}
+
+// The wrong calls are told before anything is published.
+func TestReplayCanaryUsage(t *testing.T) {
+	t.Parallel()
+	l := newLine(t, 200*time.Millisecond)
+	for _, args := range [][]string{
+		{"dlq", "replay", l.DeadLetters("price_sync"), "--canary"},
+		{"--replay-dlq", l.DeadLetters("stock_sync"), "--canary", "--canary-timeout", "5s"},
+		{"dlq", "replay", l.DeadLetters("order_placed"), "--canary", "--to", l.Queue("products_exported")},
+	} {
+		if out, code := call(t, l.env, args...); code != 2 || !strings.Contains(out, "--limit 1") {
+			t.Errorf("%v ends with %d: %s", args, code, out)
+		}
+	}
+}
+
 // brokersLetters publishes an event for each order and has the broker dead-letter it: the first one because it was
 // rejected; the others because they expired. Only of the latter, which nobody has rejected, a broker takes the way back
 // to the same queue for a circle.
