@@ -46,7 +46,7 @@ func discardSummary(s Summary) DiscardSummary {
 }
 
 // Discard drops letters. Each is on the disk, in Out, before it leaves the queue: killed at any point, Discard loses none,
-// and may have some in both places, window at most. Of letters with one id, one is written and all leave. It goes through
+// and may have some hundreds in both places. Of letters with one id, one is written and all leave. It goes through
 // the letters that were there when it began, and fails as Replay does.
 func (r *Reader) Discard(ctx context.Context, o DiscardOptions) (DiscardSummary, error) {
 	run := &run{

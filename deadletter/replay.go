@@ -56,8 +56,8 @@ func (s Summary) String() string {
 }
 
 // Replay publishes letters back to the queues they were consumed from. Each leaves the dead-letter queue when its publish
-// is confirmed: killed at any point, Replay loses none, and may publish those a second time that were under way, window
-// at most. It goes through the letters that were there when it began. Of letters with one id, one is published and all
+// is confirmed: killed at any point, Replay loses none, and may publish those a second time that were under way or
+// whose acknowledgement had not reached the queue, some hundreds at most. It goes through the letters that were there when it began. Of letters with one id, one is published and all
 // leave.
 //
 // It fails with a *NoQueueError, *LockedError, *StoppedError, *CanaryError or *NoCanaryError, or when RabbitMQ or Postgres

@@ -1,6 +1,9 @@
 package e2e
 
 import (
+	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -77,6 +80,86 @@ func TestReplayAfterRefusal(t *testing.T) {
 		t.Errorf("the replay of a queue that is not there ends with %d: %s", code, out)
 	}
 	l.finish(r)
+}
+
+// A person takes a letter out, edits it and sends it back; it fails again, as what it is now.
+func TestReplayOfEditedLetter(t *testing.T) {
+	t.Parallel()
+	l := newLine(t, 200*time.Millisecond)
+	r := start(t, l.env).awaitReady()
+	l.Publish("sales.order.placed", `{"increment_id":}`)
+	letters := l.DeadLetters("order_placed")
+	await := func() {
+		t.Helper()
+		testkit.Eventually(t, patience, func() bool { return l.Depth(letters) == 1 }, "the letter")
+	}
+	edit := func(body string) {
+		t.Helper()
+		file := filepath.Join(t.TempDir(), "letters.jsonl")
+		if out, code := call(t, l.env, "dlq", "discard", letters, "--out", file, "--yes"); code != 0 || !strings.Contains(out, "discarded 1, ") {
+			t.Fatalf("the discard ends with %d: %s", code, out)
+		}
+		var line map[string]any
+		text, err := os.ReadFile(file)
+		if err == nil {
+			err = json.Unmarshal(text, &line)
+		}
+		if err == nil {
+			line["body_base64"] = []byte(body) // which JSON writes as base64
+			text, err = json.Marshal(line)
+		}
+		if err == nil {
+			err = os.WriteFile(file, text, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out, code := call(t, l.env, "publish", "--letters", file); code != 0 || !strings.Contains(out, "published 1, ") {
+			t.Fatalf("publish --letters ends with %d: %s", code, out)
+		}
+	}
+	await()
+	edit(`{"increment_id":""}`)
+	await()
+	out, code := call(t, l.env, "dlq", "list", letters, "--json")
+	if code != 0 || !strings.Contains(out, `"class":"invalid"`) || strings.Count(out, "\n") != 1 {
+		t.Errorf("dlq list ends with %d: %s", code, out)
+	}
+	order := l.shop.PlaceOrder(fakemagento.Placing{})
+	edit(event(order, 0))
+	l.awaitDone(patience, order)
+	l.finish(r)
+}
+
+// Letters are replayed while events for the same orders come in: each order is in the ERP once all the same.
+func TestReplayBesideLiveTraffic(t *testing.T) {
+	t.Parallel()
+	const n = 40
+	l := newLine(t, 200*time.Millisecond, 500*time.Millisecond, time.Second)
+	l.env = l.with("BREAKER_FAILURES", "0")
+	replicas := []*replica{start(t, l.env).awaitReady(), start(t, l.env).awaitReady()}
+	l.erp.Faults.Set(fault.Plan{Every: fault.Fault{Kind: fault.Fail, Status: 422}})
+	placed := l.place(n, fakemagento.Placing{})
+	letters := l.DeadLetters("order_placed")
+	testkit.Eventually(t, patience, func() bool { return l.Depth(letters) == n }, "the orders to be dead-lettered")
+	l.erp.Faults.Set(fault.Plan{})
+	live := make(chan struct{})
+	go func() {
+		defer close(live)
+		for i, o := range placed {
+			l.Publish("sales.order.updated", event(o, i))
+		}
+	}()
+	out, code := call(t, l.env, "--replay-dlq", letters)
+	<-live
+	if code != 0 || !strings.HasSuffix(strings.TrimSpace(out), "replayed 40, skipped 0, failed 0") {
+		t.Errorf("the replay ends with %d: %s", code, out)
+	}
+	l.awaitDone(patience, placed...)
+	l.finish(replicas...)
+	if !l.done(placed) {
+		t.Error("what was done is not done any more")
+	}
 }
 
 // With --canary the rest goes only when the first one went well.
