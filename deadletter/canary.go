@@ -124,11 +124,11 @@ func (r *run) await(ctx context.Context, s *session, c *canary, set int) error {
 			last, since = rows, time.Now()
 		}
 		if !taken {
-			depth, _, err := rabbitmq.Depth(s.conn, c.to)
+			depth, ok, err := rabbitmq.Depth(s.conn, c.to)
 			if err != nil {
 				return err
 			}
-			taken = depth == 0
+			taken = ok && depth == 0
 		}
 		reason := c.reason(rows, taken)
 		through := reason == "" && time.Since(since) >= canarySteady
