@@ -8,7 +8,9 @@ type Consumer struct {
 	Topics []string // that its queue is bound with
 	// Magento and ERP say what it needs to run at all.
 	Magento, ERP bool
-	built        bool
+	// Batch consumers work on entries, not messages: the ledger has no row for a message of theirs.
+	Batch bool
+	built bool
 }
 
 // all are the consumers of CONTRACT section 3, with the needs of contract/deliveries.md, "Circuits". Those that this
@@ -21,9 +23,9 @@ var all = []Consumer{
 	{Name: "customer_saved"},
 	{Name: "tracking_file_ready"},
 	{Name: "tracking_received"},
-	{Name: "products_exported"},
-	{Name: "price_sync"},
-	{Name: "stock_sync"},
+	{Name: "products_exported", Batch: true},
+	{Name: "price_sync", Batch: true},
+	{Name: "stock_sync", Batch: true},
 }
 
 func find(name string) (Consumer, bool) {
@@ -33,6 +35,9 @@ func find(name string) (Consumer, bool) {
 	}
 	return all[i], true
 }
+
+// FindConsumer gives a consumer by its name, also one that this build or deployment does not run.
+func FindConsumer(name string) (Consumer, bool) { return find(name) }
 
 // ConsumerNames gives the names of all consumers, also of those that this build or deployment does not run.
 func ConsumerNames() []string {

@@ -9,8 +9,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
+	amqp "github.com/rabbitmq/amqp091-go"
 	"github.com/rs/zerolog"
 
 	"github.com/mageline/mageline/rabbitmq"
@@ -39,6 +41,9 @@ type Options struct {
 	Log  zerolog.Logger
 
 	holdFor time.Duration // for tests; 0 is the constant
+	// step, for tests, is told how far a letter has come: begun (published, or written), through (confirmed, or on the
+	// disk), left.
+	step func(string)
 }
 
 // Reader reads dead-letter queues. It holds nothing between calls, and its methods may be called at any time.
@@ -48,6 +53,9 @@ type Reader struct{ o Options }
 func New(o Options) *Reader {
 	if o.holdFor == 0 {
 		o.holdFor = holdFor
+	}
+	if o.step == nil {
+		o.step = func(string) {}
 	}
 	return &Reader{o}
 }
@@ -99,8 +107,16 @@ func (e *StoppedError) Error() string {
 	return fmt.Sprintf("gave back what it held of %s after %s, before it was through", e.Queue, e.After)
 }
 
-// read locks the queue, finds how many messages there are, has f take them, and gives back what is held then.
-func (r *Reader) read(ctx context.Context, queue string, f func(*hold) error) (err error) {
+// session is a queue that is locked for one reader, and its connection.
+type session struct {
+	r     *Reader
+	queue string
+	lock  *lock
+	conn  *amqp.Connection
+}
+
+// read locks the queue, connects, and has f read it.
+func (r *Reader) read(ctx context.Context, queue string, f func(*session) error) error {
 	lock, err := r.lock(ctx, queue)
 	if err != nil {
 		return err
@@ -111,7 +127,16 @@ func (r *Reader) read(ctx context.Context, queue string, f func(*hold) error) (e
 		return err
 	}
 	defer rabbitmq.Close(conn)
-	h, err := newHold(conn, queue, lock, r.o.holdFor)
+	return f(&session{r, queue, lock, conn})
+}
+
+// everything is a set of all that is there.
+const everything = math.MaxInt
+
+// hold finds how many messages there are, has f take them, at most the first set of them, and gives back what is held
+// then.
+func (s *session) hold(ctx context.Context, set int, f func(*hold) error) error {
+	h, err := newHold(s.conn, s.queue, s.lock, set, s.r.o.holdFor)
 	if err != nil {
 		return err
 	}

@@ -46,31 +46,29 @@ func discardSummary(s Summary) DiscardSummary {
 }
 
 // Discard drops letters. Each is on the disk, in Out, before it leaves the queue: killed at any point, Discard loses none,
-// and may have one in both places. Of letters with one id, one is written and all leave. It goes through the letters that
-// were there when it began, and fails as Replay does.
+// and may have some hundreds in both places. Of letters with one id, one is written and all leave. It goes through
+// the letters that were there when it began, and fails as Replay does.
 func (r *Reader) Discard(ctx context.Context, o DiscardOptions) (DiscardSummary, error) {
-	p := &replay{
-		r: r, id: newReplayID(), exists: map[string]bool{}, fates: map[[6]byte]*fate{}, began: time.Now(),
+	run := &run{
+		r: r, id: newReplayID(), began: time.Now(), told: map[[6]byte]bool{},
 		o:   ReplayOptions{Queue: o.Queue, Filter: o.Filter, Limit: o.Limit, DryRun: o.DryRun},
 		sum: Summary{Queue: o.Queue, DryRun: o.DryRun},
 	}
 	if o.Progress != nil {
-		p.o.Progress = func(s Step) {
+		run.o.Progress = func(s Step) {
 			o.Progress(DiscardStep{ID: s.ID, Err: s.Err, Summary: discardSummary(s.Summary), Set: s.Set})
 		}
 	}
-	p.move = func(_ context.Context, l letter) (stays, err error) {
+	run.move = func(_ context.Context, l letter) (wait pending, stays, err error) {
 		line, stays := encode(l)
 		if stays != nil || o.DryRun {
-			return stays, nil
+			return nil, stays, nil
 		}
-		return nil, o.Out.append(line)
+		end, err := o.Out.append(line)
+		return func() (stays, err error) { return nil, o.Out.sync(end) }, nil, err
 	}
-	err := r.read(ctx, o.Queue, func(h *hold) error {
-		p.h = h
-		return p.run(ctx)
-	})
-	r.o.Log.Info().Str("queue", o.Queue).Bool("dry_run", o.DryRun).Int("discarded", p.sum.Replayed).Int("skipped", p.sum.Skipped).
-		Int("failed", p.sum.Failed).Err(err).Msg("dead letters discarded")
-	return discardSummary(p.sum), err
+	err := r.read(ctx, o.Queue, func(s *session) error { return run.through(ctx, s, everything) })
+	r.o.Log.Info().Str("queue", o.Queue).Bool("dry_run", o.DryRun).Int("discarded", run.sum.Replayed).Int("skipped", run.sum.Skipped).
+		Int("failed", run.sum.Failed).Err(err).Msg("dead letters discarded")
+	return discardSummary(run.sum), err
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -18,7 +17,6 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/mageline/mageline/rabbitmq"
-	"github.com/mageline/mageline/testkit"
 )
 
 func newFile(t *testing.T) *File {
@@ -268,95 +266,34 @@ func TestDiscardNotWritten(t *testing.T) {
 	}
 }
 
-// killedEnv tells the process that TestDiscardKilled starts, and kills, what to work on.
-const killedEnv = "MAGELINE_TEST_DISCARD"
-
-// Killed wherever it is, and called again, a discard loses no letter.
-func TestDiscardKilled(t *testing.T) {
-	if given := os.Getenv(killedEnv); given != "" {
-		discardUntilKilled(t, strings.Split(given, "\n"))
-		return
-	}
+// What the disk does not take is never dropped, whatever a later sync says.
+func TestFileBroken(t *testing.T) {
 	t.Parallel()
-	const n = 60
-	l := newLine(t)
-	l.fill(n, rejected)
-	path := filepath.Join(t.TempDir(), "letters.jsonl")
-	for _, at := range []int{1, 7, 20} {
-		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestDiscardKilled$")
-		cmd.Env = append(os.Environ(), killedEnv+"="+strings.Join([]string{l.o.Broker.URL, l.o.DatabaseURL, l.Prefix, l.dlq, path}, "\n"))
-		out, err := cmd.StdoutPipe()
+	r, w, err := os.Pipe() // a pipe can be written to and not synced
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	f := &File{f: w}
+	defer func() { _ = f.Close() }()
+	var ends []int64
+	for range 2 {
+		end, err := f.append([]byte("{}\n"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		buf := make([]byte, 1)
-		for dropped := 0; dropped < at; {
-			if _, err := out.Read(buf); err != nil {
-				t.Fatalf("the discard ended after %d: %v", dropped, err)
-			}
-			if buf[0] == '!' {
-				dropped++
+		ends = append(ends, end)
+	}
+	for range 2 {
+		for _, end := range ends {
+			if err := f.sync(end); err == nil {
+				t.Fatal("a line that is not on the disk counts as written")
 			}
 		}
-		if err := cmd.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		_ = cmd.Wait() // says that it was killed
-		testkit.Eventually(t, 20*time.Second, func() bool { return l.Depth(l.dlq)+written(t, path) >= n }, "all letters in the queue and the file")
 	}
-	f, err := OpenFile(path)
-	if err != nil {
-		t.Fatal(err)
+	if _, err := f.append([]byte("{}\n")); err == nil {
+		t.Error("a broken file takes more")
 	}
-	testkit.Eventually(t, 20*time.Second, func() bool {
-		sum, err := New(l.o).Discard(t.Context(), DiscardOptions{Queue: l.dlq, Out: f})
-		var locked *LockedError // Postgres takes a moment to notice the end of the one killed
-		if err != nil && !errors.As(err, &locked) {
-			t.Fatal(err)
-		}
-		return err == nil && sum.Skipped+sum.Failed == 0
-	}, "the lock of the discard that was killed")
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
-	l.awaitDepth(l.dlq, 0)
-	text := read(t, f)
-	l.restore(text, "", n, strings.Count(text, "\n")-n)
-	got := ids(l.drain(l.work, n))
-	slices.Sort(got)
-	want := wanted(n, every)
-	slices.Sort(want)
-	if !slices.Equal(got, want) {
-		t.Errorf("sent back %v", got)
-	}
-}
-
-func discardUntilKilled(t *testing.T, given []string) {
-	f, err := OpenFile(given[4])
-	if err != nil {
-		t.Fatal(err)
-	}
-	o := Options{Broker: rabbitmq.Options{URL: given[0]}, DatabaseURL: given[1], Prefix: given[2], Host: "killed"}
-	testkit.Eventually(t, 20*time.Second, func() bool {
-		_, err := New(o).Discard(t.Context(), DiscardOptions{Queue: given[3], Out: f, Progress: func(DiscardStep) { fmt.Print("!") }})
-		var locked *LockedError
-		if err != nil && !errors.As(err, &locked) {
-			t.Fatal(err)
-		}
-		return err == nil
-	}, "the lock of the one before")
-}
-
-func written(t *testing.T, path string) int {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return bytes.Count(b, []byte("\n"))
 }
 
 func TestOpenFile(t *testing.T) {
@@ -381,7 +318,7 @@ func TestOpenFile(t *testing.T) {
 		if _, err := OpenFile(path); err == nil || !strings.Contains(err.Error(), "another discard") {
 			t.Errorf("opened twice: %v", err)
 		}
-		if err := f.append([]byte("{}\n")); err != nil {
+		if _, err := f.append([]byte("{}\n")); err != nil {
 			t.Fatal(err)
 		}
 		if got := read(t, f); got != test.keeps+"{}\n" {

@@ -12,8 +12,9 @@ import (
 
 // File is where a discard writes letters, a line for each. A letter holds personal data: only the owner may read the file.
 type File struct {
-	f    *os.File
-	size int64 // of what is on the disk for certain
+	f            *os.File
+	size, synced int64 // what was written whole, and what of it is on the disk for certain
+	broken       error // of a sync: what comes after it can't be trusted
 }
 
 // lineStart is how each line begins: a file that begins otherwise is none of ours.
@@ -31,7 +32,7 @@ func OpenFile(path string) (*File, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("write letters to %s: %w", path, err), f.Close())
 	}
-	return &File{f, size}, nil
+	return &File{f: f, size: size, synced: size}, nil
 }
 
 func prepare(f *os.File) (size int64, err error) {
@@ -90,17 +91,38 @@ func wholeLines(f io.ReaderAt, size int64) (int64, error) {
 	return 0, nil
 }
 
-// append writes a line and waits until it is on the disk. What fails leaves the file as it was.
-func (f *File) append(line []byte) error {
-	_, err := f.f.Write(line)
-	if err == nil {
-		err = f.f.Sync()
+// append writes a line, and says where in the file it ends, for sync. What fails leaves the file as it was.
+func (f *File) append(line []byte) (end int64, err error) {
+	if f.broken != nil {
+		return 0, f.broken
 	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("write a letter to %s (it stays in its queue): %w", f.f.Name(), err), f.f.Truncate(f.size))
+	if _, err := f.f.Write(line); err != nil {
+		return 0, errors.Join(f.failed(err), f.f.Truncate(f.size))
 	}
 	f.size += int64(len(line))
+	return f.size, nil
+}
+
+// sync waits until the file is on the disk up to there. Lines that were written meanwhile go with it.
+func (f *File) sync(end int64) error {
+	switch {
+	case end <= f.synced: // also when the file has broken since
+		return nil
+	case f.broken != nil:
+		return f.broken
+	}
+	if err := f.f.Sync(); err != nil {
+		// What the disk has of them nobody knows, and another sync may say that all is well.
+		f.size = f.synced
+		f.broken = errors.Join(f.failed(err), f.f.Truncate(f.synced))
+		return f.broken
+	}
+	f.synced = f.size
 	return nil
+}
+
+func (f *File) failed(err error) error {
+	return fmt.Errorf("write letters to %s (what is not in it stays in its queue): %w", f.f.Name(), err)
 }
 
 // Close closes the file.

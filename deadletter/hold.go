@@ -2,7 +2,9 @@ package deadletter
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -11,10 +13,15 @@ import (
 )
 
 const (
-	// maxTake is how many messages are taken at once, and takeBytes what their bodies may weigh, judged by the largest
-	// so far. The first is taken alone.
-	maxTake   = 256
+	// takeBytes is what the bodies of messages that are taken at once may weigh, judged by the largest so far. The first
+	// is taken alone, and then twice as many as before each time, up to leastMost or a part of the set, which parts says.
 	takeBytes = 32 << 20
+	leastMost = 256
+	mostMost  = math.MaxUint16 // a prefetch has 16 bits
+	// parts keeps the subscriptions of a set below 32, if bodies are not too large. A broker whose client was killed gives
+	// back what that held by itself: RabbitMQ goes through the subscriptions as through an Erlang map, which is by their
+	// names up to 32 keys (measured on 3.10).
+	parts = 12
 	// maxBack is how many messages are given back at once. RabbitMQ 3.10 gives the messages of one nack back in the
 	// order of an Erlang map, which is that of the queue up to 32 keys (measured: with 256 half of them change places).
 	maxBack = 32
@@ -42,20 +49,22 @@ type hold struct {
 	taken         []int32
 	subscriptions int32
 	held          int
+	acked         bool // since flush
 	most          time.Duration
 	since         time.Time // when the first that is still held was taken, or earlier
 	next, largest int
 }
 
-func newHold(conn *amqp.Connection, queue string, l *lock, most time.Duration) (*hold, error) {
-	set, ok, err := rabbitmq.Depth(conn, queue)
+// newHold takes nothing yet. set bounds how many messages it takes, beside those that are there.
+func newHold(conn *amqp.Connection, queue string, l *lock, set int, most time.Duration) (*hold, error) {
+	depth, ok, err := rabbitmq.Depth(conn, queue)
 	if err != nil {
 		return nil, err
 	}
 	if !ok {
 		return nil, &NoQueueError{queue}
 	}
-	h := &hold{queue: queue, set: set, conn: conn, lock: l, most: most, next: 1}
+	h := &hold{queue: queue, set: min(set, depth), conn: conn, lock: l, most: most, next: 1}
 	if h.ch, err = conn.Channel(); err != nil {
 		return nil, fmt.Errorf("open a channel to read %s: %w", queue, err)
 	}
@@ -84,7 +93,7 @@ func (h *hold) expired() bool { return h.held > 0 && time.Now().After(h.until())
 // take takes the next messages of the set, at most so many, and none when the set has ended or the queue is empty. What
 // it returns is held, also beside an error, until acknowledged.
 func (h *hold) take(ctx context.Context, most int) (got []amqp.Delivery, err error) {
-	want := min(most, h.next, h.rest(), maxTake)
+	want := min(most, h.next, h.rest())
 	if want <= 0 {
 		return nil, nil
 	}
@@ -94,11 +103,21 @@ func (h *hold) take(ctx context.Context, most int) (got []amqp.Delivery, err err
 	if err := h.lock.check(ctx); err != nil {
 		return nil, err
 	}
-	if err := h.ch.Qos(want, 0, false); err != nil {
+	got, err = h.subscribe(ctx, want, want)
+	for i := range got {
+		h.largest = max(h.largest, len(got[i].Body))
+	}
+	h.next = max(1, min(2*h.next, max(leastMost, h.set/parts), mostMost, takeBytes/max(1, h.largest)))
+	return got, err
+}
+
+// subscribe takes what a subscription with a prefetch brings until it has brought want messages.
+func (h *hold) subscribe(ctx context.Context, prefetch, want int) (got []amqp.Delivery, err error) {
+	if err := h.ch.Qos(prefetch, 0, false); err != nil {
 		return nil, fmt.Errorf("read %s: %w", h.queue, err)
 	}
 	h.subscriptions++
-	name := fmt.Sprintf("mageline-dead-letters-%d", h.subscriptions)
+	name := fmt.Sprintf("mageline-dead-letters-%010d", h.subscriptions)
 	deliveries, err := h.ch.Consume(h.queue, name, false, false, false, false, nil)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", h.queue, err)
@@ -113,12 +132,10 @@ func (h *hold) take(ctx context.Context, most int) (got []amqp.Delivery, err err
 	for d := range deliveries { // what was on its way; the library closes it
 		got = append(got, d)
 	}
-	for i := range got {
+	for range got {
 		h.taken = append(h.taken, h.subscriptions)
 		h.held++
-		h.largest = max(h.largest, len(got[i].Body))
 	}
-	h.next = max(1, min(2*h.next, takeBytes/max(1, h.largest)))
 	return got, err
 }
 
@@ -160,6 +177,25 @@ func (h *hold) ack(tag uint64) error {
 	}
 	h.taken[tag-1] = 0
 	h.held--
+	h.acked = true
+	return nil
+}
+
+// flush waits until the queue knows what was acknowledged. The client in the broker that a channel has for a quorum queue
+// keeps acknowledgements back while 32 are on their way, and forgets those when the channel is closed: their letters would
+// be back, and were published (tried on 3.10). A subscription is answered behind all that the client has sent; then it
+// sends what it had kept back, and a second one is answered behind that.
+func (h *hold) flush(ctx context.Context) error {
+	if !h.acked {
+		return nil
+	}
+	for range 2 {
+		// It may bring a letter that is none of the set; that goes back with the others, the last one.
+		if _, err := h.subscribe(ctx, 1, 0); err != nil {
+			return err
+		}
+	}
+	h.acked = false
 	return nil
 }
 
@@ -167,7 +203,7 @@ func (h *hold) ack(tag uint64) error {
 // came back before and was not taken since.
 func (h *hold) takeRest(ctx context.Context) error {
 	for h.held > 0 && h.rest() > 0 {
-		if _, err := h.take(ctx, maxTake); err != nil {
+		if _, err := h.take(ctx, h.rest()); err != nil {
 			return err
 		}
 	}
@@ -177,8 +213,11 @@ func (h *hold) takeRest(ctx context.Context) error {
 // giveBack gives back what is held, the first first, so that the queue's order is as it was. A quorum queue keeps it
 // only if it has the one before the next comes: the client in the broker reorders what it can't send at once.
 func (h *hold) giveBack(ctx context.Context) error {
+	if err := h.flush(ctx); err != nil {
+		return h.back(err)
+	}
 	if h.held == 0 {
-		return nil
+		return h.close()
 	}
 	ready, err := h.ready()
 	if err != nil {
@@ -211,8 +250,13 @@ func (h *hold) giveBack(ctx context.Context) error {
 		}
 	}
 	h.held = 0
-	if err := h.ch.Close(); err != nil {
-		return h.back(err)
+	return h.close()
+}
+
+// close closes the channels, of which the broker has then seen everything.
+func (h *hold) close() error {
+	if err := errors.Join(h.ch.Close(), h.look.Close()); err != nil {
+		return fmt.Errorf("end the reading of %s: %w", h.queue, err)
 	}
 	return nil
 }

@@ -117,15 +117,20 @@ func (r *Reader) Show(ctx context.Context, queue, id string) ([]Shown, error) {
 
 // each shows f every letter of the queue, and leaves the queue as it was.
 func (r *Reader) each(ctx context.Context, queue string, f func(letter)) error {
+	return r.read(ctx, queue, func(s *session) error { return s.each(ctx, f) })
+}
+
+// each shows f every letter of the queue, and leaves the queue as it was.
+func (s *session) each(ctx context.Context, f func(letter)) error {
 	began := time.Now()
-	return r.read(ctx, queue, func(h *hold) error {
+	return s.hold(ctx, everything, func(h *hold) error {
 		for h.rest() > 0 {
 			if h.expired() {
-				return &StoppedError{Queue: queue, After: time.Since(began).Round(time.Second), Until: began}
+				return &StoppedError{Queue: s.queue, After: time.Since(began).Round(time.Second), Until: began}
 			}
-			got, err := h.take(ctx, maxTake)
+			got, err := h.take(ctx, h.rest())
 			for i := range got {
-				f(r.letter(&got[i], queue))
+				f(s.r.letter(&got[i], s.queue))
 			}
 			if err != nil {
 				return err

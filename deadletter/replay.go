@@ -27,6 +27,8 @@ type ReplayOptions struct {
 	To string
 	// DryRun publishes nothing and counts what would happen.
 	DryRun bool
+	// Canary, if it is not nil, looks whether the first letter went well before the rest is published.
+	Canary *Canary
 	// Progress, which may be nil, is told of each message that was replayed or could not be.
 	Progress func(Step)
 }
@@ -54,35 +56,38 @@ func (s Summary) String() string {
 }
 
 // Replay publishes letters back to the queues they were consumed from. Each leaves the dead-letter queue when its publish
-// is confirmed: killed at any point, Replay loses none, and may publish one a second time. It goes through the letters
-// that were there when it began. Of letters with one id, one is published and all leave.
+// is confirmed: killed at any point, Replay loses none, and may publish those a second time that were under way or
+// whose acknowledgement had not reached the queue, some hundreds at most. It goes through the letters that were there when it began. Of letters with one id, one is published and all
+// leave.
 //
-// It fails with a *NoQueueError, *LockedError or *StoppedError, or when RabbitMQ or Postgres goes away; the Summary
-// counts what was done also then.
+// It fails with a *NoQueueError, *LockedError, *StoppedError, *CanaryError or *NoCanaryError, or when RabbitMQ or Postgres
+// goes away; the Summary counts what was done also then.
 func (r *Reader) Replay(ctx context.Context, o ReplayOptions) (Summary, error) {
-	p := &replay{
-		r: r, o: o, sum: Summary{Queue: o.Queue, DryRun: o.DryRun},
-		exists: map[string]bool{}, fates: map[[6]byte]*fate{}, began: time.Now(),
+	run := &run{
+		r: r, o: o, id: newReplayID(), began: time.Now(),
+		sum: Summary{Queue: o.Queue, DryRun: o.DryRun}, exists: map[string]bool{}, told: map[[6]byte]bool{},
 	}
 	if o.To == o.Queue {
-		return p.sum, fmt.Errorf("letters of %s can't be replayed to %s itself", o.Queue, o.To)
+		return run.sum, fmt.Errorf("letters of %s can't be replayed to %s itself", o.Queue, o.To)
 	}
-	p.id = newReplayID()
-	p.move = p.publish
+	run.move = run.publish
 	if o.Rate > 0 {
-		p.turns = rate.NewLimiter(rate.Limit(o.Rate), 1)
+		run.turns = rate.NewLimiter(rate.Limit(o.Rate), 1)
 	}
-	err := r.read(ctx, o.Queue, func(h *hold) (err error) {
-		p.h = h
-		if p.publisher, err = r.publisher(ctx); err != nil {
+	err := r.read(ctx, o.Queue, func(s *session) (err error) {
+		if run.publisher, err = r.publisher(ctx); err != nil {
 			return err
 		}
-		defer p.publisher.Close()
-		return p.run(ctx)
+		defer run.publisher.Close()
+		run.conn = s.conn
+		if o.Canary != nil && !o.DryRun {
+			return run.behindCanary(ctx, s)
+		}
+		return run.through(ctx, s, everything)
 	})
-	r.o.Log.Info().Str("queue", o.Queue).Str("replay_id", p.id).Bool("dry_run", o.DryRun).Int("replayed", p.sum.Replayed).
-		Int("skipped", p.sum.Skipped).Int("failed", p.sum.Failed).Err(err).Msg("dead letters replayed")
-	return p.sum, err
+	r.o.Log.Info().Str("queue", o.Queue).Str("replay_id", run.id).Bool("dry_run", o.DryRun).Int("replayed", run.sum.Replayed).
+		Int("skipped", run.sum.Skipped).Int("failed", run.sum.Failed).Err(err).Msg("dead letters replayed")
+	return run.sum, err
 }
 
 // newReplayID names one run, so that what comes back dead from it is told from what was there before.
@@ -101,25 +106,44 @@ func (r *Reader) publisher(ctx context.Context) (*rabbitmq.Publisher, error) {
 	return publisher, nil
 }
 
-// replay is one run of Replay, or of Discard.
-type replay struct {
+// window is how many letters are under way at once: published and not confirmed, or written and not on the disk.
+const window = rabbitmq.MaxUnconfirmed
+
+// run is one run of Replay, of Discard, or of Restore.
+type run struct {
 	r         *Reader
 	o         ReplayOptions
 	id        string
 	began     time.Time
-	h         *hold
+	conn      *amqp.Connection // that reads
 	publisher *rabbitmq.Publisher
 	turns     *rate.Limiter // nil: no rate
 	hasTurn   bool
-	stopped   bool // held for too long: nothing more is published
-	ended     bool // the set has ended before its number
 	sum       Summary
 	exists    map[string]bool // target queues, as a dry run has found them
+	// move begins to take a letter out of the queue's reach: to publish it, or for a discard to write it down. wait waits
+	// until that is done; nil if there is nothing to wait for. stays says why it can't be, with others going on; err is of
+	// the run.
+	move func(context.Context, letter) (wait pending, stays, err error)
+	told map[[6]byte]bool // letters of which Progress knows that they stay
+	// canary, while the first letter is sought, is called before that is published.
+	canary func(to string, l letter) error
+}
+
+type pending func() (stays, err error)
+
+// pass goes once through the letters of a queue.
+type pass struct {
+	*run
+	h       *hold
+	limit   int
+	stopped bool // held for too long: nothing more is published
+	ended   bool // the set has ended before its number
+	sum     Summary
 	// fates has what became of each message, so that all letters of one id share it.
 	fates map[[6]byte]*fate
-	// move takes a letter out of the queue's reach: publishes it, or for a discard writes it down. stays says why it can't be, with
-	// others going on; err is of the run.
-	move func(context.Context, letter) (stays, err error)
+	// underWay are letters that move, the first first; one at a time is waited for.
+	underWay []underWay
 }
 
 type fate struct {
@@ -133,14 +157,35 @@ const (
 	skipped outcome = iota
 	failed
 	left // matched, and was beyond the limit
+	moving
 	replayed
 )
 
-func (p *replay) run(ctx context.Context) error {
+type underWay struct {
+	id   [6]byte
+	fate *fate
+	wait pending
+}
+
+// through goes through the letters, the first set of them at most. What it has counted is the run's.
+func (r *run) through(ctx context.Context, s *session, set int) error {
+	p := r.pass(r.o.Limit)
+	err := s.hold(ctx, set, func(h *hold) error { return p.all(ctx, h) })
+	r.sum.Replayed += p.sum.Replayed
+	r.sum.Skipped, r.sum.Failed = p.sum.Skipped, p.sum.Failed
+	return err
+}
+
+func (r *run) pass(limit int) *pass {
+	return &pass{run: r, limit: limit, fates: map[[6]byte]*fate{}}
+}
+
+func (p *pass) all(ctx context.Context, h *hold) error {
+	p.h = h
 	// The set is gone through to its end, also when the limit is reached: a second letter of a message that was replayed
 	// may come late in it, and must not stay.
-	for p.h.rest() > 0 && !p.stopped && !p.ended {
-		most := maxTake
+	for h.rest() > 0 && !p.stopped && !p.ended {
+		most := h.rest()
 		if p.turns != nil && p.publishing() {
 			most = 1
 			if err := p.turn(ctx); err != nil {
@@ -150,14 +195,15 @@ func (p *replay) run(ctx context.Context) error {
 				break
 			}
 		}
-		got, err := p.h.take(ctx, most)
+		got, err := h.take(ctx, most)
 		for i := range got {
 			if err != nil || p.stopped || p.ended {
 				break
 			}
 			err = p.one(ctx, p.r.letter(&got[i], p.o.Queue))
 		}
-		if err != nil {
+		// Also after an error: what was published and is not acknowledged would be published again.
+		if err = errors.Join(err, p.settle(0)); err != nil {
 			return err
 		}
 	}
@@ -175,13 +221,13 @@ func (p *replay) run(ctx context.Context) error {
 }
 
 // publishing reports whether more may be published.
-func (p *replay) publishing() bool {
-	return !p.stopped && (p.o.Limit == 0 || p.sum.Replayed < p.o.Limit) && !p.o.DryRun
+func (p *pass) publishing() bool {
+	return !p.stopped && (p.limit == 0 || p.sum.Replayed < p.limit) && !p.o.DryRun
 }
 
 // turn waits until the rate lets another letter be published. A turn that was not used, because the letter did not match,
 // is kept.
-func (p *replay) turn(ctx context.Context) error {
+func (p *pass) turn(ctx context.Context) error {
 	if p.hasTurn {
 		return nil
 	}
@@ -203,7 +249,7 @@ func (p *replay) turn(ctx context.Context) error {
 }
 
 // one does with a letter what is to be done, and counts its message.
-func (p *replay) one(ctx context.Context, l letter) error {
+func (p *pass) one(ctx context.Context, l letter) error {
 	if l.ours && rabbitmq.Text(l.d.Headers, rabbitmq.HeaderReplayID) == p.id {
 		p.ended = true // published by this run, and dead again; so is all behind it
 		p.h.endSet()
@@ -212,13 +258,16 @@ func (p *replay) one(ctx context.Context, l letter) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if err := p.h.lock.check(ctx); err != nil {
+		return err
+	}
 	if p.h.expired() {
 		p.stopped = true
 		return nil
 	}
-	var id [6]byte
-	if _, err := hex.Decode(id[:], []byte(l.ID)); err != nil {
-		return fmt.Errorf("the id %q of a letter: %w", l.ID, err)
+	id, err := l.number()
+	if err != nil {
+		return err
 	}
 	before := p.fates[id]
 	if before == nil {
@@ -233,74 +282,140 @@ func (p *replay) one(ctx context.Context, l letter) error {
 	if before.outcome != skipped || !p.o.Filter.matches(l.Letter) {
 		return nil
 	}
+	if p.limit > 0 && p.sum.Replayed+len(p.underWay) >= p.limit {
+		if err := p.settle(0); err != nil { // one of them may stay, and leave room for this one
+			return err
+		}
+	}
 	p.sum.Skipped--
-	if p.o.Limit > 0 && p.sum.Replayed >= p.o.Limit {
+	if p.limit > 0 && p.sum.Replayed >= p.limit {
 		before.outcome = left
 		return nil
 	}
-	stays, err := p.move(ctx, l)
+	if err := p.settle(window - 1); err != nil {
+		return err
+	}
+	before.outcome = moving
+	wait, stays, err := p.move(ctx, l)
 	switch {
 	case err != nil:
 		return err
-	case stays != nil:
-		before.outcome = failed
+	case wait == nil:
+		return p.end(id, before, stays)
+	}
+	p.r.o.step("begun")
+	p.underWay = append(p.underWay, underWay{id, before, wait})
+	return nil
+}
+
+// number is the id as fates has it.
+func (l letter) number() (id [6]byte, err error) {
+	if _, err := hex.Decode(id[:], []byte(l.ID)); err != nil {
+		return id, fmt.Errorf("the id %q of a letter: %w", l.ID, err)
+	}
+	return id, nil
+}
+
+// settle waits until no more than most letters are under way, and lets those leave that have gone through. What fails does
+// not keep it from the others.
+func (p *pass) settle(most int) (err error) {
+	for len(p.underWay) > most {
+		u := p.underWay[0]
+		p.underWay = p.underWay[1:]
+		stays, one := u.wait()
+		if one == nil {
+			one = p.end(u.id, u.fate, stays)
+		}
+		if err == nil && one != nil { // nothing more will be published: all that is under way is to be known
+			err, most = one, 0
+		}
+	}
+	return err
+}
+
+// end records what became of a message.
+func (p *pass) end(id [6]byte, f *fate, stays error) error {
+	told := false
+	if stays != nil {
+		f.outcome = failed
 		p.sum.Failed++
-	default:
-		before.outcome = replayed
+		told = p.told[id]
+		p.told[id] = true
+	} else {
+		f.outcome = replayed
 		p.sum.Replayed++
 	}
-	if p.o.Progress != nil {
-		p.o.Progress(Step{ID: l.ID, Err: stays, Summary: p.sum, Set: p.h.set})
+	if p.o.Progress != nil && !told {
+		sum := p.run.sum
+		sum.Replayed += p.sum.Replayed
+		sum.Skipped, sum.Failed = p.sum.Skipped, p.sum.Failed
+		p.o.Progress(Step{ID: hex.EncodeToString(id[:]), Err: stays, Summary: sum, Set: p.h.set})
 	}
-	if before.outcome != replayed {
+	if stays != nil {
 		return nil
 	}
-	for _, tag := range before.tags {
+	p.r.o.step("through")
+	for _, tag := range f.tags {
 		if err := p.ack(tag); err != nil {
 			return err
 		}
 	}
-	before.tags = nil
+	f.tags = nil
+	p.r.o.step("left")
 	return nil
 }
 
-func (p *replay) ack(tag uint64) error {
+func (p *pass) ack(tag uint64) error {
 	if p.o.DryRun {
 		return nil
 	}
 	return p.h.ack(tag)
 }
 
-// publish publishes a letter to its queue. stays says why it can't be, with others going on; err is of the run.
-func (p *replay) publish(ctx context.Context, l letter) (stays, err error) {
-	to, stays := p.target(l)
+// publish begins to publish a letter to its queue.
+func (r *run) publish(ctx context.Context, l letter) (wait pending, stays, err error) {
+	to, stays := r.target(l)
 	if stays != nil {
-		return stays, nil
+		return nil, stays, nil
 	}
-	if p.o.DryRun {
-		return p.wouldStay(to)
+	if r.o.DryRun {
+		stays, err = r.wouldStay(to)
+		return nil, stays, err
 	}
-	p.hasTurn = false
+	if r.canary != nil {
+		if err := r.canary(to, l); err != nil {
+			return nil, nil, err
+		}
+	}
+	r.hasTurn = false
 	// An interrupt lets the publish that is under way end, so that it is known what became of it.
 	publishing, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(publishGrace, cancel) })
-	defer stop()
-	err = p.publisher.Publish(publishing, "", to, rabbitmq.Again(l.d, p.headers(l), p.publisher.FrameSize()))
-	if errors.Is(err, rabbitmq.ErrReturned) || errors.Is(err, rabbitmq.ErrRefused) {
-		return err, nil
+	stored, err := r.publisher.Start(publishing, "", to, rabbitmq.Again(l.d, r.headers(l), r.publisher.FrameSize()))
+	if err != nil {
+		stop()
+		cancel()
+		return nil, nil, err
 	}
-	return nil, err
+	return func() (stays, err error) {
+		defer cancel()
+		defer stop()
+		err = stored(publishing)
+		if errors.Is(err, rabbitmq.ErrReturned) || errors.Is(err, rabbitmq.ErrRefused) {
+			return err, nil
+		}
+		return nil, err
+	}, nil, nil
 }
 
 // wouldStay says for a dry run why a letter to that queue would stay.
-func (p *replay) wouldStay(to string) (stays, err error) {
-	ok, known := p.exists[to]
+func (r *run) wouldStay(to string) (stays, err error) {
+	ok, known := r.exists[to]
 	if !known {
-		if _, ok, err = rabbitmq.Depth(p.h.conn, to); err != nil {
+		if _, ok, err = rabbitmq.Depth(r.conn, to); err != nil {
 			return nil, err
 		}
-		p.exists[to] = ok
+		r.exists[to] = ok
 	}
 	if !ok {
 		return fmt.Errorf("the queue %s does not exist", to), nil
@@ -311,15 +426,15 @@ func (p *replay) wouldStay(to string) (stays, err error) {
 const publishGrace = 5 * time.Second
 
 // target is the queue that a letter goes back to, or why it stays.
-func (p *replay) target(l letter) (string, error) {
+func (r *run) target(l letter) (string, error) {
 	switch {
-	case p.o.To != "":
-		return p.o.To, nil
+	case r.o.To != "":
+		return r.o.To, nil
 	case l.Queue == "":
 		return "", errors.New("it does not tell where it was consumed: it has neither x-mageline-queue nor an x-death of a queue; say --to QUEUE")
-	case !strings.HasPrefix(l.Queue, p.r.o.Prefix+"."):
-		return "", fmt.Errorf("it was consumed from %s, which is not one of %s.*; say --to QUEUE", l.Queue, p.r.o.Prefix)
-	case l.Queue == p.o.Queue:
+	case !strings.HasPrefix(l.Queue, r.r.o.Prefix+"."):
+		return "", fmt.Errorf("it was consumed from %s, which is not one of %s.*; say --to QUEUE", l.Queue, r.r.o.Prefix)
+	case l.Queue == r.o.Queue:
 		return "", fmt.Errorf("it says that it was consumed from %s itself; say --to QUEUE", l.Queue)
 	}
 	return l.Queue, nil
@@ -332,7 +447,7 @@ var ofFailure = []string{
 }
 
 // headers are what a replay sets, and with nil takes away.
-func (p *replay) headers(l letter) amqp.Table {
+func (r *run) headers(l letter) amqp.Table {
 	set := amqp.Table{}
 	count := int64(0)
 	if l.ours {
@@ -352,6 +467,6 @@ func (p *replay) headers(l letter) amqp.Table {
 	}
 	set[rabbitmq.HeaderReplayedAt] = time.Now().UTC().Format(time.RFC3339)
 	set[rabbitmq.HeaderReplayCount] = max(0, min(count, math.MaxInt32)) + 1
-	set[rabbitmq.HeaderReplayID] = p.id
+	set[rabbitmq.HeaderReplayID] = r.id
 	return set
 }

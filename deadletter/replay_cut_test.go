@@ -22,7 +22,7 @@ func TestReplayCut(t *testing.T) {
 		for _, at := range []int{1, 40, 77} {
 			t.Run(fmt.Sprintf("%s at %d", name, at), func(t *testing.T) {
 				t.Parallel()
-				const n = 120
+				const n = 300
 				l := newLine(t)
 				l.fill(n, rejected)
 				proxy, url := testkit.ProxyURL(t, l.URL)
@@ -46,7 +46,7 @@ func TestReplayCut(t *testing.T) {
 				if len(gone) < sum.Replayed {
 					t.Errorf("%d were counted as replayed, %d were", sum.Replayed, len(gone))
 				}
-				if len(stays)+len(gone) > n+2 {
+				if len(stays)+len(gone) > n+window {
 					t.Errorf("%d letters stay and %d are replayed, of %d", len(stays), len(gone), n)
 				}
 				if name == "interrupted" && (!errors.Is(err, context.Canceled) || !slices.Equal(append(gone, stays...), wanted(n, every))) {

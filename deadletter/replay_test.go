@@ -352,6 +352,29 @@ func TestReplayOfWhatComesBackDead(t *testing.T) {
 	}
 }
 
+// What fails while a replay runs is not of its set, whatever it is: it stays behind the rest, in its order.
+func TestReplayBesideNewFailures(t *testing.T) {
+	t.Parallel()
+	const n, more = 300, 40
+	l := newLine(t)
+	l.fill(n, oddTimeout)
+	sent := 0
+	l.mustReplay(ReplayOptions{Filter: Filter{Class: "timeout"}, Progress: func(Step) {
+		if sent < more {
+			l.Send(l.dlq, l.dead(n+sent, "timeout"))
+			sent++
+		}
+	}}, n/2, n/2, 0)
+	rest := append(wanted(n, func(i int) bool { return i%2 == 0 }), wanted(n+more, func(i int) bool { return i >= n })...)
+	l.awaitDepth(l.dlq, len(rest))
+	if got := ids(l.drain(l.dlq, len(rest))); !slices.Equal(got, rest) {
+		t.Errorf("the rest is %v", got)
+	}
+	if got := ids(l.drain(l.work, n/2)); !slices.Equal(got, wanted(n, func(i int) bool { return i%2 == 1 })) {
+		t.Error("the replayed did not come in their order, or others with them")
+	}
+}
+
 // A letter with this run's id ends the set although others were counted: somebody has taken some away meanwhile.
 func TestReplayEndsAtItsOwn(t *testing.T) {
 	t.Parallel()

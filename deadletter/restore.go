@@ -36,49 +36,114 @@ type RestoreSummary struct {
 //
 // A discard that was killed and repeated may have written a letter twice: of lines with one id and queue, one is sent.
 func (r *Reader) Restore(ctx context.Context, lines io.Reader, o RestoreOptions) (sum RestoreSummary, err error) {
-	p := &replay{r: r, o: ReplayOptions{To: o.To}, id: newReplayID()}
-	if p.publisher, err = r.publisher(ctx); err != nil {
+	run := &run{r: r, o: ReplayOptions{To: o.To}, id: newReplayID()}
+	if run.publisher, err = r.publisher(ctx); err != nil {
 		return sum, err
 	}
-	defer p.publisher.Close()
-	sent := map[string]bool{}
+	defer run.publisher.Close()
+	p := restoring{run: run, o: o, sent: map[string]bool{}}
 	scanner := bufio.NewScanner(lines)
 	scanner.Buffer(nil, maxLine)
 	n := 1
-	for ; scanner.Scan(); n++ {
-		text := bytes.TrimSpace(scanner.Bytes())
-		if len(text) == 0 {
-			continue
+	for ; err == nil && scanner.Scan(); n++ {
+		if text := bytes.TrimSpace(scanner.Bytes()); len(text) > 0 {
+			err = p.line(ctx, n, text)
 		}
-		if err := ctx.Err(); err != nil {
-			return sum, fmt.Errorf("stopped before line %d: %w", n, err)
-		}
-		l, stays := decode(text)
-		if stays == nil {
-			l.ID = rabbitmq.ID(l.Topic, l.d.MessageId, l.d.Body)
-			if sent[l.ID+l.Queue] {
-				sum.Skipped++
-				continue
-			}
-			if stays, err = p.publish(ctx, l); err != nil {
-				return sum, fmt.Errorf("line %d: %w", n, err)
-			}
-		}
-		if stays != nil {
-			sum.Failed++
-			if o.Failed != nil {
-				o.Failed(n, stays)
-			}
-			continue
-		}
-		sent[l.ID+l.Queue] = true
-		sum.Published++
 	}
-	if err := scanner.Err(); err != nil {
-		if errors.Is(err, bufio.ErrTooLong) {
-			err = fmt.Errorf("it has more than %d bytes", maxLine)
+	err = errors.Join(err, p.settle(0))
+	if scanErr := scanner.Err(); err == nil && scanErr != nil {
+		if errors.Is(scanErr, bufio.ErrTooLong) {
+			scanErr = fmt.Errorf("it has more than %d bytes", maxLine)
 		}
-		return sum, fmt.Errorf("line %d: %w", n, err)
+		err = fmt.Errorf("line %d: %w", n, scanErr)
 	}
-	return sum, nil
+	return p.sum, err
+}
+
+// restoring is one run of Restore.
+type restoring struct {
+	*run
+	o    RestoreOptions
+	sum  RestoreSummary
+	sent map[string]bool // by id and queue: true when a queue has it, false while it is on its way
+	// underWay are lines that were published and not confirmed, and bytes what their bodies weigh.
+	underWay []sentLine
+	bytes    int
+}
+
+type sentLine struct {
+	n, size int
+	name    string
+	wait    pending
+}
+
+func (p *restoring) line(ctx context.Context, n int, text []byte) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("stopped before line %d: %w", n, err)
+	}
+	l, stays := decode(text)
+	if stays != nil {
+		p.stays(n, stays)
+		return nil
+	}
+	l.ID = rabbitmq.ID(l.Topic, l.d.MessageId, l.d.Body)
+	name := l.ID + l.Queue
+	if _, known := p.sent[name]; known { // if that one stays, this one is sent in its place
+		if err := p.settle(0); err != nil {
+			return err
+		}
+	}
+	if p.sent[name] {
+		p.sum.Skipped++
+		return nil
+	}
+	most := window - 1
+	if p.bytes+len(l.d.Body) > takeBytes {
+		most = 0
+	}
+	if err := p.settle(most); err != nil {
+		return err
+	}
+	wait, stays, err := p.publish(ctx, l)
+	switch {
+	case err != nil:
+		return fmt.Errorf("line %d: %w", n, err)
+	case stays != nil:
+		p.stays(n, stays)
+		return nil
+	}
+	p.sent[name] = false
+	p.underWay = append(p.underWay, sentLine{n, len(l.d.Body), name, wait})
+	p.bytes += len(l.d.Body)
+	return nil
+}
+
+func (p *restoring) stays(n int, why error) {
+	p.sum.Failed++
+	if p.o.Failed != nil {
+		p.o.Failed(n, why)
+	}
+}
+
+// settle waits until no more than most lines are under way.
+func (p *restoring) settle(most int) (err error) {
+	for len(p.underWay) > most {
+		u := p.underWay[0]
+		p.underWay = p.underWay[1:]
+		p.bytes -= u.size
+		stays, one := u.wait()
+		switch {
+		case one != nil:
+			if err == nil { // nothing more will be published: all that is under way is to be known
+				err, most = fmt.Errorf("line %d: %w", u.n, one), 0
+			}
+		case stays != nil:
+			delete(p.sent, u.name)
+			p.stays(u.n, stays)
+		default:
+			p.sent[u.name] = true
+			p.sum.Published++
+		}
+	}
+	return err
 }

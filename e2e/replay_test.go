@@ -1,6 +1,9 @@
 package e2e
 
 import (
+	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -77,6 +80,172 @@ func TestReplayAfterRefusal(t *testing.T) {
 		t.Errorf("the replay of a queue that is not there ends with %d: %s", code, out)
 	}
 	l.finish(r)
+}
+
+// A person takes a letter out, edits it and sends it back; it fails again, as what it is now.
+func TestReplayOfEditedLetter(t *testing.T) {
+	t.Parallel()
+	l := newLine(t, 200*time.Millisecond)
+	r := start(t, l.env).awaitReady()
+	l.Publish("sales.order.placed", `{"increment_id":}`)
+	letters := l.DeadLetters("order_placed")
+	await := func() {
+		t.Helper()
+		testkit.Eventually(t, patience, func() bool { return l.Depth(letters) == 1 }, "the letter")
+	}
+	edit := func(body string) {
+		t.Helper()
+		file := filepath.Join(t.TempDir(), "letters.jsonl")
+		if out, code := call(t, l.env, "dlq", "discard", letters, "--out", file, "--yes"); code != 0 || !strings.Contains(out, "discarded 1, ") {
+			t.Fatalf("the discard ends with %d: %s", code, out)
+		}
+		var line map[string]any
+		text, err := os.ReadFile(file)
+		if err == nil {
+			err = json.Unmarshal(text, &line)
+		}
+		if err == nil {
+			line["body_base64"] = []byte(body) // which JSON writes as base64
+			text, err = json.Marshal(line)
+		}
+		if err == nil {
+			err = os.WriteFile(file, text, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out, code := call(t, l.env, "publish", "--letters", file); code != 0 || !strings.Contains(out, "published 1, ") {
+			t.Fatalf("publish --letters ends with %d: %s", code, out)
+		}
+	}
+	await()
+	edit(`{"increment_id":""}`)
+	await()
+	out, code := call(t, l.env, "dlq", "list", letters, "--json")
+	if code != 0 || !strings.Contains(out, `"class":"invalid"`) || strings.Count(out, "\n") != 1 {
+		t.Errorf("dlq list ends with %d: %s", code, out)
+	}
+	order := l.shop.PlaceOrder(fakemagento.Placing{})
+	edit(event(order, 0))
+	l.awaitDone(patience, order)
+	l.finish(r)
+}
+
+// Letters are replayed while events for the same orders come in: each order is in the ERP once all the same.
+func TestReplayBesideLiveTraffic(t *testing.T) {
+	t.Parallel()
+	const n = 40
+	l := newLine(t, 200*time.Millisecond, 500*time.Millisecond, time.Second)
+	l.env = l.with("BREAKER_FAILURES", "0")
+	replicas := []*replica{start(t, l.env).awaitReady(), start(t, l.env).awaitReady()}
+	l.erp.Faults.Set(fault.Plan{Every: fault.Fault{Kind: fault.Fail, Status: 422}})
+	placed := l.place(n, fakemagento.Placing{})
+	letters := l.DeadLetters("order_placed")
+	testkit.Eventually(t, patience, func() bool { return l.Depth(letters) == n }, "the orders to be dead-lettered")
+	l.erp.Faults.Set(fault.Plan{})
+	live := make(chan struct{})
+	go func() {
+		defer close(live)
+		for i, o := range placed {
+			l.Publish("sales.order.updated", event(o, i))
+		}
+	}()
+	out, code := call(t, l.env, "--replay-dlq", letters)
+	<-live
+	if code != 0 || !strings.HasSuffix(strings.TrimSpace(out), "replayed 40, skipped 0, failed 0") {
+		t.Errorf("the replay ends with %d: %s", code, out)
+	}
+	l.awaitDone(patience, placed...)
+	l.finish(replicas...)
+	if !l.done(placed) {
+		t.Error("what was done is not done any more")
+	}
+}
+
+// With --canary the rest goes only when the first one went well.
+func TestReplayCanary(t *testing.T) {
+	t.Parallel()
+	l := newLine(t, 200*time.Millisecond)
+	r := start(t, l.env).awaitReady()
+	refuse := fault.Plan{Every: fault.Fault{Kind: fault.Fail, Status: 422}}
+	l.erp.Faults.Set(refuse)
+	placed := l.place(5, fakemagento.Placing{})
+	letters := l.DeadLetters("order_placed")
+	depth := func(n int) {
+		t.Helper()
+		testkit.Eventually(t, patience, func() bool { return l.Depth(letters) == n }, "the letters to be where they belong")
+	}
+	depth(5)
+	canary := func(code int, says string, flags ...string) {
+		t.Helper()
+		args := append([]string{"dlq", "replay", letters, "--canary"}, flags...)
+		if out, got := call(t, l.env, args...); got != code || !strings.Contains(out, says) {
+			t.Errorf("%v ends with %d, want %d and %q: %s", args, got, code, says, out)
+		}
+	}
+
+	canary(3, "came back dead (rejected: ") // its cause is still there
+	depth(5)
+	canary(0, "replayed 5, skipped 0, failed 0", "--dry-run")
+	l.erp.Faults.Set(fault.Plan{})
+	first := 0
+	for i, o := range placed { // the one that came back dead is the last now; the first is through
+		out, code := call(t, l.env, "dlq", "list", letters, "--json", "--key", o.IncrementID)
+		if code != 0 || !strings.Contains(out, o.IncrementID) {
+			t.Errorf("order %s is not in the list: %s", o.IncrementID, out)
+		}
+		first = i
+	}
+	canary(0, "replayed 1, skipped 4, failed 0", "--key", placed[first].IncrementID)
+	l.awaitDone(patience, placed[first])
+	canary(0, "replayed 2, skipped 0, failed 0", "--limit", "2")
+	depth(2)
+	canary(0, "replayed 2, skipped 0, failed 0")
+	l.awaitDone(patience, placed...)
+	canary(0, "replayed 0, skipped 0, failed 0") // nothing is left
+
+	// Nobody consumes: the first one waits, and so does the rest.
+	l.erp.Faults.Set(refuse)
+	more := l.place(2, fakemagento.Placing{})
+	depth(2)
+	l.erp.Faults.Set(fault.Plan{})
+	if out, code := call(t, l.env, "pause", "order_placed"); code != 0 {
+		t.Fatalf("pause ends with %d: %s", code, out)
+	}
+	r.awaitPaused("order_placed")
+	canary(3, "is not through after 3s (the ledger has order_placed:"+more[0].IncrementID+" as create failed)", "--canary-timeout", "3s")
+	depth(1)
+	if out, code := call(t, l.env, "resume", "order_placed"); code != 0 {
+		t.Fatalf("resume ends with %d: %s", code, out)
+	}
+	l.awaitDone(patience, more[0])
+
+	// A letter whose order was done before: it is through when a consumer has taken it.
+	l.Publish("sales.order.placed", event(more[0], 0))
+	l.erp.Faults.Set(refuse)
+	canary(3, "came back dead")
+	l.erp.Faults.Set(fault.Plan{})
+	depth(1)
+	l.Publish("sales.order.placed", event(more[1], 0))
+	l.awaitDone(patience, more[1])
+	canary(0, "replayed 1, skipped 0, failed 0")
+	depth(0)
+	l.finish(r)
+}
+
+// The wrong calls are told before anything is published.
+func TestReplayCanaryUsage(t *testing.T) {
+	t.Parallel()
+	l := newLine(t, 200*time.Millisecond)
+	for _, args := range [][]string{
+		{"dlq", "replay", l.DeadLetters("price_sync"), "--canary"},
+		{"--replay-dlq", l.DeadLetters("stock_sync"), "--canary", "--canary-timeout", "5s"},
+		{"dlq", "replay", l.DeadLetters("order_placed"), "--canary", "--to", l.Queue("products_exported")},
+	} {
+		if out, code := call(t, l.env, args...); code != 2 || !strings.Contains(out, "--limit 1") {
+			t.Errorf("%v ends with %d: %s", args, code, out)
+		}
+	}
 }
 
 // brokersLetters publishes an event for each order and has the broker dead-letter it: the first one because it was

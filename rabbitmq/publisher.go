@@ -22,8 +22,10 @@ var (
 	ErrUnconfirmed = errors.New("the broker has not confirmed the message")
 )
 
+// MaxUnconfirmed is how many publishes are under way at once.
+const MaxUnconfirmed = 256
+
 const (
-	maxUnconfirmed = 256
 	confirmTimeout = 30 * time.Second
 	// A broker in memory or disk alarm stops reading from connections that publish; it may take a while.
 	blockedTimeout = 10 * time.Minute
@@ -67,13 +69,13 @@ func NewPublisher(conn *amqp.Connection) (*Publisher, error) {
 	}
 	p := &Publisher{
 		conn: conn, ch: ch,
-		slots:    make(chan struct{}, maxUnconfirmed),
+		slots:    make(chan struct{}, MaxUnconfirmed),
 		ended:    make(chan struct{}),
 		inFlight: make(map[*inFlight]struct{}),
 		Returned: func() {},
 		Closed:   ch.NotifyClose(make(chan *amqp.Error, 1)),
 		// amqp091-go drops what a listener does not take within 5 s: the buffer holds all that can be under way.
-		returns: ch.NotifyReturn(make(chan amqp.Return, 2*maxUnconfirmed)),
+		returns: ch.NotifyReturn(make(chan amqp.Return, 2*MaxUnconfirmed)),
 	}
 	blocks := conn.NotifyBlocked(make(chan amqp.Blocking, 16))
 	why := ch.NotifyClose(make(chan *amqp.Error, 1))
@@ -113,11 +115,22 @@ func (p *Publisher) Close() {
 // Publish publishes msg and waits until a queue has stored it. It fails with ErrReturned, ErrRefused or ErrUnconfirmed,
 // or with ctx's error, after which the message may have been stored or not.
 func (p *Publisher) Publish(ctx context.Context, exchange, key string, msg amqp.Publishing) error {
+	stored, err := p.Start(ctx, exchange, key, msg)
+	if err != nil {
+		return err
+	}
+	return stored(ctx)
+}
+
+// Start publishes msg and does not wait: stored does, once, and fails as Publish does. What one goroutine starts is stored
+// in its order. No more than MaxUnconfirmed are under way before one of them is waited for.
+func (p *Publisher) Start(ctx context.Context, exchange, key string, msg amqp.Publishing) (
+	stored func(context.Context) error, err error,
+) {
 	select {
 	case p.slots <- struct{}{}:
-		defer func() { <-p.slots }()
 	case <-ctx.Done():
-		return ctx.Err()
+		return nil, ctx.Err()
 	}
 	f := &inFlight{exchange: exchange, key: key, msg: &msg}
 	p.mu.Lock()
@@ -127,22 +140,30 @@ func (p *Publisher) Publish(ctx context.Context, exchange, key string, msg amqp.
 	}
 	p.mu.Unlock()
 	if err != nil {
+		<-p.slots
 		Close(p.conn)
-		return fmt.Errorf("%w: publish to %s: %w", ErrUnconfirmed, target(exchange, key), p.why(err))
+		return nil, fmt.Errorf("%w: publish to %s: %w", ErrUnconfirmed, target(exchange, key), p.why(err))
 	}
-	defer p.forget(f)
+	return func(ctx context.Context) error {
+		defer func() { <-p.slots }()
+		defer p.forget(f)
+		return p.stored(ctx, f, confirm)
+	}, nil
+}
+
+func (p *Publisher) stored(ctx context.Context, f *inFlight, confirm *amqp.DeferredConfirmation) error {
 	if err := p.wait(ctx, confirm); err != nil {
-		return fmt.Errorf("publish to %s: %w", target(exchange, key), err)
+		return fmt.Errorf("publish to %s: %w", target(f.exchange, f.key), err)
 	}
 	if !confirm.Acked() {
 		if p.ch.IsClosed() {
-			return fmt.Errorf("publish to %s: %w: %w", target(exchange, key), ErrUnconfirmed, p.why(errors.New("the connection ended")))
+			return fmt.Errorf("publish to %s: %w: %w", target(f.exchange, f.key), ErrUnconfirmed, p.why(errors.New("the connection ended")))
 		}
-		return fmt.Errorf("publish to %s: %w", target(exchange, key), ErrRefused)
+		return fmt.Errorf("publish to %s: %w", target(f.exchange, f.key), ErrRefused)
 	}
 	if p.wasReturned(f) {
 		p.Returned()
-		return fmt.Errorf("publish to %s: %w", target(exchange, key), ErrReturned)
+		return fmt.Errorf("publish to %s: %w", target(f.exchange, f.key), ErrReturned)
 	}
 	return nil
 }

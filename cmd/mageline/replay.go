@@ -23,6 +23,8 @@ type replayFlags struct {
 	limit               int
 	rate                float64
 	to                  string
+	canary              bool
+	canaryTimeout       time.Duration
 	dryRun, yes, asJSON bool
 	own                 *pflag.FlagSet
 }
@@ -33,6 +35,8 @@ func (f *replayFlags) register(cmd *cobra.Command) {
 	f.own.BoolVar(&f.dryRun, "dry-run", false, "change nothing, say what would happen")
 	f.own.IntVar(&f.limit, "limit", 0, "replay at most so many; 0 is all")
 	f.own.Float64Var(&f.rate, "rate", 0, "replay at most so many a second; 0 is as fast as it goes")
+	f.own.BoolVar(&f.canary, "canary", false, "replay the rest only when the ledger shows the first one done or skipped")
+	f.own.DurationVar(&f.canaryTimeout, "canary-timeout", 2*time.Minute, "how long the first one has with --canary")
 	f.own.StringVar(&f.to, "to", "", "replay to this queue, whatever the letters say")
 	f.own.BoolVar(&f.yes, "yes", false, "ask no question on a terminal")
 	f.own.BoolVar(&f.asJSON, "json", false, "print the result as one JSON object")
@@ -57,7 +61,8 @@ func newDLQReplay(t terminal) *cobra.Command {
 		Long: `Each letter leaves the dead-letter queue when its publish is confirmed: killed at any point, none is lost. The consumers may run
 meanwhile. Exit code 3 when some could not be replayed.`,
 		Example: `  mageline dlq replay mageline.order_placed.dlq --dry-run --error-class unavailable
-  mageline dlq replay mageline.order_placed.dlq --since 2h --rate 10`,
+  mageline dlq replay mageline.order_placed.dlq --since 2h --rate 10
+  mageline dlq replay mageline.order_placed.dlq --canary --canary-timeout 5m`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return replay(cmd.Context(), t, args[0], flags) },
 	}
@@ -77,19 +82,28 @@ func replay(ctx context.Context, t terminal, queue string, f *replayFlags) error
 		return &exitError{exitUsage, fmt.Errorf("--limit %d: want 0 (all) or more", f.limit)}
 	case !(f.rate >= 0): // nor is it no number
 		return &exitError{exitUsage, fmt.Errorf("--rate %g: want 0 (as fast as it goes) or more", f.rate)}
+	case f.canaryTimeout <= 0:
+		return &exitError{exitUsage, fmt.Errorf("--canary-timeout %s: want more than 0", f.canaryTimeout)}
+	case !f.canary && f.own.Changed("canary-timeout"):
+		return &exitError{exitUsage, errors.New("--canary-timeout goes with --canary, which is missing")}
 	case f.to == queue:
 		return &exitError{exitUsage, fmt.Errorf("--to %s: letters can't go to the queue that they are taken from", f.to)}
 	}
-	reader, _, err := openDeadLetters()
+	reader, cfg, err := openDeadLetters()
 	if err != nil {
 		return err
 	}
+	canary, closeCanary, err := f.lookAtFirst(ctx, cfg, queue)
+	if err != nil {
+		return err
+	}
+	defer closeCanary()
 	if !f.yes && !f.dryRun && onTerminal(t) && !confirmed(t, "Replay letters of "+queue+"?") {
 		return &exitError{exitFailed, errors.New("nothing was replayed")}
 	}
 	progress := newProgress(t)
 	summary, err := reader.Replay(ctx, deadletter.ReplayOptions{
-		Queue: queue, Filter: filter, Limit: f.limit, Rate: f.rate, To: f.to, DryRun: f.dryRun,
+		Queue: queue, Filter: filter, Limit: f.limit, Rate: f.rate, To: f.to, DryRun: f.dryRun, Canary: canary,
 		Progress: func(s deadletter.Step) {
 			progress.clear()
 			if s.Err != nil {
@@ -117,7 +131,13 @@ func replay(ctx context.Context, t terminal, queue string, f *replayFlags) error
 // runEnd is how a replay or a discard ends the program. next gives the call that goes on where it had to stop.
 func runEnd(ctx context.Context, err error, queue, done string, failures int, next func(*deadletter.StoppedError) string) error {
 	var stopped *deadletter.StoppedError
+	var canary *deadletter.CanaryError
+	var noCanary *deadletter.NoCanaryError
 	switch {
+	case errors.As(err, &noCanary):
+		return &exitError{exitUsage, err}
+	case errors.As(err, &canary):
+		return &exitError{exitPartial, err}
 	case errors.As(err, &stopped):
 		if call := next(stopped); call != "" {
 			err = fmt.Errorf("%w. Go on with: %s", err, call)

@@ -1,0 +1,212 @@
+package deadletter
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mageline/mageline/rabbitmq"
+)
+
+// Canary says how a replay looks whether its first letter went well.
+type Canary struct {
+	// Timeout is how long the first letter has.
+	Timeout time.Duration
+	// Consumer gives the consumer of a queue whose messages have rows in the ledger; ok is false for any other queue.
+	Consumer func(queue string) (name string, ok bool)
+	// Effects reads the ledger's rows of a consumer's business key.
+	Effects func(ctx context.Context, consumer, key string) ([]Effect, error)
+}
+
+// Effect is a row of the ledger. Two that are equal are one that has not changed.
+type Effect struct {
+	Name, State string
+	Over        bool // done or skipped
+	Claim       int64
+	Updated     int64
+}
+
+// CanaryError means that the first letter was not seen to go well: the rest was not published.
+type CanaryError struct {
+	Queue, ID string
+	Reason    string
+}
+
+func (e *CanaryError) Error() string {
+	return fmt.Sprintf("the first letter, %s, %s: the rest stays in %s", e.ID, e.Reason, e.Queue)
+}
+
+// NoCanaryError means that the ledger has no row for a message of the queue that the first letter goes to. Nothing was
+// published.
+type NoCanaryError struct{ ID, To string }
+
+func (e *NoCanaryError) Error() string {
+	return fmt.Sprintf("the first letter, %s, goes to %s, whose messages have no row in the ledger that --canary could look at: "+
+		"replay one with --limit 1 and look", e.ID, e.To)
+}
+
+const (
+	// canaryEvery is how often the ledger is asked.
+	canaryEvery = 200 * time.Millisecond
+	// canarySteady is for how long the rows must stay as they are. A handler claims one effect soon after another is
+	// done, and between the two the ledger shows none that is not done.
+	canarySteady = 2 * time.Second
+)
+
+// canary is the first letter of a replay, on its way.
+type canary struct {
+	id            string
+	to            string // the queue it was published to
+	consumer, key string
+	before        []Effect // before it was published
+}
+
+// behindCanary publishes the first letter, gives back the others, waits until that one went well, and goes through the
+// others. Nothing is held meanwhile. One lock covers all of it, so that the set stays the one of the beginning.
+func (r *run) behindCanary(ctx context.Context, s *session) error {
+	var c *canary
+	r.canary = func(to string, l letter) (err error) {
+		c = &canary{id: l.ID, to: to, key: l.Key}
+		var ok bool
+		if c.consumer, ok = r.o.Canary.Consumer(to); !ok {
+			return &NoCanaryError{l.ID, to}
+		}
+		c.before, err = r.effects(ctx, c)
+		return err
+	}
+	p := r.pass(1)
+	set := 0
+	err := s.hold(ctx, everything, func(h *hold) error {
+		err := p.all(ctx, h)
+		set = h.held
+		return err
+	})
+	r.canary = nil
+	r.sum.Replayed, r.sum.Skipped, r.sum.Failed = p.sum.Replayed, p.sum.Skipped, p.sum.Failed
+	if err != nil || p.sum.Replayed == 0 {
+		return err
+	}
+	if err := r.await(ctx, s, c, set); err != nil {
+		return err
+	}
+	if r.o.Limit == 1 {
+		return nil
+	}
+	r.o.Limit = max(0, r.o.Limit-1)
+	return r.through(ctx, s, set)
+}
+
+func (r *run) effects(ctx context.Context, c *canary) ([]Effect, error) {
+	if c.key == "" {
+		return nil, nil
+	}
+	return r.o.Canary.Effects(ctx, c.consumer, c.key)
+}
+
+// await waits until the canary went well. set is how many letters were left in the queue when it was published.
+func (r *run) await(ctx context.Context, s *session, c *canary, set int) error {
+	deadline := time.Now().Add(r.o.Canary.Timeout)
+	look := looking{depth: set}
+	var last []Effect
+	var since time.Time // when the rows were first seen as they are
+	taken := false      // the queue it went to was seen empty, so some consumer has it, or had it
+	for {
+		if err := s.lock.check(ctx); err != nil {
+			return err
+		}
+		rows, err := r.effects(ctx, c)
+		if err != nil {
+			return err
+		}
+		if !slices.Equal(rows, last) || since.IsZero() {
+			last, since = rows, time.Now()
+		}
+		if !taken {
+			depth, ok, err := rabbitmq.Depth(s.conn, c.to)
+			if err != nil {
+				return err
+			}
+			taken = ok && depth == 0
+		}
+		reason := c.reason(rows, taken)
+		through := reason == "" && time.Since(since) >= canarySteady
+		dead, err := look.forDead(ctx, r, s, c, through)
+		switch {
+		case err != nil:
+			return err
+		case dead != nil:
+			return &CanaryError{s.queue, c.id, fmt.Sprintf("came back dead (%s: %s)", dead.Class, dead.Error)}
+		case through:
+			return nil
+		case time.Now().After(deadline):
+			if reason == "" {
+				reason = "its rows in the ledger still change"
+			}
+			return &CanaryError{s.queue, c.id, fmt.Sprintf("is not through after %s (%s)", r.o.Canary.Timeout, reason)}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(canaryEvery):
+		}
+	}
+}
+
+// reason says why the canary is not through by what the ledger shows; "" if it is.
+func (c *canary) reason(rows []Effect, taken bool) string {
+	if c.key == "" {
+		return "it has no x-mageline-key by which the ledger could show it; replay one with --limit 1 and look"
+	}
+	var states []string
+	over := 0
+	for _, row := range rows {
+		if row.Over {
+			over++
+		}
+		states = append(states, row.Name+" "+row.State)
+	}
+	slices.Sort(states)
+	of := fmt.Sprintf("%s:%s", c.consumer, c.key)
+	switch {
+	case len(rows) == 0:
+		return "the ledger has no row of " + of
+	case over < len(rows):
+		return fmt.Sprintf("the ledger has %s as %s", of, strings.Join(states, ", "))
+	case slices.Equal(rows, c.before) && !taken:
+		return fmt.Sprintf("all of %s was done before, and it is not seen that a consumer has taken the letter", of)
+	}
+	return ""
+}
+
+// looking looks in the dead-letter queue for what came back.
+type looking struct {
+	depth int // of the queue when it was looked through last
+	next  time.Time
+}
+
+// forDead looks through the queue when more is in it than before, not all the time unless it must, and gives the canary if it
+// is back.
+func (l *looking) forDead(ctx context.Context, r *run, s *session, c *canary, must bool) (*letter, error) {
+	depth, ok, err := rabbitmq.Depth(s.conn, s.queue)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, &NoQueueError{s.queue}
+	}
+	l.depth = min(l.depth, depth) // somebody has taken some out
+	if depth == l.depth || !must && time.Now().Before(l.next) {
+		return nil, nil
+	}
+	began := time.Now()
+	var found *letter
+	err = s.each(ctx, func(one letter) {
+		if one.ours && one.ID == c.id && rabbitmq.Text(one.d.Headers, rabbitmq.HeaderReplayID) == r.id {
+			found = &one
+		}
+	})
+	l.depth, l.next = depth, time.Now().Add(10*time.Since(began)) // most of the time others can see the queue
+	return found, err
+}
