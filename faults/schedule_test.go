@@ -19,7 +19,9 @@ import (
 var seedFlag = flag.Uint64("seed", 0, "of one random schedule; MAGELINE_FAULTS_SEED is the same")
 
 // failed are the seeds of schedules that once failed. They are tried whenever all faults are.
-var failed = []uint64{}
+var failed = []uint64{
+	57545, // a message that a paused replica had put off was put off by the others for ever
+}
 
 // injection begins a fault and gives how to end it. Several of different places may be under way at once.
 type injection struct {
