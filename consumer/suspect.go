@@ -88,7 +88,7 @@ func (l *line) noteSuspect(d *delivery) {
 	switch {
 	case d.verdict.action != putOff:
 		err = l.r.opts.Suspects.Strike(l.r.work, l.consumer.Name, d.id())
-	case d.suspect:
+	default:
 		err = l.r.opts.Suspects.PutOff(l.r.work, l.consumer.Name, d.id())
 	}
 	if err != nil {

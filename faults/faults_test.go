@@ -18,9 +18,12 @@ func all() []*scenario {
 // parts is in how many parts the faults are cut for those who have two minutes.
 const parts = 10
 
-// chosen tells which faults run, by MAGELINE_FAULTS.
+// chosen tells which faults run, by MAGELINE_FAULTS, and how many random schedules.
 func chosen(t *testing.T) (run func(f *scenario) bool, schedules int) {
 	t.Helper()
+	if *seedFlag != 0 || os.Getenv("MAGELINE_FAULTS_SEED") != "" {
+		return func(*scenario) bool { return false }, 1
+	}
 	switch text := os.Getenv("MAGELINE_FAULTS"); text {
 	case "all":
 		return func(*scenario) bool { return true }, 4
@@ -35,7 +38,7 @@ func chosen(t *testing.T) (run func(f *scenario) bool, schedules int) {
 		}
 		part := day % parts
 		t.Logf("part %d of %d (day %d of the year); MAGELINE_FAULTS=all runs all", part+1, parts, day)
-		return func(f *scenario) bool { return slices.Index(all(), f)%parts == part }, 0
+		return func(f *scenario) bool { return slices.Index(all(), f)%parts == part }, 1
 	default:
 		var numbers []int
 		for word := range strings.SplitSeq(text, ",") {
@@ -53,7 +56,13 @@ func chosen(t *testing.T) (run func(f *scenario) bool, schedules int) {
 const fakeSeed = 4
 
 func TestFaults(t *testing.T) {
-	run, _ := chosen(t)
+	run, schedules := chosen(t)
+	for _, seed := range seeds(t, schedules) {
+		t.Run(fmt.Sprintf("seed-%d", seed), func(t *testing.T) {
+			t.Parallel()
+			schedule(t, seed)
+		})
+	}
 	for _, f := range all() {
 		if !run(f) {
 			continue

@@ -78,7 +78,8 @@ var remoteFaults = []*scenario{
 		w.quiet()
 		w.awaitDone(w.placed)
 	}},
-	{number: 44, name: "401 when the token has expired", shop: fakemagento.Options{Username: "line", Password: "pass", AdminTokenLifetime: 1500 * time.Millisecond},
+	{
+		number: 44, name: "401 when the token has expired", shop: fakemagento.Options{Username: "line", Password: "pass", AdminTokenLifetime: 1500 * time.Millisecond},
 		env: []string{"MAGENTO_TOKEN", "", "MAGENTO_USERNAME", "line", "MAGENTO_PASSWORD", "pass"}, run: func(w *world) {
 			w.run(1)
 			began := time.Now()
@@ -95,7 +96,8 @@ var remoteFaults = []*scenario{
 			if n := w.shop.Requests()["POST /V1/integration/admin/token"]; n > 2*lifetimes+2 {
 				w.t.Errorf("%d tokens were fetched in %d lifetimes", n, lifetimes)
 			}
-		}},
+		},
+	},
 	{number: 45, name: "200 with an error body or a page", run: func(w *world) {
 		w.run(2)
 		w.erp.Faults.Set(fault.Plan{Chances: []fault.Chance{{OneIn: 3, Fault: fault.Fault{Kind: fault.Garble}}, {OneIn: 4, Fault: fault.Fault{Kind: fault.Page}}}})

@@ -49,7 +49,7 @@ ON CONFLICT (consumer, id) DO UPDATE SET (process, suspected, alone, deaths, ent
 		s.alone AND (lives OR NOT other),
 		s.deaths + (s.alone AND other AND NOT lives)::int,
 		CASE WHEN other AND lives THEN s.entered_at ELSE now() END
-	FROM (SELECT s.process <> excluded.process AS other, EXISTS (SELECT FROM process AS p
+	FROM (SELECT s.process NOT IN ('', excluded.process) AS other, EXISTS (SELECT FROM process AS p
 		WHERE p.id = s.process AND p.renewed_at > now() - $4::bigint * interval '1 microsecond') AS lives) AS holder)
 RETURNING process, suspected, deaths`, consumer, message, l.id, l.gone.Microseconds()).Scan(&process, &suspect, &deaths)
 	switch {
@@ -69,9 +69,10 @@ func (l *Ledger) Alone(ctx context.Context, consumer, message string) error {
 		consumer, message, l.id)
 }
 
-// PutOff notes that a message that was entered waits in a queue: it stays entered, but does not kill anybody there.
+// PutOff notes that a message that was entered waits in a queue: it stays entered, with what is known of it, but nobody
+// has it. It kills nobody there, and the next to get it need not be this process, which may be paused for long.
 func (l *Ledger) PutOff(ctx context.Context, consumer, message string) error {
-	return l.exec(ctx, `UPDATE suspect SET alone = false WHERE consumer = $1 AND id = $2 AND process = $3 AND alone`,
+	return l.exec(ctx, `UPDATE suspect SET process = '', alone = false WHERE consumer = $1 AND id = $2 AND process = $3`,
 		consumer, message, l.id)
 }
 

@@ -145,3 +145,18 @@ func kill(t *testing.T, db *pgxpool.Pool, name string) {
 		t.Fatalf("no process %s: %v", name, err)
 	}
 }
+
+// What is put off is nobody's: a process that is paused for long must not keep it from the others.
+func TestPutOffIsNobodys(t *testing.T) {
+	db := pool(t, database(t), pgx.QueryExecModeCacheStatement)
+	one, two := living(t, db, "one"), living(t, db, "two")
+	enters(t, one, false, 0)
+	if err := one.PutOff(t.Context(), consumerName, letter); err != nil {
+		t.Fatal(err)
+	}
+	enters(t, two, false, 0)
+	var deferral *event.Deferral
+	if _, _, err := one.Enter(t.Context(), consumerName, letter); !errors.As(err, &deferral) {
+		t.Errorf("the one that has put it off takes it from the one that has it: %v", err)
+	}
+}
