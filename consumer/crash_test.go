@@ -154,7 +154,9 @@ func TestCrashLoop(t *testing.T) {
 	if err := child.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	<-ended
+	if err := <-ended; err == nil {
+		t.Error("a child that was killed ended in order")
+	}
 	// Once at the first delivery, once as one of those that were delivered again, three times alone.
 	if deaths != 5 {
 		t.Errorf("%d processes have died, want 5", deaths)

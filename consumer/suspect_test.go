@@ -80,7 +80,7 @@ func TestEntered(t *testing.T) {
 		"done":                  {ends: []error{nil}, want: []string{"enter", "strike"}},
 		"tried again, then new": {ends: []error{event.Errorf(event.NotFound, "not yet"), nil}, want: []string{"enter", "strike"}},
 		"dead-lettered":         {ends: []error{event.Errorf(event.Invalid, "no")}, want: []string{"enter", "strike"}},
-		"put off stays entered": {ends: []error{deferral, nil}, want: []string{"enter", "enter", "strike"}},
+		"put off stays entered": {ends: []error{deferral, nil}, want: []string{"enter", "put off", "enter", "strike"}},
 		"a suspect is put off": {
 			suspect: true, ends: []error{deferral, nil},
 			want: []string{"enter", "alone", "put off", "enter", "alone", "strike"},
