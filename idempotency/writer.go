@@ -13,14 +13,15 @@ import (
 	"github.com/mageline/mageline/event"
 )
 
-// write flushes what is queued until the queue is closed and empty. Whatever gathers while a flush runs is the next one.
+// write flushes what is queued until the queue is closed and empty. What gathers while a flush runs is the next one.
 func (l *Ledger) write(ctx context.Context) {
 	for {
-		ops := l.queue.next()
+		ops, flushed := l.queue.next()
 		if len(ops) == 0 {
 			return
 		}
 		l.settle(ctx, ops)
+		flushed()
 	}
 }
 
@@ -88,7 +89,7 @@ func pgError(err error) *pgconn.PgError {
 func isAway(err error) bool {
 	pg := pgError(err)
 	if pg == nil {
-		return !errors.Is(err, errRows)
+		return !errors.Is(err, errRows) && !errors.Is(err, errOrder)
 	}
 	if len(pg.Code) < 2 {
 		return false
