@@ -32,6 +32,7 @@ test: ## every test, with the race detector, against a real RabbitMQ and Postgre
 	scripts/services/install.sh postgres
 	$(SERVICES) env MAGELINE_FAULTS_DAY=$(shell date -u +%-j) go test -race -timeout 20m ./...
 	cd deploy && go test ./...
+	cd bench/watermill && go vet ./...
 
 chaos: ## the tests of failures at their full size: 2,000 orders with replicas killed, the ERP away for a minute, 200 large bodies
 	$(SERVICES) env MAGELINE_E2E_ORDERS=2000 MAGELINE_E2E_PROBES=60 go test -count=1 -v -timeout 30m -run 'Chaos|ERPAway' ./e2e
@@ -42,7 +43,9 @@ faults: ## every fault of docs/faults.md, and random schedules of several at onc
 	scripts/services/install.sh postgres
 	$(SERVICES) env MAGELINE_FAULTS=all go test -count=1 -v -timeout 30m -parallel 6 ./faults
 
-bench: ## the rates, each next to its limit measured in the same run (BENCHTIME=5s for steadier ones)
+bench: ## the table of docs/performance.md, each rate next to its limit measured in the same run, and every Go benchmark
+	scripts/php.sh
+	$(SERVICES) env MAGELINE_BENCH=full go test -count=1 -v -timeout 30m ./bench
 	$(SERVICES) go test -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 30m \
 		$$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -n 1 dirname | sort -u)
 
