@@ -51,7 +51,12 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) (code int, err error) {
-	for name, n := range map[string]*int{"MAGELINE_BENCH_PREFETCH": &prefetch, "MAGELINE_BENCH_CONCURRENCY": &concurrency} {
+	if os.Getenv("MAGELINE_BENCH") == "full" {
+		size = full
+	}
+	for name, n := range map[string]*int{
+		"MAGELINE_BENCH_PREFETCH": &prefetch, "MAGELINE_BENCH_CONCURRENCY": &concurrency, "MAGELINE_BENCH_ROUNDS": &size.rounds,
+	} {
 		if text := os.Getenv(name); text != "" {
 			if *n, err = strconv.Atoi(text); err != nil || *n < 1 {
 				return 1, fmt.Errorf("%s is %q: want a whole number above 0", name, text)
@@ -60,9 +65,6 @@ func run(m *testing.M) (code int, err error) {
 	}
 	if os.Getenv(childEnv) != "" {
 		return 0, child()
-	}
-	if os.Getenv("MAGELINE_BENCH") == "full" {
-		size = full
 	}
 	if folder, err = os.MkdirTemp("", "mageline-bench-"); err != nil {
 		return 1, err
