@@ -45,7 +45,7 @@ faults: ## every fault of docs/faults.md, and random schedules of several at onc
 
 bench: ## the table of docs/performance.md, each rate next to its limit measured in the same run, and every Go benchmark
 	scripts/php.sh
-	$(SERVICES) env MAGELINE_BENCH=full go test -count=1 -v -timeout 30m ./bench
+	$(SERVICES) env MAGELINE_TEST_BENCH=full go test -count=1 -v -timeout 30m ./bench
 	$(SERVICES) go test -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 30m \
 		$$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -n 1 dirname | sort -u)
 

@@ -26,7 +26,7 @@ import (
 func child() error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	pool, err := pgxpool.New(ctx, os.Getenv("MAGELINE_BENCH_DATABASE_URL"))
+	pool, err := pgxpool.New(ctx, os.Getenv("MAGELINE_TEST_BENCH_DATABASE_URL"))
 	if err != nil {
 		return err
 	}
@@ -35,7 +35,7 @@ func child() error {
 	defer ledger.Close()
 	var began, handled atomic.Int64
 	handle := once(ledger)
-	r := consumer.New(options(os.Getenv("MAGELINE_BENCH_AMQP_URL"), os.Getenv("MAGELINE_BENCH_EXCHANGE"), os.Getenv(childEnv),
+	r := consumer.New(options(os.Getenv("MAGELINE_TEST_BENCH_AMQP_URL"), os.Getenv("MAGELINE_TEST_BENCH_EXCHANGE"), os.Getenv(childEnv),
 		func(ctx context.Context, e event.Event) (event.Outcome, error) {
 			began.CompareAndSwap(0, time.Now().UnixNano())
 			outcome, err := handle(ctx, e)
@@ -64,8 +64,8 @@ func (l *line) apart(n int) float64 {
 	var ends []func()
 	for i := range n {
 		c := exec.Command(os.Args[0]) //nolint:gosec,noctx // this program; it is ended below
-		c.Env = append(os.Environ(), childEnv+"="+l.broker.Prefix, "MAGELINE_BENCH_AMQP_URL="+l.broker.URL,
-			"MAGELINE_BENCH_EXCHANGE="+l.broker.Exchange, "MAGELINE_BENCH_DATABASE_URL="+l.database)
+		c.Env = append(os.Environ(), childEnv+"="+l.broker.Prefix, "MAGELINE_TEST_BENCH_AMQP_URL="+l.broker.URL,
+			"MAGELINE_TEST_BENCH_EXCHANGE="+l.broker.Exchange, "MAGELINE_TEST_BENCH_DATABASE_URL="+l.database)
 		c.Stderr = os.Stderr
 		out, err := c.StdoutPipe()
 		if err != nil {

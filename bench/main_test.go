@@ -29,14 +29,14 @@ var (
 
 const (
 	bodySize = 4096
-	childEnv = "MAGELINE_BENCH_CHILD" // this process is one of several that consume
+	childEnv = "MAGELINE_TEST_BENCH_CHILD" // this process is one of several that consume
 )
 
 // Of the whole run.
 var (
 	size        = smoke
-	prefetch    = 256
-	concurrency = 64
+	prefetch    = 512
+	concurrency = 256
 	folder      string // of built programs and logs
 )
 
@@ -51,11 +51,11 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) (code int, err error) {
-	if os.Getenv("MAGELINE_BENCH") == "full" {
+	if os.Getenv("MAGELINE_TEST_BENCH") == "full" {
 		size = full
 	}
 	for name, n := range map[string]*int{
-		"MAGELINE_BENCH_PREFETCH": &prefetch, "MAGELINE_BENCH_CONCURRENCY": &concurrency, "MAGELINE_BENCH_ROUNDS": &size.rounds,
+		"MAGELINE_TEST_BENCH_PREFETCH": &prefetch, "MAGELINE_TEST_BENCH_CONCURRENCY": &concurrency, "MAGELINE_TEST_BENCH_ROUNDS": &size.rounds,
 	} {
 		if text := os.Getenv(name); text != "" {
 			if *n, err = strconv.Atoi(text); err != nil || *n < 1 {
