@@ -33,6 +33,7 @@ test: ## every test, with the race detector, against a real RabbitMQ and Postgre
 	-scripts/services/install.sh postgres
 	$(SERVICES) env MAGELINE_FAULTS_DAY=$(shell date -u +%-j) go test -race -timeout 20m ./...
 	cd deploy && go test ./...
+	cd bench/watermill && go vet ./...
 
 chaos: ## the tests of failures at their full size: 10,000 orders with replicas killed and servers that crash, the ERP away for a minute, 200 large bodies, 100,000 dead letters
 	scripts/services/install.sh rabbitmq # the test restarts servers of its own
@@ -52,7 +53,9 @@ soak: ## T (10m) of steady load with a fault every few seconds: nothing may grow
 	scripts/services/install.sh postgres
 	MAGELINE_E2E_SOAK=$(T) go test -count=1 -v -timeout 24h -run Soak ./e2e
 
-bench: ## the rates, each next to its limit measured in the same run (BENCHTIME=5s for steadier ones)
+bench: ## the table of docs/performance.md, each rate next to its limit measured in the same run, and every Go benchmark
+	scripts/php.sh
+	$(SERVICES) env MAGELINE_TEST_BENCH=full go test -count=1 -v -timeout 30m ./bench
 	$(SERVICES) go test -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 30m \
 		$$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -n 1 dirname | sort -u)
 

@@ -1,9 +1,11 @@
 package idempotency
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -11,7 +13,12 @@ import (
 
 // A flush is one round trip: pgx sends a batch's statements together, and Postgres runs them as one transaction that no
 // frozen client can hold open. Each statement takes its rows in the order of their keys, and the tables come in the order
-// effect, orders, lease, so that two replicas can't wait for each other in a circle.
+// effect, orders, lease, so that two replicas can't wait for each other in a circle. Effects and leases are sorted before
+// they are sent (byte by byte, as COLLATE "C" does): Postgres inserts what unnest gives in the order of the arrays.
+//
+// The rows that were changed come back with the change. What is not among them has lost to another owner; only for those
+// is a second round trip made, to say to whom. By then the row may have gone on. That does no harm: who has lost is told
+// what is there now, and a row that is done by then is a duplicate as any.
 
 // changeEffects claims, renews and finishes. Whether a row is changed is decided where it is locked, in the ON CONFLICT:
 //   - its owner changes it: the token that it claimed with, unique to that claim (a claim that is repeated because its
@@ -31,7 +38,6 @@ SELECT r.consumer, r.key, r.effect, r.state, r.owner, r.claim, now() + $1::bigin
 FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::bigint[], $9::boolean[],
 	$10::text[], $11::text[], $12::text[])
 	AS r(consumer, key, effect, state, owner, claim, sent, accepted, result, reason, class)
-ORDER BY r.consumer COLLATE "C", r.key COLLATE "C", r.effect COLLATE "C"
 ON CONFLICT (consumer, key, effect) DO UPDATE SET
 	state = excluded.state,
 	owner = excluded.owner,
@@ -51,13 +57,12 @@ ON CONFLICT (consumer, key, effect) DO UPDATE SET
 WHERE CASE
 	WHEN e.owner = excluded.owner THEN true
 	WHEN excluded.claim > 1 OR e.state = 'done' THEN false
-	ELSE e.state <> 'in_progress' OR e.lease_until <= now() END`
+	ELSE e.state <> 'in_progress' OR e.lease_until <= now() END
+RETURNING owner, claim, sent_at, (extract(epoch FROM now() - sent_at) * 1000000)::bigint, accepted`
 
-// readEffects gives the rows after changeEffects, which holds the lock of each of them whether it has changed it or not.
-// The subselect keeps the planner from scanning the table.
+// readEffects gives the rows of those that have lost. The subselect keeps the planner from scanning the table.
 const readEffects = `
-SELECT r.n, e.owner, e.claim, e.state, e.sent_at,
-	coalesce((extract(epoch FROM now() - e.sent_at) * 1000000)::bigint, 0), e.accepted, e.result, e.reason
+SELECT r.n, e.owner, e.claim, e.state, e.result, e.reason
 FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS r(consumer, key, effect, n)
 CROSS JOIN LATERAL (SELECT * FROM effect
 	WHERE effect.consumer = r.consumer AND effect.key = r.key AND effect.effect = r.effect OFFSET 0) AS e`
@@ -87,7 +92,6 @@ INSERT INTO lease AS e (name, owner, claim, lease_until)
 SELECT r.name, r.owner, r.claim,
 	CASE WHEN r.free THEN now() ELSE now() + $1::bigint * interval '1 microsecond' END
 FROM unnest($2::text[], $3::text[], $4::bigint[], $5::boolean[]) AS r(name, owner, claim, free)
-ORDER BY r.name COLLATE "C"
 ON CONFLICT (name) DO UPDATE SET
 	owner = CASE WHEN excluded.lease_until <= now() THEN '' ELSE excluded.owner END,
 	claim = CASE WHEN excluded.claim = 1 AND e.owner <> excluded.owner THEN e.claim + 1 ELSE e.claim END,
@@ -95,75 +99,122 @@ ON CONFLICT (name) DO UPDATE SET
 WHERE CASE
 	WHEN e.owner = excluded.owner THEN true
 	WHEN excluded.claim > 1 THEN false
-	ELSE e.lease_until <= now() END`
+	ELSE e.lease_until <= now() END
+RETURNING name, owner, claim`
 
 const readLeases = `
 SELECT r.n, e.owner, e.claim
 FROM unnest($1::text[]) WITH ORDINALITY AS r(name, n)
 CROSS JOIN LATERAL (SELECT * FROM lease WHERE lease.name = r.name OFFSET 0) AS e`
 
-// errRows says that rows could not be read back in the transaction that wrote them, as with row-level security.
+// errRows says that rows can't be found that the flush before has met: they were removed in between, or row-level security
+// hides them.
 var errRows = errors.New("the ledger's rows can't be read back")
+
+// errOrder says that Postgres has not changed the rows in the order in which they were sent: a bug.
+var errOrder = errors.New("the ledger's rows came back in another order than they were sent")
 
 // flush writes ops in one transaction and answers each. With an error none is answered; whether it was committed is then
 // unknown.
 func (l *Ledger) flush(ctx context.Context, ops []*op) error {
 	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
 	defer cancel()
+	started := time.Now()
+	slices.SortFunc(ops, inRowOrder)
+	for _, o := range ops {
+		o.got = outcome{started: started}
+	}
+	if err := l.change(ctx, ops); err != nil {
+		return err
+	}
+	var lost []*op
+	for _, o := range ops {
+		if !o.got.found {
+			lost = append(lost, o)
+		}
+	}
+	if len(lost) > 0 {
+		if err := l.read(ctx, lost); err != nil {
+			return err
+		}
+	}
+	for _, o := range ops {
+		o.done <- o.got
+	}
+	l.metrics.flushed(len(ops), time.Since(started))
+	return nil
+}
+
+// change writes ops, and notes the outcome of those that have won.
+func (l *Ledger) change(ctx context.Context, ops []*op) error {
 	var (
-		effects = newColumns(ops)
+		effects effectColumns
 		orders  orderColumns
 		leases  leaseColumns
 		batch   pgx.Batch
-		started = time.Now()
-		got     = make(map[*op]outcome, len(ops))
 	)
+	effects.grow(len(ops))
 	for _, o := range ops {
-		switch {
-		case o.name != "":
+		if o.name != "" {
 			leases.add(o)
-		default:
-			effects.add(o)
-			if o.order != nil {
-				orders.add(o)
-			}
+			continue
+		}
+		effects.add(o)
+		if o.order != nil {
+			orders.add(o)
 		}
 	}
 	micros := l.lease.Microseconds()
-	if c := effects; len(c.ops) > 0 {
+	if c := &effects; len(c.ops) > 0 {
 		batch.Queue(changeEffects, micros, c.consumer, c.key, c.effect, c.state, c.owner, c.claim, c.sent, c.accepted,
-			c.result, c.reason, c.class)
+			c.result, c.reason, c.class).Query(c.won)
+	}
+	if c := &orders; len(c.key) > 0 {
+		batch.Queue(changeOrders, c.key, c.consumer, c.effect, c.owner, c.entity, c.store, c.state, c.document)
+	}
+	if c := &leases; len(c.ops) > 0 {
+		batch.Queue(changeLeases, micros, c.name, c.owner, c.claim, c.free).Query(c.won)
+	}
+	return l.pool.SendBatch(ctx, &batch).Close()
+}
+
+// read notes the outcome of ops that have lost.
+func (l *Ledger) read(ctx context.Context, ops []*op) error {
+	var (
+		effects effectColumns
+		leases  leaseColumns
+		batch   pgx.Batch
+	)
+	for _, o := range ops {
+		if o.name != "" {
+			leases.add(o)
+		} else {
+			effects.add(o)
+		}
+	}
+	if c := &effects; len(c.ops) > 0 {
 		batch.Queue(readEffects, c.consumer, c.key, c.effect).Query(func(rows pgx.Rows) error {
 			var (
-				n, sentFor int64
-				sentAt     *time.Time
-				out        outcome
+				n   int64
+				row outcome
 			)
-			_, err := pgx.ForEachRow(rows, []any{
-				&n, &out.owner, &out.number, &out.state, &sentAt, &sentFor, &out.accepted, &out.result, &out.reason,
-			}, func() error {
-				out.started, out.sentAt, out.sentFor = started, time.Time{}, time.Duration(sentFor)*time.Microsecond
-				if sentAt != nil {
-					out.sentAt = *sentAt
-				}
-				got[c.ops[n-1]] = out
+			_, err := pgx.ForEachRow(rows, []any{&n, &row.owner, &row.number, &row.state, &row.result, &row.reason}, func() error {
+				row.found = true
+				c.ops[n-1].got = row
 				return nil
 			})
 			return err
 		})
 	}
-	if c := orders; len(c.key) > 0 {
-		batch.Queue(changeOrders, c.key, c.consumer, c.effect, c.owner, c.entity, c.store, c.state, c.document)
-	}
-	if c := leases; len(c.ops) > 0 {
-		batch.Queue(changeLeases, micros, c.name, c.owner, c.claim, c.free)
+	if c := &leases; len(c.ops) > 0 {
 		batch.Queue(readLeases, c.name).Query(func(rows pgx.Rows) error {
 			var (
 				n   int64
-				out = outcome{started: started}
+				row outcome
 			)
-			_, err := pgx.ForEachRow(rows, []any{&n, &out.owner, &out.number}, func() error {
-				got[c.ops[n-1]] = out
+			_, err := pgx.ForEachRow(rows, []any{&n, &row.owner, &row.number}, func() error {
+				row.found = true
+				c.ops[n-1].got = row
 				return nil
 			})
 			return err
@@ -172,27 +223,67 @@ func (l *Ledger) flush(ctx context.Context, ops []*op) error {
 	if err := l.pool.SendBatch(ctx, &batch).Close(); err != nil {
 		return err
 	}
-	if len(got) != len(ops) {
-		return fmt.Errorf("%w: wrote %d, found %d", errRows, len(ops), len(got))
+	for _, o := range ops {
+		if !o.got.found {
+			return fmt.Errorf("%w: %s", errRows, cmp.Or(o.name, o.key.String()))
+		}
 	}
-	for o, out := range got {
-		o.done <- out
-	}
-	l.metrics.flushed(len(ops), time.Since(started))
 	return nil
 }
 
-// columns are the rows of changeEffects, a slice for each column.
-type columns struct {
+// inRowOrder is the order in which every flush takes the locks of its rows.
+func inRowOrder(a, b *op) int {
+	return cmp.Or(
+		cmp.Compare(a.key.Consumer, b.key.Consumer), cmp.Compare(a.key.Key, b.key.Key),
+		cmp.Compare(a.key.Effect, b.key.Effect), cmp.Compare(a.name, b.name),
+	)
+}
+
+// effectColumns are the rows of changeEffects, a slice for each column.
+type effectColumns struct {
 	ops                                                        []*op
 	consumer, key, effect, state, owner, result, reason, class []string
 	claim, sent                                                []int64
 	accepted                                                   []bool
 }
 
-func newColumns(ops []*op) columns { return columns{ops: make([]*op, 0, len(ops))} }
+// grow makes room for n rows.
+func (c *effectColumns) grow(n int) {
+	c.ops = make([]*op, 0, n)
+	for _, column := range []*[]string{&c.consumer, &c.key, &c.effect, &c.state, &c.owner, &c.result, &c.reason, &c.class} {
+		*column = make([]string, 0, n)
+	}
+	c.claim, c.sent, c.accepted = make([]int64, 0, n), make([]int64, 0, n), make([]bool, 0, n)
+}
 
-func (c *columns) add(o *op) {
+// won notes the rows that changeEffects has changed, which are in the order of the ops and each have its op's owner.
+func (c *effectColumns) won(rows pgx.Rows) error {
+	var (
+		owner   string
+		number  int64
+		sentAt  *time.Time
+		sentFor *int64
+		taken   bool // accepted
+		next    int
+	)
+	_, err := pgx.ForEachRow(rows, []any{&owner, &number, &sentAt, &sentFor, &taken}, func() error {
+		for next < len(c.ops) && c.ops[next].owner != owner {
+			next++
+		}
+		if next == len(c.ops) {
+			return errOrder
+		}
+		got := &c.ops[next].got
+		got.found, got.owner, got.number, got.accepted = true, c.ops[next].owner, number, taken
+		if sentAt != nil {
+			got.sentAt, got.sentFor = *sentAt, time.Duration(*sentFor)*time.Microsecond
+		}
+		return nil
+	})
+	return err
+}
+
+func (c *effectColumns) add(o *op) {
 	c.ops = append(c.ops, o)
 	c.consumer = append(c.consumer, o.key.Consumer)
 	c.key = append(c.key, o.key.Key)
@@ -231,6 +322,27 @@ type leaseColumns struct {
 	name, owner []string
 	claim       []int64
 	free        []bool
+}
+
+// won notes the leases that changeLeases has changed, which are in the order of the ops.
+func (c *leaseColumns) won(rows pgx.Rows) error {
+	var (
+		name string
+		got  outcome
+		next int
+	)
+	_, err := pgx.ForEachRow(rows, []any{&name, &got.owner, &got.number}, func() error {
+		for next < len(c.name) && c.name[next] != name {
+			next++
+		}
+		if next == len(c.name) {
+			return errOrder
+		}
+		got.found, got.started = true, c.ops[next].got.started
+		c.ops[next].got = got
+		return nil
+	})
+	return err
 }
 
 func (c *leaseColumns) add(o *op) {

@@ -26,6 +26,7 @@ type op struct {
 	order    *Order
 	free     bool // give the lease back
 
+	got  outcome      // the writer's, until it is done
 	done chan outcome // of one
 }
 
@@ -44,6 +45,7 @@ func leaseOp(name, owner string, number int64) *op {
 
 func (o *op) again() *op {
 	c := *o
+	c.got = outcome{}
 	c.done = make(chan outcome, 1)
 	return &c
 }
@@ -51,6 +53,7 @@ func (o *op) again() *op {
 // outcome is the row as it was after the flush: the op has won if the owner is its own.
 type outcome struct {
 	err      error
+	found    bool      // for the writer
 	started  time.Time // this process's clock, before the flush that wrote it was sent
 	owner    string
 	number   int64
@@ -67,18 +70,30 @@ const maxFlush = 512
 
 var errClosed = errors.New("the ledger is closed")
 
-// queue gathers ops until a writer is free. Who submits waits for the answer, so its length is bounded by the handlers
-// at work.
+const (
+	// full is how many ops make a flush beside one that is under way: smaller ones would cost Postgres more for each row.
+	full = 64
+	// patience is for how long a flush that is under way makes others wait for more ops.
+	patience = 20 * time.Millisecond
+)
+
+// queue gathers ops until a writer is free. On an idle ledger that is at once: nothing waits for company. While a flush is
+// under way the next one gathers until that one ends, has taken long, or there is enough for another beside it. Who submits
+// waits for the answer, so the queue's length is bounded by the handlers at work.
 type queue struct {
 	mu     *sync.Mutex
 	ready  *sync.Cond
 	ops    []*op
+	quick  int // flushes that are under way and have not taken long
 	closed bool
+	// rows are those of one flush; kept for the next.
+	effects map[Key]struct{}
+	others  map[string]struct{} // leases, and keys of orders
 }
 
 func newQueue() queue {
 	mu := new(sync.Mutex)
-	return queue{mu: mu, ready: sync.NewCond(mu)}
+	return queue{mu: mu, ready: sync.NewCond(mu), effects: map[Key]struct{}{}, others: map[string]struct{}{}}
 }
 
 func (q *queue) close() {
@@ -113,39 +128,61 @@ func (q *queue) remove(o *op) bool {
 }
 
 // next waits for ops and takes those of one flush: no row twice, because one statement can't change a row twice. The
-// second op of a row stays for the next flush. It gives none once the queue is closed and empty.
-func (q *queue) next() []*op {
+// second op of a row stays for the next flush. It gives none once the queue is closed and empty. The writer calls flushed
+// when it is done with them.
+func (q *queue) next() (ops []*op, flushed func()) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for len(q.ops) == 0 && !q.closed {
+	for !q.closed && (len(q.ops) == 0 || q.quick > 0 && len(q.ops) < full) {
 		q.ready.Wait()
 	}
-	type orderKey string
-	var (
-		taken = make(map[any]bool, len(q.ops))
-		batch []*op
-		rest  []*op
-	)
-	for _, o := range q.ops {
-		row := any(o.key)
-		if o.name != "" {
-			row = o.name
-		}
-		if len(batch) == maxFlush || taken[row] || o.order != nil && taken[orderKey(o.key.Key)] {
-			rest = append(rest, o)
-			continue
-		}
-		taken[row] = true
-		if o.order != nil {
-			taken[orderKey(o.key.Key)] = true
-		}
-		batch = append(batch, o)
+	if len(q.ops) == 0 {
+		return nil, nil
 	}
+	var rest []*op
+	for _, o := range q.ops {
+		if len(ops) < maxFlush && q.take(o) {
+			ops = append(ops, o)
+		} else {
+			rest = append(rest, o)
+		}
+	}
+	clear(q.effects)
+	clear(q.others)
 	q.ops = rest
+	q.quick++
+	over := sync.OnceFunc(func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.quick--
+		q.ready.Signal()
+	})
+	slow := time.AfterFunc(patience, over)
 	if len(rest) > 0 {
 		q.ready.Signal()
 	}
-	return batch
+	return ops, func() { slow.Stop(); over() }
+}
+
+// take reports whether none of o's rows is in the flush yet, and puts them into it.
+func (q *queue) take(o *op) bool {
+	const lease, order = "lease ", "order "
+	if o.name != "" {
+		_, taken := q.others[lease+o.name]
+		q.others[lease+o.name] = struct{}{}
+		return !taken
+	}
+	if _, taken := q.effects[o.key]; taken {
+		return false
+	}
+	if o.order != nil {
+		if _, taken := q.others[order+o.key.Key]; taken {
+			return false
+		}
+		q.others[order+o.key.Key] = struct{}{}
+	}
+	q.effects[o.key] = struct{}{}
+	return true
 }
 
 // submit has o written and gives the row as it is then. When ctx ends first, o is taken back, unless it is being written

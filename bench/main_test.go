@@ -1,0 +1,81 @@
+package bench
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// sizes are how much is measured.
+type sizes struct {
+	messages int // of one round
+	rounds   int
+	drain    [2]int // messages whose memory is compared
+	known    int    // orders that those messages are about
+	orders   int    // end to end, of one round
+	pings    int    // on an idle system
+	latency  time.Duration
+}
+
+var (
+	full  = sizes{messages: 20_000, rounds: 5, drain: [2]int{10_000, 200_000}, known: 1000, orders: 2000, pings: 500, latency: 20 * time.Millisecond}
+	smoke = sizes{messages: 200, rounds: 1, drain: [2]int{50, 150}, known: 10, orders: 10, pings: 5, latency: time.Millisecond}
+)
+
+const (
+	bodySize = 4096
+	childEnv = "MAGELINE_TEST_BENCH_CHILD" // this process is one of several that consume
+)
+
+// Of the whole run.
+var (
+	size        = smoke
+	prefetch    = 512
+	concurrency = 256
+	folder      string // of built programs and logs
+)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		code = max(code, 1)
+	}
+	os.Exit(code)
+}
+
+func run(m *testing.M) (code int, err error) {
+	if os.Getenv("MAGELINE_TEST_BENCH") == "full" {
+		size = full
+	}
+	for name, n := range map[string]*int{
+		"MAGELINE_TEST_BENCH_PREFETCH": &prefetch, "MAGELINE_TEST_BENCH_CONCURRENCY": &concurrency, "MAGELINE_TEST_BENCH_ROUNDS": &size.rounds,
+	} {
+		if text := os.Getenv(name); text != "" {
+			if *n, err = strconv.Atoi(text); err != nil || *n < 1 {
+				return 1, fmt.Errorf("%s is %q: want a whole number above 0", name, text)
+			}
+		}
+	}
+	if os.Getenv(childEnv) != "" {
+		return 0, child()
+	}
+	if folder, err = os.MkdirTemp("", "mageline-bench-"); err != nil {
+		return 1, err
+	}
+	defer func() { _ = os.RemoveAll(folder) }()
+	for program, source := range map[string]string{"mageline": "../cmd/mageline", "watermill": "watermill"} {
+		build := exec.Command("go", "build", "-o", filepath.Join(folder, program), ".") //nolint:gosec,noctx // constant but for the folder; the test's time-out ends it
+		build.Dir = source
+		if out, err := build.CombinedOutput(); err != nil {
+			return 1, fmt.Errorf("build %s: %w\n%s", program, err, out)
+		}
+	}
+	return m.Run(), nil
+}
