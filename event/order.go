@@ -64,27 +64,49 @@ type Order struct {
 
 // ParseOrder reads the body of an event about an order. One that names no order is Invalid.
 func ParseOrder(body json.RawMessage) (Order, error) {
-	var m struct {
-		EntityID    ID              `json:"entity_id"`
-		IncrementID Text            `json:"increment_id"`
-		StoreID     *ID             `json:"store_id"`
-		State       json.RawMessage `json:"state"`
-		Items       json.RawMessage `json:"items"`
+	if err := wellFormed(body); err != nil {
+		return Order{}, Errorf(Invalid, "the event %w", err)
 	}
-	if err := json.Unmarshal(body, &m); err != nil {
-		return Order{}, Errorf(Invalid, "the event can't be read as one about an order: %w", err)
+	if body = bytes.TrimSpace(body); body[0] != '{' {
+		return Order{}, Errorf(Invalid, "the event can't be read as one about an order: it is no object")
 	}
-	o := Order{EntityID: m.EntityID, IncrementID: m.IncrementID, StoreID: m.StoreID}
+	var (
+		o         Order
+		stateJSON json.RawMessage
+		itemsJSON json.RawMessage
+		state     string
+		items     []struct {
+			ItemID ID `json:"item_id"`
+		}
+	)
+	// Of a whole order only these are read: encoding/json would look at each byte of it twice.
+	for key, value := range members(body) {
+		var into any
+		switch string(key) {
+		case `"entity_id"`:
+			into = &o.EntityID
+		case `"increment_id"`:
+			into = &o.IncrementID
+		case `"store_id"`:
+			into = &o.StoreID
+		case `"state"`:
+			stateJSON = value
+		case `"items"`:
+			itemsJSON = value
+		}
+		if into == nil {
+			continue
+		}
+		if err := json.Unmarshal(value, into); err != nil {
+			return Order{}, Errorf(Invalid, "the event can't be read as one about an order: %s: %w", key, err)
+		}
+	}
 	if o.EntityID == 0 && o.IncrementID == "" {
 		return Order{}, Errorf(Invalid, "the event names no order: it has neither entity_id nor increment_id")
 	}
-	var state string
-	var items []struct {
-		ItemID ID `json:"item_id"`
-	}
 	o.Whole = o.EntityID != 0 &&
-		json.Unmarshal(m.State, &state) == nil && state != "" &&
-		json.Unmarshal(m.Items, &items) == nil && len(items) > 0
+		json.Unmarshal(stateJSON, &state) == nil && state != "" &&
+		json.Unmarshal(itemsJSON, &items) == nil && len(items) > 0
 	for _, item := range items {
 		o.Whole = o.Whole && item.ItemID != 0
 	}

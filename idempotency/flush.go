@@ -52,13 +52,16 @@ ON CONFLICT (consumer, key, effect) DO UPDATE SET
 		ELSE e.accepted OR excluded.accepted END,
 	result = excluded.result,
 	reason = excluded.reason,
-	class = excluded.class,
+	class = CASE
+		WHEN e.owner <> excluded.owner AND e.state = 'in_progress' THEN 'taken_over'
+		ELSE excluded.class END,
 	updated_at = excluded.updated_at
 WHERE CASE
 	WHEN e.owner = excluded.owner THEN true
 	WHEN excluded.claim > 1 OR e.state = 'done' THEN false
 	ELSE e.state <> 'in_progress' OR e.lease_until <= now() END
-RETURNING owner, claim, sent_at, (extract(epoch FROM now() - sent_at) * 1000000)::bigint, accepted`
+RETURNING owner, claim, sent_at, (extract(epoch FROM now() - sent_at) * 1000000)::bigint, accepted,
+	class = 'taken_over'`
 
 // readEffects gives the rows of those that have lost. The subselect keeps the planner from scanning the table.
 const readEffects = `
@@ -264,9 +267,10 @@ func (c *effectColumns) won(rows pgx.Rows) error {
 		sentAt  *time.Time
 		sentFor *int64
 		taken   bool // accepted
+		over    bool
 		next    int
 	)
-	_, err := pgx.ForEachRow(rows, []any{&owner, &number, &sentAt, &sentFor, &taken}, func() error {
+	_, err := pgx.ForEachRow(rows, []any{&owner, &number, &sentAt, &sentFor, &taken, &over}, func() error {
 		for next < len(c.ops) && c.ops[next].owner != owner {
 			next++
 		}
@@ -275,6 +279,7 @@ func (c *effectColumns) won(rows pgx.Rows) error {
 		}
 		got := &c.ops[next].got
 		got.found, got.owner, got.number, got.accepted = true, c.ops[next].owner, number, taken
+		got.takenOver = over
 		if sentAt != nil {
 			got.sentAt, got.sentFor = *sentAt, time.Duration(*sentFor)*time.Microsecond
 		}

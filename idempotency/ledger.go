@@ -112,6 +112,8 @@ func processOf(owner string) string {
 // duplicate true. repeat says that an earlier handling may have done it without a row in the ledger (the message was
 // redelivered, replayed, or is not at its first attempt): without a row the claim is then uncertain.
 //
+// Whoever takes the effect over from an owner whose lease has passed says so by event.TakeOver, and goes on if it may.
+//
 // While the effect is in progress elsewhere, also in this process, Do returns an *event.Deferral; so it does with
 // Postgres away. A key that can't be stored is event.Invalid.
 //
@@ -171,7 +173,10 @@ func (l *Ledger) Do(ctx context.Context, key Key, repeat bool,
 			}
 		}
 	}()
-	if err = ctx.Err(); err != nil {
+	if err = ctx.Err(); err == nil && got.takenOver {
+		err = event.TakeOver(ctx)
+	}
+	if err != nil {
 		err = event.NotDone(err)
 	} else {
 		res, err = effect(h.ctx, c)

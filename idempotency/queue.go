@@ -63,6 +63,8 @@ type outcome struct {
 	accepted bool
 	result   string
 	reason   string
+	// takenOver: the claim was another's, whose lease had passed.
+	takenOver bool
 }
 
 // maxFlush bounds the rows of one transaction.
