@@ -222,8 +222,8 @@ func (l *line) checkNoLetters() {
 		for range max(0, l.Depth(l.DeadLetters(consumer))) {
 			if d, ok := l.Get(l.DeadLetters(consumer)); ok {
 				checkLetter(l.t, &d)
-				l.t.Errorf("a dead letter of %s, key %v, attempts %v, %v: %v", consumer, d.Headers["x-mageline-key"],
-					d.Headers["x-mageline-attempts"], d.Headers["x-mageline-error-class"], d.Headers["x-mageline-error"])
+				l.t.Errorf("a dead letter of %s, %v, key %v, attempts %v, %v: %v", consumer, d.Headers["x-mageline-reason"],
+					d.Headers["x-mageline-key"], d.Headers["x-mageline-attempts"], d.Headers["x-mageline-error-class"], d.Headers["x-mageline-error"])
 			}
 		}
 	}

@@ -48,6 +48,8 @@ func TestSoak(t *testing.T) {
 	t.Logf("%d orders, each once; faults: %v", len(s.placed), s.counts)
 }
 
+const sigkill = "SIGKILL" // the fault
+
 type soak struct {
 	*line
 	random *rand.Rand
@@ -63,21 +65,7 @@ type soak struct {
 
 func newSoak(t *testing.T) *soak {
 	t.Helper()
-	private.Require(t)
-	node, err := private.StartRabbitMQ()
-	if node != nil {
-		t.Cleanup(node.Close)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err := private.StartPostgres()
-	if server != nil {
-		t.Cleanup(server.Close)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	node, server := ownServers(t)
 	l := impatient(newLineOn(t, testkit.BrokerAt(t, node.URL), testkit.DatabaseAt(t, server.URL), fakeerp.Books, chaosDelays...))
 	s := &soak{line: l, node: node, random: rand.New(rand.NewPCG(seed, 2)), counts: map[string]int{}, last: "-"}
 	behind := func(variable string) *testkit.Proxy {
@@ -162,8 +150,8 @@ func (s *soak) breakSomething() (mend func()) {
 		{"Magento cut", once(s.shopLink.Cut)},
 		{"Magento fails", answers(s.shop.Faults, fault.Fault{Kind: fault.Fail, Status: 503})},
 		{"Magento drops", answers(s.shop.Faults, fault.Fault{Kind: fault.Drop})},
-		{"SIGKILL", once(func() { s.victim.kill(); s.victim = start(s.t, s.env) })},
-		{"SIGKILL", once(func() { s.victim.kill(); s.victim = start(s.t, s.env) })},
+		{sigkill, once(func() { s.victim.kill(); s.victim = start(s.t, s.env) })},
+		{sigkill, once(func() { s.victim.kill(); s.victim = start(s.t, s.env) })},
 	}
 	chosen := all[s.random.IntN(len(all))]
 	s.last = chosen.name
@@ -191,7 +179,7 @@ type measures struct {
 	broker, database                int // connections
 	rows, rowSize                   int // of the ledger, and bytes for each of them
 	others, othersSize              int // rows and bytes of all other tables
-	done, left                      int
+	done, left, kills               int
 	fault                           string
 }
 
@@ -218,7 +206,7 @@ func (s *soak) row(first string, cells ...string) {
 
 func (s *soak) measure() measures {
 	s.t.Helper()
-	m := measures{done: s.exported(s.placed), left: s.left(), fault: s.last}
+	m := measures{done: s.exported(s.placed), left: s.left(), kills: s.counts[sigkill], fault: s.last}
 	for i, r := range []*replica{s.steady, s.victim} {
 		m.goroutines[i], m.files[i] = r.metric("go_goroutines"), r.metric("process_open_fds")
 		// The next collection's goal is what has outlived the last one, and as much again.
@@ -281,19 +269,23 @@ func (s *soak) compare(first, last *measures) {
 		unit                 float64
 	}
 	var lines []measure
+	// Subscriptions, connections and memory grow with the age of a process: the one that was killed last may have been young
+	// at the first measurement, and is compared with the older of the two.
 	for i, which := range []string{"the one that ran", "the one that was killed"} {
+		older := func(v [2]float64) float64 { return max(v[0], v[i]) }
 		lines = append(lines,
-			measure{"goroutines of " + which, first.goroutines[i], last.goroutines[i], first.goroutines[i] + 10, 1},
-			measure{"open files of " + which, first.files[i], last.files[i], first.files[i] + 10, 1},
-			measure{"MiB heap goal of " + which, first.heap[i], last.heap[i], 1.5*first.heap[i] + 4*mebi, mebi},
-			measure{"MiB RSS of " + which, first.memory[i], last.memory[i], 1.3*first.memory[i] + 16*mebi, mebi},
+			measure{"goroutines of " + which, first.goroutines[i], last.goroutines[i], older(first.goroutines) + 10, 1},
+			measure{"open files of " + which, first.files[i], last.files[i], older(first.files) + 10, 1},
+			measure{"MiB heap goal of " + which, first.heap[i], last.heap[i], 1.5*older(first.heap) + 4*mebi, mebi},
+			measure{"MiB RSS of " + which, first.memory[i], last.memory[i], 1.3*older(first.memory) + 16*mebi, mebi},
 		)
 	}
+	killed := float64(last.kills - first.kills) // each leaves its row in the table process for an hour
 	lines = append(lines,
 		measure{"connections to RabbitMQ", float64(first.broker), float64(last.broker), float64(first.broker), 1},
 		measure{"connections to Postgres", float64(first.database), float64(last.database), float64(first.database) + 4, 1},
 		measure{"bytes for each row of the ledger", float64(first.rowSize), float64(last.rowSize), 1.5*float64(first.rowSize) + 100, 1},
-		measure{"rows of other tables", float64(first.others), float64(last.others), float64(first.others) + 5, 1},
+		measure{"rows of other tables", float64(first.others), float64(last.others), float64(first.others) + killed + 5, 1},
 		measure{"MiB of other tables", float64(first.othersSize), float64(last.othersSize), float64(first.othersSize) + mebi, mebi},
 	)
 	var b strings.Builder

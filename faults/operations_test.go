@@ -109,6 +109,25 @@ var operationsFaults = []*scenario{
 		w.quiet()
 		w.awaitDone(orders)
 	}},
+	{number: 61, name: "replay with a canary against an ERP that is still sick", run: func(w *world) {
+		w.run(1)
+		orders := w.letters(20)
+		w.erp.Faults.Set(fault.Plan{Every: fault.Fault{Kind: fault.Fail, Status: http.StatusUnprocessableEntity}})
+		calls := len(w.erp.Requests())
+		out, code := w.call("dlq", "replay", w.DeadLetters("order_placed"), "--yes", "--canary")
+		if code != 3 || !strings.Contains(out, "replayed 1,") {
+			w.t.Errorf("the replay ends with %d: %s", code, out)
+		}
+		testkit.Eventually(w.t, patience, func() bool { return w.Depth(w.DeadLetters("order_placed")) == 20 }, "the canary to be back")
+		if n := len(w.erp.Requests()) - calls; n > 2 { // one asks whether the ERP has it
+			w.t.Errorf("the ERP was called %d times, for one canary", n)
+		}
+		w.quiet()
+		if out, code := w.call("dlq", "replay", w.DeadLetters("order_placed"), "--yes", "--canary"); code != 0 {
+			w.t.Errorf("the replay ends with %d: %s", code, out)
+		}
+		w.awaitDone(orders)
+	}},
 }
 
 // letters gives orders whose events are dead letters; the cause is gone.
