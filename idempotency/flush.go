@@ -22,7 +22,8 @@ import (
 
 // changeEffects claims, renews and finishes. Whether a row is changed is decided where it is locked, in the ON CONFLICT:
 //   - its owner changes it: the token that it claimed with, unique to that claim (a claim that is repeated because its
-//     commit was unknown finds itself as the owner);
+//     commit was unknown finds itself as the owner). But it opens nothing again that it has finished: of a flush that was
+//     repeated, the first try may reach the table last, after the finish;
 //   - a claim (number 1) takes it, unless it is done, or in progress with a lease that has not passed.
 //
 // A claim taken over from an owner whose lease has passed is uncertain since the end of that lease: an effect starts no
@@ -57,7 +58,7 @@ ON CONFLICT (consumer, key, effect) DO UPDATE SET
 		ELSE excluded.class END,
 	updated_at = excluded.updated_at
 WHERE CASE
-	WHEN e.owner = excluded.owner THEN true
+	WHEN e.owner = excluded.owner THEN excluded.state <> 'in_progress' OR e.state = 'in_progress'
 	WHEN excluded.claim > 1 OR e.state = 'done' THEN false
 	ELSE e.state <> 'in_progress' OR e.lease_until <= now() END
 RETURNING owner, claim, sent_at, (extract(epoch FROM now() - sent_at) * 1000000)::bigint, accepted,
