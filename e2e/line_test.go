@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -229,12 +230,26 @@ func (l *line) checkNoLetters() {
 	}
 }
 
+// empty waits until no message is left. One that a replica holds, and may be about to put off, is in no queue for the
+// moment: nothing may be seen of any for longer than the shortest delay.
+func (l *line) empty() {
+	l.t.Helper()
+	quiet := min(slices.Min(l.delays), time.Second) + 500*time.Millisecond
+	since := time.Now()
+	testkit.Eventually(l.t, patience, func() bool {
+		if l.left() > 0 {
+			since = time.Now()
+		}
+		return time.Since(since) > quiet
+	}, "no message left in any queue")
+}
+
 // finish waits until no message is left, stops the replicas, who must say that they ended well, and checks that nothing
 // has come back. A message that a replica held when it was told to stop is given back: another one takes it.
 func (l *line) finish(replicas ...*replica) {
 	l.t.Helper()
 	for range 5 {
-		testkit.Eventually(l.t, patience, func() bool { return l.left() == 0 }, "no message left in any queue")
+		l.empty()
 		for _, r := range replicas {
 			r.terminate()
 		}
