@@ -275,10 +275,14 @@ func drains(t *testing.T, out *table) {
 		p.stop()
 	}
 	for i, n := range size.drain {
-		r := row{name: fmt.Sprintf("peak memory, draining %d messages", n), ours: fmt.Sprintf("%.1f MiB", peaks[i]), limit: "64 MiB",
-			ratio: fmt.Sprintf("%.2f", peaks[i]/64), wanted: "under 1", settings: settings()}
+		r := row{
+			name: fmt.Sprintf("peak memory, draining %d messages", n), ours: fmt.Sprintf("%.1f MiB", peaks[i]), limit: "64 MiB",
+			ratio: fmt.Sprintf("%.2f", peaks[i]/64), wanted: "under 1", settings: settings(),
+		}
 		out.add(r)
 	}
-	out.add(row{"peak memory, the second beside the first", fmt.Sprintf("%.1f MiB", peaks[1]), fmt.Sprintf("%.1f MiB", peaks[0]),
-		fmt.Sprintf("%.2f", peaks[1]/peaks[0]), "0.80 to 1.20", settings()})
+	out.add(row{
+		"peak memory, the second beside the first", fmt.Sprintf("%.1f MiB", peaks[1]), fmt.Sprintf("%.1f MiB", peaks[0]),
+		fmt.Sprintf("%.2f", peaks[1]/peaks[0]), "0.80 to 1.20", settings(),
+	})
 }
