@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -132,8 +133,25 @@ func (s *Server) AddOrder(document []byte) (Placed, error) {
 // keep needs mu.
 func (s *Server) keep(o *order) {
 	s.orders = append(s.orders, o)
+	if s.numbered == nil {
+		s.numbered = map[string][]*order{}
+	}
+	s.numbered[o.number()] = append(s.numbered[o.number()], o)
 	if extra := len(s.orders) - s.options.Keep; extra > 0 {
+		for _, old := range s.orders[:extra] {
+			s.forget(old)
+		}
 		s.orders = slices.Delete(s.orders, 0, extra)
+	}
+}
+
+// number is what the index of a search by increment id holds an order under: MySQL compares without regard to case.
+func (o *order) number() string { return strings.ToLower(fmt.Sprint(o.document["increment_id"])) }
+
+func (s *Server) forget(o *order) {
+	left := slices.DeleteFunc(s.numbered[o.number()], func(other *order) bool { return other == o })
+	if s.numbered[o.number()] = left; len(left) == 0 {
+		delete(s.numbered, o.number())
 	}
 }
 
@@ -184,7 +202,12 @@ func (s *Server) Pay(id int) {
 func (s *Server) Delete(id int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.orders = slices.DeleteFunc(s.orders, func(o *order) bool { return o.id == id })
+	s.orders = slices.DeleteFunc(s.orders, func(o *order) bool {
+		if o.id == id {
+			s.forget(o)
+		}
+		return o.id == id
+	})
 }
 
 // Cancel cancels all of an order.

@@ -237,7 +237,7 @@ func (s *Server) searchOrders(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var found []*order
-	for _, o := range s.orders {
+	for _, o := range s.candidates(&c) {
 		if !time.Now().Before(o.visibleAt) && c.match(o.document) {
 			found = append(found, o)
 		}
@@ -271,6 +271,17 @@ func (s *Server) searchOrders(w http.ResponseWriter, r *http.Request) {
 		result = thin(result, wanted)
 	}
 	answer(w, http.StatusOK, result)
+}
+
+// candidates are the orders among which those of a search are: all, or those that an index knows, as Magento's has one for
+// the increment id. It needs mu.
+func (s *Server) candidates(c *criteria) []*order {
+	for _, group := range c.groups {
+		if len(group) == 1 && group[0].Field == "increment_id" && group[0].Condition == "eq" {
+			return s.numbered[strings.ToLower(group[0].Value)]
+		}
+	}
+	return s.orders
 }
 
 // fieldTree is what of an object is wanted; an empty one is all of it.

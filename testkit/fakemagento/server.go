@@ -61,6 +61,7 @@ type Server struct {
 
 	mu        sync.Mutex
 	orders    []*order // by entity id
+	numbered  map[string][]*order
 	nextID    int
 	nextItem  int
 	sequences map[int]int // by store id: the last order number
