@@ -260,9 +260,14 @@ func (s *soak) measureTables(m *measures) {
 	m.rowSize = ledger / max(1, m.rows)
 }
 
-// subscriptions is how many goroutines two consumers have more when their prefetch has grown to PREFETCH: seven subscriptions
-// each, of two goroutines, where a new session has one. A leak at each fault would be as many in three minutes.
-const subscriptions = 2 * 6 * 2
+const (
+	// grown is how many goroutines a process may have more than one that was just measured: the subscriptions of a prefetch
+	// that has grown (seven for a consumer, of two goroutines each), idle connections to the remote APIs (two each). One
+	// leaked for each order, or for each fault of ten minutes, is more.
+	grown = 80
+	// files are the sockets of those connections.
+	files = 30
+)
 
 // compare prints the verdict. What is allowed above the first measurement is what differs from one minute to the next.
 func (s *soak) compare(first, last *measures) {
@@ -278,8 +283,8 @@ func (s *soak) compare(first, last *measures) {
 	for i, which := range []string{"the one that ran", "the one that was killed"} {
 		older := func(v [2]float64) float64 { return max(v[0], v[i]) }
 		lines = append(lines,
-			measure{"goroutines of " + which, first.goroutines[i], last.goroutines[i], older(first.goroutines) + subscriptions, 1},
-			measure{"open files of " + which, first.files[i], last.files[i], older(first.files) + 10, 1},
+			measure{"goroutines of " + which, first.goroutines[i], last.goroutines[i], older(first.goroutines) + grown, 1},
+			measure{"open files of " + which, first.files[i], last.files[i], older(first.files) + files, 1},
 			measure{"MiB heap goal of " + which, first.heap[i], last.heap[i], 1.5*older(first.heap) + 4*mebi, mebi},
 			measure{"MiB RSS of " + which, first.memory[i], last.memory[i], 1.3*older(first.memory) + 16*mebi, mebi},
 		)
