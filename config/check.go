@@ -161,7 +161,7 @@ func (l *loader) checkConsumers() {
 		return
 	}
 	for _, name := range l.c.Consumers {
-		switch consumer, known := find(name); {
+		switch consumer, known := FindConsumer(name); {
 		case !known:
 			l.problem("CONSUMERS", "there is no consumer %q, but %s", name, strings.Join(ConsumerNames(), ", "))
 		case !consumer.built:

@@ -144,6 +144,10 @@ func TestProblems(t *testing.T) {
 		{[]string{"RETRY_DELAYS", "10"}, "RETRY_DELAYS"},
 		{[]string{"RETRY_DELAYS", "10000h"}, "RETRY_DELAYS"},
 		{[]string{"HANDLER_TIMEOUT", "0"}, "HANDLER_TIMEOUT"},
+		{[]string{"MEMORY_LIMIT", "lots"}, "MEMORY_LIMIT"},
+		{[]string{"MEMORY_LIMIT", "1023KiB"}, "MEMORY_LIMIT"},
+		{[]string{"MEMORY_LIMIT", "-1GiB"}, "MEMORY_LIMIT"},
+		{[]string{"MEMORY_LIMIT", "9999999999GiB"}, "MEMORY_LIMIT"},
 		{[]string{"HANDLER_TIMEOUT", "86s"}, "IDEMPOTENCY_LEASE"},
 		{[]string{"IDEMPOTENCY_LEASE", "64s"}, "IDEMPOTENCY_LEASE"},
 		{[]string{"HANDLER_TIMEOUT", "x", "IDEMPOTENCY_LEASE", "1s"}, "HANDLER_TIMEOUT"},
@@ -332,5 +336,19 @@ func TestUnknownVariablesWarn(t *testing.T) {
 	}
 	if got := strings.Join(c.Warnings, "\n"); len(c.Warnings) != 3 || !strings.Contains(got, "MAGELINE_PREFECTH") || !strings.Contains(got, "MAGELINE_PREFETCH_FILE") {
 		t.Errorf("warnings:\n%s", got)
+	}
+}
+
+func TestBytes(t *testing.T) {
+	for value, want := range map[string]config.Bytes{
+		"256MiB": 256 << 20, "1GiB": 1 << 30, "2048KiB": 2 << 20, "3 MB": 3e6, "5GB": 5e9, "1048576": 1 << 20, "1048577B": 1<<20 + 1,
+	} {
+		var got, again config.Bytes
+		if err := got.Decode(value); err != nil || got != want {
+			t.Errorf("%s is %d, %v; want %d", value, got, err, want)
+		}
+		if err := again.Decode(got.String()); err != nil || again != got {
+			t.Errorf("%s is shown as %s, which is %d, %v", value, got, again, err)
+		}
 	}
 }

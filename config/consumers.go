@@ -28,16 +28,14 @@ var all = []Consumer{
 	{Name: "stock_sync", Batch: true},
 }
 
-func find(name string) (Consumer, bool) {
+// FindConsumer gives a consumer by its name, also one that this build or deployment does not run.
+func FindConsumer(name string) (Consumer, bool) {
 	i := slices.IndexFunc(all, func(c Consumer) bool { return c.Name == name })
 	if i < 0 {
 		return Consumer{}, false
 	}
 	return all[i], true
 }
-
-// FindConsumer gives a consumer by its name, also one that this build or deployment does not run.
-func FindConsumer(name string) (Consumer, bool) { return find(name) }
 
 // ConsumerNames gives the names of all consumers, also of those that this build or deployment does not run.
 func ConsumerNames() []string {
