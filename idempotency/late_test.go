@@ -1,11 +1,14 @@
 package idempotency
 
 import (
+	"context"
+	"errors"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/rs/zerolog"
 
+	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/migrations"
 	"github.com/mageline/mageline/testkit"
 )
@@ -50,5 +53,51 @@ func TestLateClaimChangesNothing(t *testing.T) {
 				t.Errorf("%s became %+v, %v", state, row, err)
 			}
 		}
+	}
+}
+
+// Who takes an effect over from an owner whose lease has passed says so before it goes on, and does not where it may not.
+// Whoever claims what failed, or is uncertain, takes nothing over.
+func TestTakeOverIsTold(t *testing.T) {
+	url := testkit.Database(t)
+	if _, err := migrations.Up(t.Context(), url); err != nil {
+		t.Fatal(err)
+	}
+	db, err := pgxpool.New(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(db.Close)
+	l := Open(t.Context(), Options{Pool: db, Process: "one", Log: zerolog.Nop()})
+	t.Cleanup(l.Close)
+	key := Key{Consumer: "order_placed", Key: "1", Effect: "create"}
+	claim := effectOp(key, l.token(), 1)
+	claim.state = InProgress
+	if got := l.submit(t.Context(), claim); got.err != nil {
+		t.Fatal(got.err)
+	}
+	if _, err := db.Exec(t.Context(), `UPDATE effect SET lease_until = now()`); err != nil { // its owner has died
+		t.Fatal(err)
+	}
+
+	told, run := 0, 0
+	do := func(answer error) error {
+		ctx := event.WithTakeOver(t.Context(), func(context.Context) error { told++; return answer })
+		_, _, err := l.Do(ctx, key, false, func(context.Context, *Claim) (Result, error) {
+			run++
+			return Result{}, nil
+		})
+		return err
+	}
+	later := &event.Deferral{Reason: "alone"}
+	if err := do(later); !errors.Is(err, later) || told != 1 || run != 0 {
+		t.Errorf("one that may not go on: %v, told %d times, run %d times", err, told, run)
+	}
+	row, _, err := l.Lookup(t.Context(), key)
+	if err != nil || row.State != Uncertain {
+		t.Errorf("it left the row %+v, %v", row, err)
+	}
+	if err := do(nil); err != nil || told != 1 || run != 1 {
+		t.Errorf("what is uncertain: %v, told %d times, run %d times", err, told, run)
 	}
 }
