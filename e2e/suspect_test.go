@@ -1,0 +1,49 @@
+package e2e
+
+import (
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/testkit/fakemagento"
+)
+
+// What a killed replica had in its hands is entered by the one that gets it next, and struck out when it is done; a replica
+// that ends in order leaves nothing behind.
+func TestSuspectsAreEntered(t *testing.T) {
+	t.Parallel()
+	l := newLine(t, 200*time.Millisecond, time.Second)
+	l.env = l.with("HANDLER_TIMEOUT", "1s", "IDEMPOTENCY_LEASE", "6s", "ERP_TIMEOUT", "500ms")
+	killed := start(t, l.env).awaitReady()
+	db, err := pgx.Connect(t.Context(), l.database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close(t.Context()) }()
+	rows := func(table string) (n int) {
+		t.Helper()
+		if err := db.QueryRow(t.Context(), "SELECT count(*) FROM "+table).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if n := rows("process"); n != 1 {
+		t.Errorf("a replica runs, and %d show themselves", n)
+	}
+	held := make(chan struct{})
+	l.held.Store(&held)
+	o := l.place(1, fakemagento.Placing{})[0]
+	testkit.Eventually(t, patience, func() bool { return l.kept.Load() > 0 }, "the ERP to be called")
+	killed.kill()
+	other := start(t, l.env).awaitReady()
+	testkit.Eventually(t, patience, func() bool { return rows("suspect") == 1 }, "the message to be entered")
+	l.held.Store(nil)
+	close(held)
+	l.awaitDone(patience, o)
+	l.finish(other)
+	if suspects, processes := rows("suspect"), rows("process"); suspects != 0 || processes != 1 {
+		t.Errorf("%d suspects are left, and %d processes, want that of the killed one", suspects, processes)
+	}
+}
