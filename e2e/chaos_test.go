@@ -134,7 +134,8 @@ type chaos struct {
 
 	frozen    *replica
 	thaw      <-chan time.Time
-	restarted chan error // while a server is away, and nothing can be published
+	away      int // servers: while one is, nothing can be published
+	restarted chan error
 }
 
 // freeze has a replica stand still for a while.
@@ -151,7 +152,7 @@ func (c *chaos) signal(s syscall.Signal) {
 
 // restart has a server crash and start again while replicas go on to be killed.
 func (c *chaos) restart(crash func(), start func() error) {
-	c.restarted = make(chan error, 1)
+	c.away++
 	crash()
 	go func() { c.restarted <- start() }()
 }
@@ -161,7 +162,11 @@ func (c *chaos) restart(crash func(), start func() error) {
 func (l *line) chaos(n, least int, also func(*chaos)) {
 	l.t.Helper()
 	const ms = time.Millisecond
-	c := &chaos{t: l.t, replicas: []*replica{start(l.t, l.env).awaitReady(), start(l.t, l.env).awaitReady()}}
+	c := &chaos{
+		t:         l.t,
+		replicas:  []*replica{start(l.t, l.env).awaitReady(), start(l.t, l.env).awaitReady()},
+		restarted: make(chan error, 2), // RabbitMQ and Postgres; nobody waits for them when the test has failed
+	}
 	l.erp.Faults.Set(fault.Plan{Latency: 30 * ms, Chances: erpChaos})
 	random := rand.New(rand.NewPCG(seed, 1))
 	placed := make([]fakemagento.Placed, 0, n)
@@ -171,9 +176,9 @@ func (l *line) chaos(n, least int, also func(*chaos)) {
 	look := time.NewTicker(50 * ms)
 	defer look.Stop()
 	limit := time.After(time.Duration(n)*200*ms + 2*time.Minute)
-	for c.kills < least || c.frozen != nil || c.restarted != nil || len(placed) < n || !l.done(placed) {
+	for c.kills < least || c.frozen != nil || c.away > 0 || len(placed) < n || !l.done(placed) {
 		for range min(20, n-len(placed)) {
-			if c.restarted != nil {
+			if c.away > 0 {
 				break
 			}
 			o := l.shop.PlaceOrder(fakemagento.Placing{})
@@ -200,7 +205,7 @@ func (l *line) chaos(n, least int, also func(*chaos)) {
 			if err != nil {
 				l.t.Fatal(err)
 			}
-			c.restarted = nil
+			c.away--
 		case <-look.C:
 		case <-limit:
 			l.t.Fatalf("%d of %d orders are in the ERP, %d are commented, %d messages are left after %d kills",
