@@ -38,8 +38,9 @@ type Ledger interface {
 
 // Names of the consumers.
 const (
-	OrderPlaced   = "order_placed"
-	OrderCanceled = "order_canceled"
+	OrderPlaced       = "order_placed"
+	OrderCanceled     = "order_canceled"
+	TrackingFileReady = "tracking_file_ready"
 )
 
 // effectCreate is the effect of OrderPlaced that makes the ERP's document; its row tells how an order stands.

@@ -28,7 +28,7 @@ var (
 	// spoilt is how a spreadsheet shows a long number: 1.23E+11, with a decimal comma in some countries.
 	spoilt = regexp.MustCompile(`^\d(?:[.,]\d+)?[eE][+-]\d{1,3}$`)
 	// plain is a quantity. A comma with three digits behind it may be a thousand or a decimal one: that is nobody's guess.
-	plain = regexp.MustCompile(`^\+?(\d{1,12})(?:\.(\d{1,12})|,(\d{1,2}|\d{4,12}))?$`)
+	plain = regexp.MustCompile(`^\+?(\d{1,8})(?:\.(\d{1,12})|,(\d{1,2}|\d{4,12}))?$`)
 	// code is what Magento's carrier codes look like.
 	code = regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`)
 )
@@ -46,8 +46,8 @@ func (r *Reader) parcel(cells []cell) (p Parcel, reason string) {
 			continue
 		}
 		name, text := columnNames[column], cells[i].text
-		if len(text) > maxCell {
-			return p, name + " is longer than 1,024 bytes"
+		if len(text) > maxCell || identifiers[column] && utf8.RuneCount(text) > maxIdentifier {
+			return p, name + " is too long"
 		}
 		if !utf8.Valid(text) {
 			return p, name + " has bytes that are no character in the encoding of the file: save the file as UTF-8"
@@ -105,7 +105,7 @@ func quantity(text string) (decimal.Decimal, bool) {
 		return decimal.Zero, false
 	}
 	d, err := decimal.NewFromString(strings.TrimSuffix(m[1]+"."+m[2]+m[3], "."))
-	return d, err == nil && d.IsPositive()
+	return d, err == nil && d.IsPositive() && d.Equal(d.Truncate(4)) // as Magento's columns: decimal(12,4)
 }
 
 // carrier gives Magento's code for the file's carrier, and the file's text for the title. Without TRACKING_CARRIERS what

@@ -75,8 +75,9 @@ const (
 	MaxBytes = 256 << 20
 	// MaxRow is how long a row may be, in bytes of UTF-8; a longer one is bad.
 	MaxRow = 1 << 20
-	// maxCell is how long a cell may be that is used.
-	maxCell = 1024
+	// maxCell is how long a cell may be that is used, in bytes; maxIdentifier one with a number or a code, in characters.
+	maxCell       = 1024
+	maxIdentifier = 255
 	// maxItems is how many items a parcel may have; the rows that follow make another one.
 	maxItems = 1000
 )

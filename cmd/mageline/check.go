@@ -10,6 +10,7 @@ import (
 	"github.com/mageline/mageline/check"
 	"github.com/mageline/mageline/config"
 	"github.com/mageline/mageline/deadletter"
+	"github.com/mageline/mageline/tracking/inbox"
 )
 
 func newCheck(t terminal) *cobra.Command {
@@ -68,9 +69,10 @@ func checkAll(ctx context.Context, cfg *config.Config) ([]check.Line, error) {
 
 	topology := topologyOf(cfg)
 	settings := check.Settings{Retention: cfg.IdempotencyRetention, RetryDelays: cfg.RetryDelays, Warnings: cfg.Warnings}
-	var magento, erp bool
+	var magento, erp, files bool
 	for _, c := range cfg.EnabledConsumers() {
 		settings.Consumers = append(settings.Consumers, c.Name)
+		files = files || c.Inbox
 		magento, erp = magento || c.Magento, erp || c.ERP
 	}
 	probes := []check.Probe{
@@ -90,6 +92,9 @@ func checkAll(ctx context.Context, cfg *config.Config) ([]check.Line, error) {
 	}
 	if erp {
 		probes = append(probes, check.ERP{Address: cfg.ERPURL, Find: remotes.connector.FindOrder})
+	}
+	if files {
+		probes = append(probes, check.Inbox{Path: cfg.TrackingDir, Beneath: []string{inbox.Processed, inbox.Failed}})
 	}
 	return check.Run(ctx, append(probes, settings)...), nil
 }

@@ -30,6 +30,7 @@ import (
 	"github.com/mageline/mageline/migrations"
 	"github.com/mageline/mageline/periodic"
 	"github.com/mageline/mageline/rabbitmq"
+	"github.com/mageline/mageline/tracking/inbox"
 )
 
 // loadConfig reads the environment. What is wrong with it ends the program with exit code 2, every line of it said.
@@ -217,6 +218,7 @@ type service struct {
 	runtime *consumer.Runtime
 	pauses  *pauses
 	tasks   []periodic.Task
+	inbox   *inbox.Watcher // nil where no tracking files are handled
 }
 
 // wire builds the service. It connects to nothing yet: what is away at start is waited for.
@@ -282,6 +284,8 @@ func wire(ctx context.Context, cfg *config.Config, log zerolog.Logger, registry 
 			wired.Handler = &handlers.Canceled{
 				Orders: s.remotes.shop.Orders, ERP: s.remotes.connector, Ledger: s.ledger, Rules: rules,
 			}
+		case handlers.TrackingFileReady:
+			wired.Handler = s.wireInbox(registry)
 		default:
 			return nil, fmt.Errorf("consumer %s has no handler: a bug", c.Name)
 		}

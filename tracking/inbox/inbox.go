@@ -45,7 +45,7 @@ var ErrAway = errors.New("the inbox can't be opened")
 func (d *Dir) open() (*os.Root, error) {
 	root, err := os.OpenRoot(d.Path)
 	if err != nil {
-		return nil, fmt.Errorf("%w (TRACKING_DIR): %w", ErrAway, err)
+		return nil, fmt.Errorf("%w (TRACKING_DIR): %v", ErrAway, err) //nolint:errorlint // no fs.ErrNotExist: the file may be there
 	}
 	return root, nil
 }

@@ -94,6 +94,7 @@ func (r *rig) awaitLog(text string) {
 }
 
 func TestFilesAreFound(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	put(t, "there at start", dir, "old.csv")
 	put(t, "no match", dir, "notes.txt")
@@ -137,6 +138,7 @@ func TestFilesAreFound(t *testing.T) {
 }
 
 func TestMovedInIsCompleteAtOnce(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	r := watch(t, dir)
 	r.awaitLog("watching the inbox")
@@ -157,6 +159,7 @@ func TestMovedInIsCompleteAtOnce(t *testing.T) {
 }
 
 func TestWrittenSlowly(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	r := watch(t, dir)
 	f, err := os.Create(filepath.Join(dir, "slow.csv"))
@@ -183,6 +186,7 @@ func TestWrittenSlowly(t *testing.T) {
 }
 
 func TestDirectoryVanishesAndReturns(t *testing.T) {
+	t.Parallel()
 	parent := t.TempDir()
 	dir := filepath.Join(parent, "inbox")
 	r := watch(t, dir)
@@ -203,6 +207,7 @@ func TestDirectoryVanishesAndReturns(t *testing.T) {
 
 // What can't be told, or not yet, is told later; one file that can't be read keeps none of the others waiting.
 func TestToldLater(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	r := watch(t, dir)
 	r.set(func() { r.tell = errors.New("no route") })
@@ -218,6 +223,7 @@ func TestToldLater(t *testing.T) {
 }
 
 func TestManyFiles(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	const files = 1500
 	var want []string
