@@ -62,8 +62,9 @@ type Options struct {
 
 // A Client calls one Magento. Its methods may be called by several goroutines at once.
 type Client struct {
-	Orders *OrdersService
-	Stores *StoresService
+	Orders    *OrdersService
+	Shipments *ShipmentsService
+	Stores    *StoresService
 
 	http      *http.Client
 	base      string // …/rest/<code>, without a slash at its end
@@ -106,6 +107,7 @@ func New(baseURL string, o Options) (*Client, error) {
 		retries: o.Retries.orDefaults(),
 	}
 	c.Orders = &OrdersService{c}
+	c.Shipments = &ShipmentsService{c}
 	c.Stores = &StoresService{c}
 	return c, nil
 }

@@ -36,6 +36,12 @@ type Line struct {
 	Qty        int64
 	Price      decimal.Decimal
 	TaxPercent decimal.Decimal
+	// Type is the product's: empty is simple. A configurable product has its variant as its only component, whose SKU
+	// Magento shows on both rows; a bundle has what it consists of. The components' Qty is for one of the composite.
+	Type       string
+	Components []Line
+	// ShipSeparately is how a bundle is shipped: its components one by one. The API does not show it.
+	ShipSeparately bool
 }
 
 // Placed names an order: its number, and what it has in the API's paths.
@@ -95,7 +101,7 @@ func (s *Server) PlaceOrder(p Placing) Placed {
 		p.Method = "checkmo"
 	}
 	if len(p.Lines) == 0 {
-		p.Lines = []Line{{"24-MB01", "Joust Duffle Bag", 2, decimal.New(34, 0), decimal.New(19, 0)}}
+		p.Lines = []Line{{SKU: "24-MB01", Name: "Joust Duffle Bag", Qty: 2, Price: decimal.New(34, 0), TaxPercent: decimal.New(19, 0)}}
 	}
 	if p.CreatedAt.IsZero() {
 		p.CreatedAt = time.Now()

@@ -36,8 +36,8 @@ var (
 	pageKey   = regexp.MustCompile(`^\[(pageSize|page_size|currentPage|current_page)\]$`)
 )
 
-// columns are those of sales_order that can be searched and sorted by.
-var columns = []string{
+// orderColumns are those of sales_order that can be searched and sorted by.
+var orderColumns = []string{
 	"entity_id", "increment_id", "ext_order_id", "state", "status", "store_id", "customer_id", "customer_email", "customer_group_id",
 	"customer_is_guest", "grand_total", "base_grand_total", "total_paid", "total_due", "quote_id", "original_increment_id", "relation_parent_id",
 	"relation_child_id", "order_currency_code", "created_at", "updated_at", "is_virtual",
@@ -106,7 +106,7 @@ type problem struct {
 	parameters any
 }
 
-func parseCriteria(query url.Values) (criteria, *problem) {
+func parseCriteria(query url.Values, columns []string) (criteria, *problem) {
 	c := criteria{page: 1}
 	groups := map[int]map[int]*filter{}
 	sorts := map[int]*sortOrder{}
@@ -228,21 +228,39 @@ func (c criteria) show() map[string]any {
 }
 
 func (s *Server) searchOrders(w http.ResponseWriter, r *http.Request) {
-	query := r.URL.Query()
-	c, wrong := parseCriteria(query)
+	c, wrong := parseCriteria(r.URL.Query(), orderColumns)
 	if wrong != nil {
-		refuse(w, wrong.status, wrong.template, wrong.parameters)
+		wrong.answer(w)
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var found []*order
+	var rows []row
 	for _, o := range s.candidates(&c) {
-		if !time.Now().Before(o.visibleAt) && c.match(o.document) {
-			found = append(found, o)
+		if !time.Now().Before(o.visibleAt) {
+			rows = append(rows, row{o.document, o.show})
 		}
 	}
-	slices.SortStableFunc(found, func(a, b *order) int {
+	c.answer(w, r, rows)
+}
+
+func (p *problem) answer(w http.ResponseWriter) { refuse(w, p.status, p.template, p.parameters) }
+
+// row is one of the things that are searched: what conditions look at, and how the API shows it.
+type row struct {
+	document map[string]any
+	show     func() map[string]any
+}
+
+// answer answers a search with the page that is asked for of the rows that match.
+func (c *criteria) answer(w http.ResponseWriter, r *http.Request, rows []row) {
+	var found []row
+	for _, candidate := range rows {
+		if c.match(candidate.document) {
+			found = append(found, candidate)
+		}
+	}
+	slices.SortStableFunc(found, func(a, b row) int {
 		for _, by := range c.sort {
 			order := compare(a.document[by.field], fmt.Sprint(b.document[by.field]))
 			if by.direction == "DESC" {
@@ -262,11 +280,11 @@ func (s *Server) searchOrders(w http.ResponseWriter, r *http.Request) {
 		found = found[(page-1)*size : min(page*size, total)]
 	}
 	items := []any{}
-	for _, o := range found {
-		items = append(items, o.show())
+	for _, f := range found {
+		items = append(items, f.show())
 	}
 	var result any = map[string]any{"items": items, "search_criteria": c.show(), "total_count": total}
-	if fields := query.Get("fields"); fields != "" {
+	if fields := r.URL.Query().Get("fields"); fields != "" {
 		wanted, _ := parseFields(fields)
 		result = thin(result, wanted)
 	}

@@ -33,6 +33,10 @@ type Options struct {
 	Seed uint64
 	// Keep bounds the orders that are remembered, the newest; 0 is 100,000.
 	Keep int
+	// Sources are the codes of the places that goods are sent from (MSI); none: "default".
+	Sources []string
+	// Carriers are the codes of the installed carriers; none: those that Magento comes with.
+	Carriers []string
 }
 
 // Store is a store view.
@@ -71,6 +75,9 @@ type Server struct {
 	admin     map[string]time.Time // admin tokens and when they end
 	nonces    map[string]bool
 	nonceRing []string
+
+	separately map[string]bool // item ids of bundles whose components are shipped one by one
+	shipments  shipments
 }
 
 // New gives a shop without orders.
@@ -83,6 +90,12 @@ func New(o Options) *Server {
 	}
 	if len(o.Stores) == 0 {
 		o.Stores = []Store{{ID: 1, Code: "default", Name: "Default Store View", WebsiteID: 1, Locale: "en_US", Timezone: "Europe/Berlin", BaseCurrency: "EUR"}}
+	}
+	if len(o.Sources) == 0 {
+		o.Sources = []string{defaultSource}
+	}
+	if len(o.Carriers) == 0 {
+		o.Carriers = []string{"dhl", "fedex", "ups", "usps"}
 	}
 	s := &Server{
 		Faults:    fault.New(o.Seed, failure),
@@ -103,6 +116,9 @@ func New(o Options) *Server {
 		problems: map[string]int{},
 		admin:    map[string]time.Time{},
 		nonces:   map[string]bool{},
+
+		separately: map[string]bool{},
+		shipments:  shipments{of: map[int][]*shipment{}, numbers: map[int]int{}},
 	}
 	routes := http.NewServeMux()
 	routes.HandleFunc("POST /V1/integration/admin/token", s.adminToken)
@@ -111,6 +127,7 @@ func New(o Options) *Server {
 	routes.Handle("POST /V1/orders/{id}/comments", s.allowed("Magento_Sales::comment", s.addComment))
 	routes.Handle("GET /V1/orders/{id}/comments", s.allowed("Magento_Sales::actions_view", s.listComments))
 	routes.Handle("GET /V1/orders/{id}/statuses", s.allowed("Magento_Sales::actions_view", s.getStatus))
+	s.shipmentRoutes(routes)
 	routes.Handle("GET /V1/store/storeConfigs", s.allowed("Magento_Backend::store", s.storeConfigs))
 	routes.Handle("GET /V1/store/storeViews", s.allowed("Magento_Backend::store", s.storeViews))
 	routes.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
