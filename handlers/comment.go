@@ -29,7 +29,7 @@ type orderComment struct {
 // write writes the comment if it is not there; before says that it was.
 func (c orderComment) write(ctx context.Context, repeat bool) (before bool, err error) {
 	res, before, err := c.ledger.Do(ctx, c.key, repeat, func(ctx context.Context, claim *idempotency.Claim) (idempotency.Result, error) {
-		held, release, err := c.ledger.Lease(ctx, "magento order "+c.lock)
+		held, release, err := c.ledger.Lease(ctx, orderLease(c.lock))
 		if err != nil {
 			return idempotency.Result{}, event.NotDone(err)
 		}

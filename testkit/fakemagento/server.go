@@ -118,7 +118,7 @@ func New(o Options) *Server {
 		nonces:   map[string]bool{},
 
 		separately: map[string]bool{},
-		shipments:  shipments{of: map[int][]*shipment{}, numbers: map[int]int{}},
+		shipments:  shipments{byID: map[int]*shipment{}, of: map[int][]*shipment{}, numbers: map[int]int{}},
 	}
 	routes := http.NewServeMux()
 	routes.HandleFunc("POST /V1/integration/admin/token", s.adminToken)
