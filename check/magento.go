@@ -25,7 +25,7 @@ type Magento struct {
 	Comment bool
 	// Ship is true when tracking numbers are brought to shipments, and Create when shipments are made for them.
 	Ship, Create bool
-	Now     func() time.Time // nil is time.Now
+	Now          func() time.Time // nil is time.Now
 }
 
 const (
