@@ -62,8 +62,11 @@ type Options struct {
 
 // A Client calls one Magento. Its methods may be called by several goroutines at once.
 type Client struct {
-	Orders *OrdersService
-	Stores *StoresService
+	CreditMemos  *CreditMemosService
+	Invoices     *InvoicesService
+	Orders       *OrdersService
+	Stores       *StoresService
+	Transactions *TransactionsService
 
 	http      *http.Client
 	base      string // …/rest/<code>, without a slash at its end
@@ -105,8 +108,11 @@ func New(baseURL string, o Options) (*Client, error) {
 		http: &client, base: base + "/" + o.StoreCode, auth: o.Auth, userAgent: o.UserAgent, maxBody: o.MaxBody,
 		retries: o.Retries.orDefaults(),
 	}
+	c.CreditMemos = &CreditMemosService{c}
+	c.Invoices = &InvoicesService{c}
 	c.Orders = &OrdersService{c}
 	c.Stores = &StoresService{c}
+	c.Transactions = &TransactionsService{c}
 	return c, nil
 }
 
