@@ -20,29 +20,25 @@ func (s *Server) addComment(w http.ResponseWriter, r *http.Request) {
 			Parent   *json.Number `json:"parent_id"`
 		} `json:"statusHistory"`
 	}
-	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
-		refuse(w, http.StatusBadRequest, "Decoding error.", nil)
+	if !readBody(w, r, &body) {
 		return
-	}
-	required := func(name string) {
-		refuse(w, http.StatusBadRequest, `"%fieldName" is required. Enter and try again.`, map[string]string{"fieldName": name})
 	}
 	h := body.History
 	switch {
 	case h == nil:
-		required("statusHistory")
+		required(w, "statusHistory")
 		return
 	case h.Comment == nil:
-		required("comment")
+		required(w, "comment")
 		return
 	case h.Notified == nil:
-		required("is_customer_notified")
+		required(w, "is_customer_notified")
 		return
 	case h.Visible == nil:
-		required("is_visible_on_front")
+		required(w, "is_visible_on_front")
 		return
 	case h.Parent == nil:
-		required("parent_id")
+		required(w, "parent_id")
 		return
 	}
 	s.mu.Lock()

@@ -36,6 +36,7 @@ type Line struct {
 	Qty        int64
 	Price      decimal.Decimal
 	TaxPercent decimal.Decimal
+	Discount   decimal.Decimal // of the row, taken off before tax
 }
 
 // Placed names an order: its number, and what it has in the API's paths.
@@ -74,6 +75,12 @@ const (
 func (s *Server) PlaceOrder(p Placing) Placed {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	o := s.place(p)
+	return Placed{o.id, fmt.Sprint(o.document["increment_id"])}
+}
+
+// place needs mu.
+func (s *Server) place(p Placing) *order {
 	store := s.options.Stores[0]
 	if at := slices.IndexFunc(s.options.Stores, func(st Store) bool { return st.ID == p.StoreID }); at >= 0 {
 		store = s.options.Stores[at]
@@ -95,7 +102,7 @@ func (s *Server) PlaceOrder(p Placing) Placed {
 		p.Method = "checkmo"
 	}
 	if len(p.Lines) == 0 {
-		p.Lines = []Line{{"24-MB01", "Joust Duffle Bag", 2, decimal.New(34, 0), decimal.New(19, 0)}}
+		p.Lines = []Line{{SKU: "24-MB01", Name: "Joust Duffle Bag", Qty: 2, Price: decimal.New(34, 0), TaxPercent: decimal.New(19, 0)}}
 	}
 	if p.CreatedAt.IsZero() {
 		p.CreatedAt = time.Now()
@@ -104,7 +111,7 @@ func (s *Server) PlaceOrder(p Placing) Placed {
 	o := &order{id: s.nextID, visibleAt: time.Now().Add(p.VisibleAfter)}
 	o.document = s.orderDocument(o.id, p, store)
 	s.keep(o)
-	return Placed{o.id, p.IncrementID}
+	return o
 }
 
 // AddOrder adds an order that is given as Magento's JSON. Its entity_id must be higher than any before.
@@ -305,10 +312,8 @@ func flag(on bool) int {
 
 // visible gives the order that a path names, if its transaction has been committed; else it answers 404. It needs mu.
 func (s *Server) visible(w http.ResponseWriter, r *http.Request) *order {
-	id, err := strconv.Atoi(r.PathValue("id"))
-	if err != nil {
-		refuse(w, http.StatusBadRequest, `The "%value" value's type is invalid. The "%type" type was expected. Verify and try again.`,
-			map[string]string{"value": r.PathValue("id"), "type": "int"})
+	id, ok := pathID(w, r, "id")
+	if !ok {
 		return nil
 	}
 	o := s.find(id)

@@ -36,8 +36,8 @@ var (
 	pageKey   = regexp.MustCompile(`^\[(pageSize|page_size|currentPage|current_page)\]$`)
 )
 
-// columns are those of sales_order that can be searched and sorted by.
-var columns = []string{
+// orderColumns are those of sales_order that can be searched and sorted by.
+var orderColumns = []string{
 	"entity_id", "increment_id", "ext_order_id", "state", "status", "store_id", "customer_id", "customer_email", "customer_group_id",
 	"customer_is_guest", "grand_total", "base_grand_total", "total_paid", "total_due", "quote_id", "original_increment_id", "relation_parent_id",
 	"relation_child_id", "order_currency_code", "created_at", "updated_at", "is_virtual",
@@ -106,7 +106,7 @@ type problem struct {
 	parameters any
 }
 
-func parseCriteria(query url.Values) (criteria, *problem) {
+func parseCriteria(query url.Values, columns []string) (criteria, *problem) {
 	c := criteria{page: 1}
 	groups := map[int]map[int]*filter{}
 	sorts := map[int]*sortOrder{}
@@ -228,8 +228,7 @@ func (c criteria) show() map[string]any {
 }
 
 func (s *Server) searchOrders(w http.ResponseWriter, r *http.Request) {
-	query := r.URL.Query()
-	c, wrong := parseCriteria(query)
+	c, wrong := parseCriteria(r.URL.Query(), orderColumns)
 	if wrong != nil {
 		refuse(w, wrong.status, wrong.template, wrong.parameters)
 		return
@@ -242,9 +241,31 @@ func (s *Server) searchOrders(w http.ResponseWriter, r *http.Request) {
 			found = append(found, o)
 		}
 	}
-	slices.SortStableFunc(found, func(a, b *order) int {
+	answerPage(w, r, c, found, func(o *order) map[string]any { return o.document }, (*order).show)
+}
+
+// searchDocuments answers a search among documents that are shown as they are. It needs mu.
+func searchDocuments(w http.ResponseWriter, r *http.Request, columns []string, documents []map[string]any) {
+	c, wrong := parseCriteria(r.URL.Query(), columns)
+	if wrong != nil {
+		refuse(w, wrong.status, wrong.template, wrong.parameters)
+		return
+	}
+	var found []map[string]any
+	for _, d := range documents {
+		if c.match(d) {
+			found = append(found, d)
+		}
+	}
+	same := func(d map[string]any) map[string]any { return d }
+	answerPage(w, r, c, found, same, same)
+}
+
+// answerPage sorts what was found by its columns, and answers with one page of it.
+func answerPage[T any](w http.ResponseWriter, r *http.Request, c criteria, found []T, columns, show func(T) map[string]any) {
+	slices.SortStableFunc(found, func(a, b T) int {
 		for _, by := range c.sort {
-			order := compare(a.document[by.field], fmt.Sprint(b.document[by.field]))
+			order := compare(columns(a)[by.field], fmt.Sprint(columns(b)[by.field]))
 			if by.direction == "DESC" {
 				order = -order
 			}
@@ -262,11 +283,11 @@ func (s *Server) searchOrders(w http.ResponseWriter, r *http.Request) {
 		found = found[(page-1)*size : min(page*size, total)]
 	}
 	items := []any{}
-	for _, o := range found {
-		items = append(items, o.show())
+	for _, one := range found {
+		items = append(items, show(one))
 	}
 	var result any = map[string]any{"items": items, "search_criteria": c.show(), "total_count": total}
-	if fields := query.Get("fields"); fields != "" {
+	if fields := r.URL.Query().Get("fields"); fields != "" {
 		wanted, _ := parseFields(fields)
 		result = thin(result, wanted)
 	}

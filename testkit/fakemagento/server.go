@@ -1,16 +1,19 @@
-// Package fakemagento is a Magento shop as its REST API shows it, for tests and the demo: orders with their comments and
-// the stores. It is written from reference/magento.md alone and shares no code with the client that it is there to test.
+// Package fakemagento is a Magento shop as its REST API shows it, for tests and the demo: orders with their comments, the
+// stores, stock, customers, carts and bulk operations. It is written from reference/magento.md alone and shares no code with the client that it is there to test.
 package fakemagento
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -33,6 +36,8 @@ type Options struct {
 	Seed uint64
 	// Keep bounds the orders that are remembered, the newest; 0 is 100,000.
 	Keep int
+	// AsyncDelay is how long an asynchronous operation stays open: the first request after it carries it out.
+	AsyncDelay time.Duration
 }
 
 // Store is a store view.
@@ -71,6 +76,11 @@ type Server struct {
 	admin     map[string]time.Time // admin tokens and when they end
 	nonces    map[string]bool
 	nonceRing []string
+
+	inventory inventory
+	customers customers
+	carts     carts
+	bulks     bulks
 }
 
 // New gives a shop without orders.
@@ -104,6 +114,10 @@ func New(o Options) *Server {
 		admin:    map[string]time.Time{},
 		nonces:   map[string]bool{},
 	}
+	s.inventory.init()
+	s.customers.init()
+	s.carts.init()
+	s.bulks.init()
 	routes := http.NewServeMux()
 	routes.HandleFunc("POST /V1/integration/admin/token", s.adminToken)
 	routes.Handle("GET /V1/orders/{id}", s.allowed("Magento_Sales::actions_view", s.getOrder))
@@ -111,8 +125,14 @@ func New(o Options) *Server {
 	routes.Handle("POST /V1/orders/{id}/comments", s.allowed("Magento_Sales::comment", s.addComment))
 	routes.Handle("GET /V1/orders/{id}/comments", s.allowed("Magento_Sales::actions_view", s.listComments))
 	routes.Handle("GET /V1/orders/{id}/statuses", s.allowed("Magento_Sales::actions_view", s.getStatus))
-	routes.Handle("GET /V1/store/storeConfigs", s.allowed("Magento_Backend::store", s.storeConfigs))
-	routes.Handle("GET /V1/store/storeViews", s.allowed("Magento_Backend::store", s.storeViews))
+	s.storeRoutes(routes)
+	s.stockItemRoutes(routes)
+	s.inventoryRoutes(routes)
+	s.customerRoutes(routes)
+	s.customerGroupRoutes(routes)
+	s.cartRoutes(routes)
+	s.bulkRoutes(routes)
+	routes.Handle("GET /V1/modules", s.allowed("Magento_Backend::admin", s.modules))
 	routes.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		refuse(w, http.StatusNotFound, "Request does not match any route.", nil)
 	})
@@ -148,7 +168,7 @@ func (s *Server) AddStatus(state, status string) {
 }
 
 var (
-	scope  = regexp.MustCompile(`^/rest(?:/([^/]+))?(/V1/.*)$`)
+	scope  = regexp.MustCompile(`^/rest(?:/([^/]+))??((?:/async(?:/bulk)?)?/V1/.*)$`)
 	number = regexp.MustCompile(`/\d+(/|$)`)
 )
 
@@ -174,6 +194,15 @@ func (s *Server) count(next http.Handler) http.Handler {
 	})
 }
 
+type storeCodeKey struct{}
+
+// storeOf gives the store view that a request names; the first where it names none, or all.
+func (s *Server) storeOf(r *http.Request) Store {
+	code, _ := r.Context().Value(storeCodeKey{}).(string)
+	at := slices.IndexFunc(s.options.Stores, func(st Store) bool { return st.Code == code })
+	return s.options.Stores[max(at, 0)]
+}
+
 // storeScope takes /rest/<store code> off the path. The OAuth check needs the URL as it came: it goes on in the context.
 func (s *Server) storeScope(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -187,9 +216,13 @@ func (s *Server) storeScope(next http.Handler) http.Handler {
 			refuse(w, http.StatusNotFound, "The store that was requested wasn't found. Verify the store and try again.", nil)
 			return
 		}
-		inner := r.Clone(withSignedURL(r.Context(), r))
-		inner.URL.Path = parts[2]
-		inner.URL.RawPath = ""
+		path, err := url.PathUnescape(parts[2])
+		if err != nil {
+			refuse(w, http.StatusNotFound, "Request does not match any route.", nil)
+			return
+		}
+		inner := r.Clone(context.WithValue(withSignedURL(r.Context(), r), storeCodeKey{}, parts[1]))
+		inner.URL.Path, inner.URL.RawPath = path, parts[2]
 		next.ServeHTTP(w, inner)
 	})
 }
@@ -201,6 +234,38 @@ func refuse(w http.ResponseWriter, status int, template string, parameters any) 
 		body["parameters"] = parameters
 	}
 	answer(w, status, body)
+}
+
+// noSuchEntity answers as Magento's NoSuchEntityException::singleField.
+func noSuchEntity(w http.ResponseWriter, field string, value any) {
+	refuse(w, http.StatusNotFound, "No such entity with %fieldName = %fieldValue", map[string]any{"fieldName": field, "fieldValue": value})
+}
+
+// readBody decodes a request's body; where it is no JSON it answers that, and false. Numbers stay as they came.
+func readBody(w http.ResponseWriter, r *http.Request, into any) bool {
+	decoder := json.NewDecoder(r.Body)
+	decoder.UseNumber()
+	if err := decoder.Decode(into); err != nil {
+		refuse(w, http.StatusBadRequest, "Decoding error.", nil)
+		return false
+	}
+	return true
+}
+
+// required answers that a parameter is missing.
+func required(w http.ResponseWriter, name string) {
+	refuse(w, http.StatusBadRequest, `"%fieldName" is required. Enter and try again.`, map[string]string{"fieldName": name})
+}
+
+// pathID reads a number of the path; where it is none it answers that, and false.
+func pathID(w http.ResponseWriter, r *http.Request, name string) (int, bool) {
+	id, err := strconv.Atoi(r.PathValue(name))
+	if err != nil {
+		refuse(w, http.StatusBadRequest, `The "%value" value's type is invalid. The "%type" type was expected. Verify and try again.`,
+			map[string]string{"value": r.PathValue(name), "type": "int"})
+		return 0, false
+	}
+	return id, true
 }
 
 // failure is the body of an injected failure: 500 is an unexpected exception, anything else is told in Magento's second
