@@ -20,25 +20,29 @@ func (s *Server) addComment(w http.ResponseWriter, r *http.Request) {
 			Parent   *json.Number `json:"parent_id"`
 		} `json:"statusHistory"`
 	}
-	if !readBody(w, r, &body) {
+	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+		refuse(w, http.StatusBadRequest, "Decoding error.", nil)
 		return
+	}
+	required := func(name string) {
+		refuse(w, http.StatusBadRequest, `"%fieldName" is required. Enter and try again.`, map[string]string{"fieldName": name})
 	}
 	h := body.History
 	switch {
 	case h == nil:
-		required(w, "statusHistory")
+		required("statusHistory")
 		return
 	case h.Comment == nil:
-		required(w, "comment")
+		required("comment")
 		return
 	case h.Notified == nil:
-		required(w, "is_customer_notified")
+		required("is_customer_notified")
 		return
 	case h.Visible == nil:
-		required(w, "is_visible_on_front")
+		required("is_visible_on_front")
 		return
 	case h.Parent == nil:
-		required(w, "parent_id")
+		required("parent_id")
 		return
 	}
 	s.mu.Lock()

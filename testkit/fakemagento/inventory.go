@@ -1,8 +1,8 @@
 package fakemagento
 
 import (
-	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -12,29 +12,29 @@ import (
 
 // inventory is what is where (multi-source inventory), and what of it is promised to orders.
 type inventory struct {
-	articles     map[string]*article
-	nextArticle  int
-	sources      []map[string]any
-	items        []sourceItem
-	stocks       []map[string]any
-	links        []map[string]any
-	reservations map[string]decimal.Decimal // by SKU, below 0; of the stock 1, where everything is sold
+	articles  map[string]*article
+	sources   []map[string]any
+	items     []sourceItem
+	stocks    []map[string]any
+	nextStock int
+	links     []map[string]any
+	promised  map[string]decimal.Decimal // by SKU, to the open orders of the stock 1, where everything is sold
 }
 
 // sourceItem is how many of a SKU are in a source. Status 1 is in stock, 0 out.
 type sourceItem struct {
-	SKU      string      `json:"sku"`
-	Source   string      `json:"source_code"`
-	Quantity json.Number `json:"quantity"`
-	Status   json.Number `json:"status"`
+	sku, source string
+	quantity    decimal.Decimal
+	status      int
 }
 
 func (inv *inventory) init() {
-	inv.articles, inv.reservations = map[string]*article{}, map[string]decimal.Decimal{}
+	inv.articles, inv.promised = map[string]*article{}, map[string]decimal.Decimal{}
 	inv.sources = []map[string]any{{
 		"source_code": "default", "name": "Default Source", "enabled": true, "description": "Default Source", "latitude": 0, "longitude": 0,
 		"country_id": "US", "postcode": "00000", "use_default_carrier_config": true, "carrier_links": []any{},
 	}}
+	inv.nextStock = 1
 	inv.stocks = []map[string]any{{
 		"stock_id": 1, "name": "Default Stock",
 		"extension_attributes": map[string]any{"sales_channels": []any{map[string]any{"type": "website", "code": "base"}}},
@@ -43,11 +43,11 @@ func (inv *inventory) init() {
 }
 
 func (inv *inventory) find(sku, source string) int {
-	return slices.IndexFunc(inv.items, func(i sourceItem) bool { return i.SKU == sku && i.Source == source })
+	return slices.IndexFunc(inv.items, func(i sourceItem) bool { return i.sku == sku && i.source == source })
 }
 
 func (inv *inventory) save(item sourceItem) {
-	if at := inv.find(item.SKU, item.Source); at >= 0 {
+	if at := inv.find(item.sku, item.source); at >= 0 {
 		inv.items[at] = item
 		return
 	}
@@ -56,292 +56,263 @@ func (inv *inventory) save(item sourceItem) {
 
 // salable is what may still be sold of a SKU: what the stock's enabled sources have, less what is promised.
 func (inv *inventory) salable(sku string, stock int) decimal.Decimal {
-	sum := decimal.Zero
+	var sum decimal.Decimal
 	if stock == 1 {
-		sum = inv.reservations[sku]
+		sum = inv.promised[sku].Neg()
 	}
 	for _, link := range inv.links {
-		if fmt.Sprint(link["stock_id"]) != strconv.Itoa(stock) {
-			continue
-		}
-		source := inv.source(fmt.Sprint(link["source_code"]))
-		at := inv.find(sku, fmt.Sprint(link["source_code"]))
-		if source != nil && yes(source["enabled"]) && at >= 0 && inv.items[at].Status != "0" {
-			quantity, _ := decimal.NewFromString(inv.items[at].Quantity.String())
-			sum = sum.Add(quantity)
+		code := text(link["source_code"])
+		source, at := document(inv.sources, "source_code", code), inv.find(sku, code)
+		if text(link["stock_id"]) == strconv.Itoa(stock) && yes(source["enabled"]) && at >= 0 && inv.items[at].status == 1 {
+			sum = sum.Add(inv.items[at].quantity)
 		}
 	}
 	return sum
 }
 
-func (inv *inventory) source(code string) map[string]any {
-	return document(inv.sources, "source_code", code)
-}
-
 // document gives the one whose key has the value, or nil.
 func document(all []map[string]any, key, value string) map[string]any {
-	at := slices.IndexFunc(all, func(d map[string]any) bool { return fmt.Sprint(d[key]) == value })
+	at := slices.IndexFunc(all, func(d map[string]any) bool { return text(d[key]) == value })
 	if at < 0 {
 		return nil
 	}
 	return all[at]
 }
 
-func (s *Server) inventoryRoutes(routes *http.ServeMux) {
-	inv := &s.inventory
-	search := func(columns []string, documents func() []map[string]any) http.HandlerFunc {
-		return func(w http.ResponseWriter, r *http.Request) {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			searchDocuments(w, r, columns, documents())
-		}
-	}
-	routes.Handle("GET /V1/inventory/sources", s.allowed("Magento_InventoryApi::source",
-		search([]string{"source_code", "name", "enabled", "country_id"}, func() []map[string]any { return inv.sources })))
-	routes.Handle("GET /V1/inventory/sources/{code}", s.allowed("Magento_InventoryApi::source", s.getSource))
-	routes.Handle("POST /V1/inventory/sources", s.allowed("Magento_InventoryApi::source_edit", s.saveSource))
-	routes.Handle("PUT /V1/inventory/sources/{code}", s.allowed("Magento_InventoryApi::source_edit", s.saveSource))
-	routes.Handle("GET /V1/inventory/stocks", s.allowed("Magento_InventoryApi::stock",
-		search([]string{"stock_id", "name"}, func() []map[string]any { return inv.stocks })))
-	routes.Handle("GET /V1/inventory/stocks/{id}", s.allowed("Magento_InventoryApi::stock", s.getStock))
-	routes.Handle("POST /V1/inventory/stocks", s.allowed("Magento_InventoryApi::stock_edit", s.saveStock))
-	routes.Handle("PUT /V1/inventory/stocks/{id}", s.allowed("Magento_InventoryApi::stock_edit", s.saveStock))
-	routes.Handle("DELETE /V1/inventory/stocks/{id}", s.allowed("Magento_InventoryApi::stock_delete", s.deleteStock))
-	const links = "Magento_InventoryApi::stock_source_link"
-	routes.Handle("GET /V1/inventory/stock-source-links", s.allowed(links,
-		search([]string{"stock_id", "source_code", "priority"}, func() []map[string]any { return inv.links })))
-	routes.Handle("POST /V1/inventory/stock-source-links", s.allowed(links, s.changeLinks(true)))
-	routes.Handle("POST /V1/inventory/stock-source-links-delete", s.allowed(links, s.changeLinks(false)))
-	routes.Handle("GET /V1/inventory/source-items", s.allowed("Magento_InventoryApi::source",
-		search([]string{"source_item_id", "sku", "source_code", "quantity", "status"}, inv.itemDocuments)))
-	const assign = "Magento_InventoryApi::stock_source_item_assign"
-	routes.Handle("POST /V1/inventory/source-items", s.allowed(assign, s.saveSourceItems))
-	routes.Handle("POST /V1/inventory/source-items-delete", s.allowed(assign, s.deleteSourceItems))
-	const sales = "Magento_InventorySalesApi::stock"
-	routes.Handle("GET /V1/inventory/get-product-salable-quantity/{sku}/{stock}", s.allowed(sales, s.salableQuantity(
-		func(quantity decimal.Decimal) any { return amount(quantity) })))
-	routes.Handle("GET /V1/inventory/is-product-salable/{sku}/{stock}", s.allowed(sales, s.salableQuantity(
-		func(quantity decimal.Decimal) any { return quantity.IsPositive() })))
+// fieldErrors is what the validators of Magento's inventory found wrong.
+type fieldErrors []map[string]any
+
+func validationFailed(template string, parameters map[string]any) *problem {
+	return invalid("Validation Failed", fieldErrors{{"message": template, "parameters": parameters}})
 }
 
-func (inv *inventory) itemDocuments() []map[string]any {
+func empty(field string) *problem {
+	return validationFailed(`"%field" can not be empty.`, map[string]any{"field": field})
+}
+
+func (s *Server) inventoryRoutes(routes *http.ServeMux) {
+	inv := &s.inventory
+	route := func(pattern, resource string, f func(call) (any, *problem)) {
+		routes.Handle(pattern, s.allowed("Magento_Inventory"+resource, s.endpoint(f)))
+	}
+	lists := func(all func() []map[string]any, columns ...string) func(call) (any, *problem) {
+		return func(c call) (any, *problem) {
+			return list(c, func(field string) bool { return slices.Contains(columns, field) }, slices.Clone(all()))
+		}
+	}
+	route("GET /V1/inventory/sources", "Api::source",
+		lists(func() []map[string]any { return inv.sources }, "source_code", "name", "enabled", "country_id"))
+	route("GET /V1/inventory/sources/{code}", "Api::source", s.getSource)
+	route("POST /V1/inventory/sources", "Api::source_edit", s.saveSource)
+	route("PUT /V1/inventory/sources/{code}", "Api::source_edit", s.saveSource)
+	route("GET /V1/inventory/stocks", "Api::stock", lists(func() []map[string]any { return inv.stocks }, "stock_id", "name"))
+	route("GET /V1/inventory/stocks/{id}", "Api::stock", s.getStock)
+	route("POST /V1/inventory/stocks", "Api::stock_edit", s.saveStock)
+	route("PUT /V1/inventory/stocks/{id}", "Api::stock_edit", s.saveStock)
+	route("DELETE /V1/inventory/stocks/{id}", "Api::stock_delete", s.deleteStock)
+	route("GET /V1/inventory/stock-source-links", "Api::stock_source_link",
+		lists(func() []map[string]any { return inv.links }, "stock_id", "source_code", "priority"))
+	route("POST /V1/inventory/stock-source-links", "Api::stock_source_link", s.saveLinks)
+	route("POST /V1/inventory/stock-source-links-delete", "Api::stock_source_link", s.deleteLinks)
+	route("GET /V1/inventory/source-items", "Api::source", lists(inv.sourceItems, "source_item_id", "sku", "source_code", "quantity", "status"))
+	route("POST /V1/inventory/source-items", "Api::stock_source_item_assign", s.saveSourceItems)
+	route("POST /V1/inventory/source-items-delete", "Api::stock_source_item_assign", s.deleteSourceItems)
+	route("GET /V1/inventory/get-product-salable-quantity/{sku}/{stock}", "SalesApi::stock", func(c call) (any, *problem) {
+		quantity, wrong := s.salable(c)
+		return amount(quantity), wrong
+	})
+	route("GET /V1/inventory/is-product-salable/{sku}/{stock}", "SalesApi::stock", func(c call) (any, *problem) {
+		quantity, wrong := s.salable(c)
+		return quantity.IsPositive(), wrong
+	})
+}
+
+func (inv *inventory) sourceItems() []map[string]any {
 	var documents []map[string]any
 	for i, item := range inv.items {
 		documents = append(documents, map[string]any{
-			"source_item_id": i + 1, "sku": item.SKU, "source_code": item.Source, "quantity": item.Quantity, "status": item.Status,
+			"source_item_id": i + 1, "sku": item.sku, "source_code": item.source, "quantity": amount(item.quantity), "status": item.status,
 		})
 	}
 	return documents
 }
 
-func (s *Server) getSource(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	source := s.inventory.source(r.PathValue("code"))
+func (s *Server) getSource(c call) (any, *problem) {
+	code := c.PathValue("code")
+	source := document(s.inventory.sources, "source_code", code)
 	if source == nil {
-		refuse(w, http.StatusNotFound, `Source with code "%value" does not exist.`, map[string]string{"value": r.PathValue("code")})
-		return
+		return nil, notFound(`Source with code "%value" does not exist.`, map[string]string{"value": code})
 	}
-	answer(w, http.StatusOK, source)
+	return source, nil
 }
 
-// invalid answers as the validators of Magento's inventory do: what is wrong is in the list of errors.
-func invalid(w http.ResponseWriter, template string, parameters any) {
-	answer(w, http.StatusBadRequest, map[string]any{
-		"message": "Validation Failed", "errors": []any{map[string]any{"message": template, "parameters": parameters}},
-	})
-}
-
-func (s *Server) saveSource(w http.ResponseWriter, r *http.Request) {
-	var body struct {
-		Source map[string]any `json:"source"`
+func (s *Server) saveSource(c call) (any, *problem) {
+	source, wrong := c.object("source")
+	if wrong != nil {
+		return nil, wrong
 	}
-	if !readBody(w, r, &body) {
-		return
+	if code := c.PathValue("code"); code != "" { // what the path says overrides the body
+		source["source_code"] = code
 	}
-	if body.Source == nil {
-		required(w, "source")
-		return
-	}
-	if code := r.PathValue("code"); code != "" { // what the path says overrides the body
-		body.Source["source_code"] = code
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	known := s.inventory.source(fmt.Sprint(body.Source["source_code"]))
-	if known == nil {
-		known = map[string]any{}
-	}
+	known := document(s.inventory.sources, "source_code", text(source["source_code"]))
+	saved := map[string]any{"carrier_links": []any{}}
+	maps.Copy(saved, known)
+	maps.Copy(saved, source)
 	for _, field := range []string{"source_code", "name", "country_id", "postcode"} {
-		value, given := body.Source[field]
-		if text, _ := value.(string); text == "" && (given || known[field] == nil) {
-			invalid(w, `"%field" can not be empty.`, map[string]string{"field": field})
-			return
+		if text(saved[field]) == "" {
+			return nil, empty(field)
 		}
 	}
-	if known["source_code"] == nil {
-		known["carrier_links"] = []any{}
-		s.inventory.sources = append(s.inventory.sources, known)
+	if known != nil {
+		maps.Copy(known, saved)
+	} else {
+		s.inventory.sources = append(s.inventory.sources, saved)
 	}
-	for key, value := range body.Source {
-		known[key] = value
-	}
-	answer(w, http.StatusOK, []any{})
+	return []any{}, nil
 }
 
-func (s *Server) getStock(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	stock := document(s.inventory.stocks, "stock_id", r.PathValue("id"))
+func (s *Server) stock(id string) (map[string]any, *problem) {
+	stock := document(s.inventory.stocks, "stock_id", id)
 	if stock == nil {
-		refuse(w, http.StatusNotFound, `Stock with id "%value" does not exist.`, map[string]string{"value": r.PathValue("id")})
-		return
+		return nil, notFound(`Stock with id "%value" does not exist.`, map[string]string{"value": id})
 	}
-	answer(w, http.StatusOK, stock)
+	return stock, nil
 }
 
-func (s *Server) saveStock(w http.ResponseWriter, r *http.Request) {
-	var body struct {
-		Stock map[string]any `json:"stock"`
-	}
-	if !readBody(w, r, &body) {
-		return
-	}
-	if name, _ := body.Stock["name"].(string); name == "" {
-		invalid(w, `"%field" can not be empty.`, map[string]string{"field": "name"})
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if id := r.PathValue("id"); id != "" {
-		stock := document(s.inventory.stocks, "stock_id", id)
-		if stock == nil {
-			refuse(w, http.StatusNotFound, `Stock with id "%value" does not exist.`, map[string]string{"value": id})
-			return
-		}
-		for key, value := range body.Stock {
-			if key != "stock_id" {
-				stock[key] = value
-			}
-		}
-		answer(w, http.StatusOK, stock["stock_id"])
-		return
-	}
-	id, _ := s.inventory.stocks[len(s.inventory.stocks)-1]["stock_id"].(int)
-	body.Stock["stock_id"] = id + 1
-	s.inventory.stocks = append(s.inventory.stocks, body.Stock)
-	answer(w, http.StatusOK, id+1)
+func (s *Server) getStock(c call) (any, *problem) {
+	stock, wrong := s.stock(c.PathValue("id"))
+	return stock, wrong
 }
 
-func (s *Server) deleteStock(w http.ResponseWriter, r *http.Request) {
-	id := r.PathValue("id")
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (s *Server) saveStock(c call) (any, *problem) {
+	given, wrong := c.object("stock")
+	if wrong != nil {
+		return nil, wrong
+	}
+	if text(given["name"]) == "" {
+		return nil, empty("name")
+	}
+	id := c.PathValue("id")
+	if id == "" {
+		s.inventory.nextStock++
+		given["stock_id"] = s.inventory.nextStock
+		s.inventory.stocks = append(s.inventory.stocks, given)
+		return given["stock_id"], nil
+	}
+	stock, wrong := s.stock(id)
+	if wrong != nil {
+		return nil, wrong
+	}
+	delete(given, "stock_id")
+	maps.Copy(stock, given)
+	return stock["stock_id"], nil
+}
+
+func (s *Server) deleteStock(c call) (any, *problem) {
+	id := c.PathValue("id")
 	if id == "1" {
-		refuse(w, http.StatusBadRequest, "Default Stock could not be deleted.", nil)
-		return
+		return nil, invalid("Default Stock could not be deleted.", nil)
 	}
-	s.inventory.stocks = slices.DeleteFunc(s.inventory.stocks, func(d map[string]any) bool { return fmt.Sprint(d["stock_id"]) == id })
-	s.inventory.links = slices.DeleteFunc(s.inventory.links, func(d map[string]any) bool { return fmt.Sprint(d["stock_id"]) == id })
-	answer(w, http.StatusOK, []any{})
+	of := func(d map[string]any) bool { return text(d["stock_id"]) == id }
+	s.inventory.stocks = slices.DeleteFunc(s.inventory.stocks, of)
+	s.inventory.links = slices.DeleteFunc(s.inventory.links, of)
+	return []any{}, nil
 }
 
-// changeLinks adds or changes links of stocks and sources, or takes them away.
-func (s *Server) changeLinks(keep bool) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		var body struct {
-			Links []map[string]any `json:"links"`
-		}
-		if !readBody(w, r, &body) {
-			return
-		}
-		if len(body.Links) == 0 {
-			refuse(w, http.StatusBadRequest, "Input data is empty", nil)
-			return
-		}
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		for _, link := range body.Links {
-			s.inventory.links = slices.DeleteFunc(s.inventory.links, func(d map[string]any) bool {
-				return fmt.Sprint(d["stock_id"]) == fmt.Sprint(link["stock_id"]) && d["source_code"] == link["source_code"]
-			})
-			if keep {
-				s.inventory.links = append(s.inventory.links, link)
-			}
-		}
-		answer(w, http.StatusOK, []any{})
+func (s *Server) saveLinks(c call) (any, *problem) {
+	links, wrong := s.takeLinks(c)
+	if wrong != nil {
+		return nil, wrong
 	}
+	s.inventory.links = append(s.inventory.links, links...)
+	return []any{}, nil
 }
 
-type sourceItems struct {
-	Items []sourceItem `json:"sourceItems"`
+func (s *Server) deleteLinks(c call) (any, *problem) {
+	_, wrong := s.takeLinks(c)
+	return []any{}, wrong
+}
+
+// takeLinks takes away the links of the stocks and sources that the body names, and gives the body's.
+func (s *Server) takeLinks(c call) ([]map[string]any, *problem) {
+	links, wrong := c.rows("links")
+	if wrong != nil {
+		return nil, wrong
+	}
+	if len(links) == 0 {
+		return nil, invalid("Input data is empty", nil)
+	}
+	for _, link := range links {
+		if _, wrong := s.stock(text(link["stock_id"])); wrong != nil {
+			return nil, validationFailed(`Stock with id "%id" does not exist.`, map[string]any{"id": link["stock_id"]})
+		}
+		s.inventory.links = slices.DeleteFunc(s.inventory.links, func(d map[string]any) bool {
+			return text(d["stock_id"]) == text(link["stock_id"]) && d["source_code"] == link["source_code"]
+		})
+	}
+	return links, nil
 }
 
 // saveSourceItems saves all or none. Magento does not ask whether there is such a product.
-func (s *Server) saveSourceItems(w http.ResponseWriter, r *http.Request) {
-	var body sourceItems
-	if !readBody(w, r, &body) {
-		return
+func (s *Server) saveSourceItems(c call) (any, *problem) {
+	rows, wrong := c.rows("sourceItems")
+	if wrong != nil {
+		return nil, wrong
 	}
-	if len(body.Items) == 0 {
-		refuse(w, http.StatusBadRequest, "Input data is empty", nil)
-		return
+	if len(rows) == 0 {
+		return nil, invalid("Input data is empty", nil)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, item := range body.Items {
-		_, err := decimal.NewFromString(item.Quantity.String())
+	var items []sourceItem
+	for _, row := range rows {
+		item := sourceItem{sku: text(row["sku"]), source: text(row["source_code"])}
+		var numeric, known bool
+		item.quantity, numeric = money(row["quantity"])
+		item.status, known = number(row["status"])
 		switch {
-		case item.SKU == "":
-			invalid(w, `"%field" can not be empty.`, map[string]string{"field": "sku"})
-			return
-		case s.inventory.source(item.Source) == nil:
-			invalid(w, `Source with code "%code" does not exist.`, map[string]string{"code": item.Source})
-			return
-		case err != nil:
-			invalid(w, `"%field" should be numeric.`, map[string]string{"field": "quantity"})
-			return
-		case item.Status != "0" && item.Status != "1":
-			invalid(w, `"%field" should be a known status.`, map[string]string{"field": "status"})
-			return
+		case item.sku == "":
+			return nil, empty("sku")
+		case document(s.inventory.sources, "source_code", item.source) == nil:
+			return nil, validationFailed(`Source with code "%code" does not exist.`, map[string]any{"code": item.source})
+		case !numeric:
+			return nil, validationFailed(`"%field" should be numeric.`, map[string]any{"field": "quantity"})
+		case !known || item.status < 0 || item.status > 1:
+			return nil, validationFailed(`"%field" should be a known status.`, map[string]any{"field": "status"})
 		}
+		items = append(items, item)
 	}
-	for _, item := range body.Items {
+	for _, item := range items {
 		s.inventory.save(item)
 	}
-	answer(w, http.StatusOK, []any{})
+	return []any{}, nil
 }
 
-func (s *Server) deleteSourceItems(w http.ResponseWriter, r *http.Request) {
-	var body sourceItems
-	if !readBody(w, r, &body) {
-		return
+func (s *Server) deleteSourceItems(c call) (any, *problem) {
+	rows, wrong := c.rows("sourceItems")
+	if wrong != nil {
+		return nil, wrong
 	}
-	if len(body.Items) == 0 {
-		refuse(w, http.StatusBadRequest, "Input data is empty", nil)
-		return
+	if len(rows) == 0 {
+		return nil, invalid("Input data is empty", nil)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, item := range body.Items {
-		if at := s.inventory.find(item.SKU, item.Source); at >= 0 {
+	for _, row := range rows {
+		if at := s.inventory.find(text(row["sku"]), text(row["source_code"])); at >= 0 {
 			s.inventory.items = slices.Delete(s.inventory.items, at, at+1)
 		}
 	}
-	answer(w, http.StatusOK, []any{})
+	return []any{}, nil
 }
 
-// salableQuantity answers what show makes of what may still be sold.
-func (s *Server) salableQuantity(show func(decimal.Decimal) any) http.HandlerFunc {
-	return s.withArticle(func(w http.ResponseWriter, r *http.Request, a *article) {
-		id, ok := pathID(w, r, "stock")
-		if !ok {
-			return
-		}
-		if document(s.inventory.stocks, "stock_id", strconv.Itoa(id)) == nil {
-			refuse(w, http.StatusNotFound, `Stock with id "%value" does not exist.`, map[string]int{"value": id})
-			return
-		}
-		answer(w, http.StatusOK, show(s.inventory.salable(a.SKU, id)))
-	})
+func (s *Server) salable(c call) (decimal.Decimal, *problem) {
+	a, wrong := s.article(c)
+	if wrong != nil {
+		return decimal.Zero, wrong
+	}
+	id, wrong := c.id("stock")
+	if wrong != nil {
+		return decimal.Zero, wrong
+	}
+	if _, wrong := s.stock(fmt.Sprint(id)); wrong != nil {
+		return decimal.Zero, wrong
+	}
+	return s.inventory.salable(a.SKU, id), nil
 }

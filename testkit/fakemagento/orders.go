@@ -81,10 +81,7 @@ func (s *Server) PlaceOrder(p Placing) Placed {
 
 // place needs mu.
 func (s *Server) place(p Placing) *order {
-	store := s.options.Stores[0]
-	if at := slices.IndexFunc(s.options.Stores, func(st Store) bool { return st.ID == p.StoreID }); at >= 0 {
-		store = s.options.Stores[at]
-	}
+	store := s.store(p.StoreID)
 	if p.IncrementID == "" {
 		s.sequences[store.ID]++
 		p.IncrementID = fmt.Sprintf("%09d", s.sequences[store.ID])
@@ -312,8 +309,10 @@ func flag(on bool) int {
 
 // visible gives the order that a path names, if its transaction has been committed; else it answers 404. It needs mu.
 func (s *Server) visible(w http.ResponseWriter, r *http.Request) *order {
-	id, ok := pathID(w, r, "id")
-	if !ok {
+	id, err := strconv.Atoi(r.PathValue("id"))
+	if err != nil {
+		refuse(w, http.StatusBadRequest, `The "%value" value's type is invalid. The "%type" type was expected. Verify and try again.`,
+			map[string]string{"value": r.PathValue("id"), "type": "int"})
 		return nil
 	}
 	o := s.find(id)

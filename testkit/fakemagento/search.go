@@ -106,7 +106,8 @@ type problem struct {
 	parameters any
 }
 
-func parseCriteria(query url.Values, columns []string) (criteria, *problem) {
+// parseCriteria reads a query; known says which fields can be searched and sorted by.
+func parseCriteria(query url.Values, known func(field string) bool) (criteria, *problem) {
 	c := criteria{page: 1}
 	groups := map[int]map[int]*filter{}
 	sorts := map[int]*sortOrder{}
@@ -176,7 +177,7 @@ func parseCriteria(query url.Values, columns []string) (criteria, *problem) {
 	for _, group := range inOrder(groups) {
 		var filters []filter
 		for _, f := range inOrder(group) {
-			if conditions[f.Condition] == nil || !slices.Contains(columns, f.Field) {
+			if conditions[f.Condition] == nil || !known(f.Field) {
 				return c, &problem{http.StatusInternalServerError, "Internal Error. Details are available in Magento log file. Report ID: webapi-6743a1b2c3d4f", nil}
 			}
 			filters = append(filters, *f)
@@ -184,7 +185,7 @@ func parseCriteria(query url.Values, columns []string) (criteria, *problem) {
 		c.groups = append(c.groups, filters)
 	}
 	for _, s := range inOrder(sorts) {
-		if !slices.Contains(columns, s.field) || s.direction != "ASC" && s.direction != "DESC" {
+		if !known(s.field) || s.direction != "ASC" && s.direction != "DESC" {
 			return c, &problem{http.StatusInternalServerError, "Internal Error. Details are available in Magento log file. Report ID: webapi-6743a1b2c3d50", nil}
 		}
 		c.sort = append(c.sort, *s)
@@ -228,7 +229,8 @@ func (c criteria) show() map[string]any {
 }
 
 func (s *Server) searchOrders(w http.ResponseWriter, r *http.Request) {
-	c, wrong := parseCriteria(r.URL.Query(), orderColumns)
+	query := r.URL.Query()
+	c, wrong := parseCriteria(query, func(field string) bool { return slices.Contains(orderColumns, field) })
 	if wrong != nil {
 		refuse(w, wrong.status, wrong.template, wrong.parameters)
 		return
@@ -241,31 +243,9 @@ func (s *Server) searchOrders(w http.ResponseWriter, r *http.Request) {
 			found = append(found, o)
 		}
 	}
-	answerPage(w, r, c, found, func(o *order) map[string]any { return o.document }, (*order).show)
-}
-
-// searchDocuments answers a search among documents that are shown as they are. It needs mu.
-func searchDocuments(w http.ResponseWriter, r *http.Request, columns []string, documents []map[string]any) {
-	c, wrong := parseCriteria(r.URL.Query(), columns)
-	if wrong != nil {
-		refuse(w, wrong.status, wrong.template, wrong.parameters)
-		return
-	}
-	var found []map[string]any
-	for _, d := range documents {
-		if c.match(d) {
-			found = append(found, d)
-		}
-	}
-	same := func(d map[string]any) map[string]any { return d }
-	answerPage(w, r, c, found, same, same)
-}
-
-// answerPage sorts what was found by its columns, and answers with one page of it.
-func answerPage[T any](w http.ResponseWriter, r *http.Request, c criteria, found []T, columns, show func(T) map[string]any) {
-	slices.SortStableFunc(found, func(a, b T) int {
+	slices.SortStableFunc(found, func(a, b *order) int {
 		for _, by := range c.sort {
-			order := compare(columns(a)[by.field], fmt.Sprint(columns(b)[by.field]))
+			order := compare(a.document[by.field], fmt.Sprint(b.document[by.field]))
 			if by.direction == "DESC" {
 				order = -order
 			}
@@ -283,11 +263,11 @@ func answerPage[T any](w http.ResponseWriter, r *http.Request, c criteria, found
 		found = found[(page-1)*size : min(page*size, total)]
 	}
 	items := []any{}
-	for _, one := range found {
-		items = append(items, show(one))
+	for _, o := range found {
+		items = append(items, o.show())
 	}
 	var result any = map[string]any{"items": items, "search_criteria": c.show(), "total_count": total}
-	if fields := r.URL.Query().Get("fields"); fields != "" {
+	if fields := query.Get("fields"); fields != "" {
 		wanted, _ := parseFields(fields)
 		result = thin(result, wanted)
 	}

@@ -1,5 +1,6 @@
 // Package fakemagento is a Magento shop as its REST API shows it, for tests and the demo: orders with their comments, the
-// stores, stock, customers, carts and bulk operations. It is written from reference/magento.md alone and shares no code with the client that it is there to test.
+// stores, stock, customers, carts and bulk operations. It is written from reference/magento.md alone and shares no code with
+// the client that it is there to test.
 package fakemagento
 
 import (
@@ -13,7 +14,6 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -36,6 +36,8 @@ type Options struct {
 	Seed uint64
 	// Keep bounds the orders that are remembered, the newest; 0 is 100,000.
 	Keep int
+	// ItemLimit is how many items a list in a body may have, as the Web API input limits say; 0 is no limit.
+	ItemLimit int
 	// AsyncDelay is how long an asynchronous operation stays open: the first request after it carries it out.
 	AsyncDelay time.Duration
 }
@@ -144,7 +146,10 @@ func New(o Options) *Server {
 func (s *Server) Close() { s.Faults.Close() }
 
 // ServeHTTP answers one request.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.consume()
+	s.handler.ServeHTTP(w, r)
+}
 
 // Requests counts the requests by endpoint ("GET /V1/orders/:id"), those that failed too.
 func (s *Server) Requests() map[string]int {
@@ -169,7 +174,11 @@ func (s *Server) AddStatus(state, status string) {
 
 var (
 	scope  = regexp.MustCompile(`^/rest(?:/([^/]+))??((?:/async(?:/bulk)?)?/V1/.*)$`)
-	number = regexp.MustCompile(`/\d+(/|$)`)
+	digits = regexp.MustCompile(`/\d+(/|$)`)
+	sku    = regexp.MustCompile(`^(/V1/(?:products|configurable-products)/)[^/]+`)
+	// notSKU are the endpoints that have a word of their own where others have the SKU.
+	notSKU = regexp.MustCompile(`^/V1/(?:configurable-products/variation|products/(?:attribute|types$|links/types|media/types|` +
+		`(?:base|tier|special)-price|cost))`)
 )
 
 // count keeps the number of requests of each endpoint, and bounds bodies.
@@ -180,11 +189,14 @@ func (s *Server) count(next http.Handler) http.Handler {
 			panic(http.ErrAbortHandler)
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
-		path := r.URL.Path
+		path := r.URL.EscapedPath()
 		if parts := scope.FindStringSubmatch(path); parts != nil {
 			path = parts[2]
 		}
-		endpoint := r.Method + " " + number.ReplaceAllString(path, "/:id$1")
+		if !notSKU.MatchString(path) {
+			path = sku.ReplaceAllString(path, "$1:sku")
+		}
+		endpoint := r.Method + " " + digits.ReplaceAllString(path, "/:id$1")
 		s.mu.Lock()
 		if len(s.counts) < 1000 || s.counts[endpoint] > 0 { // a scan for paths must not fill the memory
 			s.counts[endpoint]++
@@ -194,16 +206,10 @@ func (s *Server) count(next http.Handler) http.Handler {
 	})
 }
 
-type storeCodeKey struct{}
+type storeKey struct{}
 
-// storeOf gives the store view that a request names; the first where it names none, or all.
-func (s *Server) storeOf(r *http.Request) Store {
-	code, _ := r.Context().Value(storeCodeKey{}).(string)
-	at := slices.IndexFunc(s.options.Stores, func(st Store) bool { return st.Code == code })
-	return s.options.Stores[max(at, 0)]
-}
-
-// storeScope takes /rest/<store code> off the path. The OAuth check needs the URL as it came: it goes on in the context.
+// storeScope takes /rest/<store code> off the path. The OAuth check needs the URL as it came: it goes on in the context,
+// and with it the id of the store view, 0 for all.
 func (s *Server) storeScope(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		parts := scope.FindStringSubmatch(r.URL.EscapedPath())
@@ -211,17 +217,25 @@ func (s *Server) storeScope(next http.Handler) http.Handler {
 			refuse(w, http.StatusNotFound, "Request does not match any route.", nil)
 			return
 		}
-		if code := parts[1]; code != "" && code != "all" &&
-			!slices.ContainsFunc(s.options.Stores, func(st Store) bool { return st.Code == code }) {
-			refuse(w, http.StatusNotFound, "The store that was requested wasn't found. Verify the store and try again.", nil)
-			return
+		store := s.options.Stores[0].ID // where no code is given
+		switch code := parts[1]; code {
+		case "":
+		case "all":
+			store = 0
+		default:
+			at := slices.IndexFunc(s.options.Stores, func(st Store) bool { return st.Code == code })
+			if at < 0 {
+				refuse(w, http.StatusNotFound, "The store that was requested wasn't found. Verify the store and try again.", nil)
+				return
+			}
+			store = s.options.Stores[at].ID
 		}
 		path, err := url.PathUnescape(parts[2])
 		if err != nil {
 			refuse(w, http.StatusNotFound, "Request does not match any route.", nil)
 			return
 		}
-		inner := r.Clone(context.WithValue(withSignedURL(r.Context(), r), storeCodeKey{}, parts[1]))
+		inner := r.Clone(context.WithValue(withSignedURL(r.Context(), r), storeKey{}, store))
 		inner.URL.Path, inner.URL.RawPath = path, parts[2]
 		next.ServeHTTP(w, inner)
 	})
@@ -230,42 +244,12 @@ func (s *Server) storeScope(next http.Handler) http.Handler {
 // refuse answers with an error as Magento's ordinary path does: the raw template, and its parameters beside it.
 func refuse(w http.ResponseWriter, status int, template string, parameters any) {
 	body := map[string]any{"message": template}
-	if parameters != nil {
+	if several, ok := parameters.(fieldErrors); ok {
+		body["errors"] = several
+	} else if parameters != nil {
 		body["parameters"] = parameters
 	}
 	answer(w, status, body)
-}
-
-// noSuchEntity answers as Magento's NoSuchEntityException::singleField.
-func noSuchEntity(w http.ResponseWriter, field string, value any) {
-	refuse(w, http.StatusNotFound, "No such entity with %fieldName = %fieldValue", map[string]any{"fieldName": field, "fieldValue": value})
-}
-
-// readBody decodes a request's body; where it is no JSON it answers that, and false. Numbers stay as they came.
-func readBody(w http.ResponseWriter, r *http.Request, into any) bool {
-	decoder := json.NewDecoder(r.Body)
-	decoder.UseNumber()
-	if err := decoder.Decode(into); err != nil {
-		refuse(w, http.StatusBadRequest, "Decoding error.", nil)
-		return false
-	}
-	return true
-}
-
-// required answers that a parameter is missing.
-func required(w http.ResponseWriter, name string) {
-	refuse(w, http.StatusBadRequest, `"%fieldName" is required. Enter and try again.`, map[string]string{"fieldName": name})
-}
-
-// pathID reads a number of the path; where it is none it answers that, and false.
-func pathID(w http.ResponseWriter, r *http.Request, name string) (int, bool) {
-	id, err := strconv.Atoi(r.PathValue(name))
-	if err != nil {
-		refuse(w, http.StatusBadRequest, `The "%value" value's type is invalid. The "%type" type was expected. Verify and try again.`,
-			map[string]string{"value": r.PathValue(name), "type": "int"})
-		return 0, false
-	}
-	return id, true
 }
 
 // failure is the body of an injected failure: 500 is an unexpected exception, anything else is told in Magento's second

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 )
 
@@ -29,6 +30,12 @@ func (s *Server) storeConfigs(w http.ResponseWriter, _ *http.Request) {
 		})
 	}
 	answer(w, http.StatusOK, configs)
+}
+
+// store gives the one of an id, or the first.
+func (s *Server) store(id int) Store {
+	at := slices.IndexFunc(s.options.Stores, func(st Store) bool { return st.ID == id })
+	return s.options.Stores[max(at, 0)]
 }
 
 func (s Store) display() string { return cmp.Or(s.DefaultDisplayCode, s.BaseCurrency) }
@@ -98,7 +105,9 @@ var countries = []map[string]any{
 	{"id": "GB", "two_letter_abbreviation": "GB", "three_letter_abbreviation": "GBR", "full_name_locale": "United Kingdom", "full_name_english": "United Kingdom"},
 }
 
-func (s *Server) listCountries(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, countries) }
+func (s *Server) listCountries(w http.ResponseWriter, _ *http.Request) {
+	answer(w, http.StatusOK, countries)
+}
 
 func (s *Server) country(w http.ResponseWriter, r *http.Request) {
 	for _, c := range countries {
@@ -111,7 +120,8 @@ func (s *Server) country(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) currency(w http.ResponseWriter, r *http.Request) {
-	store := s.storeOf(r)
+	id, _ := r.Context().Value(storeKey{}).(int)
+	store := s.store(id)
 	answer(w, http.StatusOK, map[string]any{
 		"base_currency_code": store.BaseCurrency, "base_currency_symbol": store.BaseCurrency,
 		"default_display_currency_code": store.display(), "default_display_currency_symbol": store.display(),
