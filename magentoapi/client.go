@@ -214,6 +214,11 @@ func (c *Client) send(ctx context.Context, op operation, auth Credential) ([]byt
 	}
 }
 
+// anonymous are endpoints that may need no credential, so that a success there says nothing of it
+// ("anonymous" in the etc/webapi.xml of Magento's Quote, Directory and Search modules; and for the stores where
+// webapi/webapisecurity/allow_insecure is 1).
+var anonymous = regexp.MustCompile(`^/V1/(?:store|directory|guest-carts|search)(?:/|$)`)
+
 // attempt sends an operation, once more with a renewed credential if Magento refuses the first.
 func (c *Client) attempt(ctx context.Context, op operation, auth Credential) ([]byte, error) {
 	for renewed := false; ; renewed = true {
@@ -228,7 +233,7 @@ func (c *Client) attempt(ctx context.Context, op operation, auth Credential) ([]
 		}
 		answer, err := c.roundTrip(req, op)
 		if err == nil {
-			if auth != nil && !strings.HasPrefix(op.path, "/V1/store/") { // those need no credential
+			if auth != nil && !anonymous.MatchString(op.path) {
 				c.accepted.Store(true)
 			}
 			return answer, nil
