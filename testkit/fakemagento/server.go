@@ -1,14 +1,16 @@
-// Package fakemagento is a Magento shop as its REST API shows it, for tests and the demo: orders with their comments and
-// the stores. It is written from reference/magento.md alone and shares no code with the client that it is there to test.
+// Package fakemagento is a Magento shop as its REST API shows it, for tests and the demo: orders with their comments, the
+// catalog and the stores. It is written from reference/magento.md alone and shares no code with the client that it is there to test.
 package fakemagento
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"sync"
@@ -31,6 +33,8 @@ type Options struct {
 	Stores []Store
 	// Seed is that of the faults.
 	Seed uint64
+	// ItemLimit is how many items a list in a body may have, as the Web API input limits say; 0 is no limit.
+	ItemLimit int
 	// Keep bounds the orders that are remembered, the newest; 0 is 100,000.
 	Keep int
 }
@@ -71,6 +75,7 @@ type Server struct {
 	admin     map[string]time.Time // admin tokens and when they end
 	nonces    map[string]bool
 	nonceRing []string
+	catalog   catalog
 }
 
 // New gives a shop without orders.
@@ -113,10 +118,11 @@ func New(o Options) *Server {
 	routes.Handle("GET /V1/orders/{id}/statuses", s.allowed("Magento_Sales::actions_view", s.getStatus))
 	routes.Handle("GET /V1/store/storeConfigs", s.allowed("Magento_Backend::store", s.storeConfigs))
 	routes.Handle("GET /V1/store/storeViews", s.allowed("Magento_Backend::store", s.storeViews))
+	s.catalog = newCatalog(o.Stores)
 	routes.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		refuse(w, http.StatusNotFound, "Request does not match any route.", nil)
 	})
-	s.handler = s.count(s.Faults.Wrap(s.storeScope(routes)))
+	s.handler = s.count(s.Faults.Wrap(s.storeScope(s.catalogRoutes(routes))))
 	return s
 }
 
@@ -149,7 +155,11 @@ func (s *Server) AddStatus(state, status string) {
 
 var (
 	scope  = regexp.MustCompile(`^/rest(?:/([^/]+))?(/V1/.*)$`)
-	number = regexp.MustCompile(`/\d+(/|$)`)
+	digits = regexp.MustCompile(`/\d+(/|$)`)
+	sku    = regexp.MustCompile(`^(/V1/(?:products|configurable-products)/)[^/]+`)
+	// notSKU are the endpoints that have a word of their own where others have the SKU.
+	notSKU = regexp.MustCompile(`^/V1/(?:configurable-products/variation|products/(?:attribute|types$|links/types|media/types|` +
+		`(?:base|tier|special)-price|cost))`)
 )
 
 // count keeps the number of requests of each endpoint, and bounds bodies.
@@ -160,11 +170,14 @@ func (s *Server) count(next http.Handler) http.Handler {
 			panic(http.ErrAbortHandler)
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
-		path := r.URL.Path
+		path := r.URL.EscapedPath()
 		if parts := scope.FindStringSubmatch(path); parts != nil {
 			path = parts[2]
 		}
-		endpoint := r.Method + " " + number.ReplaceAllString(path, "/:id$1")
+		if !notSKU.MatchString(path) {
+			path = sku.ReplaceAllString(path, "$1:sku")
+		}
+		endpoint := r.Method + " " + digits.ReplaceAllString(path, "/:id$1")
 		s.mu.Lock()
 		if len(s.counts) < 1000 || s.counts[endpoint] > 0 { // a scan for paths must not fill the memory
 			s.counts[endpoint]++
@@ -174,7 +187,10 @@ func (s *Server) count(next http.Handler) http.Handler {
 	})
 }
 
-// storeScope takes /rest/<store code> off the path. The OAuth check needs the URL as it came: it goes on in the context.
+type storeKey struct{}
+
+// storeScope takes /rest/<store code> off the path. The OAuth check needs the URL as it came: it goes on in the context,
+// and with it the id of the store view, 0 for all.
 func (s *Server) storeScope(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		parts := scope.FindStringSubmatch(r.URL.EscapedPath())
@@ -182,14 +198,26 @@ func (s *Server) storeScope(next http.Handler) http.Handler {
 			refuse(w, http.StatusNotFound, "Request does not match any route.", nil)
 			return
 		}
-		if code := parts[1]; code != "" && code != "all" &&
-			!slices.ContainsFunc(s.options.Stores, func(st Store) bool { return st.Code == code }) {
-			refuse(w, http.StatusNotFound, "The store that was requested wasn't found. Verify the store and try again.", nil)
+		store := s.options.Stores[0].ID // where no code is given
+		switch code := parts[1]; code {
+		case "":
+		case "all":
+			store = 0
+		default:
+			at := slices.IndexFunc(s.options.Stores, func(st Store) bool { return st.Code == code })
+			if at < 0 {
+				refuse(w, http.StatusNotFound, "The store that was requested wasn't found. Verify the store and try again.", nil)
+				return
+			}
+			store = s.options.Stores[at].ID
+		}
+		path, err := url.PathUnescape(parts[2])
+		if err != nil {
+			refuse(w, http.StatusNotFound, "Request does not match any route.", nil)
 			return
 		}
-		inner := r.Clone(withSignedURL(r.Context(), r))
-		inner.URL.Path = parts[2]
-		inner.URL.RawPath = ""
+		inner := r.Clone(context.WithValue(withSignedURL(r.Context(), r), storeKey{}, store))
+		inner.URL.Path, inner.URL.RawPath = path, parts[2]
 		next.ServeHTTP(w, inner)
 	})
 }
