@@ -25,7 +25,7 @@ func shop(t *testing.T, handler http.Handler, auth magentoapi.Credential) check.
 	t.Cleanup(server.Close)
 	client := &http.Client{Transport: &http.Transport{}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	t.Cleanup(client.CloseIdleConnections)
-	api, err := magentoapi.New(server.URL, magentoapi.Options{HTTPClient: client, Auth: auth})
+	api, err := magentoapi.New(server.URL, magentoapi.Options{HTTPClient: client, Auth: auth, Retries: magentoapi.NoRetries})
 	if err != nil {
 		t.Fatal(err)
 	}

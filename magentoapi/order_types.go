@@ -69,6 +69,20 @@ type Order struct {
 	Payment             *OrderPayment        `json:"payment"`
 	StatusHistories     []OrderStatusHistory `json:"status_histories"`
 	ExtensionAttributes OrderExtension       `json:"extension_attributes"`
+
+	read asRead
+}
+
+// UnmarshalJSON keeps what the type has no field for.
+func (o *Order) UnmarshalJSON(data []byte) error {
+	type plain Order
+	return readObject(data, (*plain)(o), &o.read)
+}
+
+// MarshalJSON writes what was read with what was changed.
+func (o Order) MarshalJSON() ([]byte, error) {
+	type plain Order
+	return writeObject(plain(o), o.read)
 }
 
 // ShippingAssignment gives the first shipping assignment, or nil: Magento makes no more than one, and tells the
@@ -112,39 +126,77 @@ type OrderItem struct {
 
 	ProductOption       ProductOption      `json:"product_option"`
 	ExtensionAttributes OrderItemExtension `json:"extension_attributes"`
+
+	read asRead
+}
+
+// UnmarshalJSON keeps what the type has no field for.
+func (i *OrderItem) UnmarshalJSON(data []byte) error {
+	type plain OrderItem
+	return readObject(data, (*plain)(i), &i.read)
+}
+
+// MarshalJSON writes what was read with what was changed.
+func (i OrderItem) MarshalJSON() ([]byte, error) {
+	type plain OrderItem
+	return writeObject(plain(i), i.read)
 }
 
 // OrderItemExtension holds the extension attributes of an order's row.
 type OrderItemExtension struct {
 	GwPrice Decimal `json:"gw_price"`
+
+	read asRead
 }
 
-// UnmarshalJSON reads the object, or the [] that PHP makes of an empty one.
+// UnmarshalJSON keeps what the type has no field for.
 func (e *OrderItemExtension) UnmarshalJSON(data []byte) error {
 	type plain OrderItemExtension
-	return unmarshalObject(data, (*plain)(e))
+	return readObject(data, (*plain)(e), &e.read)
+}
+
+// MarshalJSON writes what was read with what was changed.
+func (e OrderItemExtension) MarshalJSON() ([]byte, error) {
+	type plain OrderItemExtension
+	return writeObject(plain(e), e.read)
 }
 
 // ProductOption is what the buyer chose on the product's page.
 type ProductOption struct {
 	ExtensionAttributes ProductOptionExtension `json:"extension_attributes"`
+
+	read asRead
 }
 
-// UnmarshalJSON reads the object, or the [] that PHP makes of an empty one.
+// UnmarshalJSON keeps what the type has no field for.
 func (p *ProductOption) UnmarshalJSON(data []byte) error {
 	type plain ProductOption
-	return unmarshalObject(data, (*plain)(p))
+	return readObject(data, (*plain)(p), &p.read)
+}
+
+// MarshalJSON writes what was read with what was changed.
+func (p ProductOption) MarshalJSON() ([]byte, error) {
+	type plain ProductOption
+	return writeObject(plain(p), p.read)
 }
 
 // ProductOptionExtension holds the choices by their kind.
 type ProductOptionExtension struct {
 	CustomOptions []CustomOption `json:"custom_options"`
+
+	read asRead
 }
 
-// UnmarshalJSON reads the object, or the [] that PHP makes of an empty one.
+// UnmarshalJSON keeps what the type has no field for.
 func (p *ProductOptionExtension) UnmarshalJSON(data []byte) error {
 	type plain ProductOptionExtension
-	return unmarshalObject(data, (*plain)(p))
+	return readObject(data, (*plain)(p), &p.read)
+}
+
+// MarshalJSON writes what was read with what was changed.
+func (p ProductOptionExtension) MarshalJSON() ([]byte, error) {
+	type plain ProductOptionExtension
+	return writeObject(plain(p), p.read)
 }
 
 // CustomOption is one custom option and what was entered for it: a text, or for a choice the ids of its values. Magento
@@ -152,6 +204,20 @@ func (p *ProductOptionExtension) UnmarshalJSON(data []byte) error {
 type CustomOption struct {
 	OptionID    ID   `json:"option_id"`
 	OptionValue Text `json:"option_value"`
+
+	read asRead
+}
+
+// UnmarshalJSON keeps what the type has no field for.
+func (c *CustomOption) UnmarshalJSON(data []byte) error {
+	type plain CustomOption
+	return readObject(data, (*plain)(c), &c.read)
+}
+
+// MarshalJSON writes what was read with what was changed.
+func (c CustomOption) MarshalJSON() ([]byte, error) {
+	type plain CustomOption
+	return writeObject(plain(c), c.read)
 }
 
 // OrderAddress is a billing or shipping address.
@@ -170,6 +236,20 @@ type OrderAddress struct {
 	Telephone   Text   `json:"telephone"`
 	Email       Text   `json:"email"`
 	VatID       Text   `json:"vat_id"`
+
+	read asRead
+}
+
+// UnmarshalJSON keeps what the type has no field for.
+func (a *OrderAddress) UnmarshalJSON(data []byte) error {
+	type plain OrderAddress
+	return readObject(data, (*plain)(a), &a.read)
+}
+
+// MarshalJSON writes what was read with what was changed.
+func (a OrderAddress) MarshalJSON() ([]byte, error) {
+	type plain OrderAddress
+	return writeObject(plain(a), a.read)
 }
 
 // OrderPayment is how the order is paid. Method alone says nothing about whether it is.
@@ -180,6 +260,20 @@ type OrderPayment struct {
 	AmountOrdered    Decimal `json:"amount_ordered"`
 	AmountAuthorized Decimal `json:"amount_authorized"`
 	AmountPaid       Decimal `json:"amount_paid"`
+
+	read asRead
+}
+
+// UnmarshalJSON keeps what the type has no field for.
+func (p *OrderPayment) UnmarshalJSON(data []byte) error {
+	type plain OrderPayment
+	return readObject(data, (*plain)(p), &p.read)
+}
+
+// MarshalJSON writes what was read with what was changed.
+func (p OrderPayment) MarshalJSON() ([]byte, error) {
+	type plain OrderPayment
+	return writeObject(plain(p), p.read)
 }
 
 // OrderStatusHistory is a comment on an order.
@@ -191,6 +285,20 @@ type OrderStatusHistory struct {
 	CreatedAt          Time `json:"created_at"`
 	IsCustomerNotified Flag `json:"is_customer_notified"`
 	IsVisibleOnFront   Flag `json:"is_visible_on_front"`
+
+	read asRead
+}
+
+// UnmarshalJSON keeps what the type has no field for.
+func (h *OrderStatusHistory) UnmarshalJSON(data []byte) error {
+	type plain OrderStatusHistory
+	return readObject(data, (*plain)(h), &h.read)
+}
+
+// MarshalJSON writes what was read with what was changed.
+func (h OrderStatusHistory) MarshalJSON() ([]byte, error) {
+	type plain OrderStatusHistory
+	return writeObject(plain(h), h.read)
 }
 
 // OrderExtension holds the extension attributes of an order. Gift cards, store credit, reward points and gift wrapping
@@ -210,29 +318,59 @@ type OrderExtension struct {
 	GwCardPrice           Decimal    `json:"gw_card_price"`           // a printed card
 
 	CompanyOrderAttributes *CompanyOrder `json:"company_order_attributes"`
+
+	read asRead
 }
 
-// UnmarshalJSON reads the object, or the [] that PHP makes of an empty one.
+// UnmarshalJSON keeps what the type has no field for.
 func (e *OrderExtension) UnmarshalJSON(data []byte) error {
 	type plain OrderExtension
-	return unmarshalObject(data, (*plain)(e))
+	return readObject(data, (*plain)(e), &e.read)
+}
+
+// MarshalJSON writes what was read with what was changed.
+func (e OrderExtension) MarshalJSON() ([]byte, error) {
+	type plain OrderExtension
+	return writeObject(plain(e), e.read)
 }
 
 // ShippingAssignment says how items are shipped.
 type ShippingAssignment struct {
 	Shipping Shipping `json:"shipping"`
+
+	read asRead
+}
+
+// UnmarshalJSON keeps what the type has no field for.
+func (s *ShippingAssignment) UnmarshalJSON(data []byte) error {
+	type plain ShippingAssignment
+	return readObject(data, (*plain)(s), &s.read)
+}
+
+// MarshalJSON writes what was read with what was changed.
+func (s ShippingAssignment) MarshalJSON() ([]byte, error) {
+	type plain ShippingAssignment
+	return writeObject(plain(s), s.read)
 }
 
 // Shipping is an address and the method, <carrier>_<method>. For a virtual order it is empty.
 type Shipping struct {
 	Address *OrderAddress `json:"address"`
 	Method  Text          `json:"method"`
+
+	read asRead
 }
 
-// UnmarshalJSON reads the object, or the [] that PHP makes of an empty one.
+// UnmarshalJSON keeps what the type has no field for.
 func (s *Shipping) UnmarshalJSON(data []byte) error {
 	type plain Shipping
-	return unmarshalObject(data, (*plain)(s))
+	return readObject(data, (*plain)(s), &s.read)
+}
+
+// MarshalJSON writes what was read with what was changed.
+func (s Shipping) MarshalJSON() ([]byte, error) {
+	type plain Shipping
+	return writeObject(plain(s), s.read)
 }
 
 // KeyValue is a named text.

@@ -169,6 +169,9 @@ func wireRemotes(cfg *config.Config, secrets *secrets, log zerolog.Logger, regis
 		r.shop, err = magentoapi.New(cfg.MagentoURL, magentoapi.Options{
 			HTTPClient: r.magento.Client(), StoreCode: cfg.MagentoStoreCode, Auth: credential(cfg, secrets),
 			UserAgent: "mageline/" + version,
+			// Repeating is decided in one place, package consumer, behind the circuit breaker in the transport: a second
+			// loop in here would multiply the attempts, and hold a handler while its circuit opens.
+			Retries: magentoapi.NoRetries,
 		})
 		if err != nil {
 			return nil, err
