@@ -29,11 +29,11 @@ const (
 )
 
 type bulks struct {
-	all    map[string]*bulk
-	uuids  []string     // oldest first
-	due    []*operation // open ones, oldest first
-	routes *http.ServeMux
-	fail   []OperationFailure
+	all   map[string]*bulk
+	uuids []string     // oldest first
+	due   []*operation // open ones, oldest first
+	api   router
+	fail  []OperationFailure
 }
 
 // maxBulks bounds the bulks that are remembered, the newest.
@@ -78,7 +78,6 @@ func (b *bulks) init() { b.all = map[string]*bulk{} }
 type scheduledKey struct{}
 
 func (s *Server) bulkRoutes(routes *http.ServeMux) {
-	s.bulks.routes = routes
 	const resource = "Magento_AsynchronousOperations::system_magento_logging_bulk_operations"
 	routes.Handle("GET /V1/bulk/{uuid}/status", s.allowed(resource, s.endpoint(s.bulkStatus(false))))
 	routes.Handle("GET /V1/bulk/{uuid}/detailed-status", s.allowed(resource, s.endpoint(s.bulkStatus(true))))
@@ -107,7 +106,7 @@ func (s *Server) schedule(w http.ResponseWriter, r *http.Request) {
 	} else {
 		path = strings.TrimPrefix(path, "/async")
 	}
-	if _, pattern := s.bulks.routes.Handler(requestOf(r.Context(), r, byName.ReplaceAllString(path, "/1"), nil)); pattern == "/" {
+	if _, pattern := s.bulks.api.of(requestOf(r.Context(), r, byName.ReplaceAllString(path, "/1"), nil)); pattern == "/" {
 		refuse(w, http.StatusNotFound, "Request does not match any route.", nil)
 		return
 	}
@@ -210,7 +209,7 @@ func (s *Server) consume() {
 		}
 		s.mu.Unlock()
 		answer := httptest.NewRecorder()
-		s.bulks.routes.ServeHTTP(answer, requestOf(context.WithValue(context.WithoutCancel(o.request.Context()), scheduledKey{}, true), o.request, o.path, o.body))
+		s.bulks.api.ServeHTTP(answer, requestOf(context.WithValue(context.WithoutCancel(o.request.Context()), scheduledKey{}, true), o.request, o.path, o.body))
 		s.mu.Lock()
 		if answer.Code < 300 {
 			o.status, o.message, o.result = operationComplete, "Service execution success", answer.Body.String()

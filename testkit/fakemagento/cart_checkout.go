@@ -133,10 +133,10 @@ func (s *Server) setPaymentMethod(c call, k *cart) (any, *problem) {
 func (s *Server) placing(k *cart) Placing {
 	p := Placing{StoreID: k.store, State: "new", Method: text(k.payment["method"]), CustomerID: k.customer, Virtual: k.method == ""}
 	for _, i := range k.items {
-		a := s.inventory.articles[i.sku]
-		row := a.Price.Mul(decimal.NewFromInt(i.qty))
+		price, _ := money(i.product.values["price"])
+		row := price.Mul(decimal.NewFromInt(i.qty))
 		p.Lines = append(p.Lines, Line{
-			SKU: i.sku, Name: a.Name, Qty: i.qty, Price: a.Price, TaxPercent: a.TaxPercent,
+			SKU: i.product.sku, Name: text(i.product.values["name"]), Qty: i.qty, Price: price, TaxPercent: shippingTax,
 			Discount: row.Mul(s.carts.coupons[k.coupon]).Div(hundred).Round(2),
 		})
 	}
@@ -188,14 +188,14 @@ func (s *Server) placeCart(c call, k *cart) (any, *problem) {
 		return nil, invalid("Enter a valid payment method and try again.", nil)
 	}
 	for _, i := range k.items {
-		if decimal.NewFromInt(i.qty).GreaterThan(s.inventory.salable(i.sku, 1)) {
+		if decimal.NewFromInt(i.qty).GreaterThan(s.inventory.salable(i.product.sku, 1)) {
 			return nil, invalid("Some of the products are out of stock.", nil)
 		}
 	}
 	o := s.place(s.placing(k))
 	s.address(o, k)
 	for _, i := range k.items {
-		s.inventory.promised[i.sku] = s.inventory.promised[i.sku].Add(decimal.NewFromInt(i.qty))
+		s.inventory.promised[i.product.sku] = s.inventory.promised[i.product.sku].Add(decimal.NewFromInt(i.qty))
 	}
 	k.order = o.id
 	return o.id, nil

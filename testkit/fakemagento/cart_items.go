@@ -18,9 +18,9 @@ func (s *Server) showItems(k *cart) []any {
 }
 
 func (s *Server) showItem(k *cart, i *cartItem) map[string]any {
-	a := s.inventory.articles[i.sku]
 	return map[string]any{
-		"item_id": i.id, "sku": i.sku, "qty": i.qty, "name": a.Name, "price": amount(a.Price), "product_type": "simple", "quote_id": k.cartID(),
+		"item_id": i.id, "sku": i.product.sku, "qty": i.qty, "name": i.product.values["name"], "price": i.product.values["price"],
+		"product_type": i.product.values["type_id"], "quote_id": k.cartID(),
 	}
 }
 
@@ -33,31 +33,31 @@ func (s *Server) addCartItem(c call, k *cart) (any, *problem) {
 	if c.PathValue("cart") != "" && text(given["quote_id"]) != c.PathValue("cart") {
 		return nil, noSuchEntity("cartId", given["quote_id"])
 	}
-	sku := text(given["sku"])
-	if s.inventory.articles[sku] == nil {
-		return nil, notFound("The product that was requested doesn't exist. Verify the product and try again.", nil)
+	p, wrong := s.catalog.product(text(given["sku"]))
+	if wrong != nil {
+		return nil, wrong
 	}
-	at := slices.IndexFunc(k.items, func(i *cartItem) bool { return i.sku == sku })
+	at := slices.IndexFunc(k.items, func(i *cartItem) bool { return i.product == p })
 	var had int64
 	if at >= 0 {
 		had = k.items[at].qty
 	}
-	qty, wrong := s.quantity(sku, given["qty"], had)
+	qty, wrong := s.quantity(p, given["qty"], had)
 	if wrong != nil {
 		return nil, wrong
 	}
 	if at < 0 {
 		at = len(k.items)
 		s.carts.nextItem++
-		k.items = append(k.items, &cartItem{id: s.carts.nextItem, sku: sku})
+		k.items = append(k.items, &cartItem{id: s.carts.nextItem, product: p})
 	}
 	k.items[at].qty = qty
 	return s.showItem(k, k.items[at]), nil
 }
 
-// quantity reads how many are wanted besides those that the cart has, and asks whether there are so many. The articles
+// quantity reads how many are wanted besides those that the cart has, and asks whether there are so many. Products
 // are sold in whole pieces.
-func (s *Server) quantity(sku string, v any, had int64) (int64, *problem) {
+func (s *Server) quantity(p *product, v any, had int64) (int64, *problem) {
 	wanted, ok := money(v)
 	switch {
 	case !ok || !wanted.IsPositive():
@@ -66,7 +66,7 @@ func (s *Server) quantity(sku string, v any, had int64) (int64, *problem) {
 		return 0, invalid("You cannot use decimal quantity for this product.", nil)
 	}
 	wanted = wanted.Add(decimal.NewFromInt(had))
-	if wanted.GreaterThan(s.inventory.salable(sku, 1)) {
+	if wanted.GreaterThan(s.inventory.salable(p.sku, 1)) {
 		return 0, invalid("The requested qty is not available", nil)
 	}
 	return wanted.IntPart(), nil
@@ -96,7 +96,7 @@ func (s *Server) updateCartItem(c call, k *cart) (any, *problem) {
 	if wrong != nil {
 		return nil, wrong
 	}
-	qty, wrong := s.quantity(k.items[at].sku, given["qty"], 0)
+	qty, wrong := s.quantity(k.items[at].product, given["qty"], 0)
 	if wrong != nil {
 		return nil, wrong
 	}

@@ -18,7 +18,7 @@ type carts struct {
 	coupons  map[string]decimal.Decimal // percent, by code
 }
 
-// cart is a quote. What is bought has the prices of the article at the time of asking.
+// cart is a quote. What is bought has the prices of the product at the time of asking.
 type cart struct {
 	id, store, customer int    // customer 0 is a guest
 	masked              string // a guest's id in paths; empty where an admin made the cart
@@ -32,9 +32,9 @@ type cart struct {
 }
 
 type cartItem struct {
-	id  int
-	sku string
-	qty int64
+	id      int
+	product *product
+	qty     int64
 }
 
 func (cs *carts) init() { cs.coupons = map[string]decimal.Decimal{} }

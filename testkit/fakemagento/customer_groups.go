@@ -25,13 +25,13 @@ func (s *Server) customerGroupRoutes(routes *http.ServeMux) {
 		return list(c, known, slices.Clone(s.customers.groups))
 	})
 	route("GET /V1/customerGroups/default", func(call) (any, *problem) { return document(s.customers.groups, "id", "1"), nil })
-	route("GET /V1/customerGroups/{id}", s.getGroup)
-	route("POST /V1/customerGroups", s.createGroup)
-	route("PUT /V1/customerGroups/{id}", s.updateGroup)
-	route("DELETE /V1/customerGroups/{id}", s.deleteGroup)
+	route("GET /V1/customerGroups/{id}", s.getCustomerGroup)
+	route("POST /V1/customerGroups", s.createCustomerGroup)
+	route("PUT /V1/customerGroups/{id}", s.updateCustomerGroup)
+	route("DELETE /V1/customerGroups/{id}", s.deleteCustomerGroup)
 }
 
-func (s *Server) group(c call) (map[string]any, *problem) {
+func (s *Server) customerGroup(c call) (map[string]any, *problem) {
 	group := document(s.customers.groups, "id", c.PathValue("id"))
 	if group == nil {
 		return nil, noSuchEntity("id", c.PathValue("id"))
@@ -39,12 +39,12 @@ func (s *Server) group(c call) (map[string]any, *problem) {
 	return group, nil
 }
 
-func (s *Server) getGroup(c call) (any, *problem) {
-	group, wrong := s.group(c)
+func (s *Server) getCustomerGroup(c call) (any, *problem) {
+	group, wrong := s.customerGroup(c)
 	return group, wrong
 }
 
-func (s *Server) checkGroup(id any, code string) *problem {
+func (s *Server) checkCustomerGroup(id any, code string) *problem {
 	if code == "" {
 		return required("code")
 	}
@@ -56,10 +56,10 @@ func (s *Server) checkGroup(id any, code string) *problem {
 	return nil
 }
 
-func (s *Server) createGroup(c call) (any, *problem) {
+func (s *Server) createCustomerGroup(c call) (any, *problem) {
 	group, wrong := c.object("group")
 	if wrong == nil {
-		wrong = s.checkGroup(nil, text(group["code"]))
+		wrong = s.checkCustomerGroup(nil, text(group["code"]))
 	}
 	if wrong != nil {
 		return nil, wrong
@@ -72,14 +72,14 @@ func (s *Server) createGroup(c call) (any, *problem) {
 	return made, nil
 }
 
-func (s *Server) updateGroup(c call) (any, *problem) {
+func (s *Server) updateCustomerGroup(c call) (any, *problem) {
 	given, wrong := c.object("group")
 	if wrong != nil {
 		return nil, wrong
 	}
-	group, wrong := s.group(c)
+	group, wrong := s.customerGroup(c)
 	if wrong == nil {
-		wrong = s.checkGroup(group["id"], text(given["code"]))
+		wrong = s.checkCustomerGroup(group["id"], text(given["code"]))
 	}
 	if wrong != nil {
 		return nil, wrong
@@ -89,8 +89,8 @@ func (s *Server) updateGroup(c call) (any, *problem) {
 	return group, nil
 }
 
-func (s *Server) deleteGroup(c call) (any, *problem) {
-	group, wrong := s.group(c)
+func (s *Server) deleteCustomerGroup(c call) (any, *problem) {
+	group, wrong := s.customerGroup(c)
 	if wrong != nil {
 		return nil, wrong
 	}

@@ -6,13 +6,14 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/shopspring/decimal"
 )
 
 // inventory is what is where (multi-source inventory), and what of it is promised to orders.
 type inventory struct {
-	articles  map[string]*article
+	settings  map[int]map[string]any // of stock items, by product id
 	sources   []map[string]any
 	items     []sourceItem
 	stocks    []map[string]any
@@ -29,7 +30,7 @@ type sourceItem struct {
 }
 
 func (inv *inventory) init() {
-	inv.articles, inv.promised = map[string]*article{}, map[string]decimal.Decimal{}
+	inv.settings, inv.promised = map[int]map[string]any{}, map[string]decimal.Decimal{}
 	inv.sources = []map[string]any{{
 		"source_code": "default", "name": "Default Source", "enabled": true, "description": "Default Source", "latitude": 0, "longitude": 0,
 		"country_id": "US", "postcode": "00000", "use_default_carrier_config": true, "carrier_links": []any{},
@@ -43,7 +44,7 @@ func (inv *inventory) init() {
 }
 
 func (inv *inventory) find(sku, source string) int {
-	return slices.IndexFunc(inv.items, func(i sourceItem) bool { return i.sku == sku && i.source == source })
+	return slices.IndexFunc(inv.items, func(i sourceItem) bool { return strings.EqualFold(i.sku, sku) && i.source == source })
 }
 
 func (inv *inventory) save(item sourceItem) {
@@ -303,7 +304,7 @@ func (s *Server) deleteSourceItems(c call) (any, *problem) {
 }
 
 func (s *Server) salable(c call) (decimal.Decimal, *problem) {
-	a, wrong := s.article(c)
+	p, wrong := s.catalog.product(c.PathValue("sku"))
 	if wrong != nil {
 		return decimal.Zero, wrong
 	}
@@ -314,5 +315,5 @@ func (s *Server) salable(c call) (decimal.Decimal, *problem) {
 	if _, wrong := s.stock(fmt.Sprint(id)); wrong != nil {
 		return decimal.Zero, wrong
 	}
-	return s.inventory.salable(a.SKU, id), nil
+	return s.inventory.salable(p.sku, id), nil
 }

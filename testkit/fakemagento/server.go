@@ -1,6 +1,6 @@
 // Package fakemagento is a Magento shop as its REST API shows it, for tests and the demo: orders with their comments, the
-// stores, stock, customers, carts and bulk operations. It is written from reference/magento.md alone and shares no code with
-// the client that it is there to test.
+// catalog, stock, customers, carts, bulk operations and the stores. It is written from reference/magento.md alone and shares no
+// code with the client that it is there to test.
 package fakemagento
 
 import (
@@ -34,10 +34,10 @@ type Options struct {
 	Stores []Store
 	// Seed is that of the faults.
 	Seed uint64
-	// Keep bounds the orders that are remembered, the newest; 0 is 100,000.
-	Keep int
 	// ItemLimit is how many items a list in a body may have, as the Web API input limits say; 0 is no limit.
 	ItemLimit int
+	// Keep bounds the orders that are remembered, the newest; 0 is 100,000.
+	Keep int
 	// AsyncDelay is how long an asynchronous operation stays open: the first request after it carries it out.
 	AsyncDelay time.Duration
 }
@@ -79,6 +79,7 @@ type Server struct {
 	nonces    map[string]bool
 	nonceRing []string
 
+	catalog   catalog
 	inventory inventory
 	customers customers
 	carts     carts
@@ -127,6 +128,7 @@ func New(o Options) *Server {
 	routes.Handle("POST /V1/orders/{id}/comments", s.allowed("Magento_Sales::comment", s.addComment))
 	routes.Handle("GET /V1/orders/{id}/comments", s.allowed("Magento_Sales::actions_view", s.listComments))
 	routes.Handle("GET /V1/orders/{id}/statuses", s.allowed("Magento_Sales::actions_view", s.getStatus))
+	s.catalog = newCatalog(o.Stores)
 	s.storeRoutes(routes)
 	s.stockItemRoutes(routes)
 	s.inventoryRoutes(routes)
@@ -138,7 +140,8 @@ func New(o Options) *Server {
 	routes.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		refuse(w, http.StatusNotFound, "Request does not match any route.", nil)
 	})
-	s.handler = s.count(s.Faults.Wrap(s.storeScope(routes)))
+	s.bulks.api = s.catalogRoutes(routes)
+	s.handler = s.count(s.Faults.Wrap(s.storeScope(s.bulks.api)))
 	return s
 }
 

@@ -4,47 +4,26 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
-	"slices"
 	"strconv"
 
 	"github.com/shopspring/decimal"
 )
 
-// Article is a product that is kept in stock. Its price is tax excluded.
-type Article struct {
-	SKU, Name  string
-	Price      decimal.Decimal
-	TaxPercent decimal.Decimal
-	// Qty is the physical quantity in the source "default"; it is in stock there if this is above 0.
-	Qty decimal.Decimal
-}
-
-type article struct {
-	Article
-	id       int
-	settings map[string]any // of the stock item, all but its quantity and whether it is in stock
-}
-
-// StockArticle adds an article, or replaces what is known of its SKU.
-func (s *Server) StockArticle(a Article) {
+// Stock puts a quantity of a product into the source "default"; it is in stock there if this is above 0.
+func (s *Server) Stock(sku string, quantity decimal.Decimal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	inv := &s.inventory
-	known := inv.articles[a.SKU]
-	if known == nil {
-		id := len(inv.articles) + 1
-		known = &article{id: id, settings: map[string]any{
-			"item_id": id, "product_id": id, "stock_id": 1, "is_qty_decimal": false,
-			"show_default_notification_message": false, "use_config_min_qty": true, "min_qty": 0, "use_config_min_sale_qty": 1, "min_sale_qty": 1,
-			"use_config_max_sale_qty": true, "max_sale_qty": 10000, "use_config_backorders": true, "backorders": 0,
-			"use_config_notify_stock_qty": true, "notify_stock_qty": 1, "use_config_qty_increments": true, "qty_increments": 0,
-			"use_config_enable_qty_inc": true, "enable_qty_increments": false, "use_config_manage_stock": true, "manage_stock": true,
-			"low_stock_date": nil, "is_decimal_divided": false, "stock_status_changed_auto": 0,
-		}}
-		inv.articles[a.SKU] = known
-	}
-	known.Article = a
-	inv.save(sourceItem{a.SKU, "default", a.Qty, flag(a.Qty.IsPositive())})
+	s.inventory.save(sourceItem{sku, "default", quantity, flag(quantity.IsPositive())})
+}
+
+// stockSettings are those of a new stock item, all but its quantity and whether it is in stock.
+var stockSettings = map[string]any{
+	"stock_id": 1, "is_qty_decimal": false,
+	"show_default_notification_message": false, "use_config_min_qty": true, "min_qty": 0, "use_config_min_sale_qty": 1, "min_sale_qty": 1,
+	"use_config_max_sale_qty": true, "max_sale_qty": 10000, "use_config_backorders": true, "backorders": 0,
+	"use_config_notify_stock_qty": true, "notify_stock_qty": 1, "use_config_qty_increments": true, "qty_increments": 0,
+	"use_config_enable_qty_inc": true, "enable_qty_increments": false, "use_config_manage_stock": true, "manage_stock": true,
+	"low_stock_date": nil, "is_decimal_divided": false, "stock_status_changed_auto": 0,
 }
 
 func (s *Server) stockItemRoutes(routes *http.ServeMux) {
@@ -57,30 +36,22 @@ func (s *Server) stockItemRoutes(routes *http.ServeMux) {
 	route("PUT /V1/products/{sku}/stockItems/{item}", s.updateStockItem)
 }
 
-// article gives the one that the path names.
-func (s *Server) article(c call) (*article, *problem) {
-	a := s.inventory.articles[c.PathValue("sku")]
-	if a == nil {
-		return nil, notFound("The product that was requested doesn't exist. Verify the product and try again.", nil)
-	}
-	return a, nil
-}
-
-func (inv *inventory) stockItem(a *article) map[string]any {
-	d := maps.Clone(a.settings)
-	d["qty"], d["is_in_stock"] = json.Number("0"), false
-	if at := inv.find(a.SKU, "default"); at >= 0 {
+func (inv *inventory) stockItem(p *product) map[string]any {
+	d := maps.Clone(stockSettings)
+	maps.Copy(d, inv.settings[p.id])
+	d["item_id"], d["product_id"], d["qty"], d["is_in_stock"] = p.id, p.id, json.Number("0"), false
+	if at := inv.find(p.sku, "default"); at >= 0 {
 		d["qty"], d["is_in_stock"] = amount(inv.items[at].quantity), inv.items[at].status == 1
 	}
 	return d
 }
 
 func (s *Server) getStockItem(c call) (any, *problem) {
-	a, wrong := s.article(c)
+	p, wrong := s.catalog.product(c.PathValue("sku"))
 	if wrong != nil {
 		return nil, wrong
 	}
-	return s.inventory.stockItem(a), nil
+	return s.inventory.stockItem(p), nil
 }
 
 // updateStockItem changes the fields that are given. Magento ignores the item's id.
@@ -89,39 +60,35 @@ func (s *Server) updateStockItem(c call) (any, *problem) {
 	if wrong != nil {
 		return nil, wrong
 	}
-	a, wrong := s.article(c)
+	p, wrong := s.catalog.product(c.PathValue("sku"))
 	if wrong != nil {
 		return nil, wrong
 	}
-	item := s.inventory.stockItem(a)
+	item := s.inventory.stockItem(p)
 	for key, value := range given {
-		if key != "item_id" && key != "product_id" {
-			item[key] = value
-		}
+		item[key] = value
 	}
 	quantity, ok := money(item["qty"])
 	if !ok {
 		return nil, invalid(`The "%value" value's type is invalid. The "%type" type was expected. Verify and try again.`,
 			map[string]any{"value": item["qty"], "type": "float"})
 	}
-	s.inventory.save(sourceItem{a.SKU, "default", quantity, flag(yes(item["is_in_stock"]))})
-	delete(item, "qty")
-	delete(item, "is_in_stock")
-	a.settings = item
-	return item["item_id"], nil
+	s.inventory.save(sourceItem{p.sku, "default", quantity, flag(yes(item["is_in_stock"]))})
+	s.inventory.settings[p.id] = item
+	return p.id, nil
 }
 
 // yes reads a flag.
 func yes(v any) bool { return text(v) == "true" || text(v) == "1" }
 
 func (s *Server) stockStatus(c call) (any, *problem) {
-	a, wrong := s.article(c)
+	p, wrong := s.catalog.product(c.PathValue("sku"))
 	if wrong != nil {
 		return nil, wrong
 	}
-	item := s.inventory.stockItem(a)
+	item := s.inventory.stockItem(p)
 	return map[string]any{
-		"product_id": a.id, "stock_id": 1, "qty": item["qty"], "stock_status": flag(yes(item["is_in_stock"])), "stock_item": item,
+		"product_id": p.id, "stock_id": 1, "qty": item["qty"], "stock_status": flag(yes(item["is_in_stock"])), "stock_item": item,
 	}, nil
 }
 
@@ -136,8 +103,8 @@ func (s *Server) lowStock(c call) (any, *problem) {
 		return nil, required("qty")
 	}
 	low := []map[string]any{}
-	for _, sku := range slices.Sorted(maps.Keys(s.inventory.articles)) {
-		item := s.inventory.stockItem(s.inventory.articles[sku])
+	for _, p := range s.catalog.sorted() {
+		item := s.inventory.stockItem(p)
 		if compare(item["qty"], most.String()) <= 0 {
 			low = append(low, item)
 		}
