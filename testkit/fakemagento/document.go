@@ -19,14 +19,16 @@ func amount(d decimal.Decimal) json.Number { return json.Number(d.String()) }
 // value is null are left out. It needs mu.
 func (s *Server) orderDocument(id int, p Placing, store Store) map[string]any {
 	created := p.CreatedAt.UTC().Format(layout)
-	var subtotal, tax, quantity decimal.Decimal
+	var subtotal, subtotalInclTax, discount, tax, quantity decimal.Decimal
 	items := []any{}
 	for i, line := range p.Lines {
 		qty := decimal.New(line.Qty, 0)
 		row := line.Price.Mul(qty)
-		rowTax := row.Mul(line.TaxPercent).Div(hundred).Round(2)
+		rowTax := row.Sub(line.Discount).Mul(line.TaxPercent).Div(hundred).Round(2)
+		rowInclTax := row.Add(row.Mul(line.TaxPercent).Div(hundred).Round(2))
 		unitTax := line.Price.Mul(line.TaxPercent).Div(hundred).Round(2)
 		subtotal, tax, quantity = subtotal.Add(row), tax.Add(rowTax), quantity.Add(qty)
+		subtotalInclTax, discount = subtotalInclTax.Add(rowInclTax), discount.Add(line.Discount)
 		s.nextItem++
 		kind := "simple"
 		if p.Virtual {
@@ -46,19 +48,18 @@ func (s *Server) orderDocument(id int, p Placing, store Store) map[string]any {
 		both(item, "original_price", line.Price)
 		both(item, "price_incl_tax", line.Price.Add(unitTax))
 		both(item, "row_total", row)
-		both(item, "row_total_incl_tax", row.Add(rowTax))
+		both(item, "row_total_incl_tax", rowInclTax)
 		both(item, "tax_amount", rowTax)
-		both(item, "discount_amount", decimal.Zero)
+		both(item, "discount_amount", line.Discount)
 		both(item, "discount_tax_compensation_amount", decimal.Zero)
 		items = append(items, item)
 	}
-	subtotalInclTax := subtotal.Add(tax)
 	shipping, taxOfShipping := shippingCost, shippingCost.Mul(shippingTax).Div(hundred).Round(2)
 	if p.Virtual {
 		shipping, taxOfShipping = decimal.Zero, decimal.Zero
 	}
 	tax = tax.Add(taxOfShipping)
-	total := subtotal.Add(shipping).Add(tax)
+	total := subtotal.Sub(discount).Add(shipping).Add(tax)
 
 	payment := map[string]any{
 		"entity_id": id, "parent_id": id, "method": p.Method, "additional_information": []any{"Payment"},
@@ -84,7 +85,7 @@ func (s *Server) orderDocument(id int, p Placing, store Store) map[string]any {
 	}
 	both(d, "subtotal", subtotal)
 	both(d, "subtotal_incl_tax", subtotalInclTax)
-	both(d, "discount_amount", decimal.Zero)
+	both(d, "discount_amount", discount.Neg())
 	both(d, "shipping_amount", shipping)
 	both(d, "shipping_incl_tax", shipping.Add(taxOfShipping))
 	both(d, "shipping_tax_amount", taxOfShipping)
