@@ -65,6 +65,7 @@ type Client struct {
 	CreditMemos  *CreditMemosService
 	Invoices     *InvoicesService
 	Orders       *OrdersService
+	Shipments    *ShipmentsService
 	Stores       *StoresService
 	Transactions *TransactionsService
 
@@ -111,6 +112,7 @@ func New(baseURL string, o Options) (*Client, error) {
 	c.CreditMemos = &CreditMemosService{c}
 	c.Invoices = &InvoicesService{c}
 	c.Orders = &OrdersService{c}
+	c.Shipments = &ShipmentsService{c}
 	c.Stores = &StoresService{c}
 	c.Transactions = &TransactionsService{c}
 	return c, nil
