@@ -20,20 +20,20 @@ func amount(d decimal.Decimal) json.Number { return json.Number(d.String()) }
 // value is null are left out. It needs mu.
 func (s *Server) orderDocument(id int, p Placing, store Store) map[string]any {
 	created := p.CreatedAt.UTC().Format(layout)
-	var subtotal, tax, quantity decimal.Decimal
+	var subtotal, subtotalInclTax, discount, tax, quantity decimal.Decimal
 	items := []any{}
 	for _, line := range p.Lines {
-		row, rowTax := line.sums()
+		row, rowTax, rowInclTax := line.sums()
 		subtotal, tax, quantity = subtotal.Add(row), tax.Add(rowTax), quantity.Add(decimal.New(line.Qty, 0))
+		subtotalInclTax, discount = subtotalInclTax.Add(rowInclTax), discount.Add(line.Discount)
 		items = append(items, s.rows(id, 7+len(items), line, p.Virtual, created, store)...)
 	}
-	subtotalInclTax := subtotal.Add(tax)
 	shipping, taxOfShipping := shippingCost, shippingCost.Mul(shippingTax).Div(hundred).Round(2)
 	if p.Virtual {
 		shipping, taxOfShipping = decimal.Zero, decimal.Zero
 	}
 	tax = tax.Add(taxOfShipping)
-	total := subtotal.Add(shipping).Add(tax)
+	total := subtotal.Sub(discount).Add(shipping).Add(tax)
 
 	payment := map[string]any{
 		"entity_id": id, "parent_id": id, "method": p.Method, "additional_information": []any{"Payment"},
@@ -59,7 +59,7 @@ func (s *Server) orderDocument(id int, p Placing, store Store) map[string]any {
 	}
 	both(d, "subtotal", subtotal)
 	both(d, "subtotal_incl_tax", subtotalInclTax)
-	both(d, "discount_amount", decimal.Zero)
+	both(d, "discount_amount", discount.Neg())
 	both(d, "shipping_amount", shipping)
 	both(d, "shipping_incl_tax", shipping.Add(taxOfShipping))
 	both(d, "shipping_tax_amount", taxOfShipping)
@@ -102,16 +102,17 @@ func address(order, id int, kind string) map[string]any {
 	}
 }
 
-// sums are a line's total and the tax on it.
-func (l Line) sums() (row, tax decimal.Decimal) {
+// sums are a line's total, the tax on it after the discount, and the total with the tax before it.
+func (l Line) sums() (row, tax, inclTax decimal.Decimal) {
 	row = l.Price.Mul(decimal.New(l.Qty, 0))
-	return row, row.Mul(l.TaxPercent).Div(hundred).Round(2)
+	percent := func(d decimal.Decimal) decimal.Decimal { return d.Mul(l.TaxPercent).Div(hundred).Round(2) }
+	return row, percent(row.Sub(l.Discount)), row.Add(percent(row))
 }
 
 // rows are a line's row, and those of its components, which have no money. It needs mu.
 func (s *Server) rows(order, product int, line Line, virtual bool, created string, store Store) []any {
 	qty := decimal.New(line.Qty, 0)
-	row, rowTax := line.sums()
+	row, rowTax, rowInclTax := line.sums()
 	unitTax := line.Price.Mul(line.TaxPercent).Div(hundred).Round(2)
 	s.nextItem++
 	kind := "simple"
@@ -135,9 +136,9 @@ func (s *Server) rows(order, product int, line Line, virtual bool, created strin
 	both(item, "original_price", line.Price)
 	both(item, "price_incl_tax", line.Price.Add(unitTax))
 	both(item, "row_total", row)
-	both(item, "row_total_incl_tax", row.Add(rowTax))
+	both(item, "row_total_incl_tax", rowInclTax)
 	both(item, "tax_amount", rowTax)
-	both(item, "discount_amount", decimal.Zero)
+	both(item, "discount_amount", line.Discount)
 	both(item, "discount_tax_compensation_amount", decimal.Zero)
 	rows := []any{item}
 	for _, component := range line.Components {

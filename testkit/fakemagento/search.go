@@ -106,7 +106,8 @@ type problem struct {
 	parameters any
 }
 
-func parseCriteria(query url.Values, columns []string) (criteria, *problem) {
+// parseCriteria reads a query; known says which fields can be searched and sorted by.
+func parseCriteria(query url.Values, known func(field string) bool) (criteria, *problem) {
 	c := criteria{page: 1}
 	groups := map[int]map[int]*filter{}
 	sorts := map[int]*sortOrder{}
@@ -176,7 +177,7 @@ func parseCriteria(query url.Values, columns []string) (criteria, *problem) {
 	for _, group := range inOrder(groups) {
 		var filters []filter
 		for _, f := range inOrder(group) {
-			if conditions[f.Condition] == nil || !slices.Contains(columns, f.Field) {
+			if conditions[f.Condition] == nil || !known(f.Field) {
 				return c, &problem{http.StatusInternalServerError, "Internal Error. Details are available in Magento log file. Report ID: webapi-6743a1b2c3d4f", nil}
 			}
 			filters = append(filters, *f)
@@ -184,7 +185,7 @@ func parseCriteria(query url.Values, columns []string) (criteria, *problem) {
 		c.groups = append(c.groups, filters)
 	}
 	for _, s := range inOrder(sorts) {
-		if !slices.Contains(columns, s.field) || s.direction != "ASC" && s.direction != "DESC" {
+		if !known(s.field) || s.direction != "ASC" && s.direction != "DESC" {
 			return c, &problem{http.StatusInternalServerError, "Internal Error. Details are available in Magento log file. Report ID: webapi-6743a1b2c3d50", nil}
 		}
 		c.sort = append(c.sort, *s)
@@ -228,7 +229,7 @@ func (c criteria) show() map[string]any {
 }
 
 func (s *Server) searchOrders(w http.ResponseWriter, r *http.Request) {
-	c, wrong := parseCriteria(r.URL.Query(), orderColumns)
+	c, wrong := parseCriteria(r.URL.Query(), oneOf(orderColumns))
 	if wrong != nil {
 		wrong.answer(w)
 		return
@@ -244,6 +245,11 @@ func (s *Server) searchOrders(w http.ResponseWriter, r *http.Request) {
 	c.answer(w, r, rows)
 }
 
+// oneOf makes what knows the fields of a list.
+func oneOf(columns []string) func(field string) bool {
+	return func(field string) bool { return slices.Contains(columns, field) }
+}
+
 func (p *problem) answer(w http.ResponseWriter) { refuse(w, p.status, p.template, p.parameters) }
 
 // row is one of the things that are searched: what conditions look at, and how the API shows it.
@@ -252,8 +258,12 @@ type row struct {
 	show     func() map[string]any
 }
 
-// answer answers a search with the page that is asked for of the rows that match.
 func (c *criteria) answer(w http.ResponseWriter, r *http.Request, rows []row) {
+	answer(w, http.StatusOK, c.result(r.URL.Query(), rows))
+}
+
+// result is the page that is asked for of the rows that match.
+func (c *criteria) result(query url.Values, rows []row) any {
 	var found []row
 	for _, candidate := range rows {
 		if c.match(candidate.document) {
@@ -284,11 +294,11 @@ func (c *criteria) answer(w http.ResponseWriter, r *http.Request, rows []row) {
 		items = append(items, f.show())
 	}
 	var result any = map[string]any{"items": items, "search_criteria": c.show(), "total_count": total}
-	if fields := r.URL.Query().Get("fields"); fields != "" {
+	if fields := query.Get("fields"); fields != "" {
 		wanted, _ := parseFields(fields)
 		result = thin(result, wanted)
 	}
-	answer(w, http.StatusOK, result)
+	return result
 }
 
 // candidates are the orders among which those of a search are: all, or those that an index knows, as Magento's has one for
