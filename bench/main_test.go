@@ -57,6 +57,7 @@ func run(m *testing.M) (code int, err error) {
 	}
 	for name, n := range map[string]*int{
 		"MAGELINE_TEST_BENCH_PREFETCH": &prefetch, "MAGELINE_TEST_BENCH_CONCURRENCY": &concurrency, "MAGELINE_TEST_BENCH_ROUNDS": &size.rounds,
+		"MAGELINE_TEST_BENCH_TRACKS": &size.tracks,
 	} {
 		if text := os.Getenv(name); text != "" {
 			if *n, err = strconv.Atoi(text); err != nil || *n < 1 {
