@@ -116,6 +116,13 @@ func (q *queue) add(o *op) bool {
 	return true
 }
 
+// len is the number of ops that wait.
+func (q *queue) len() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.ops)
+}
+
 // remove takes back an op that no writer has begun with.
 func (q *queue) remove(o *op) bool {
 	q.mu.Lock()
