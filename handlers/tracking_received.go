@@ -60,10 +60,7 @@ func (h *Tracked) Handle(ctx context.Context, e event.Event) (event.Outcome, err
 }
 
 func (h *Tracked) handle(ctx context.Context, e event.Event, t event.Tracking, key string) (event.Outcome, error) {
-	res, before, err := h.Ledger.Do(ctx, idempotency.Key{Consumer: TrackingReceived, Key: key, Effect: effectTrack}, e.Repeat,
-		func(ctx context.Context, c *idempotency.Claim) (idempotency.Result, error) {
-			return h.track(ctx, t, key, c)
-		})
+	res, before, err := h.once(ctx, e, t, key)
 	if err != nil {
 		return "", err
 	}
@@ -78,25 +75,32 @@ func (h *Tracked) handle(ctx context.Context, e event.Event, t event.Tracking, k
 	return doneOrDuplicate(before && mailed), nil
 }
 
-// track is the effect. Its result is the shipment's entity id.
-func (h *Tracked) track(ctx context.Context, t event.Tracking, key string, c *idempotency.Claim) (idempotency.Result, error) {
+// once has the number brought to Magento by one delivery; before says that it was there already.
+func (h *Tracked) once(ctx context.Context, e event.Event, t event.Tracking, key string) (res idempotency.Result, before bool, err error) {
+	effect := idempotency.Key{Consumer: TrackingReceived, Key: key, Effect: effectTrack}
+	// A row that is done costs Magento nothing, though the order must be known before the claim: the lease has its name.
+	row, _, err := h.Ledger.Lookup(ctx, effect)
+	if err != nil || row.State == idempotency.Done {
+		return row.Result, true, err
+	}
 	o, err := h.order(ctx, t.OrderNumber)
 	if err != nil {
-		return idempotency.Result{}, event.NotDone(err)
+		return idempotency.Result{}, false, err
 	}
 	lock, err := mapping.BusinessKey(h.Key, o)
 	if err != nil {
-		return idempotency.Result{}, event.NotDone(err)
+		return idempotency.Result{}, false, err
 	}
-	held, release, err := h.Ledger.Lease(ctx, orderLease(lock))
-	if err != nil {
-		return idempotency.Result{}, event.NotDone(err)
-	}
-	defer release()
-	log := zerolog.Ctx(ctx).With().Str("key", key).Int64("entity_id", int64(o.EntityID)).Logger()
+	return h.Ledger.DoHolding(ctx, orderLease(lock), effect, e.Repeat,
+		func(ctx context.Context, c *idempotency.Claim) (idempotency.Result, error) { return h.track(ctx, t, o, c) })
+}
+
+// track is the effect. Its result is the shipment's entity id.
+func (h *Tracked) track(ctx context.Context, t event.Tracking, o *magentoapi.Order, c *idempotency.Claim) (idempotency.Result, error) {
+	log := zerolog.Ctx(ctx).With().Str("key", c.Key.Key).Int64("entity_id", int64(o.EntityID)).Logger()
 
 	// Read while nobody else writes to the order: a number that is there is never added again, whoever added it.
-	shipments, err := h.Shipments.OfOrder(held, int64(o.EntityID))
+	shipments, err := h.Shipments.OfOrder(ctx, int64(o.EntityID))
 	if err != nil {
 		return idempotency.Result{}, event.NotDone(fromMagento(err))
 	}
@@ -113,11 +117,11 @@ func (h *Tracked) track(ctx context.Context, t event.Tracking, key string, c *id
 		return idempotency.Result{}, event.NotDone(err)
 	}
 	if s == nil {
-		return h.ship(held, p, c)
+		return h.ship(ctx, p, c)
 	}
 	code, title := h.Rules.carrier(t)
 	c.Looked()
-	_, err = h.Shipments.AddTrack(held, magentoapi.ShipmentTrack{
+	_, err = h.Shipments.AddTrack(ctx, magentoapi.ShipmentTrack{
 		OrderID: o.EntityID, ParentID: s.EntityID, TrackNumber: magentoapi.Text(t.TrackingNumber),
 		CarrierCode: magentoapi.Text(code), Title: magentoapi.Text(title),
 	})
