@@ -92,7 +92,9 @@ func (h *Tracked) once(ctx context.Context, e event.Event, t event.Tracking, key
 		return idempotency.Result{}, false, err
 	}
 	return h.Ledger.DoHolding(ctx, orderLease(lock), effect, e.Repeat,
-		func(ctx context.Context, c *idempotency.Claim) (idempotency.Result, error) { return h.track(ctx, t, o, c) })
+		func(ctx context.Context, c *idempotency.Claim) (idempotency.Result, error) {
+			return h.track(ctx, t, o, c)
+		})
 }
 
 // track is the effect. Its result is the shipment's entity id.
