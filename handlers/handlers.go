@@ -28,10 +28,13 @@ type Orders interface {
 type Ledger interface {
 	Do(ctx context.Context, key idempotency.Key, repeat bool,
 		effect func(ctx context.Context, c *idempotency.Claim) (idempotency.Result, error)) (idempotency.Result, bool, error)
+	DoHolding(ctx context.Context, lease string, key idempotency.Key, repeat bool,
+		effect func(ctx context.Context, c *idempotency.Claim) (idempotency.Result, error)) (idempotency.Result, bool, error)
 	Lookup(ctx context.Context, key idempotency.Key) (idempotency.Row, bool, error)
 	Rows(ctx context.Context, consumer, key string) ([]idempotency.Row, error)
 	Skip(ctx context.Context, key idempotency.Key, reason string) (bool, error)
 	Lease(ctx context.Context, name string) (held context.Context, release func(), err error)
+	OrdersByDocument(ctx context.Context, document string) (entityIDs []int64, err error)
 	WaitingOrders(ctx context.Context, limit int) ([]idempotency.WaitingOrder, error)
 	LookedAt(ctx context.Context, state map[idempotency.Key]string) error
 }
@@ -41,6 +44,7 @@ const (
 	OrderPlaced       = "order_placed"
 	OrderCanceled     = "order_canceled"
 	TrackingFileReady = "tracking_file_ready"
+	TrackingReceived  = "tracking_received"
 )
 
 // effectCreate is the effect of OrderPlaced that makes the ERP's document; its row tells how an order stands.
@@ -110,3 +114,6 @@ func (r OrderRules) key(ctx context.Context, orders Orders, ref event.Order) (st
 	}
 	return mapping.BusinessKey(r.Key, o)
 }
+
+// orderLease names the lease of who writes to an order in Magento, which loses one of two writes at the same moment.
+func orderLease(businessKey string) string { return "magento order " + businessKey }

@@ -27,7 +27,7 @@ import (
 	"github.com/mageline/mageline/migrations"
 	"github.com/mageline/mageline/rabbitmq"
 	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/tracking"
+	files "github.com/mageline/mageline/tracking"
 	"github.com/mageline/mageline/tracking/inbox"
 )
 
@@ -323,9 +323,9 @@ func TestTrackingFileGoesOn(t *testing.T) {
 // stuck is an inbox from which nothing can be moved.
 type stuck struct{ handlers.Inbox }
 
-type stuckFile struct{ tracking.File }
+type stuckFile struct{ files.File }
 
-func (s stuck) Open(path string) (tracking.File, error) {
+func (s stuck) Open(path string) (files.File, error) {
 	f, err := s.Inbox.Open(path)
 	return stuckFile{f}, err
 }

@@ -9,9 +9,10 @@
 //     (ErrNotFound, ErrUnauthorized, …). An answer of 2xx that can't be read is ErrUnreadable: the request may have
 //     been carried out.
 //   - Errors of the network, and those of the given http.Client's transport, are wrapped: errors.As finds them.
-//   - Nothing is repeated by itself but a request that Magento answered with 401 or 403, which it has not carried out:
-//     that one is sent once more, with a renewed credential. Whoever calls decides about everything else. Requests
-//     with a body can't be rewound, so that net/http doesn't repeat them either.
+//   - What only reads is repeated when Magento is busy or the connection is lost, with a pause: see Retries. A write is
+//     repeated only where that does no harm, which its method says.
+//   - A request that Magento answered with 401 or 403, which it has not carried out, is sent once more, with a renewed
+//     credential. Requests with a body can't be rewound, so that net/http repeats nothing by itself.
 //   - Redirects are not followed: they are an *Error.
 //   - No error holds a credential, the query of an address, or a body; of a body only Magento's own message.
 //
@@ -55,18 +56,25 @@ type Options struct {
 	// MaxBody is the largest answer that is read, in bytes after decompression; 0 is DefaultMaxBody. A larger one is
 	// an error, ErrUnreadable.
 	MaxBody int64
+	// Retries say what is repeated; the zero value repeats three times.
+	Retries Retries
 }
 
 // A Client calls one Magento. Its methods may be called by several goroutines at once.
 type Client struct {
-	Orders *OrdersService
-	Stores *StoresService
+	CreditMemos  *CreditMemosService
+	Invoices     *InvoicesService
+	Orders       *OrdersService
+	Shipments    *ShipmentsService
+	Stores       *StoresService
+	Transactions *TransactionsService
 
 	http      *http.Client
 	base      string // …/rest/<code>, without a slash at its end
 	auth      Credential
 	userAgent string
 	maxBody   int64
+	retries   Retries
 	accepted  atomic.Bool // Magento has accepted the credential at least once
 }
 
@@ -99,9 +107,14 @@ func New(baseURL string, o Options) (*Client, error) {
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	c := &Client{
 		http: &client, base: base + "/" + o.StoreCode, auth: o.Auth, userAgent: o.UserAgent, maxBody: o.MaxBody,
+		retries: o.Retries.orDefaults(),
 	}
+	c.CreditMemos = &CreditMemosService{c}
+	c.Invoices = &InvoicesService{c}
 	c.Orders = &OrdersService{c}
+	c.Shipments = &ShipmentsService{c}
 	c.Stores = &StoresService{c}
+	c.Transactions = &TransactionsService{c}
 	return c, nil
 }
 
@@ -140,11 +153,24 @@ func parseBase(baseURL string) (string, error) {
 // with a slash). The query may be nil. A body that is not nil is sent as JSON. The answer is decoded into out, a pointer
 // (*json.RawMessage keeps it as it came), unless out is nil; it must be JSON all the same, or empty.
 func (c *Client) Do(ctx context.Context, method, path string, query url.Values, body, out any) error {
-	op := operation{method: method, path: path, query: encodeQuery(query)}
+	return c.call(ctx, operation{method: method, path: path, query: encodeQuery(query)}, body, out)
+}
+
+// An operation is what is asked of Magento, apart from the credential.
+type operation struct {
+	method, path, query string
+	body                []byte // nil for none
+	// repeatable is set for a write that leaves the shop as it is when it is carried out a second time, as putting a
+	// whole entity in its place does. The method that sets it says why. GET needs no such word.
+	repeatable bool
+}
+
+// call sends the operation with body, unless it is nil, as JSON, and decodes the answer as Do does.
+func (c *Client) call(ctx context.Context, op operation, body, out any) error {
 	if body != nil {
 		b, err := json.Marshal(body)
 		if err != nil {
-			return fmt.Errorf("magento: %s %s: making the request's body: %w", method, path, err)
+			return fmt.Errorf("magento: %s %s: making the request's body: %w", op.method, op.path, err)
 		}
 		op.body = b
 	}
@@ -155,10 +181,25 @@ func (c *Client) Do(ctx context.Context, method, path string, query url.Values, 
 	return op.decode(answer, out)
 }
 
-// An operation is what is asked of Magento, apart from the credential.
-type operation struct {
-	method, path, query string
-	body                []byte // nil for none
+// confirmed is call for an endpoint that answers true when it has done what it was asked.
+func (c *Client) confirmed(ctx context.Context, op operation, body any) error {
+	var done Flag
+	if err := c.call(ctx, op, body, &done); err != nil {
+		return err
+	}
+	if !done.Bool {
+		return op.unreadable(http.StatusOK, []byte("false"), errors.New("false, where Magento answers true"))
+	}
+	return nil
+}
+
+// get reads one object.
+func get[T any](ctx context.Context, c *Client, path string) (*T, error) {
+	var v T
+	if err := c.call(ctx, operation{method: http.MethodGet, path: path}, nil, &v); err != nil {
+		return nil, err
+	}
+	return &v, nil
 }
 
 // encodeQuery encodes deterministically, sorted by name, and a space as %20: Magento's check of an OAuth signature
@@ -168,8 +209,26 @@ func encodeQuery(query url.Values) string {
 	return strings.ReplaceAll(query.Encode(), "+", "%20")
 }
 
-// send carries an operation out and gives the body of a 2xx answer.
+// send carries an operation out, again if it may be, and gives the body of a 2xx answer.
 func (c *Client) send(ctx context.Context, op operation, auth Credential) ([]byte, error) {
+	for n := 1; ; n++ {
+		answer, err := c.attempt(ctx, op, auth)
+		if err == nil || !op.repeatable && op.method != http.MethodGet || !passing(err) {
+			return answer, err
+		}
+		if err := c.retries.wait(ctx, n, err); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// anonymous are endpoints that may need no credential, so that a success there says nothing of it
+// ("anonymous" in the etc/webapi.xml of Magento's Quote, Directory and Search modules; and for the stores where
+// webapi/webapisecurity/allow_insecure is 1).
+var anonymous = regexp.MustCompile(`^/V1/(?:store|directory|guest-carts|search)(?:/|$)`)
+
+// attempt sends an operation, once more with a renewed credential if Magento refuses the first.
+func (c *Client) attempt(ctx context.Context, op operation, auth Credential) ([]byte, error) {
 	for renewed := false; ; renewed = true {
 		req, err := c.request(ctx, op)
 		if err != nil {
@@ -182,7 +241,7 @@ func (c *Client) send(ctx context.Context, op operation, auth Credential) ([]byt
 		}
 		answer, err := c.roundTrip(req, op)
 		if err == nil {
-			if auth != nil && !strings.HasPrefix(op.path, "/V1/store/") { // those need no credential
+			if auth != nil && !anonymous.MatchString(op.path) {
 				c.accepted.Store(true)
 			}
 			return answer, nil

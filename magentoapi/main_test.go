@@ -62,13 +62,17 @@ func (s *server) requests(part string) []seen {
 	return some
 }
 
-// client makes a Client of the server with a transport of its own, so that nothing of it outlives the test.
+// client makes a Client of the server with a transport of its own, so that nothing of it outlives the test. It repeats
+// nothing unless the options say so.
 func (s *server) client(t *testing.T, o Options) *Client {
 	t.Helper()
 	if o.HTTPClient == nil {
 		transport := &http.Transport{}
 		t.Cleanup(transport.CloseIdleConnections)
 		o.HTTPClient = &http.Client{Transport: transport}
+	}
+	if o.Retries == (Retries{}) {
+		o.Retries = NoRetries
 	}
 	c, err := New(s.URL, o)
 	if err != nil {

@@ -68,6 +68,17 @@ func (f *Flag) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
+// MarshalJSON writes 1 or 0, which Magento takes for its flags and its booleans alike, or null.
+func (f Flag) MarshalJSON() ([]byte, error) {
+	switch {
+	case !f.Valid:
+		return []byte("null"), nil
+	case f.Bool:
+		return []byte("1"), nil
+	}
+	return []byte("0"), nil
+}
+
 // Decimal is an amount of money, a quantity, a rate or a percentage; not Valid where Magento told none.
 type Decimal struct{ decimal.NullDecimal }
 
@@ -98,6 +109,14 @@ func (d *Decimal) UnmarshalJSON(data []byte) error {
 	}
 	d.NullDecimal = decimal.NewNullDecimal(v)
 	return nil
+}
+
+// MarshalJSON writes a number, as many digits as it has, or null.
+func (d Decimal) MarshalJSON() ([]byte, error) {
+	if !d.Valid {
+		return []byte("null"), nil
+	}
+	return []byte(d.Decimal.String()), nil
 }
 
 // Time is an instant. Magento writes it as 'Y-m-d H:i:s' without a zone, in UTC; zero where it told none.

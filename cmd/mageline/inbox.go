@@ -20,7 +20,9 @@ func trackingFormat(cfg *config.Config) tracking.Format {
 // wireInbox gives the handler of tracking files, and sets up the watcher that finds them.
 func (s *service) wireInbox(registerer prometheus.Registerer) *handlers.TrackingFile {
 	dir := &inbox.Dir{Path: s.cfg.TrackingDir, Pattern: s.cfg.TrackingPattern}
-	publish := func(ctx context.Context, topic string, body []byte) error { return s.runtime.PublishEvent(ctx, topic, body) }
+	publish := func(ctx context.Context, topic string, body []byte) error {
+		return s.runtime.PublishEvent(ctx, topic, body)
+	}
 	s.inbox = &inbox.Watcher{
 		Dir: dir, Log: s.log,
 		Ready: func() bool { return s.runtime.Status().RabbitMQ.OK },
