@@ -142,8 +142,12 @@ func TestBadRows(t *testing.T) {
 		good       int
 		rejected   string // after the header
 	}{
-		{"missing", ",1Z,A,1\n101, ,A,1\n,,,\n102,2Z\n", []string{"2: order_number is missing", "3: tracking_number is missing", "4: order_number and tracking_number are missing"}, 1,
-			",1Z,A,1,2,order_number is missing\n101, ,A,1,3,tracking_number is missing\n,,,,4,order_number and tracking_number are missing\n"},
+		{
+			"missing", ",1Z,A,1\n101, ,A,1\n,,,\n102,2Z\n",
+			[]string{"2: order_number is missing", "3: tracking_number is missing", "4: order_number and tracking_number are missing"},
+			1,
+			",1Z,A,1,2,order_number is missing\n101, ,A,1,3,tracking_number is missing\n,,,,4,order_number and tracking_number are missing\n",
+		},
 		{"spoilt by a spreadsheet", "1.23E+11,1Z,A,1\n100,\"3,4E+20\",A,1\n100,1E5,A,1\n", []string{"2: order_number was spoilt", "3: tracking_number was spoilt"}, 1, ""},
 		{"quantities", "100,1,A,0\n100,2,A,-1\n100,3,A,two\n100,4,A,1e9\n100,5,A,NaN\n100,6,A,\"1,000\"\n100,7,A,1.000000\n100,8,A,0.00001\n100,9,A,123456789\n", []string{"2: quantity", "3: quantity", "4: quantity", "5: quantity", "6: quantity", "7: quantity", "9: quantity", "10: quantity"}, 1, ""},
 		{"a short row", "100\n", []string{"2: tracking_number is missing"}, 0, "100,,,,2,tracking_number is missing\n"},

@@ -52,7 +52,7 @@ func (r *Reader) NewRejected(w io.Writer) (*Rejected, error) {
 // Write adds a row.
 func (j *Rejected) Write(b *BadRow) error {
 	var before, after string
-	have := 0 // cells
+	var have int // cells
 	if b.cells != nil {
 		have = len(b.cells)
 		before = j.join(b.cells[:min(have, j.width)])

@@ -78,7 +78,7 @@ func checkAll(ctx context.Context, cfg *config.Config) ([]check.Line, error) {
 		ship = ship || c.Name == handlers.TrackingReceived
 	}
 	probes := []check.Probe{
-		check.RabbitMQ{Options: broker, Topology: topology, Management: cfg.AMQPManagementURL.Reveal()},
+		check.RabbitMQ{Options: broker, Topology: topology, Management: cfg.AMQPManagementURL.Reveal(), Publishes: files},
 		check.DeadLetters{
 			Options: broker, Topology: topology, Retention: cfg.IdempotencyRetention,
 			Reader: deadletter.New(deadletter.Options{

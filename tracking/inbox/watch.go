@@ -22,6 +22,8 @@ const (
 	still = 2 * time.Second
 	// every is how often the directory is looked at: on network file systems nobody tells of changes.
 	every = 500 * time.Millisecond
+	// The waits until it is tried again to tell of a file double from the first to the last.
+	firstWait, lastWait = time.Second, time.Minute
 	// batch is how many names of the directory are read at once.
 	batch = 1000
 )
@@ -46,6 +48,8 @@ type Watcher struct {
 	watched fs.FileInfo // the directory that moves is about
 	moves   *moves      // nil where the system tells of none
 	said    map[string]bool
+	wait    time.Duration // after a file could not be told of
+	again   time.Time     // when it is tried again
 }
 
 // known is what is known of a file that is in the inbox.
@@ -192,7 +196,7 @@ func (w *Watcher) file(ctx context.Context, root *os.Root, e fs.DirEntry) error 
 		*k = known{info: info, since: now}
 	}
 	k.round = w.round
-	if k.told || !k.moved && time.Since(k.since) < still || !w.Ready() {
+	if k.told || !k.moved && time.Since(k.since) < still || time.Now().Before(w.again) || !w.Ready() {
 		return nil
 	}
 	if k.sha256 == "" {
@@ -202,8 +206,11 @@ func (w *Watcher) file(ctx context.Context, root *os.Root, e fs.DirEntry) error 
 		}
 	}
 	if err := w.Tell(ctx, Found{Path: name, SHA256: k.sha256, Size: k.info.Size()}); err != nil {
+		w.wait = min(max(2*w.wait, firstWait), lastWait)
+		w.again = time.Now().Add(w.wait)
 		return fmt.Errorf("tell of the file %q in the inbox: %w: tried again", name, err)
 	}
+	w.wait = 0
 	k.told = true
 	return nil
 }
