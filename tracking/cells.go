@@ -15,6 +15,9 @@ func isSpace(r rune) bool {
 
 // unmarked takes off what spreadsheets and people put around a cell so that it stays a text: ="…", a leading ' or #.
 func unmarked(cell string) string {
+	if n := len(cell); n > 0 && isPlain(cell[0]) && isPlain(cell[n-1]) {
+		return cell // as nearly all are
+	}
 	cell = strings.TrimFunc(cell, isSpace)
 	if inner, ok := strings.CutPrefix(cell, `="`); ok {
 		if inner, ok = strings.CutSuffix(inner, `"`); ok {
@@ -22,6 +25,21 @@ func unmarked(cell string) string {
 		}
 	}
 	return strings.TrimFunc(strings.TrimLeft(cell, "'#"), isSpace)
+}
+
+// isPlain says of a byte that nothing of it is ever taken off.
+func isPlain(c byte) bool {
+	return '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
+}
+
+// isPrintable says that there is nothing in a cell but letters, digits and signs of ASCII.
+func isPrintable(cell []byte) bool {
+	for _, c := range cell {
+		if c < ' ' || c > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 var (
@@ -38,51 +56,34 @@ var identifiers = [columns]bool{
 	columnOrder: true, columnTracking: true, columnShipment: true, columnSKU: true, columnSource: true,
 }
 
-// parcel reads a row's cells. A reason says why they are a bad row.
-func (r *Reader) parcel(cells []cell) (p Parcel, reason string) {
+// parcel makes a parcel of a row's cells. A reason says why they are a bad row.
+func (r *Reader) parcel(p *Parcel, cells []cell) (reason string) {
 	var values [columns]string
 	for column, i := range r.layout.at {
-		if i < 0 || i >= len(cells) {
+		if i < 0 || i >= len(cells) || column == columnCarrier {
 			continue
 		}
-		name, text := columnNames[column], cells[i].text
-		if len(text) > maxCell || identifiers[column] && utf8.RuneCount(text) > maxIdentifier {
-			return p, name + " is too long"
+		if values[column], reason = value(column, cells[i].text); reason != "" {
+			return reason
 		}
-		if !utf8.Valid(text) {
-			return p, name + " has bytes that are no character in the encoding of the file: save the file as UTF-8"
-		}
-		value := unmarked(string(text))
-		switch {
-		case !identifiers[column]:
-			value = strings.Map(func(r rune) rune {
-				if unicode.IsControl(r) {
-					return ' '
-				}
-				return r
-			}, value)
-		case spoilt.MatchString(value):
-			return p, name + " was spoilt by a spreadsheet, as 1.23E+11: format the column as text and export it again"
-		case strings.ContainsFunc(value, func(r rune) bool { return unicode.IsControl(r) || r == utf8.RuneError }):
-			return p, name + " has a line break or another character in it that can't be part of one"
-		case strings.HasPrefix(value, `"`):
-			return p, name + " begins with a quote that belongs to nothing: take it away, or close it"
-		}
-		values[column] = value
 	}
 	switch {
 	case values[columnOrder] == "" && values[columnTracking] == "":
-		return p, "order_number and tracking_number are missing"
+		return "order_number and tracking_number are missing"
 	case values[columnOrder] == "":
-		return p, "order_number is missing"
+		return "order_number is missing"
 	case values[columnTracking] == "":
-		return p, "tracking_number is missing"
+		return "tracking_number is missing"
 	}
-	p = Parcel{
+	*p = Parcel{
 		OrderNumber: values[columnOrder], TrackingNumber: values[columnTracking],
-		ShipmentNumber: values[columnShipment], SourceCode: values[columnSource], Rows: 1,
+		ShipmentNumber: values[columnShipment], SourceCode: values[columnSource], CarrierCode: custom, Rows: 1,
 	}
-	p.CarrierCode, p.Title = r.carrier(values[columnCarrier])
+	if i := r.layout.at[columnCarrier]; i >= 0 && i < len(cells) {
+		if p.CarrierCode, p.Title, reason = r.carrier(cells[i].text); reason != "" {
+			return reason
+		}
+	}
 	if values[columnTitle] != "" {
 		p.Title = values[columnTitle]
 	}
@@ -90,13 +91,43 @@ func (r *Reader) parcel(cells []cell) (p Parcel, reason string) {
 	if q := values[columnQuantity]; q != "" {
 		var ok bool
 		if item.Quantity, ok = quantity(q); !ok {
-			return p, "quantity is not a positive number"
+			return "quantity is not a positive number"
 		}
 	}
 	if item.SKU != "" {
 		p.Items = []Item{item}
 	}
-	return p, ""
+	return ""
+}
+
+// value gives what a cell says, or the reason why it can't be used.
+func value(column int, text []byte) (value, reason string) {
+	name := columnNames[column]
+	if len(text) > maxCell || identifiers[column] && len(text) > maxIdentifier && utf8.RuneCount(text) > maxIdentifier {
+		return "", name + " is too long"
+	}
+	printable := isPrintable(text)
+	if !printable && !utf8.Valid(text) {
+		return "", name + " has bytes that are no character in the encoding of the file: save the file as UTF-8"
+	}
+	value = unmarked(string(text))
+	switch {
+	case !identifiers[column] && printable:
+	case !identifiers[column]:
+		value = strings.Map(func(r rune) rune {
+			if unicode.IsControl(r) {
+				return ' '
+			}
+			return r
+		}, value)
+	case (strings.IndexByte(value, '+') > 0 || strings.IndexByte(value, '-') > 0) && spoilt.MatchString(value):
+		return "", name + " was spoilt by a spreadsheet, as 1.23E+11: format the column as text and export it again"
+	case !printable && strings.ContainsFunc(value, func(r rune) bool { return unicode.IsControl(r) || r == utf8.RuneError }):
+		return "", name + " has a line break or another character in it that can't be part of one"
+	case strings.HasPrefix(value, `"`):
+		return "", name + " begins with a quote that belongs to nothing: take it away, or close it"
+	}
+	return value, ""
 }
 
 func quantity(text string) (decimal.Decimal, bool) {
@@ -108,18 +139,32 @@ func quantity(text string) (decimal.Decimal, bool) {
 	return d, err == nil && d.IsPositive() && d.Equal(d.Truncate(4)) // as Magento's columns: decimal(12,4)
 }
 
+// custom is Magento's code for a carrier that it does not know.
+const custom = "custom"
+
+// named is a carrier as it is told.
+type named struct{ code, title string }
+
+// maxNamed is how many carriers of a file are remembered.
+const maxNamed = 1000
+
 // carrier gives Magento's code for the file's carrier, and the file's text for the title. Without TRACKING_CARRIERS what
 // looks like a code is one.
-func (r *Reader) carrier(text string) (carrierCode, title string) {
-	const custom = "custom"
-	if text == "" {
-		return custom, ""
+func (r *Reader) carrier(text []byte) (carrierCode, title, reason string) {
+	if n, ok := r.named[string(text)]; ok {
+		return n.code, n.title, ""
 	}
-	if c, ok := r.carriers[strings.ToLower(text)]; ok {
-		return c, text
+	if title, reason = value(columnCarrier, text); reason != "" {
+		return "", "", reason
 	}
-	if len(r.carriers) == 0 && code.MatchString(text) {
-		return text, text
+	n := named{custom, title}
+	if c, ok := r.carriers[strings.ToLower(title)]; ok {
+		n.code = c
+	} else if len(r.carriers) == 0 && code.MatchString(title) {
+		n.code = title
 	}
-	return custom, text
+	if len(r.named) < maxNamed {
+		r.named[string(text)] = n
+	}
+	return n.code, n.title, ""
 }

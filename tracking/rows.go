@@ -104,10 +104,10 @@ func (s *rows) skip(n, lines int) {
 // next gives the next row, io.EOF at the end.
 func (s *rows) next() (row, error) {
 	end, err := s.begin()
-	switch {
-	case errors.Is(err, errLong):
-		return s.long(), nil
-	case err != nil:
+	if err != nil {
+		if errors.Is(err, errLong) {
+			return s.long(), nil
+		}
 		return row{}, err
 	}
 	r, n, lines := s.look(end)
@@ -128,7 +128,7 @@ func (s *rows) begin() (end int, err error) {
 			return 0, s.err // the line may go on
 		case len(text) == 0 && s.start == len(s.buf):
 			return 0, io.EOF
-		case len(bytes.TrimRight(text, "\r")) > 0:
+		case len(withoutCR(text)) > 0:
 			return end, nil
 		}
 		s.skip(end, 1)
@@ -238,9 +238,7 @@ func (s *rows) split(text []byte, several bool) (n int, state splitState) {
 				return 0, state
 			}
 		} else {
-			for at < len(text) && text[at] != s.delimiter && text[at] != '\n' {
-				at++
-			}
+			at = s.cellEnd(text, at, several)
 			value = text[start:at]
 			if at == len(text) || text[at] == '\n' {
 				value = withoutCR(value)
@@ -252,6 +250,20 @@ func (s *rows) split(text []byte, several bool) (n int, state splitState) {
 		}
 		at++ // the delimiter
 	}
+}
+
+// cellEnd gives the index of what ends an unquoted cell: the delimiter, a line break, or the end of the text.
+func (s *rows) cellEnd(text []byte, at int, several bool) int {
+	end := bytes.IndexByte(text[at:], s.delimiter)
+	if end < 0 {
+		end = len(text) - at
+	}
+	if several {
+		if i := bytes.IndexByte(text[at:at+end], '\n'); i >= 0 {
+			end = i
+		}
+	}
+	return at + end
 }
 
 // quoted reads a cell from behind its opening quote, and gives the index of what ends it: the delimiter, a line break, or
