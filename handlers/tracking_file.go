@@ -23,10 +23,10 @@ type FileReady struct {
 	Size   int64  `json:"size,omitempty"`
 }
 
-// The topics of tracking files, and of what is in them.
+// TopicFileReady is the topic of FileReady, topicTracking that of a parcel.
 const (
 	TopicFileReady = "shipping.tracking_file.ready"
-	TopicTracking  = "shipping.tracking.received"
+	topicTracking  = "shipping.tracking.received"
 )
 
 // Inbox is the directory of tracking files. *inbox.Dir is one.
@@ -66,15 +66,14 @@ func (h *TrackingFile) Handle(ctx context.Context, e event.Event) (event.Outcome
 	if err != nil {
 		return "", err
 	}
-	outcome, err := h.file(ctx, e, ready)
+	outcome, err := h.file(ctx, e, &ready)
 	return outcome, event.WithKey(err, ready.SHA256)
 }
 
 func parseFileReady(body json.RawMessage) (FileReady, error) {
-	var ready struct {
-		Path   string     `json:"path"`
-		SHA256 string     `json:"sha256"`
-		Size   event.Text `json:"size"`
+	var ready struct { // the size is of no use: the hash says more
+		Path   string `json:"path"`
+		SHA256 string `json:"sha256"`
 	}
 	if err := json.Unmarshal(body, &ready); err != nil {
 		return FileReady{}, event.Errorf(event.Invalid, "the event can't be read as one about a tracking file: %w", err)
@@ -96,10 +95,11 @@ func fileKey(sum, effect string) idempotency.Key {
 // effectFile is all of a file: done when all its parcels are out, skipped when it is unusable.
 const effectFile = "file"
 
-func (h *TrackingFile) file(ctx context.Context, e event.Event, ready FileReady) (event.Outcome, error) {
+// file handles one, and notes its hash in ready when it is known.
+func (h *TrackingFile) file(ctx context.Context, e event.Event, ready *FileReady) (event.Outcome, error) {
 	log := zerolog.Ctx(ctx).With().Str("file", ready.Path).Logger()
 	ctx = log.WithContext(ctx)
-	known, err := h.known(ctx, ready)
+	known, err := h.known(ctx, *ready)
 	if err != nil {
 		return "", err
 	}
@@ -125,24 +125,25 @@ func (h *TrackingFile) file(ctx context.Context, e event.Event, ready FileReady)
 			Msg("the file has other content by now, of which there is another event: nothing is done for this one")
 		return event.Skipped, nil
 	}
+	ready.SHA256 = about.SHA256
 
 	s := &sending{TrackingFile: h, file: f, about: about, repeat: e.Repeat, log: log.With().Str("key", about.SHA256).Logger()}
 	result, before, err := h.Ledger.Do(ctx, fileKey(about.SHA256, effectFile), e.Repeat,
 		func(ctx context.Context, _ *idempotency.Claim) (idempotency.Result, error) { return s.send(ctx) })
 	if err != nil {
-		return "", event.WithKey(err, about.SHA256)
+		return "", err
 	}
 	if result.State == idempotency.Skipped {
 		name, err := f.Failed(about.SHA256, s.explanation())
 		if err != nil {
-			return "", moving(err, about.SHA256)
+			return "", moving(err)
 		}
 		s.log.Error().Str("moved_to", name).Str("reason", result.Reason).Msg("nothing can be made of the tracking file")
 		return event.Skipped, nil
 	}
 	name, err := f.Processed(about.SHA256)
 	if err != nil {
-		return "", moving(err, about.SHA256)
+		return "", moving(err)
 	}
 	if before {
 		s.log.Info().Str("moved_to", name).Str("result", result.Value).Msg("a file with this content was done before: nothing is sent again")
@@ -180,6 +181,6 @@ func reading(ctx context.Context, err error) error {
 	return event.Errorf(event.Unavailable, "read the tracking file: %w", err)
 }
 
-func moving(err error, key string) error {
-	return event.WithKey(event.Errorf(event.Unavailable, "all of the tracking file is out, and it can't be moved: %w", err), key)
+func moving(err error) error {
+	return event.Errorf(event.Unavailable, "the tracking file is done, and can't be moved: %w", err)
 }
