@@ -180,6 +180,9 @@ func (p *Parcel) just(content map[*piece]decimal.Decimal) bool {
 // part is in the parcel.
 func (p *Parcel) Made(s *magentoapi.Shipment) bool {
 	content := p.content(s)
+	if p.just(content) {
+		return true
+	}
 	parts := map[*magentoapi.OrderItem]map[*piece]decimal.Decimal{} // of each bundle in the parcel
 	for _, w := range p.wants {
 		if first := w.pieces[0]; len(w.pieces) == 1 && first.bundle != nil && w.qty.Valid {
@@ -232,9 +235,9 @@ func (w want) in(content map[*piece]decimal.Decimal) decimal.Decimal {
 // both come first. More than what is open is Invalid, for Magento would ship what is open and say nothing.
 //
 // A parcel without items is everything that is open: one way, without quantities.
-func (p *Parcel) Ways() ([][]magentoapi.NewShipmentItem, error) {
+func (p *Parcel) Ways() ([][]magentoapi.NewDocumentItem, error) {
 	if len(p.wants) == 0 {
-		return [][]magentoapi.NewShipmentItem{nil}, nil
+		return [][]magentoapi.NewDocumentItem{nil}, nil
 	}
 	taken := map[*piece]decimal.Decimal{}
 	for _, w := range p.wants {
@@ -254,29 +257,29 @@ func (p *Parcel) Ways() ([][]magentoapi.NewShipmentItem, error) {
 			taken[piece], asked = taken[piece].Add(n), asked.Sub(n)
 		}
 	}
-	var others, components, bundles []magentoapi.NewShipmentItem
+	var others, components, bundles []magentoapi.NewDocumentItem
 	for _, piece := range p.pieces {
 		n := taken[piece]
 		switch {
 		case !n.IsPositive():
 		case piece.bundle == nil:
-			others = append(others, magentoapi.NewShipmentItem{OrderItemID: int64(piece.row.ItemID), Qty: n})
+			others = append(others, magentoapi.NewDocumentItem{OrderItemID: int64(piece.row.ItemID), Qty: n})
 		default:
-			components = append(components, magentoapi.NewShipmentItem{OrderItemID: int64(piece.row.ItemID), Qty: n})
+			components = append(components, magentoapi.NewDocumentItem{OrderItemID: int64(piece.row.ItemID), Qty: n})
 			// A bundle of which a part is in the parcel counts as shipped: Magento knows no part of it.
 			whole := piece.bundles(n)
-			at := slices.IndexFunc(bundles, func(i magentoapi.NewShipmentItem) bool { return i.OrderItemID == int64(piece.bundle.ItemID) })
+			at := slices.IndexFunc(bundles, func(i magentoapi.NewDocumentItem) bool { return i.OrderItemID == int64(piece.bundle.ItemID) })
 			if at < 0 {
-				bundles = append(bundles, magentoapi.NewShipmentItem{OrderItemID: int64(piece.bundle.ItemID), Qty: whole})
+				bundles = append(bundles, magentoapi.NewDocumentItem{OrderItemID: int64(piece.bundle.ItemID), Qty: whole})
 				continue
 			}
 			bundles[at].Qty = decimal.Max(bundles[at].Qty, whole)
 		}
 	}
 	if len(bundles) == 0 {
-		return [][]magentoapi.NewShipmentItem{others}, nil
+		return [][]magentoapi.NewDocumentItem{others}, nil
 	}
-	ways := [][]magentoapi.NewShipmentItem{slices.Concat(others, components), slices.Concat(others, bundles)}
+	ways := [][]magentoapi.NewDocumentItem{slices.Concat(others, components), slices.Concat(others, bundles)}
 	if len(others) > 0 || len(bundles) > 1 {
 		ways = slices.Insert(ways, 0, slices.Concat(others, components, bundles))
 	}

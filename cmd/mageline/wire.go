@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -294,7 +296,7 @@ func wire(ctx context.Context, cfg *config.Config, log zerolog.Logger, registry 
 				Orders: s.remotes.shop.Orders, Shipments: s.remotes.shop.Shipments, Ledger: s.ledger, Key: rules.Key,
 				Rules: handlers.TrackingRules{
 					SourceCode: cfg.TrackingSourceCode, Create: cfg.TrackingWhenNoShipment == config.CreateShipment,
-					Notify: cfg.TrackingNotify,
+					Notify: cfg.TrackingNotify, Carriers: slices.Sorted(maps.Values(cfg.TrackingCarriers)),
 				},
 			}
 		default:
