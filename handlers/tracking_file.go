@@ -99,18 +99,15 @@ const effectFile = "file"
 func (h *TrackingFile) file(ctx context.Context, e event.Event, ready *FileReady) (event.Outcome, error) {
 	log := zerolog.Ctx(ctx).With().Str("file", ready.Path).Logger()
 	ctx = log.WithContext(ctx)
-	known, err := h.known(ctx, *ready)
-	if err != nil {
+	if _, err := h.done(ctx, ready.SHA256); err != nil {
 		return "", err
 	}
 	f, err := h.Inbox.Open(ready.Path)
 	switch {
 	case errors.Is(err, tracking.ErrRefused):
 		return "", event.Errorf(event.Invalid, "%w", err)
-	case errors.Is(err, fs.ErrNotExist) && known:
-		return event.Duplicate, nil // moved away by who has handled it
 	case errors.Is(err, fs.ErrNotExist):
-		return "", event.Errorf(event.NotFound, "there is no file %q in the inbox, and none with its content was done", ready.Path)
+		return h.gone(ctx, ready)
 	case err != nil: // the inbox may be a share that is away: no fault of the file
 		return "", &event.Deferral{Reason: "the tracking file can't be opened", Err: err}
 	}
@@ -153,13 +150,25 @@ func (h *TrackingFile) file(ctx context.Context, e event.Event, ready *FileReady
 	return doneOrDuplicate(before), nil
 }
 
-// known reports whether the file with the event's hash has found its end, which it may find again. A file that another
-// handling has in work is not even opened: reading it takes long.
-func (h *TrackingFile) known(ctx context.Context, ready FileReady) (bool, error) {
-	if ready.SHA256 == "" {
+// gone is a file that is not there: moved away by who has handled it, or never there.
+func (h *TrackingFile) gone(ctx context.Context, ready *FileReady) (event.Outcome, error) {
+	done, err := h.done(ctx, ready.SHA256)
+	switch {
+	case err != nil:
+		return "", err
+	case done:
+		return event.Duplicate, nil
+	}
+	return "", event.Errorf(event.NotFound, "there is no file %q in the inbox, and none with its content was done", ready.Path)
+}
+
+// done reports whether a file with that hash has found its end, which it may find again. One that another handling has in
+// work is put off before it is even opened: reading it takes long.
+func (h *TrackingFile) done(ctx context.Context, sum string) (bool, error) {
+	if sum == "" {
 		return false, nil
 	}
-	row, found, err := h.Ledger.Lookup(ctx, fileKey(ready.SHA256, effectFile))
+	row, found, err := h.Ledger.Lookup(ctx, fileKey(sum, effectFile))
 	switch {
 	case err != nil || !found:
 		return false, err

@@ -28,13 +28,12 @@ type Reader struct {
 // [Check].
 func NewReader(file io.Reader, about About, format Format) (*Reader, error) {
 	switch {
+	case about.Size == 0:
+		return nil, errEmpty
 	case about.Size > MaxBytes:
 		return nil, unusable("the file has %d bytes, at most %d are read: split it", about.Size, MaxBytes)
 	case about.zero:
 		return nil, errNotText
-	}
-	if about.Size == 0 {
-		return nil, errEmpty
 	}
 	text, err := about.Encoding.text(file)
 	if err != nil {
