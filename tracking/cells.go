@@ -1,12 +1,11 @@
 package tracking
 
 import (
+	"encoding/json"
 	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/shopspring/decimal"
 )
 
 func isSpace(r rune) bool {
@@ -42,14 +41,31 @@ func isPrintable(cell []byte) bool {
 	return true
 }
 
-var (
-	// spoilt is how a spreadsheet shows a long number: 1.23E+11, with a decimal comma in some countries.
-	spoilt = regexp.MustCompile(`^\d(?:[.,]\d+)?[eE][+-]\d{1,3}$`)
-	// plain is a quantity. A comma with three digits behind it may be a thousand or a decimal one: that is nobody's guess.
-	plain = regexp.MustCompile(`^\+?(\d{1,8})(?:\.(\d{1,12})|,(\d{1,2}|\d{4,12}))?$`)
-	// code is what Magento's carrier codes look like.
-	code = regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`)
-)
+// code is what Magento's carrier codes look like.
+var code = regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`)
+
+// isSpoilt says that a cell is what a spreadsheet shows for a long number: 1.23E+11, with a decimal comma in some countries.
+func isSpoilt(cell string) bool {
+	sign := len(cell) - 2
+	for sign > 1 && isDigits(cell[sign:sign+1]) {
+		sign--
+	}
+	if sign < 2 || cell[sign] != '+' && cell[sign] != '-' || !isDigits(cell[sign+1:]) || cell[sign-1]|0x20 != 'e' {
+		return false
+	}
+	mantissa := cell[:sign-1]
+	return isDigits(mantissa[:1]) && (len(mantissa) == 1 || (mantissa[1] == '.' || mantissa[1] == ',') && isDigits(mantissa[2:]))
+}
+
+// isDigits says that there is nothing but digits, and at least one.
+func isDigits(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return s != ""
+}
 
 // identifiers are the columns that must be exactly as they were meant.
 var identifiers = [columns]bool{
@@ -57,13 +73,14 @@ var identifiers = [columns]bool{
 }
 
 // parcel makes a parcel of a row's cells. A reason says why they are a bad row.
-func (r *Reader) parcel(p *Parcel, cells []cell) (reason string) {
+func (r *Reader) parcel(p *Parcel, row row) (reason string) {
 	var values [columns]string
+	cells, whole := row.cells, string(row.raw) // one piece of memory for all that is kept of the row
 	for column, i := range r.layout.at {
 		if i < 0 || i >= len(cells) || column == columnCarrier {
 			continue
 		}
-		if values[column], reason = value(column, cells[i].text); reason != "" {
+		if values[column], reason = value(column, cells[i], whole); reason != "" {
 			return reason
 		}
 	}
@@ -80,7 +97,7 @@ func (r *Reader) parcel(p *Parcel, cells []cell) (reason string) {
 		ShipmentNumber: values[columnShipment], SourceCode: values[columnSource], CarrierCode: custom, Rows: 1,
 	}
 	if i := r.layout.at[columnCarrier]; i >= 0 && i < len(cells) {
-		if p.CarrierCode, p.Title, reason = r.carrier(cells[i].text); reason != "" {
+		if p.CarrierCode, p.Title, reason = r.carrier(cells[i]); reason != "" {
 			return reason
 		}
 	}
@@ -100,9 +117,9 @@ func (r *Reader) parcel(p *Parcel, cells []cell) (reason string) {
 	return ""
 }
 
-// value gives what a cell says, or the reason why it can't be used.
-func value(column int, text []byte) (value, reason string) {
-	name := columnNames[column]
+// value gives what a cell of a row says, or the reason why it can't be used.
+func value(column int, c cell, row string) (value, reason string) {
+	name, text := columnNames[column], c.text
 	if len(text) > maxCell || identifiers[column] && len(text) > maxIdentifier && utf8.RuneCount(text) > maxIdentifier {
 		return "", name + " is too long"
 	}
@@ -110,7 +127,11 @@ func value(column int, text []byte) (value, reason string) {
 	if !printable && !utf8.Valid(text) {
 		return "", name + " has bytes that are no character in the encoding of the file: save the file as UTF-8"
 	}
-	value = unmarked(string(text))
+	if c.at >= 0 {
+		value = unmarked(row[c.at : c.at+len(text)])
+	} else {
+		value = unmarked(string(text))
+	}
 	switch {
 	case !identifiers[column] && printable:
 	case !identifiers[column]:
@@ -120,7 +141,7 @@ func value(column int, text []byte) (value, reason string) {
 			}
 			return r
 		}, value)
-	case (strings.IndexByte(value, '+') > 0 || strings.IndexByte(value, '-') > 0) && spoilt.MatchString(value):
+	case isSpoilt(value):
 		return "", name + " was spoilt by a spreadsheet, as 1.23E+11: format the column as text and export it again"
 	case !printable && strings.ContainsFunc(value, func(r rune) bool { return unicode.IsControl(r) || r == utf8.RuneError }):
 		return "", name + " has a line break or another character in it that can't be part of one"
@@ -130,13 +151,30 @@ func value(column int, text []byte) (value, reason string) {
 	return value, ""
 }
 
-func quantity(text string) (decimal.Decimal, bool) {
-	m := plain.FindStringSubmatch(text)
-	if m == nil {
-		return decimal.Zero, false
+// quantity reads a positive decimal as Magento's columns hold it (decimal(12,4)): 8 digits, and 4 that are not 0 behind the
+// point. Behind a comma there are not three digits: that may be a thousand or a decimal one, and is nobody's guess.
+func quantity(text string) (json.Number, bool) {
+	text = strings.TrimPrefix(text, "+")
+	whole, rest, point := strings.Cut(text, ".")
+	if !point {
+		whole, rest, point = strings.Cut(text, ",")
+		if point && len(rest) == 3 {
+			return "", false
+		}
 	}
-	d, err := decimal.NewFromString(strings.TrimSuffix(m[1]+"."+m[2]+m[3], "."))
-	return d, err == nil && d.IsPositive() && d.Equal(d.Truncate(4)) // as Magento's columns: decimal(12,4)
+	if !isDigits(whole) || point && !isDigits(rest) {
+		return "", false
+	}
+	whole, rest = strings.TrimLeft(whole, "0"), strings.TrimRight(rest, "0")
+	switch {
+	case len(whole) > 8 || len(rest) > 4 || whole+rest == "":
+		return "", false
+	case rest == "":
+		return json.Number(whole), true
+	case whole == "":
+		whole = "0"
+	}
+	return json.Number(whole + "." + rest), true
 }
 
 // custom is Magento's code for a carrier that it does not know.
@@ -150,21 +188,22 @@ const maxNamed = 1000
 
 // carrier gives Magento's code for the file's carrier, and the file's text for the title. Without TRACKING_CARRIERS what
 // looks like a code is one.
-func (r *Reader) carrier(text []byte) (carrierCode, title, reason string) {
-	if n, ok := r.named[string(text)]; ok {
+func (r *Reader) carrier(c cell) (carrierCode, title, reason string) {
+	if n, ok := r.named[string(c.text)]; ok {
 		return n.code, n.title, ""
 	}
-	if title, reason = value(columnCarrier, text); reason != "" {
+	c.at = -1 // what is remembered is not to hold a row
+	if title, reason = value(columnCarrier, c, ""); reason != "" {
 		return "", "", reason
 	}
 	n := named{custom, title}
-	if c, ok := r.carriers[strings.ToLower(title)]; ok {
-		n.code = c
+	if ours, ok := r.carriers[strings.ToLower(title)]; ok {
+		n.code = ours
 	} else if len(r.carriers) == 0 && code.MatchString(title) {
 		n.code = title
 	}
 	if len(r.named) < maxNamed {
-		r.named[string(text)] = n
+		r.named[string(c.text)] = n
 	}
 	return n.code, n.title, ""
 }

@@ -142,7 +142,7 @@ func (r *Reader) take(row row) Parcel {
 	reason := row.fault
 	var p Parcel
 	if reason == "" {
-		reason = r.parcel(&p, row.cells)
+		reason = r.parcel(&p, row)
 	}
 	if reason != "" {
 		r.bad = &BadRow{Line: row.line, Reason: reason, Raw: string(row.raw)}

@@ -27,7 +27,8 @@ type rows struct {
 
 type cell struct {
 	text  []byte // valid until the next row
-	start int    // in row.raw
+	start int    // of the cell in row.raw
+	at    int    // of text in row.raw; -1 where it is not there as it is
 }
 
 // row is one of them. All of it is valid until the next one is read.
@@ -204,10 +205,10 @@ func (s *rows) splitPlain(line []byte) {
 	for start := 0; ; {
 		i := bytes.IndexByte(line[start:], s.delimiter)
 		if i < 0 {
-			s.cells = append(s.cells, cell{line[start:], start})
+			s.cells = append(s.cells, cell{line[start:], start, start})
 			return
 		}
-		s.cells = append(s.cells, cell{line[start : start+i], start})
+		s.cells = append(s.cells, cell{line[start : start+i], start, start})
 		start += i + 1
 	}
 }
@@ -222,14 +223,14 @@ func (s *rows) split(text []byte, several bool) (n int, state splitState) {
 	s.cells, s.scratch = s.cells[:0], s.scratch[:0]
 	stray := false
 	for at := 0; ; {
-		start := at
+		c := cell{start: at, at: at}
 		for at < len(text) && text[at] == ' ' {
 			at++
 		}
-		var value []byte
 		if at < len(text) && text[at] == '"' {
 			var strayed bool
-			value, at, strayed, state = s.quoted(text, at+1, several)
+			c.at = at + 1
+			c.text, at, strayed, state = s.quoted(text, at+1, several)
 			stray = stray || strayed
 			if state == open && stray {
 				state = lost
@@ -237,14 +238,17 @@ func (s *rows) split(text []byte, several bool) (n int, state splitState) {
 			if state != closed {
 				return 0, state
 			}
+			if !bytes.HasPrefix(text[c.at:], c.text) {
+				c.at = -1 // a doubled quote was in it
+			}
 		} else {
 			at = s.cellEnd(text, at, several)
-			value = text[start:at]
+			c.text = text[c.start:at]
 			if at == len(text) || text[at] == '\n' {
-				value = withoutCR(value)
+				c.text = withoutCR(c.text)
 			}
 		}
-		s.cells = append(s.cells, cell{value, start})
+		s.cells = append(s.cells, c)
 		if at >= len(text) || text[at] == '\n' {
 			return at, closed
 		}
