@@ -65,6 +65,14 @@ type Client struct {
 	Orders *OrdersService
 	Stores *StoresService
 
+	StockItems     *StockItemsService
+	Inventory      *InventoryService
+	Customers      *CustomersService
+	CustomerGroups *CustomerGroupsService
+	Carts          *CartsService
+	Bulk           *BulkService
+	Modules        *ModulesService
+
 	http      *http.Client
 	base      string // …/rest/<code>, without a slash at its end
 	auth      Credential
@@ -107,6 +115,13 @@ func New(baseURL string, o Options) (*Client, error) {
 	}
 	c.Orders = &OrdersService{c}
 	c.Stores = &StoresService{c}
+	c.StockItems = &StockItemsService{c}
+	c.Inventory = &InventoryService{c}
+	c.Customers = &CustomersService{c}
+	c.CustomerGroups = &CustomerGroupsService{c}
+	c.Carts = &CartsService{c}
+	c.Bulk = &BulkService{c}
+	c.Modules = &ModulesService{c}
 	return c, nil
 }
 
