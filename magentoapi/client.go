@@ -62,8 +62,12 @@ type Options struct {
 
 // A Client calls one Magento. Its methods may be called by several goroutines at once.
 type Client struct {
-	Orders *OrdersService
-	Stores *StoresService
+	CreditMemos  *CreditMemosService
+	Invoices     *InvoicesService
+	Orders       *OrdersService
+	Shipments    *ShipmentsService
+	Stores       *StoresService
+	Transactions *TransactionsService
 
 	StockItems     *StockItemsService
 	Inventory      *InventoryService
@@ -113,7 +117,10 @@ func New(baseURL string, o Options) (*Client, error) {
 		http: &client, base: base + "/" + o.StoreCode, auth: o.Auth, userAgent: o.UserAgent, maxBody: o.MaxBody,
 		retries: o.Retries.orDefaults(),
 	}
+	c.CreditMemos = &CreditMemosService{c}
+	c.Invoices = &InvoicesService{c}
 	c.Orders = &OrdersService{c}
+	c.Shipments = &ShipmentsService{c}
 	c.Stores = &StoresService{c}
 	c.StockItems = &StockItemsService{c}
 	c.Inventory = &InventoryService{c}
@@ -122,6 +129,7 @@ func New(baseURL string, o Options) (*Client, error) {
 	c.Carts = &CartsService{c}
 	c.Bulk = &BulkService{c}
 	c.Modules = &ModulesService{c}
+	c.Transactions = &TransactionsService{c}
 	return c, nil
 }
 

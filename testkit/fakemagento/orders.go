@@ -37,6 +37,12 @@ type Line struct {
 	Price      decimal.Decimal
 	TaxPercent decimal.Decimal
 	Discount   decimal.Decimal // of the row, taken off before tax
+	// Type is the product's: empty is simple. A configurable product has its variant as its only component, whose SKU
+	// Magento shows on both rows; a bundle has what it consists of. The components' Qty is for one of the composite.
+	Type       string
+	Components []Line
+	// ShipSeparately is how a bundle is shipped: its components one by one. The API does not show it.
+	ShipSeparately bool
 }
 
 // Placed names an order: its number, and what it has in the API's paths.

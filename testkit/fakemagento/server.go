@@ -40,6 +40,10 @@ type Options struct {
 	Keep int
 	// AsyncDelay is how long an asynchronous operation stays open: the first request after it carries it out.
 	AsyncDelay time.Duration
+	// Sources are the codes of the places that goods are sent from (MSI); none: "default".
+	Sources []string
+	// Carriers are the codes of the installed carriers; none: those that Magento comes with.
+	Carriers []string
 }
 
 // Store is a store view.
@@ -79,11 +83,13 @@ type Server struct {
 	nonces    map[string]bool
 	nonceRing []string
 
-	catalog   catalog
-	inventory inventory
-	customers customers
-	carts     carts
-	bulks     bulks
+	catalog    catalog
+	inventory  inventory
+	customers  customers
+	carts      carts
+	bulks      bulks
+	separately map[string]bool // item ids of bundles whose components are shipped one by one
+	shipments  shipments
 }
 
 // New gives a shop without orders.
@@ -96,6 +102,12 @@ func New(o Options) *Server {
 	}
 	if len(o.Stores) == 0 {
 		o.Stores = []Store{{ID: 1, Code: "default", Name: "Default Store View", WebsiteID: 1, Locale: "en_US", Timezone: "Europe/Berlin", BaseCurrency: "EUR"}}
+	}
+	if len(o.Sources) == 0 {
+		o.Sources = []string{defaultSource}
+	}
+	if len(o.Carriers) == 0 {
+		o.Carriers = []string{"dhl", "fedex", "ups", "usps"}
 	}
 	s := &Server{
 		Faults:    fault.New(o.Seed, failure),
@@ -116,6 +128,9 @@ func New(o Options) *Server {
 		problems: map[string]int{},
 		admin:    map[string]time.Time{},
 		nonces:   map[string]bool{},
+
+		separately: map[string]bool{},
+		shipments:  shipments{of: map[int][]*shipment{}, numbers: map[int]int{}},
 	}
 	s.inventory.init()
 	s.customers.init()
@@ -137,6 +152,7 @@ func New(o Options) *Server {
 	s.cartRoutes(routes)
 	s.bulkRoutes(routes)
 	routes.Handle("GET /V1/modules", s.allowed("Magento_Backend::admin", s.modules))
+	s.shipmentRoutes(routes)
 	routes.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		refuse(w, http.StatusNotFound, "Request does not match any route.", nil)
 	})
