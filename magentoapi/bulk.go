@@ -113,7 +113,7 @@ type OperationStatus int
 
 // The statuses.
 const (
-	OperationComplete  OperationStatus = 1 // carried out; see Operation.Rows
+	OperationComplete  OperationStatus = 1 // carried out; see Operation.PriceRefusals
 	OperationRetriable OperationStatus = 2 // failed: a deadlock, a lock, a lost connection to the database
 	OperationFailed    OperationStatus = 3 // failed for good
 	OperationOpen      OperationStatus = 4 // not carried out yet
@@ -142,7 +142,7 @@ type Operation struct {
 	TopicName Text `json:"topic_name"`
 	// SerializedData is the call: JSON, of which meta_information is a text with the body's JSON.
 	SerializedData Text `json:"serialized_data"`
-	// ResultSerializedData is what the endpoint answered, as JSON in a text; see Result and Rows.
+	// ResultSerializedData is what the endpoint answered, as JSON in a text; see Result and PriceRefusals.
 	ResultSerializedData Text `json:"result_serialized_data"`
 }
 
@@ -151,32 +151,19 @@ func (o *Operation) Result(v any) (bool, error) {
 	return readMember(json.RawMessage(o.ResultSerializedData), "result_serialized_data", v)
 }
 
-// A RowError is a row that a price endpoint has not saved; it has saved the others of the same call.
-type RowError struct {
-	Message    string // Magento's, its parameters filled in
-	Parameters []Parameter
-}
-
-// Rows gives the rows that a price endpoint refused. That an operation is complete does not mean that each of its rows
-// was saved: these endpoints answer with the list of those that were not
-// (app/code/Magento/Catalog/Model/Product/Price/BasePriceStorage.php). The answers of other endpoints are no such list
-// and have none.
-func (o *Operation) Rows() []RowError {
-	var rows []struct {
-		Message    json.RawMessage `json:"message"`
-		Parameters json.RawMessage `json:"parameters"`
+// PriceRefusals gives the rows that a price endpoint refused; their Row is -1, for Magento tells what a row held and not
+// where it was. That an operation is complete does not mean that each of its rows was saved: these endpoints answer with
+// the list of those that were not, and have saved the others
+// (app/code/Magento/Catalog/Model/Product/Price/BasePriceStorage.php). An answer that is no such list is an error.
+func (o *Operation) PriceRefusals() ([]PriceRefusal, error) {
+	if o.ResultSerializedData == "" {
+		return nil, nil
 	}
-	if ok, err := o.Result(&rows); !ok || err != nil {
-		return nil
+	refused, err := decodeRefusals([]byte(o.ResultSerializedData))
+	if err != nil {
+		return nil, fmt.Errorf("magento: bulk %s: operation %d: what the endpoint answered is no list of refused rows: %w", o.BulkUUID, o.ID, err)
 	}
-	var refused []RowError
-	for _, r := range rows {
-		if message := text(r.Message); message != "" {
-			params := parameters(r.Parameters)
-			refused = append(refused, RowError{bound(fill(message, params), maxMessage), params})
-		}
-	}
-	return refused
+	return refused, nil
 }
 
 // BulkStatus is how far a bulk is.

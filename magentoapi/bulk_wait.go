@@ -79,7 +79,7 @@ func (e *BulkError) Unwrap() []error {
 // for Magento's own summary of a bulk can say that it is finished while some are open (magento2 issue 36911).
 //
 // An error of a request ends it: it may be called again. A complete operation may have rows that were not saved:
-// see Operation.Rows.
+// see Operation.PriceRefusals.
 //
 // GET /V1/bulk/:bulkUuid/status, permission Magento_AsynchronousOperations::system_magento_logging_bulk_operations
 // GET /V1/bulk/:bulkUuid/detailed-status, permission Magento_AsynchronousOperations::system_magento_logging_bulk_operations

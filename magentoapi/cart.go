@@ -42,7 +42,9 @@ func (s *CartService) below(parts ...string) string {
 // GET /V1/carts/:cartId, permission Magento_Cart::manage
 // GET /V1/carts/mine
 // GET /V1/guest-carts/:cartId
-func (s *CartService) Get(ctx context.Context) (*Cart, error) { return get[Cart](ctx, s.client, s.path) }
+func (s *CartService) Get(ctx context.Context) (*Cart, error) {
+	return get[Cart](ctx, s.client, s.path)
+}
 
 // CartItem is a row of a cart (app/code/Magento/Quote/Api/Data/CartItemInterface.php).
 type CartItem struct {
