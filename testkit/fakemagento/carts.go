@@ -55,7 +55,7 @@ func (s *Server) cartRoutes(routes *http.ServeMux) {
 	admin := func(pattern string, f func(call) (any, *problem)) {
 		routes.Handle(pattern, s.allowed("Magento_Cart::manage", s.endpoint(f)))
 	}
-	admin("POST /V1/carts/{$}", func(c call) (any, *problem) { return s.newCart(c, 0).id, nil })
+	admin("POST /V1/carts", func(c call) (any, *problem) { return s.newCart(c, 0).id, nil })
 	admin("POST /V1/customers/{id}/carts", s.createCartFor)
 	admin("GET /V1/carts/search", s.searchCarts)
 	admin("GET /V1/carts/{cart}", s.getCartAsAdmin)

@@ -31,7 +31,7 @@ func (s *Server) stockItemRoutes(routes *http.ServeMux) {
 		routes.Handle(pattern, s.allowed("Magento_Catalog::catalog_inventory", s.endpoint(f)))
 	}
 	route("GET /V1/stockItems/{sku}", s.getStockItem)
-	route("GET /V1/stockItems/lowStock/{$}", s.lowStock)
+	route("GET /V1/stockItems/lowStock", s.lowStock)
 	route("GET /V1/stockStatuses/{sku}", s.stockStatus)
 	route("PUT /V1/products/{sku}/stockItems/{item}", s.updateStockItem)
 }
