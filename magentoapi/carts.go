@@ -50,7 +50,7 @@ func (c Cart) MarshalJSON() ([]byte, error) {
 //
 // POST /V1/carts, permission Magento_Cart::manage
 func (s *CartsService) Create(ctx context.Context) (ID, error) {
-	return s.create(ctx, operation{method: http.MethodPost, path: endpoint("carts")})
+	return s.client.identified(ctx, operation{method: http.MethodPost, path: endpoint("carts")}, nil)
 }
 
 // CreateFor gives the id of a customer's cart: the one that there is, or else a new one.
@@ -59,7 +59,8 @@ func (s *CartsService) Create(ctx context.Context) (ID, error) {
 //
 // POST /V1/customers/:customerId/carts, permission Magento_Cart::manage
 func (s *CartsService) CreateFor(ctx context.Context, customerID ID) (ID, error) {
-	return s.create(ctx, operation{method: http.MethodPost, path: endpoint("customers", itoa(int64(customerID)), "carts"), repeatable: true})
+	op := operation{method: http.MethodPost, path: endpoint("customers", itoa(int64(customerID)), "carts"), repeatable: true}
+	return s.client.identified(ctx, op, nil)
 }
 
 // CreateMine gives the id of the cart of the customer whose token is used: the one that there is, or else a new one.
@@ -68,18 +69,7 @@ func (s *CartsService) CreateFor(ctx context.Context, customerID ID) (ID, error)
 //
 // POST /V1/carts/mine
 func (s *CartsService) CreateMine(ctx context.Context) (ID, error) {
-	return s.create(ctx, operation{method: http.MethodPost, path: endpoint("carts", "mine"), repeatable: true})
-}
-
-func (s *CartsService) create(ctx context.Context, op operation) (ID, error) {
-	var id ID
-	if err := s.client.call(ctx, op, nil, &id); err != nil {
-		return 0, err
-	}
-	if id == 0 {
-		return 0, op.unreadable(http.StatusOK, nil, errors.New("a cart without an id"))
-	}
-	return id, nil
+	return s.client.identified(ctx, operation{method: http.MethodPost, path: endpoint("carts", "mine"), repeatable: true}, nil)
 }
 
 // CreateGuest makes an empty cart of a guest and gives its masked id, which is a secret: who knows it has the cart. It is

@@ -2,7 +2,6 @@ package magentoapi
 
 import (
 	"context"
-	"errors"
 	"net/http"
 )
 
@@ -61,7 +60,8 @@ func (s *CartService) BillingAddress(ctx context.Context) (*CartAddress, error) 
 // POST /V1/guest-carts/:cartId/billing-address
 func (s *CartService) SetBillingAddress(ctx context.Context, address CartAddress, forShipping bool) error {
 	op := operation{method: http.MethodPost, path: s.below("billing-address"), repeatable: true}
-	return s.client.call(ctx, op, map[string]any{"address": address, "useForShipping": forShipping}, nil)
+	_, err := s.client.identified(ctx, op, map[string]any{"address": address, "useForShipping": forShipping})
+	return err
 }
 
 // ShippingMethod is a way to ship the cart, and what it costs in the cart's currency.
@@ -191,7 +191,8 @@ func (s *CartService) PaymentMethod(ctx context.Context) (*Payment, error) {
 // PUT /V1/guest-carts/:cartId/selected-payment-method
 func (s *CartService) SetPaymentMethod(ctx context.Context, payment Payment) error {
 	op := operation{method: http.MethodPut, path: s.below("selected-payment-method"), repeatable: true}
-	return s.client.call(ctx, op, map[string]Payment{"method": payment}, nil)
+	_, err := s.client.identified(ctx, op, map[string]Payment{"method": payment})
+	return err
 }
 
 // Totals are what the cart comes to, in QuoteCurrencyCode; those named Base… in BaseCurrencyCode
@@ -244,13 +245,5 @@ func (s *CartService) PlaceOrder(ctx context.Context, payment *Payment) (orderID
 	if payment != nil {
 		body["paymentMethod"] = payment
 	}
-	op := operation{method: http.MethodPut, path: s.below("order")}
-	var id ID
-	if err := s.client.call(ctx, op, body, &id); err != nil {
-		return 0, err
-	}
-	if id == 0 {
-		return 0, op.unreadable(http.StatusOK, nil, errors.New("an order without an id"))
-	}
-	return id, nil
+	return s.client.identified(ctx, operation{method: http.MethodPut, path: s.below("order")}, body)
 }

@@ -230,6 +230,18 @@ func (c *Client) confirmed(ctx context.Context, op operation, body any) error {
 	return nil
 }
 
+// identified is call for an endpoint that answers with the id of what it has saved.
+func (c *Client) identified(ctx context.Context, op operation, body any) (ID, error) {
+	var id ID
+	if err := c.call(ctx, op, body, &id); err != nil {
+		return 0, err
+	}
+	if id == 0 {
+		return 0, op.unreadable(http.StatusOK, nil, errors.New("no id, where Magento answers one"))
+	}
+	return id, nil
+}
+
 // get reads one object.
 func get[T any](ctx context.Context, c *Client, path string) (*T, error) {
 	var v T

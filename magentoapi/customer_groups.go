@@ -2,6 +2,7 @@ package magentoapi
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"net/http"
 )
@@ -93,6 +94,9 @@ func (s *CustomerGroupsService) save(ctx context.Context, op operation, group Cu
 	var saved CustomerGroup
 	if err := s.client.call(ctx, op, map[string]CustomerGroup{"group": group}, &saved); err != nil {
 		return nil, err
+	}
+	if saved.ID == nil {
+		return nil, op.unreadable(http.StatusOK, nil, errors.New("a group without an id"))
 	}
 	return &saved, nil
 }

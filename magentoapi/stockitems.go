@@ -88,9 +88,7 @@ func (s *StockItemsService) Update(ctx context.Context, sku string, item StockIt
 		item.read = asRead(read)
 	}
 	op := operation{method: http.MethodPut, path: endpoint("products", sku, "stockItems", itoa(int64(item.ItemID))), repeatable: true}
-	var id ID
-	err = s.client.call(ctx, op, map[string]StockItem{"stockItem": item}, &id)
-	return id, err
+	return s.client.identified(ctx, op, map[string]StockItem{"stockItem": item})
 }
 
 // LowStock reads a page of the stock items of a website with at most this quantity. page counts from 1.

@@ -46,9 +46,8 @@ func (s *InventoryService) Stock(ctx context.Context, id ID) (*Stock, error) {
 //
 // POST /V1/inventory/stocks, permission Magento_InventoryApi::stock_edit
 func (s *InventoryService) CreateStock(ctx context.Context, stock Stock) (ID, error) {
-	var id ID
-	err := s.client.call(ctx, operation{method: http.MethodPost, path: endpoint("inventory", "stocks")}, map[string]Stock{"stock": stock}, &id)
-	return id, err
+	op := operation{method: http.MethodPost, path: endpoint("inventory", "stocks")}
+	return s.client.identified(ctx, op, map[string]Stock{"stock": stock})
 }
 
 // UpdateStock changes a stock, whose id is in it.
@@ -58,7 +57,8 @@ func (s *InventoryService) CreateStock(ctx context.Context, stock Stock) (ID, er
 // PUT /V1/inventory/stocks/:stockId, permission Magento_InventoryApi::stock_edit
 func (s *InventoryService) UpdateStock(ctx context.Context, stock Stock) error {
 	op := operation{method: http.MethodPut, path: endpoint("inventory", "stocks", itoa(int64(stock.ID))), repeatable: true}
-	return s.client.call(ctx, op, map[string]Stock{"stock": stock}, nil)
+	_, err := s.client.identified(ctx, op, map[string]Stock{"stock": stock})
+	return err
 }
 
 // DeleteStock deletes a stock; the default one can't be. It is not repeated: the second time it would be ErrNotFound.
