@@ -29,7 +29,7 @@ type Scheduled struct {
 
 // ScheduledItem is one call that was taken, or not.
 type ScheduledItem struct {
-	ID           int  `json:"id"` // its place among the calls, from 0
+	ID           Int  `json:"id"` // its place among the calls, from 0
 	DataHash     Text `json:"data_hash"`
 	Status       Text `json:"status"` // accepted or rejected
 	ErrorMessage Text `json:"error_message"`
@@ -172,16 +172,16 @@ type BulkStatus struct {
 	Description Text `json:"description"`
 	StartTime   Time `json:"start_time"`
 	UserID      ID   `json:"user_id"`
-	UserType    int  `json:"user_type"` // 1 integration, 2 admin, 3 customer, 4 guest
+	UserType    Int  `json:"user_type"` // 1 integration, 2 admin, 3 customer, 4 guest
 	// OperationCount is how many operations there are; Operations may be fewer, for some versions list an operation only
 	// when it is no longer open.
-	OperationCount int         `json:"operation_count"`
+	OperationCount Int         `json:"operation_count"`
 	Operations     []Operation `json:"operations_list"`
 }
 
 // Open is how many operations are still to be carried out.
 func (b *BulkStatus) Open() int {
-	open := max(0, b.OperationCount-len(b.Operations))
+	open := max(0, int(b.OperationCount)-len(b.Operations))
 	for _, o := range b.Operations {
 		if o.Status == OperationOpen {
 			open++

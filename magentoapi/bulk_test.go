@@ -187,7 +187,7 @@ func FuzzBulkStatus(f *testing.F) {
 		if json.Unmarshal([]byte(body), &status) != nil {
 			return
 		}
-		if open := status.Open(); open < 0 || open > max(status.OperationCount, len(status.Operations)) {
+		if open := status.Open(); open < 0 || open > max(int(status.OperationCount), len(status.Operations)) {
 			t.Errorf("%d open of %d, %d are listed", open, status.OperationCount, len(status.Operations))
 		}
 		for _, o := range status.Operations {

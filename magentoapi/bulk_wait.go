@@ -100,7 +100,7 @@ func (s *BulkService) Wait(ctx context.Context, uuid string, w Waiting) (*BulkSt
 		}
 		if time.Since(progress) >= w.Patience {
 			return status, fmt.Errorf("magento: bulk %s: %d of %d %w, and none has ended for %s (do Magento's consumers run?)",
-				uuid, open, max(status.OperationCount, len(status.Operations)), ErrStillOpen, w.Patience)
+				uuid, open, max(int(status.OperationCount), len(status.Operations)), ErrStillOpen, w.Patience)
 		}
 		timer := time.NewTimer(min(pause, w.Patience-time.Since(progress)))
 		select {

@@ -21,8 +21,8 @@ type CartService struct {
 }
 
 // Cart gives the cart of this id, for an admin or an integration.
-func (c *Client) Cart(id ID) *CartService {
-	return &CartService{c, endpoint("carts", itoa(int64(id))), itoa(int64(id))}
+func (c *Client) Cart(id int64) *CartService {
+	return &CartService{c, endpoint("carts", itoa(id)), itoa(id)}
 }
 
 // MyCart gives the cart of the customer whose token is used. There must be one: see CartsService.CreateMine.
@@ -127,8 +127,8 @@ func (s *CartService) saveItem(ctx context.Context, op operation, item CartItem)
 // DELETE /V1/carts/:cartId/items/:itemId, permission Magento_Cart::manage
 // DELETE /V1/carts/mine/items/:itemId
 // DELETE /V1/guest-carts/:cartId/items/:itemId
-func (s *CartService) DeleteItem(ctx context.Context, itemID ID) error {
-	return s.client.confirmed(ctx, operation{method: http.MethodDelete, path: s.below("items", itoa(int64(itemID)))}, nil)
+func (s *CartService) DeleteItem(ctx context.Context, itemID int64) error {
+	return s.client.confirmed(ctx, operation{method: http.MethodDelete, path: s.below("items", itoa(itemID))}, nil)
 }
 
 // Coupon reads the coupon code; empty if there is none.

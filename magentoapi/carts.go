@@ -22,7 +22,7 @@ type Cart struct {
 	CustomerIsGuest Flag         `json:"customer_is_guest"`
 	Customer        *Customer    `json:"customer"`
 	Items           []CartItem   `json:"items"`
-	ItemsCount      int          `json:"items_count"`
+	ItemsCount      Int          `json:"items_count"`
 	ItemsQty        Decimal      `json:"items_qty"`
 	BillingAddress  *CartAddress `json:"billing_address"`
 	ReservedOrderID Text         `json:"reserved_order_id"` // the number of the order to be
@@ -49,7 +49,7 @@ func (c Cart) MarshalJSON() ([]byte, error) {
 // Create makes an empty cart of nobody and gives its id. It is not repeated: twice makes two carts.
 //
 // POST /V1/carts, permission Magento_Cart::manage
-func (s *CartsService) Create(ctx context.Context) (ID, error) {
+func (s *CartsService) Create(ctx context.Context) (int64, error) {
 	return s.client.identified(ctx, operation{method: http.MethodPost, path: endpoint("carts")}, nil)
 }
 
@@ -58,8 +58,8 @@ func (s *CartsService) Create(ctx context.Context) (ID, error) {
 // It is repeated when its outcome is not known: the second time it gives the cart of the first.
 //
 // POST /V1/customers/:customerId/carts, permission Magento_Cart::manage
-func (s *CartsService) CreateFor(ctx context.Context, customerID ID) (ID, error) {
-	op := operation{method: http.MethodPost, path: endpoint("customers", itoa(int64(customerID)), "carts"), repeatable: true}
+func (s *CartsService) CreateFor(ctx context.Context, customerID int64) (int64, error) {
+	op := operation{method: http.MethodPost, path: endpoint("customers", itoa(customerID), "carts"), repeatable: true}
 	return s.client.identified(ctx, op, nil)
 }
 
@@ -68,7 +68,7 @@ func (s *CartsService) CreateFor(ctx context.Context, customerID ID) (ID, error)
 // It is repeated when its outcome is not known: the second time it gives the cart of the first.
 //
 // POST /V1/carts/mine
-func (s *CartsService) CreateMine(ctx context.Context) (ID, error) {
+func (s *CartsService) CreateMine(ctx context.Context) (int64, error) {
 	return s.client.identified(ctx, operation{method: http.MethodPost, path: endpoint("carts", "mine"), repeatable: true}, nil)
 }
 
@@ -107,7 +107,7 @@ func (s *CartsService) All(ctx context.Context, criteria SearchCriteria) iter.Se
 // one that the customer may buy in. It is not repeated; the second time, Magento would say that the cart is somebody's.
 //
 // PUT /V1/carts/:cartId, permission Magento_Cart::manage
-func (s *CartsService) Assign(ctx context.Context, cartID, customerID, storeID ID) error {
-	op := operation{method: http.MethodPut, path: endpoint("carts", itoa(int64(cartID)))}
-	return s.client.confirmed(ctx, op, map[string]ID{"customerId": customerID, "storeId": storeID})
+func (s *CartsService) Assign(ctx context.Context, cartID, customerID, storeID int64) error {
+	op := operation{method: http.MethodPut, path: endpoint("carts", itoa(cartID))}
+	return s.client.confirmed(ctx, op, map[string]int64{"customerId": customerID, "storeId": storeID})
 }

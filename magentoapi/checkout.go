@@ -240,7 +240,7 @@ func (s *CartService) Totals(ctx context.Context) (*Totals, error) {
 // PUT /V1/carts/:cartId/order, permission Magento_Cart::manage
 // PUT /V1/carts/mine/order
 // PUT /V1/guest-carts/:cartId/order
-func (s *CartService) PlaceOrder(ctx context.Context, payment *Payment) (orderID ID, err error) {
+func (s *CartService) PlaceOrder(ctx context.Context, payment *Payment) (orderID int64, err error) {
 	body := map[string]any{}
 	if payment != nil {
 		body["paymentMethod"] = payment

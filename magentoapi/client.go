@@ -231,7 +231,7 @@ func (c *Client) confirmed(ctx context.Context, op operation, body any) error {
 }
 
 // identified is call for an endpoint that answers with the id of what it has saved.
-func (c *Client) identified(ctx context.Context, op operation, body any) (ID, error) {
+func (c *Client) identified(ctx context.Context, op operation, body any) (int64, error) {
 	var id ID
 	if err := c.call(ctx, op, body, &id); err != nil {
 		return 0, err
@@ -239,7 +239,7 @@ func (c *Client) identified(ctx context.Context, op operation, body any) (ID, er
 	if id == 0 {
 		return 0, op.unreadable(http.StatusOK, nil, errors.New("no id, where Magento answers one"))
 	}
-	return id, nil
+	return int64(id), nil
 }
 
 // get reads one object.

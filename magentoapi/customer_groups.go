@@ -47,8 +47,8 @@ func (g *CustomerGroup) id() ID {
 // Get reads a group by its id.
 //
 // GET /V1/customerGroups/:id, permission Magento_Customer::group
-func (s *CustomerGroupsService) Get(ctx context.Context, id ID) (*CustomerGroup, error) {
-	return get[CustomerGroup](ctx, s.client, endpoint("customerGroups", itoa(int64(id))))
+func (s *CustomerGroupsService) Get(ctx context.Context, id int64) (*CustomerGroup, error) {
+	return get[CustomerGroup](ctx, s.client, endpoint("customerGroups", itoa(id)))
 }
 
 // Default reads the group that new customers are put in.
@@ -105,6 +105,6 @@ func (s *CustomerGroupsService) save(ctx context.Context, op operation, group Cu
 // the second time it would be ErrNotFound.
 //
 // DELETE /V1/customerGroups/:id, permission Magento_Customer::group
-func (s *CustomerGroupsService) Delete(ctx context.Context, id ID) error {
-	return s.client.confirmed(ctx, operation{method: http.MethodDelete, path: endpoint("customerGroups", itoa(int64(id)))}, nil)
+func (s *CustomerGroupsService) Delete(ctx context.Context, id int64) error {
+	return s.client.confirmed(ctx, operation{method: http.MethodDelete, path: endpoint("customerGroups", itoa(id))}, nil)
 }

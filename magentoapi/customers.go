@@ -24,7 +24,7 @@ type Customer struct {
 	Lastname   Text `json:"lastname"`
 	Suffix     Text `json:"suffix"`
 	Dob        Text `json:"dob"` // YYYY-MM-DD
-	Gender     *int `json:"gender"`
+	Gender     *Int `json:"gender"`
 	Taxvat     Text `json:"taxvat"`
 	WebsiteID  *ID  `json:"website_id"`
 	StoreID    *ID  `json:"store_id"`
@@ -118,8 +118,8 @@ func (r Region) MarshalJSON() ([]byte, error) {
 // Get reads a customer by the id; ErrNotFound if there is none.
 //
 // GET /V1/customers/:customerId, permission Magento_Customer::customer
-func (s *CustomersService) Get(ctx context.Context, id ID) (*Customer, error) {
-	return get[Customer](ctx, s.client, endpoint("customers", itoa(int64(id))))
+func (s *CustomersService) Get(ctx context.Context, id int64) (*Customer, error) {
+	return get[Customer](ctx, s.client, endpoint("customers", itoa(id)))
 }
 
 // Search reads a page of customers. Without a sort they are sorted by entity_id, which is what the id is called there.
@@ -176,8 +176,8 @@ func (s *CustomersService) save(ctx context.Context, op operation, body any) (*C
 // Delete deletes an account; its orders stay. It is not repeated: the second time it would be ErrNotFound.
 //
 // DELETE /V1/customers/:customerId, permission Magento_Customer::delete
-func (s *CustomersService) Delete(ctx context.Context, id ID) error {
-	return s.client.confirmed(ctx, operation{method: http.MethodDelete, path: endpoint("customers", itoa(int64(id)))}, nil)
+func (s *CustomersService) Delete(ctx context.Context, id int64) error {
+	return s.client.confirmed(ctx, operation{method: http.MethodDelete, path: endpoint("customers", itoa(id))}, nil)
 }
 
 // Me reads the customer whose token is used.
@@ -198,30 +198,30 @@ func (s *CustomersService) UpdateMe(ctx context.Context, customer Customer) (*Cu
 // Address reads an entry of any customer's address book.
 //
 // GET /V1/customers/addresses/:addressId, permission Magento_Customer::manage
-func (s *CustomersService) Address(ctx context.Context, id ID) (*CustomerAddress, error) {
-	return get[CustomerAddress](ctx, s.client, endpoint("customers", "addresses", itoa(int64(id))))
+func (s *CustomersService) Address(ctx context.Context, id int64) (*CustomerAddress, error) {
+	return get[CustomerAddress](ctx, s.client, endpoint("customers", "addresses", itoa(id)))
 }
 
 // DeleteAddress deletes an entry of any customer's address book. It is not repeated: the second time it would be
 // ErrNotFound. To add or change one, save the customer.
 //
 // DELETE /V1/addresses/:addressId, permission Magento_Customer::manage
-func (s *CustomersService) DeleteAddress(ctx context.Context, id ID) error {
-	return s.client.confirmed(ctx, operation{method: http.MethodDelete, path: endpoint("addresses", itoa(int64(id)))}, nil)
+func (s *CustomersService) DeleteAddress(ctx context.Context, id int64) error {
+	return s.client.confirmed(ctx, operation{method: http.MethodDelete, path: endpoint("addresses", itoa(id))}, nil)
 }
 
 // BillingAddress reads a customer's default billing address; nil if there is none.
 //
 // GET /V1/customers/:customerId/billingAddress, permission Magento_Customer::manage
-func (s *CustomersService) BillingAddress(ctx context.Context, customerID ID) (*CustomerAddress, error) {
-	return s.orNone(ctx, endpoint("customers", itoa(int64(customerID)), "billingAddress"))
+func (s *CustomersService) BillingAddress(ctx context.Context, customerID int64) (*CustomerAddress, error) {
+	return s.orNone(ctx, endpoint("customers", itoa(customerID), "billingAddress"))
 }
 
 // ShippingAddress reads a customer's default shipping address; nil if there is none.
 //
 // GET /V1/customers/:customerId/shippingAddress, permission Magento_Customer::manage
-func (s *CustomersService) ShippingAddress(ctx context.Context, customerID ID) (*CustomerAddress, error) {
-	return s.orNone(ctx, endpoint("customers", itoa(int64(customerID)), "shippingAddress"))
+func (s *CustomersService) ShippingAddress(ctx context.Context, customerID int64) (*CustomerAddress, error) {
+	return s.orNone(ctx, endpoint("customers", itoa(customerID), "shippingAddress"))
 }
 
 // MyBillingAddress reads the default billing address of the customer whose token is used; nil if there is none.

@@ -55,7 +55,7 @@ func ExampleStockItemsService() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(item.ItemID == id, item.Qty.Decimal, item.ManageStock.Bool)
+	fmt.Println(int64(item.ItemID) == id, item.Qty.Decimal, item.ManageStock.Bool)
 	// Output: true 12.5 true
 }
 
@@ -110,7 +110,7 @@ func ExampleCustomersService() {
 		fmt.Println(err)
 		return
 	}
-	address, err := client.Customers.BillingAddress(ctx, customer.ID)
+	address, err := client.Customers.BillingAddress(ctx, int64(customer.ID))
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -188,7 +188,7 @@ func ExampleCartsService() {
 		fmt.Println(err)
 		return
 	}
-	order, err := client.Orders.Get(ctx, int64(orderID))
+	order, err := client.Orders.Get(ctx, orderID)
 	if err != nil {
 		fmt.Println(err)
 		return

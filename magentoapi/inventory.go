@@ -160,8 +160,8 @@ func (s *InventoryService) DeleteSourceItems(ctx context.Context, items ...Sourc
 // SalableQuantity reads how many of a SKU a stock may still sell; it can be below 0.
 //
 // GET /V1/inventory/get-product-salable-quantity/:sku/:stockId, permission Magento_InventorySalesApi::stock
-func (s *InventoryService) SalableQuantity(ctx context.Context, sku string, stockID ID) (Decimal, error) {
-	path := endpoint("inventory", "get-product-salable-quantity", sku, itoa(int64(stockID)))
+func (s *InventoryService) SalableQuantity(ctx context.Context, sku string, stockID int64) (Decimal, error) {
+	path := endpoint("inventory", "get-product-salable-quantity", sku, itoa(stockID))
 	quantity, err := get[Decimal](ctx, s.client, path)
 	if err != nil {
 		return Decimal{}, err
@@ -176,8 +176,8 @@ func (s *InventoryService) SalableQuantity(ctx context.Context, sku string, stoc
 // IsSalable reads whether a stock may sell a SKU.
 //
 // GET /V1/inventory/is-product-salable/:sku/:stockId, permission Magento_InventorySalesApi::stock
-func (s *InventoryService) IsSalable(ctx context.Context, sku string, stockID ID) (bool, error) {
-	salable, err := get[Flag](ctx, s.client, endpoint("inventory", "is-product-salable", sku, itoa(int64(stockID))))
+func (s *InventoryService) IsSalable(ctx context.Context, sku string, stockID int64) (bool, error) {
+	salable, err := get[Flag](ctx, s.client, endpoint("inventory", "is-product-salable", sku, itoa(stockID)))
 	if err != nil {
 		return false, err
 	}

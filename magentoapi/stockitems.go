@@ -35,7 +35,7 @@ type StockItem struct {
 	UseConfigMinSaleQty  Flag    `json:"use_config_min_sale_qty"`
 	MaxSaleQty           Decimal `json:"max_sale_qty"`
 	UseConfigMaxSaleQty  Flag    `json:"use_config_max_sale_qty"`
-	Backorders           *int    `json:"backorders"` // 0 none, 1 allowed, 2 allowed and the customer is told
+	Backorders           *Int    `json:"backorders"` // 0 none, 1 allowed, 2 allowed and the customer is told
 	UseConfigBackorders  Flag    `json:"use_config_backorders"`
 	NotifyStockQty       Decimal `json:"notify_stock_qty"` // reported as low below this
 	UseConfigNotifyQty   Flag    `json:"use_config_notify_stock_qty"`
@@ -73,7 +73,7 @@ func (s *StockItemsService) Get(ctx context.Context, sku string) (*StockItem, er
 // It is repeated when its outcome is not known: the values are absolute.
 //
 // PUT /V1/products/:sku/stockItems/:itemId, permission Magento_Catalog::catalog_inventory
-func (s *StockItemsService) Update(ctx context.Context, sku string, item StockItem) (ID, error) {
+func (s *StockItemsService) Update(ctx context.Context, sku string, item StockItem) (int64, error) {
 	all, err := item.read.members()
 	if err != nil {
 		return 0, fmt.Errorf("magento: stock item of %s: %w", sku, err)
@@ -94,12 +94,12 @@ func (s *StockItemsService) Update(ctx context.Context, sku string, item StockIt
 // LowStock reads a page of the stock items of a website with at most this quantity. page counts from 1.
 //
 // GET /V1/stockItems/lowStock, permission Magento_Catalog::catalog_inventory
-func (s *StockItemsService) LowStock(ctx context.Context, websiteID ID, atMost Decimal, page, size int) (*Page[*StockItem], error) {
+func (s *StockItemsService) LowStock(ctx context.Context, websiteID int64, atMost Decimal, page, size int) (*Page[*StockItem], error) {
 	if !atMost.Valid || page < 1 || size < 1 {
 		return nil, fmt.Errorf("magento: low stock: page %d of size %d: both must be above 0, and the quantity must be set", page, size)
 	}
 	query := url.Values{
-		"scopeId": {fmt.Sprint(int64(websiteID))}, "qty": {atMost.Decimal.String()},
+		"scopeId": {itoa(websiteID)}, "qty": {atMost.Decimal.String()},
 		"currentPage": {fmt.Sprint(page)}, "pageSize": {fmt.Sprint(size)},
 	}
 	op := operation{method: http.MethodGet, path: endpoint("stockItems", "lowStock"), query: encodeQuery(query)}

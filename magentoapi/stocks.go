@@ -38,14 +38,14 @@ func (s *InventoryService) Stocks(ctx context.Context, criteria SearchCriteria) 
 // Stock reads a stock by its id; 1 is the default one.
 //
 // GET /V1/inventory/stocks/:stockId, permission Magento_InventoryApi::stock
-func (s *InventoryService) Stock(ctx context.Context, id ID) (*Stock, error) {
-	return get[Stock](ctx, s.client, endpoint("inventory", "stocks", itoa(int64(id))))
+func (s *InventoryService) Stock(ctx context.Context, id int64) (*Stock, error) {
+	return get[Stock](ctx, s.client, endpoint("inventory", "stocks", itoa(id)))
 }
 
 // CreateStock makes a stock and gives its id. It is not repeated: twice makes two stocks.
 //
 // POST /V1/inventory/stocks, permission Magento_InventoryApi::stock_edit
-func (s *InventoryService) CreateStock(ctx context.Context, stock Stock) (ID, error) {
+func (s *InventoryService) CreateStock(ctx context.Context, stock Stock) (int64, error) {
 	op := operation{method: http.MethodPost, path: endpoint("inventory", "stocks")}
 	return s.client.identified(ctx, op, map[string]Stock{"stock": stock})
 }
@@ -64,15 +64,15 @@ func (s *InventoryService) UpdateStock(ctx context.Context, stock Stock) error {
 // DeleteStock deletes a stock; the default one can't be. It is not repeated: the second time it would be ErrNotFound.
 //
 // DELETE /V1/inventory/stocks/:stockId, permission Magento_InventoryApi::stock_delete
-func (s *InventoryService) DeleteStock(ctx context.Context, id ID) error {
-	return s.client.call(ctx, operation{method: http.MethodDelete, path: endpoint("inventory", "stocks", itoa(int64(id)))}, nil, nil)
+func (s *InventoryService) DeleteStock(ctx context.Context, id int64) error {
+	return s.client.call(ctx, operation{method: http.MethodDelete, path: endpoint("inventory", "stocks", itoa(id))}, nil, nil)
 }
 
 // StockSourceLink gives a stock a source. Those of a lower priority's number are shipped from first.
 type StockSourceLink struct {
 	StockID    ID   `json:"stock_id"`
 	SourceCode Text `json:"source_code"`
-	Priority   *int `json:"priority"`
+	Priority   *Int `json:"priority"`
 
 	read asRead
 }

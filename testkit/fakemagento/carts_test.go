@@ -22,7 +22,7 @@ var address = magentoapi.CartAddress{
 func TestACartBecomesAnOrder(t *testing.T) {
 	for name, test := range map[string]struct {
 		auth    magentoapi.Credential
-		buyer   magentoapi.ID // 0 is a guest
+		buyer   int64 // 0 is a guest
 		open    func(t *testing.T, c *magentoapi.Client) *magentoapi.CartService
 		quoteID string // what items call the cart
 	}{
@@ -68,7 +68,7 @@ func TestACartBecomesAnOrder(t *testing.T) {
 			}
 			again.Qty = decimalOf("3")
 			must(cart.UpdateItem(t.Context(), *again))(t)
-			if err := cart.DeleteItem(t.Context(), b.ItemID); err != nil {
+			if err := cart.DeleteItem(t.Context(), int64(b.ItemID)); err != nil {
 				t.Fatal(err)
 			}
 			items := must(cart.Items(t.Context()))(t)
@@ -116,7 +116,7 @@ func TestACartBecomesAnOrder(t *testing.T) {
 				t.Fatal(err)
 			}
 			shipping := order.ShippingAssignment()
-			if order.State != "new" || order.CustomerID != test.buyer || order.CustomerIsGuest.Bool != (test.buyer == 0) ||
+			if order.State != "new" || int64(order.CustomerID) != test.buyer || order.CustomerIsGuest.Bool != (test.buyer == 0) ||
 				order.CustomerEmail != "mara@shop.example" || order.GrandTotal.Decimal.String() != "115.19" ||
 				order.DiscountAmount.Decimal.String() != "-10.2" || order.Items[0].QtyOrdered.Decimal.String() != "3" ||
 				order.BillingAddress.City != "Dresden" || shipping.Address.Street[1] != "Hof" || shipping.Method != "flatrate_flatrate" ||
@@ -221,30 +221,30 @@ func TestACartIsGivenToACustomer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	had := client.Cart(must(client.Carts.CreateFor(t.Context(), magentoapi.ID(id)))(t))
+	had := client.Cart(must(client.Carts.CreateFor(t.Context(), int64(id)))(t))
 	must(had.AddItem(t.Context(), magentoapi.CartItem{SKU: "A", Qty: decimalOf("1")}))(t)
 	cartID := must(client.Carts.Create(t.Context()))(t)
 	must(client.Cart(cartID).AddItem(t.Context(), magentoapi.CartItem{SKU: "B", Qty: decimalOf("2")}))(t)
-	if err := client.Carts.Assign(t.Context(), cartID, magentoapi.ID(id), 1); err != nil {
+	if err := client.Carts.Assign(t.Context(), cartID, int64(id), 1); err != nil {
 		t.Fatal(err)
 	}
 	cart := must(client.Cart(cartID).Get(t.Context()))(t)
 	if cart.Customer.Email != "mara@shop.example" || len(cart.Items) != 2 || cart.ItemsQty.Decimal.String() != "3" || !cart.IsActive.Bool {
 		t.Errorf("got %+v", cart)
 	}
-	var active []magentoapi.ID
+	var active []int64
 	for c, err := range client.Carts.All(t.Context(), magentoapi.SearchCriteria{PageSize: 1}) {
 		if err != nil {
 			t.Fatal(err)
 		}
 		if c.IsActive.Bool {
-			active = append(active, c.ID)
+			active = append(active, int64(c.ID))
 		}
 	}
-	if fmt.Sprint(active) != fmt.Sprint([]magentoapi.ID{cartID}) {
+	if fmt.Sprint(active) != fmt.Sprint([]int64{cartID}) {
 		t.Errorf("active carts %v", active)
 	}
-	if err := client.Carts.Assign(t.Context(), cartID, magentoapi.ID(id), 1); !errors.Is(err, magentoapi.ErrBadRequest) {
+	if err := client.Carts.Assign(t.Context(), cartID, int64(id), 1); !errors.Is(err, magentoapi.ErrBadRequest) {
 		t.Errorf("a second time: %v", err)
 	}
 }

@@ -22,7 +22,7 @@ func TestACustomerIsReadAndWrittenWhole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	customer := must(client.Customers.Get(t.Context(), magentoapi.ID(id)))(t)
+	customer := must(client.Customers.Get(t.Context(), int64(id)))(t)
 	if erp, _ := customer.CustomAttributes.Text("erp_number"); erp != "K-4711" || customer.DefaultBilling != customer.Addresses[0].ID ||
 		customer.Addresses[0].Postcode != "01067" || len(customer.Addresses[0].Street) != 2 {
 		t.Errorf("got %+v", customer)
@@ -32,30 +32,30 @@ func TestACustomerIsReadAndWrittenWhole(t *testing.T) {
 	customer.Addresses[0].DefaultBilling = yes
 	customer.GroupID = new(magentoapi.ID(2))
 	must(client.Customers.Update(t.Context(), *customer))(t)
-	customer = must(client.Customers.Get(t.Context(), customer.ID))(t)
+	customer = must(client.Customers.Get(t.Context(), int64(customer.ID)))(t)
 	whole, err := json.Marshal(customer)
 	if err != nil || !strings.Contains(string(whole), `"company_attributes":{"status":1}`) {
 		t.Errorf("what the client has no field for is gone: %s", whole)
 	}
-	billing := must(client.Customers.BillingAddress(t.Context(), customer.ID))(t)
-	shipping := must(client.Customers.ShippingAddress(t.Context(), customer.ID))(t)
+	billing := must(client.Customers.BillingAddress(t.Context(), int64(customer.ID)))(t)
+	shipping := must(client.Customers.ShippingAddress(t.Context(), int64(customer.ID)))(t)
 	if *customer.GroupID != 2 || len(customer.Addresses) != 1 || billing == nil || billing.City != "Bern" || shipping != nil || customer.DefaultShipping != 0 {
 		t.Errorf("got %+v, billing %+v, shipping %+v", customer, billing, shipping)
 	}
-	address := must(client.Customers.Address(t.Context(), billing.ID))(t)
+	address := must(client.Customers.Address(t.Context(), int64(billing.ID)))(t)
 	if address.CustomerID != customer.ID {
 		t.Errorf("the address is of customer %d", address.CustomerID)
 	}
-	if err := client.Customers.DeleteAddress(t.Context(), address.ID); err != nil {
+	if err := client.Customers.DeleteAddress(t.Context(), int64(address.ID)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := client.Customers.Address(t.Context(), address.ID); !errors.Is(err, magentoapi.ErrNotFound) {
+	if _, err := client.Customers.Address(t.Context(), int64(address.ID)); !errors.Is(err, magentoapi.ErrNotFound) {
 		t.Errorf("an address that was deleted: %v", err)
 	}
-	if err := client.Customers.Delete(t.Context(), customer.ID); err != nil {
+	if err := client.Customers.Delete(t.Context(), int64(customer.ID)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := client.Customers.Get(t.Context(), customer.ID); !errors.Is(err, magentoapi.ErrNotFound) {
+	if _, err := client.Customers.Get(t.Context(), int64(customer.ID)); !errors.Is(err, magentoapi.ErrNotFound) {
 		t.Errorf("a customer who was deleted: %v", err)
 	}
 }
@@ -73,7 +73,7 @@ func TestAllCustomersOnceThoughSomeGo(t *testing.T) {
 			t.Fatal(err)
 		}
 		seen = append(seen, customer.ID)
-		if err := client.Customers.Delete(t.Context(), customer.ID); err != nil {
+		if err := client.Customers.Delete(t.Context(), int64(customer.ID)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -112,7 +112,7 @@ func TestCustomerGroupsAreKept(t *testing.T) {
 	group := must(groups.Create(t.Context(), magentoapi.CustomerGroup{Code: "Dealers", TaxClassID: 3}))(t)
 	group.Code = "Partners"
 	must(groups.Update(t.Context(), *group))(t)
-	if got := must(groups.Get(t.Context(), *group.ID))(t); got.Code != "Partners" || got.TaxClassName != "Retail Customer" {
+	if got := must(groups.Get(t.Context(), int64(*group.ID)))(t); got.Code != "Partners" || got.TaxClassName != "Retail Customer" {
 		t.Errorf("got %+v", got)
 	}
 	if general := must(groups.Default(t.Context()))(t); general.Code != "General" {
@@ -131,7 +131,7 @@ func TestCustomerGroupsAreKept(t *testing.T) {
 	if _, err := groups.Create(t.Context(), magentoapi.CustomerGroup{Code: "partners"}); !errors.Is(err, magentoapi.ErrBadRequest) {
 		t.Errorf("a name that there is: %v", err)
 	}
-	if err := groups.Delete(t.Context(), *group.ID); err != nil {
+	if err := groups.Delete(t.Context(), int64(*group.ID)); err != nil {
 		t.Fatal(err)
 	}
 	if err := groups.Delete(t.Context(), 1); !errors.Is(err, magentoapi.ErrBadRequest) {

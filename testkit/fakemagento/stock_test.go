@@ -46,9 +46,9 @@ func TestAStockItemIsReadAndWritten(t *testing.T) {
 	const sku = "a/b %é+"
 	_, client := shopWith(t, fakemagento.Options{}, nil, sku)
 	item := must(client.StockItems.Get(t.Context(), sku))(t)
-	item.Qty, item.IsInStock, item.Backorders = decimalOf("0"), no, new(int)
+	item.Qty, item.IsInStock, item.Backorders = decimalOf("0"), no, new(magentoapi.Int)
 	*item.Backorders = 1
-	if id := must(client.StockItems.Update(t.Context(), sku, *item))(t); id != item.ItemID {
+	if id := must(client.StockItems.Update(t.Context(), sku, *item))(t); id != int64(item.ItemID) {
 		t.Errorf("updated %d, want %d", id, item.ItemID)
 	}
 	item = must(client.StockItems.Get(t.Context(), sku))(t)
@@ -86,8 +86,8 @@ func TestWhatSeveralSourcesHave(t *testing.T) {
 		}
 	}
 	stock := must(inventory.CreateStock(t.Context(), magentoapi.Stock{Name: "Europe"}))(t)
-	err := inventory.SaveStockSourceLinks(t.Context(), magentoapi.StockSourceLink{StockID: stock, SourceCode: "berlin"},
-		magentoapi.StockSourceLink{StockID: stock, SourceCode: "bern"})
+	err := inventory.SaveStockSourceLinks(t.Context(), magentoapi.StockSourceLink{StockID: magentoapi.ID(stock), SourceCode: "berlin"},
+		magentoapi.StockSourceLink{StockID: magentoapi.ID(stock), SourceCode: "bern"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func TestWhatSeveralSourcesHave(t *testing.T) {
 	if fmt.Sprint(found) != "[default 10 bern 4]" {
 		t.Errorf("source items %v", found)
 	}
-	if err := inventory.DeleteStockSourceLinks(t.Context(), magentoapi.StockSourceLink{StockID: stock, SourceCode: "bern"}); err != nil {
+	if err := inventory.DeleteStockSourceLinks(t.Context(), magentoapi.StockSourceLink{StockID: magentoapi.ID(stock), SourceCode: "bern"}); err != nil {
 		t.Fatal(err)
 	}
 	links := 0
