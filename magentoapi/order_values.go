@@ -195,7 +195,7 @@ func scalar(data []byte) (string, error) {
 // unmarshalObject reads an object into v, which must not have this method's caller as its UnmarshalJSON. PHP can't tell
 // an empty object from an empty list, so [] is one too.
 func unmarshalObject(data []byte, v any) error {
-	if bytes.HasPrefix(data, []byte("[")) && len(bytes.TrimSpace(data[1:len(data)-1])) == 0 {
+	if inner, ok := bytes.CutPrefix(data, []byte("[")); ok && string(bytes.TrimSpace(inner)) == "]" {
 		return nil
 	}
 	return json.Unmarshal(data, v)
