@@ -69,13 +69,29 @@ type Client struct {
 	Stores       *StoresService
 	Transactions *TransactionsService
 
+	StockItems     *StockItemsService
+	Inventory      *InventoryService
+	Customers      *CustomersService
+	CustomerGroups *CustomerGroupsService
+	Carts          *CartsService
+	Bulk           *BulkService
+	Modules        *ModulesService
+
+	Products      *ProductsService
+	Prices        *PricesService
+	Categories    *CategoriesService
+	Attributes    *AttributesService
+	AttributeSets *AttributeSetsService
+	Configurable  *ConfigurableService
+
 	http      *http.Client
+	root      string // …/rest
 	base      string // …/rest/<code>, without a slash at its end
 	auth      Credential
 	userAgent string
 	maxBody   int64
 	retries   Retries
-	accepted  atomic.Bool // Magento has accepted the credential at least once
+	accepted  *atomic.Bool // Magento has accepted the credential at least once
 }
 
 // Magento's own rule for the code of a store view (Store\Model\Validation\StoreCodeValidator).
@@ -91,9 +107,6 @@ func New(baseURL string, o Options) (*Client, error) {
 	if o.StoreCode == "" {
 		o.StoreCode = "all"
 	}
-	if !storeCode.MatchString(o.StoreCode) {
-		return nil, fmt.Errorf("magento: store code %q: must be letters, digits and underscores, a letter first", o.StoreCode)
-	}
 	if o.HTTPClient == nil {
 		o.HTTPClient = &http.Client{}
 	}
@@ -106,16 +119,40 @@ func New(baseURL string, o Options) (*Client, error) {
 	client := *o.HTTPClient
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	c := &Client{
-		http: &client, base: base + "/" + o.StoreCode, auth: o.Auth, userAgent: o.UserAgent, maxBody: o.MaxBody,
-		retries: o.Retries.orDefaults(),
+		http: &client, root: base, auth: o.Auth, userAgent: o.UserAgent, maxBody: o.MaxBody,
+		retries: o.Retries.orDefaults(), accepted: &atomic.Bool{},
 	}
-	c.CreditMemos = &CreditMemosService{c}
-	c.Invoices = &InvoicesService{c}
-	c.Orders = &OrdersService{c}
-	c.Shipments = &ShipmentsService{c}
-	c.Stores = &StoresService{c}
-	c.Transactions = &TransactionsService{c}
-	return c, nil
+	return c.Store(o.StoreCode)
+}
+
+// Store gives a client of the same Magento for a store view, by its code, or for "all" of them. They share transport,
+// credential and options; nothing is sent. A value that is saved for a store view hides the one for all.
+func (c *Client) Store(code string) (*Client, error) {
+	if !storeCode.MatchString(code) {
+		return nil, fmt.Errorf("magento: store code %q: must be letters, digits and underscores, a letter first", code)
+	}
+	of := *c
+	of.base = c.root + "/" + code
+	of.Orders = &OrdersService{&of}
+	of.Stores = &StoresService{&of}
+	of.Products = &ProductsService{&of}
+	of.Prices = &PricesService{client: &of}
+	of.Categories = &CategoriesService{&of}
+	of.Attributes = &AttributesService{&of}
+	of.AttributeSets = &AttributeSetsService{&of}
+	of.Configurable = &ConfigurableService{&of}
+	of.CreditMemos = &CreditMemosService{&of}
+	of.Invoices = &InvoicesService{&of}
+	of.Shipments = &ShipmentsService{&of}
+	of.StockItems = &StockItemsService{&of}
+	of.Inventory = &InventoryService{&of}
+	of.Customers = &CustomersService{&of}
+	of.CustomerGroups = &CustomerGroupsService{&of}
+	of.Carts = &CartsService{&of}
+	of.Bulk = &BulkService{&of}
+	of.Modules = &ModulesService{&of}
+	of.Transactions = &TransactionsService{&of}
+	return &of, nil
 }
 
 // parseBase gives the address up to and with /rest. The address itself is in none of its errors: it may hold a password.
@@ -193,6 +230,18 @@ func (c *Client) confirmed(ctx context.Context, op operation, body any) error {
 	return nil
 }
 
+// identified is call for an endpoint that answers with the id of what it has saved.
+func (c *Client) identified(ctx context.Context, op operation, body any) (int64, error) {
+	var id ID
+	if err := c.call(ctx, op, body, &id); err != nil {
+		return 0, err
+	}
+	if id == 0 {
+		return 0, op.unreadable(http.StatusOK, nil, errors.New("no id, where Magento answers one"))
+	}
+	return int64(id), nil
+}
+
 // get reads one object.
 func get[T any](ctx context.Context, c *Client, path string) (*T, error) {
 	var v T
@@ -256,13 +305,17 @@ func (c *Client) attempt(ctx context.Context, op operation, auth Credential) ([]
 			}
 			return nil, err
 		}
-		auth.Refused(req)
+		if o, ok := auth.(*oauth1); ok && strings.Contains(refusal.Message, "signature") {
+			o.signatureRefused(req)
+		} else {
+			auth.Refused(req)
+		}
 	}
 }
 
 func (c *Client) request(ctx context.Context, op operation) (*http.Request, error) {
-	if !strings.HasPrefix(op.path, "/") || strings.ContainsAny(op.path, "?#") {
-		return nil, fmt.Errorf("magento: path %q: must begin with a slash and hold no query", op.path)
+	if wrong := checkPath(op.path); wrong != "" {
+		return nil, fmt.Errorf("magento: path %q: %s", op.path, wrong)
 	}
 	var body io.Reader
 	if op.body != nil {

@@ -1,0 +1,312 @@
+package magentoapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/shopspring/decimal"
+)
+
+// A PriceError is the answer to an update of which Magento refused rows: it has saved the others. Match it with
+// errors.As.
+type PriceError struct {
+	Refused []PriceRefusal
+	// Rows is how many rows were given.
+	Rows int
+	// Answered is how many of them, from the first on, Magento has answered for: all, unless a later chunk failed.
+	Answered int
+	// Err is why a chunk failed, or nil. It and those after it are not saved, unless Err leaves it open.
+	Err error
+
+	op operation
+}
+
+// PriceRefusal is one reason why a row was refused. A row may have several.
+type PriceRefusal struct {
+	// Row is the place of the row among those given, from 0; -1 where none fits. Magento doesn't tell it, it tells what
+	// the row held.
+	Row        int
+	Message    string // Magento's, with its parameters filled in
+	Parameters []Parameter
+}
+
+func (e *PriceError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "magento: %s %s: ", e.op.method, e.op.path)
+	if len(e.Refused) > 0 {
+		rows := map[int]bool{}
+		for _, r := range e.Refused {
+			rows[r.Row] = true
+		}
+		first := e.Refused[0]
+		fmt.Fprintf(&b, "%d of %d rows refused, the others are saved: row %d: %s", len(rows), e.Answered, first.Row, first.Message)
+		if more := len(e.Refused) - 1; more > 0 {
+			fmt.Fprintf(&b, " (and %d more)", more)
+		}
+	}
+	if e.Err != nil {
+		if len(e.Refused) > 0 {
+			b.WriteString("; ")
+		}
+		fmt.Fprintf(&b, "of %d rows those from %d on were not answered for: %v", e.Rows, e.Answered, e.Err)
+	}
+	return b.String()
+}
+
+// Unwrap gives why a chunk failed.
+func (e *PriceError) Unwrap() error { return e.Err }
+
+// Saved reports whether a row, by its place among those given, is known to be saved. It is false for all of them if
+// there is a refusal whose row can't be told.
+func (e *PriceError) Saved(row int) bool {
+	for _, r := range e.Refused {
+		if r.Row == row || r.Row < 0 {
+			return false
+		}
+	}
+	return row < e.Answered
+}
+
+// priceRow is a row of any of the price endpoints in JSON.
+type priceRow struct {
+	SKU       Text    `json:"sku"`
+	StoreID   *ID     `json:"store_id,omitempty"`
+	Price     Decimal `json:"price,omitzero"`
+	Cost      Decimal `json:"cost,omitzero"`
+	From      Time    `json:"price_from,omitzero"`
+	To        Time    `json:"price_to,omitzero"`
+	Type      Text    `json:"price_type,omitempty"`
+	WebsiteID *ID     `json:"website_id,omitempty"`
+	Group     Text    `json:"customer_group,omitempty"`
+	Quantity  Decimal `json:"quantity,omitzero"`
+}
+
+func amount(d decimal.Decimal) Decimal { return Decimal{decimal.NewNullDecimal(d)} }
+
+// scopeOf and scopeIn write and read the id of a store view or a website, of which 0 is written, too.
+func scopeOf(id int64) *ID { return (*ID)(&id) }
+
+func scopeIn(id *ID) int64 {
+	if id == nil {
+		return 0
+	}
+	return int64(*id)
+}
+
+// onTheClock gives what the clock of t's location shows, as a Time, which is written in UTC.
+func onTheClock(t time.Time) Time {
+	if t.IsZero() {
+		return Time{}
+	}
+	return Time{time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), 0, time.UTC)}
+}
+
+// A priceList is a kind of prices: where they are, what they are in JSON, and how Magento names one of them.
+type priceList[R any] struct {
+	path  string
+	row   func(R) priceRow
+	price func(priceRow) R
+	// is reports whether a refusal with these parameters may be of the row.
+	is func(row R, parameters []string) bool
+	// together reports whether two rows after each other must be in the same call; nil is never.
+	together func(a, b R) bool
+}
+
+// read reads the prices of SKUs. It is a POST that changes nothing, and is repeated as reads are.
+func (l priceList[R]) read(ctx context.Context, s *PricesService, skus []string) ([]R, error) {
+	var prices []R
+	for c := range s.chunks(len(skus), nil) {
+		op := operation{method: http.MethodPost, path: endpoint("products", l.path+"-information"), repeatable: true}
+		var rows []priceRow
+		if err := s.client.call(ctx, op, map[string][]string{"skus": skus[c.from:c.to]}, &rows); err != nil {
+			return nil, err
+		}
+		for _, row := range rows {
+			prices = append(prices, l.price(row))
+		}
+	}
+	return prices, nil
+}
+
+// send sends prices, chunk by chunk, up to one that fails.
+func (l priceList[R]) send(ctx context.Context, s *PricesService, method, suffix string, prices []R) error {
+	// Repeatable, for every update puts a value in its place, and what is deleted already is none to delete.
+	op := operation{method: method, path: endpoint("products", l.path+suffix), repeatable: true}
+	result := &PriceError{Rows: len(prices), op: op}
+	for c := range s.chunks(len(prices), func(i int) bool { return l.together != nil && l.together(prices[i-1], prices[i]) }) {
+		rows := []priceRow{}
+		for _, price := range prices[c.from:c.to] {
+			rows = append(rows, l.row(price))
+		}
+		refused, err := s.refused(ctx, op, rows)
+		if err != nil && c.from == 0 {
+			return err
+		}
+		if result.Err = err; err != nil {
+			break
+		}
+		place(refused, c.to-c.from, func(row int, parameters []string) bool { return l.is(prices[c.from+row], parameters) })
+		for i := range refused {
+			if refused[i].Row >= 0 {
+				refused[i].Row += c.from
+			}
+		}
+		result.Refused = append(result.Refused, refused...)
+		result.Answered = c.to
+	}
+	if len(result.Refused) == 0 && result.Err == nil {
+		return nil
+	}
+	return result
+}
+
+// refused sends rows and reads those that Magento has refused.
+func (s *PricesService) refused(ctx context.Context, op operation, rows []priceRow) ([]PriceRefusal, error) {
+	body, err := json.Marshal(map[string][]priceRow{"prices": rows})
+	if err != nil {
+		return nil, fmt.Errorf("magento: %s %s: making the request's body: %w", op.method, op.path, err)
+	}
+	op.body = body
+	answer, err := s.client.send(ctx, op, s.client.auth)
+	if err != nil {
+		return nil, err
+	}
+	refused, err := decodeRefusals(answer)
+	if err != nil {
+		return nil, op.unreadable(http.StatusOK, answer, err)
+	}
+	return refused, nil
+}
+
+// decodeRefusals reads the answer to an update (Catalog\Api\Data\PriceUpdateResultInterface). The message is a template,
+// or has been one: its parameters are in it already in some cases.
+func decodeRefusals(body []byte) ([]PriceRefusal, error) {
+	var list []struct {
+		Message    json.RawMessage `json:"message"`
+		Parameters json.RawMessage `json:"parameters"`
+	}
+	if err := json.Unmarshal(body, &list); err != nil {
+		return nil, describeJSON(err)
+	}
+	if list == nil {
+		return nil, errors.New("null")
+	}
+	var refused []PriceRefusal
+	for _, one := range list {
+		r := PriceRefusal{Row: -1, Parameters: parameters(one.Parameters)}
+		r.Message = bound(fill(text(one.Message), r.Parameters), maxMessage)
+		if r.Message == "" {
+			return nil, errors.New("a refusal without a message")
+		}
+		refused = append(refused, r)
+	}
+	return refused, nil
+}
+
+// place finds the row of each refusal, of n rows. Magento tells them in the order of the rows, all of a row one after the
+// other (Catalog\Model\Product\Price\Validation\Result): so the next one is of the row at hand, or of one below it, or,
+// where that is no help, of any that fits. What it says of a row it says once.
+func place(refused []PriceRefusal, n int, is func(row int, parameters []string) bool) {
+	at := 0
+	told := map[string]bool{} // of the row at hand
+	for i := range refused {
+		r := &refused[i]
+		var values []string
+		for _, p := range r.Parameters {
+			values = append(values, p.Value)
+		}
+		what := r.Message + "\x00" + strings.Join(values, "\x00")
+		for step := range n {
+			row := (at + step) % n
+			if !is(row, values) || step == 0 && told[what] && fitsLater(at+1, n, values, is) {
+				continue
+			}
+			if row != at {
+				at = row
+				clear(told)
+			}
+			told[what] = true
+			r.Row = row
+			break
+		}
+	}
+}
+
+func fitsLater(from, n int, values []string, is func(row int, parameters []string) bool) bool {
+	for row := from; row < n; row++ {
+		if is(row, values) {
+			return true
+		}
+	}
+	return false
+}
+
+// are reports whether a refusal's parameters are exactly these.
+func are(parameters []string, want ...any) bool {
+	return len(parameters) == len(want) && end(parameters, want...)
+}
+
+// end reports whether a refusal's parameters end with these: those before name what is wrong.
+func end(parameters []string, want ...any) bool {
+	if len(parameters) < len(want) {
+		return false
+	}
+	for i, p := range parameters[len(parameters)-len(want):] {
+		if !same(p, want[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// same compares numbers as numbers, for PHP prints them in its own way; and no more of a text than an Error keeps.
+func same(parameter string, want any) bool {
+	switch want := want.(type) {
+	case string:
+		return parameter == bound(want, maxParameter)
+	case int64:
+		return parameter == strconv.FormatInt(want, 10)
+	case decimal.Decimal:
+		d, err := decimal.NewFromString(bound(parameter, 64))
+		return err == nil && d.Exponent() < 64 && d.Round(decimalPlaces).Equal(want.Round(decimalPlaces))
+	case time.Time:
+		return want.IsZero() && parameter == "" || parameter == want.Format(time.DateTime)
+	}
+	return false
+}
+
+// A chunk is a part of a list: from its place on, up to and without to.
+type chunk struct{ from, to int }
+
+// chunks cuts a list of n into the service's chunks. together reports whether the i-th must be in the chunk of the one
+// before it; where too many must, a chunk is longer.
+func (s *PricesService) chunks(n int, together func(i int) bool) iter.Seq[chunk] {
+	return func(yield func(chunk) bool) {
+		for from := 0; from < n; {
+			to := n
+			if s.chunk > 0 {
+				to = min(from+s.chunk, n)
+			}
+			joined := func(i int) bool { return together != nil && i < n && together(i) }
+			most := to
+			for to > from+1 && joined(to) {
+				to--
+			}
+			if joined(to) { // all of them belong together
+				for to = most; joined(to); to++ {
+				}
+			}
+			if !yield(chunk{from, to}) {
+				return
+			}
+			from = to
+		}
+	}
+}
