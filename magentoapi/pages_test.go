@@ -138,6 +138,7 @@ func TestAllStops(t *testing.T) {
 		t.Errorf("%d requests for one order", n)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	var got []error
 	for _, err := range c.Orders.All(ctx, SearchCriteria{PageSize: 3}) {
 		cancel()

@@ -2,9 +2,26 @@ package fakemagento
 
 import "net/http"
 
-// catalogRoutes adds the catalog's endpoints to routes, and gives a handler that must be asked before them: for those
-// that have a word where others have a SKU, which http.ServeMux takes for ambiguous.
-func (s *Server) catalogRoutes(routes *http.ServeMux) http.Handler {
+// A router asks the first for an endpoint, and where it has none the second.
+type router struct{ first, second *http.ServeMux }
+
+// of gives the one of the two that has the endpoint of a request; its pattern is "/" where there is none.
+func (r router) of(request *http.Request) (mux *http.ServeMux, pattern string) {
+	if _, pattern := r.first.Handler(request); pattern != "" {
+		return r.first, pattern
+	}
+	_, pattern = r.second.Handler(request)
+	return r.second, pattern
+}
+
+func (r router) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	mux, _ := r.of(request)
+	mux.ServeHTTP(w, request)
+}
+
+// catalogRoutes adds the catalog's endpoints to routes, and gives those that must be asked before them: they have a word
+// where others have a SKU, which http.ServeMux takes for ambiguous.
+func (s *Server) catalogRoutes(routes *http.ServeMux) router {
 	words := http.NewServeMux()
 	add := func(mux *http.ServeMux, resource string, endpoints map[string]func(call) (any, *problem)) {
 		for pattern, f := range endpoints {
@@ -94,11 +111,5 @@ func (s *Server) catalogRoutes(routes *http.ServeMux) http.Handler {
 		"PUT /V1/products/attribute-sets/{id}/groups":               s.saveGroup,
 		"DELETE /V1/products/attribute-sets/groups/{group}":         s.deleteGroup,
 	})
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, pattern := words.Handler(r); pattern != "" {
-			words.ServeHTTP(w, r)
-			return
-		}
-		routes.ServeHTTP(w, r)
-	})
+	return router{words, routes}
 }

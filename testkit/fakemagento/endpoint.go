@@ -2,9 +2,10 @@ package fakemagento
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
-	"slices"
 	"strconv"
 
 	"github.com/shopspring/decimal"
@@ -26,7 +27,7 @@ func (s *Server) endpoint(f func(c call) (any, *problem)) http.HandlerFunc {
 		if r.Method == http.MethodPost || r.Method == http.MethodPut {
 			d := json.NewDecoder(r.Body)
 			d.UseNumber()
-			if err := d.Decode(&c.body); err != nil {
+			if err := d.Decode(&c.body); err != nil && !errors.Is(err, io.EOF) { // some need no body
 				refuse(w, http.StatusBadRequest, "Decoding error.", nil)
 				return
 			}
@@ -102,42 +103,11 @@ func list(c call, known func(field string) bool, all []map[string]any) (any, *pr
 	if wrong != nil {
 		return nil, wrong
 	}
-	type row struct{ document, columns map[string]any }
-	var found []row
+	rows := make([]row, 0, len(all))
 	for _, d := range all {
-		if columns := searchable(d); criteria.match(columns) {
-			found = append(found, row{d, columns})
-		}
+		rows = append(rows, row{searchable(d), func() map[string]any { return d }})
 	}
-	slices.SortStableFunc(found, func(a, b row) int {
-		for _, by := range criteria.sort {
-			order := compare(a.columns[by.field], fmt.Sprint(b.columns[by.field]))
-			if by.direction == "DESC" {
-				order = -order
-			}
-			if order != 0 {
-				return order
-			}
-		}
-		return 0
-	})
-	total := len(found)
-	if criteria.pageSize > 0 && total > 0 {
-		// A page beyond the last is the last page again.
-		size := min(criteria.pageSize, total)
-		page := min(criteria.page, (total+size-1)/size)
-		found = found[(page-1)*size : min(page*size, total)]
-	}
-	items := []any{}
-	for _, r := range found {
-		items = append(items, r.document)
-	}
-	var result any = map[string]any{"items": items, "search_criteria": criteria.show(), "total_count": total}
-	if fields := query.Get("fields"); fields != "" {
-		wanted, _ := parseFields(fields)
-		result = thin(result, wanted)
-	}
-	return result, nil
+	return criteria.result(query, rows), nil
 }
 
 // searchable gives the columns of a document: its keys, the attributes, and entity_id for id.

@@ -36,6 +36,13 @@ type Line struct {
 	Qty        int64
 	Price      decimal.Decimal
 	TaxPercent decimal.Decimal
+	Discount   decimal.Decimal // of the row, taken off before tax
+	// Type is the product's: empty is simple. A configurable product has its variant as its only component, whose SKU
+	// Magento shows on both rows; a bundle has what it consists of. The components' Qty is for one of the composite.
+	Type       string
+	Components []Line
+	// ShipSeparately is how a bundle is shipped: its components one by one. The API does not show it.
+	ShipSeparately bool
 }
 
 // Placed names an order: its number, and what it has in the API's paths.
@@ -74,10 +81,13 @@ const (
 func (s *Server) PlaceOrder(p Placing) Placed {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	store := s.options.Stores[0]
-	if at := slices.IndexFunc(s.options.Stores, func(st Store) bool { return st.ID == p.StoreID }); at >= 0 {
-		store = s.options.Stores[at]
-	}
+	o := s.place(p)
+	return Placed{o.id, fmt.Sprint(o.document["increment_id"])}
+}
+
+// place needs mu.
+func (s *Server) place(p Placing) *order {
+	store := s.store(p.StoreID)
 	if p.IncrementID == "" {
 		s.sequences[store.ID]++
 		p.IncrementID = fmt.Sprintf("%09d", s.sequences[store.ID])
@@ -95,7 +105,7 @@ func (s *Server) PlaceOrder(p Placing) Placed {
 		p.Method = "checkmo"
 	}
 	if len(p.Lines) == 0 {
-		p.Lines = []Line{{"24-MB01", "Joust Duffle Bag", 2, decimal.New(34, 0), decimal.New(19, 0)}}
+		p.Lines = []Line{{SKU: "24-MB01", Name: "Joust Duffle Bag", Qty: 2, Price: decimal.New(34, 0), TaxPercent: decimal.New(19, 0)}}
 	}
 	if p.CreatedAt.IsZero() {
 		p.CreatedAt = time.Now()
@@ -104,7 +114,7 @@ func (s *Server) PlaceOrder(p Placing) Placed {
 	o := &order{id: s.nextID, visibleAt: time.Now().Add(p.VisibleAfter)}
 	o.document = s.orderDocument(o.id, p, store)
 	s.keep(o)
-	return Placed{o.id, p.IncrementID}
+	return o
 }
 
 // AddOrder adds an order that is given as Magento's JSON. Its entity_id must be higher than any before.

@@ -229,21 +229,48 @@ func (c criteria) show() map[string]any {
 }
 
 func (s *Server) searchOrders(w http.ResponseWriter, r *http.Request) {
-	query := r.URL.Query()
-	c, wrong := parseCriteria(query, func(field string) bool { return slices.Contains(orderColumns, field) })
+	c, wrong := parseCriteria(r.URL.Query(), oneOf(orderColumns))
 	if wrong != nil {
-		refuse(w, wrong.status, wrong.template, wrong.parameters)
+		wrong.answer(w)
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var found []*order
+	var rows []row
 	for _, o := range s.candidates(&c) {
-		if !time.Now().Before(o.visibleAt) && c.match(o.document) {
-			found = append(found, o)
+		if !time.Now().Before(o.visibleAt) {
+			rows = append(rows, row{o.document, o.show})
 		}
 	}
-	slices.SortStableFunc(found, func(a, b *order) int {
+	c.answer(w, r, rows)
+}
+
+// oneOf makes what knows the fields of a list.
+func oneOf(columns []string) func(field string) bool {
+	return func(field string) bool { return slices.Contains(columns, field) }
+}
+
+func (p *problem) answer(w http.ResponseWriter) { refuse(w, p.status, p.template, p.parameters) }
+
+// row is one of the things that are searched: what conditions look at, and how the API shows it.
+type row struct {
+	document map[string]any
+	show     func() map[string]any
+}
+
+func (c *criteria) answer(w http.ResponseWriter, r *http.Request, rows []row) {
+	answer(w, http.StatusOK, c.result(r.URL.Query(), rows))
+}
+
+// result is the page that is asked for of the rows that match.
+func (c *criteria) result(query url.Values, rows []row) any {
+	var found []row
+	for _, candidate := range rows {
+		if c.match(candidate.document) {
+			found = append(found, candidate)
+		}
+	}
+	slices.SortStableFunc(found, func(a, b row) int {
 		for _, by := range c.sort {
 			order := compare(a.document[by.field], fmt.Sprint(b.document[by.field]))
 			if by.direction == "DESC" {
@@ -263,15 +290,15 @@ func (s *Server) searchOrders(w http.ResponseWriter, r *http.Request) {
 		found = found[(page-1)*size : min(page*size, total)]
 	}
 	items := []any{}
-	for _, o := range found {
-		items = append(items, o.show())
+	for _, f := range found {
+		items = append(items, f.show())
 	}
 	var result any = map[string]any{"items": items, "search_criteria": c.show(), "total_count": total}
 	if fields := query.Get("fields"); fields != "" {
 		wanted, _ := parseFields(fields)
 		result = thin(result, wanted)
 	}
-	answer(w, http.StatusOK, result)
+	return result
 }
 
 // candidates are the orders among which those of a search are: all, or those that an index knows, as Magento's has one for

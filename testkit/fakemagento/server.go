@@ -1,5 +1,6 @@
 // Package fakemagento is a Magento shop as its REST API shows it, for tests and the demo: orders with their comments, the
-// catalog and the stores. It is written from reference/magento.md alone and shares no code with the client that it is there to test.
+// catalog, stock, customers, carts, bulk operations and the stores. It is written from reference/magento.md alone and shares no
+// code with the client that it is there to test.
 package fakemagento
 
 import (
@@ -25,6 +26,8 @@ type Options struct {
 	Token string
 	// OAuth are the four values of an integration that signs its requests.
 	OAuth OAuth
+	// DecodesPath has signatures checked as Magento 2.4.6 does: over a path in which some of what was escaped is not.
+	DecodesPath bool
 	// Username and Password are those of an admin who may fetch tokens.
 	Username, Password string
 	// AdminTokenLifetime is how long such a token is good for; 0 is Magento's 4 h.
@@ -37,6 +40,12 @@ type Options struct {
 	ItemLimit int
 	// Keep bounds the orders that are remembered, the newest; 0 is 100,000.
 	Keep int
+	// AsyncDelay is how long an asynchronous operation stays open: the first request after it carries it out.
+	AsyncDelay time.Duration
+	// Sources are the codes of the places that goods are sent from (MSI); none: "default".
+	Sources []string
+	// Carriers are the codes of the installed carriers; none: those that Magento comes with.
+	Carriers []string
 }
 
 // Store is a store view.
@@ -75,7 +84,14 @@ type Server struct {
 	admin     map[string]time.Time // admin tokens and when they end
 	nonces    map[string]bool
 	nonceRing []string
-	catalog   catalog
+
+	catalog    catalog
+	inventory  inventory
+	customers  customers
+	carts      carts
+	bulks      bulks
+	separately map[string]bool // item ids of bundles whose components are shipped one by one
+	shipments  shipments
 }
 
 // New gives a shop without orders.
@@ -88,6 +104,12 @@ func New(o Options) *Server {
 	}
 	if len(o.Stores) == 0 {
 		o.Stores = []Store{{ID: 1, Code: "default", Name: "Default Store View", WebsiteID: 1, Locale: "en_US", Timezone: "Europe/Berlin", BaseCurrency: "EUR"}}
+	}
+	if len(o.Sources) == 0 {
+		o.Sources = []string{defaultSource}
+	}
+	if len(o.Carriers) == 0 {
+		o.Carriers = []string{"dhl", "fedex", "ups", "usps"}
 	}
 	s := &Server{
 		Faults:    fault.New(o.Seed, failure),
@@ -108,7 +130,14 @@ func New(o Options) *Server {
 		problems: map[string]int{},
 		admin:    map[string]time.Time{},
 		nonces:   map[string]bool{},
+
+		separately: map[string]bool{},
+		shipments:  shipments{of: map[int][]*shipment{}, numbers: map[int]int{}},
 	}
+	s.inventory.init()
+	s.customers.init()
+	s.carts.init()
+	s.bulks.init()
 	routes := http.NewServeMux()
 	routes.HandleFunc("POST /V1/integration/admin/token", s.adminToken)
 	routes.Handle("GET /V1/orders/{id}", s.allowed("Magento_Sales::actions_view", s.getOrder))
@@ -116,13 +145,21 @@ func New(o Options) *Server {
 	routes.Handle("POST /V1/orders/{id}/comments", s.allowed("Magento_Sales::comment", s.addComment))
 	routes.Handle("GET /V1/orders/{id}/comments", s.allowed("Magento_Sales::actions_view", s.listComments))
 	routes.Handle("GET /V1/orders/{id}/statuses", s.allowed("Magento_Sales::actions_view", s.getStatus))
-	routes.Handle("GET /V1/store/storeConfigs", s.allowed("Magento_Backend::store", s.storeConfigs))
-	routes.Handle("GET /V1/store/storeViews", s.allowed("Magento_Backend::store", s.storeViews))
 	s.catalog = newCatalog(o.Stores)
+	s.storeRoutes(routes)
+	s.stockItemRoutes(routes)
+	s.inventoryRoutes(routes)
+	s.customerRoutes(routes)
+	s.customerGroupRoutes(routes)
+	s.cartRoutes(routes)
+	s.bulkRoutes(routes)
+	routes.Handle("GET /V1/modules", s.allowed("Magento_Backend::admin", s.modules))
+	s.shipmentRoutes(routes)
 	routes.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		refuse(w, http.StatusNotFound, "Request does not match any route.", nil)
 	})
-	s.handler = s.count(s.Faults.Wrap(s.storeScope(s.catalogRoutes(routes))))
+	s.bulks.api = s.catalogRoutes(routes)
+	s.handler = s.count(s.Faults.Wrap(s.storeScope(s.bulks.api)))
 	return s
 }
 
@@ -130,7 +167,10 @@ func New(o Options) *Server {
 func (s *Server) Close() { s.Faults.Close() }
 
 // ServeHTTP answers one request.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.consume()
+	s.handler.ServeHTTP(w, r)
+}
 
 // Requests counts the requests by endpoint ("GET /V1/orders/:id"), those that failed too.
 func (s *Server) Requests() map[string]int {
@@ -154,7 +194,7 @@ func (s *Server) AddStatus(state, status string) {
 }
 
 var (
-	scope  = regexp.MustCompile(`^/rest(?:/([^/]+))?(/V1/.*)$`)
+	scope  = regexp.MustCompile(`^/rest(?:/([^/]+))??((?:/async(?:/bulk)?)?/V1/.*)$`)
 	digits = regexp.MustCompile(`/\d+(/|$)`)
 	sku    = regexp.MustCompile(`^(/V1/(?:products|configurable-products)/)[^/]+`)
 	// notSKU are the endpoints that have a word of their own where others have the SKU.
@@ -225,7 +265,9 @@ func (s *Server) storeScope(next http.Handler) http.Handler {
 // refuse answers with an error as Magento's ordinary path does: the raw template, and its parameters beside it.
 func refuse(w http.ResponseWriter, status int, template string, parameters any) {
 	body := map[string]any{"message": template}
-	if parameters != nil {
+	if several, ok := parameters.(fieldErrors); ok {
+		body["errors"] = several
+	} else if parameters != nil {
 		body["parameters"] = parameters
 	}
 	answer(w, status, body)
