@@ -195,7 +195,6 @@ func (s *Server) expectedSignature(r *http.Request, fields map[string]string) st
 var (
 	escapeSequence = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
 	literal        = regexp.MustCompile(`^[a-zA-Z0-9_.~:@&=+$,/;%-]$`)
-	loosePercent   = regexp.MustCompile(`%(?:$|[^0-9A-Fa-f]|[0-9A-Fa-f](?:$|[^0-9A-Fa-f]))`)
 )
 
 // normalized is what laminas-uri (src/Uri.php, normalizePath) makes of a path: characters that may stand in one by
@@ -207,7 +206,14 @@ func normalized(address string) string {
 		}
 		return strings.ToUpper(sequence)
 	})
-	return loosePercent.ReplaceAllStringFunc(decoded, func(found string) string { return "%25" + found[1:] })
+	var b strings.Builder
+	for i, c := range []byte(decoded) {
+		b.WriteByte(c)
+		if c == '%' && !escapeSequence.MatchString(decoded[i:min(i+3, len(decoded))]) {
+			b.WriteString("25")
+		}
+	}
+	return b.String()
 }
 
 // escape percent-encodes all but RFC 3986's unreserved characters (RFC 5849 section 3.6).
