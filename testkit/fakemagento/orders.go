@@ -89,11 +89,7 @@ func (s *Server) PlaceOrder(p Placing) Placed {
 func (s *Server) place(p Placing) *order {
 	store := s.store(p.StoreID)
 	if p.IncrementID == "" {
-		s.sequences[store.ID]++
-		p.IncrementID = fmt.Sprintf("%09d", s.sequences[store.ID])
-		if store.ID > 1 {
-			p.IncrementID = strconv.Itoa(store.ID) + p.IncrementID
-		}
+		p.IncrementID = s.nextNumber(store)
 	}
 	if p.State == "" {
 		p.State = "processing"
@@ -143,16 +139,20 @@ func (s *Server) AddOrder(document []byte) (Placed, error) {
 // keep needs mu.
 func (s *Server) keep(o *order) {
 	s.orders = append(s.orders, o)
-	if s.numbered == nil {
-		s.numbered = map[string][]*order{}
-	}
-	s.numbered[o.number()] = append(s.numbered[o.number()], o)
+	s.index(o)
 	if extra := len(s.orders) - s.options.Keep; extra > 0 {
 		for _, old := range s.orders[:extra] {
 			s.forget(old)
 		}
 		s.orders = slices.Delete(s.orders, 0, extra)
 	}
+}
+
+func (s *Server) index(o *order) {
+	if s.numbered == nil {
+		s.numbered = map[string][]*order{}
+	}
+	s.numbered[o.number()] = append(s.numbered[o.number()], o)
 }
 
 // number is what the index of a search by increment id holds an order under: MySQL compares without regard to case.

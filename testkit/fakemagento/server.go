@@ -92,6 +92,7 @@ type Server struct {
 	bulks      bulks
 	separately map[string]bool // item ids of bundles whose components are shipped one by one
 	shipments  shipments
+	sales      sales
 }
 
 // New gives a shop without orders.
@@ -143,8 +144,8 @@ func New(o Options) *Server {
 	routes.Handle("GET /V1/orders/{id}", s.allowed("Magento_Sales::actions_view", s.getOrder))
 	routes.Handle("GET /V1/orders", s.allowed("Magento_Sales::actions_view", s.searchOrders))
 	routes.Handle("POST /V1/orders/{id}/comments", s.allowed("Magento_Sales::comment", s.addComment))
-	routes.Handle("GET /V1/orders/{id}/comments", s.allowed("Magento_Sales::actions_view", s.listComments))
-	routes.Handle("GET /V1/orders/{id}/statuses", s.allowed("Magento_Sales::actions_view", s.getStatus))
+	routes.Handle("GET /V1/orders/{id}/{part}", s.allowed("Magento_Sales::actions_view", s.orderParts))
+	s.salesRoutes(routes)
 	s.catalog = newCatalog(o.Stores)
 	s.storeRoutes(routes)
 	s.stockItemRoutes(routes)

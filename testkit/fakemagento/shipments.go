@@ -144,17 +144,17 @@ func (s *Server) Ship(id int, quantities map[string]int64) int {
 	return shipped
 }
 
-// Invoice invoices all of an order, as a person does in the admin.
-func (s *Server) Invoice(id int) {
+// Invoice invoices all that is open of an order, as a person does in the admin, and gives the invoice's entity id.
+func (s *Server) Invoice(id int) int {
+	invoiced := 0
 	s.change(id, func(o *order) {
-		for _, item := range o.rows() {
-			item["qty_invoiced"] = amount(number4(item["qty_ordered"]).Sub(number4(item["qty_canceled"])))
+		parts, _, _ := o.parts(call{}, toInvoice)
+		if wrong := o.checkInvoice(parts, nil); wrong != nil {
+			panic(fmt.Errorf("fakemagento: order %d can't be invoiced: %s", id, wrong.template))
 		}
-		if o.document["state"] == "new" {
-			o.document["state"], o.document["status"] = "processing", "processing"
-		}
-		s.progress(o)
+		invoiced = s.invoice(o, parts).id
 	})
+	return invoiced
 }
 
 // Edit edits an order, as the admin does: it is cancelled, and another takes its place, which has a suffix to its number.
