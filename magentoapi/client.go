@@ -56,33 +56,34 @@ type Options struct {
 	// MaxBody is the largest answer that is read, in bytes after decompression; 0 is DefaultMaxBody. A larger one is
 	// an error, ErrUnreadable.
 	MaxBody int64
+	// MaxItems is how many items a call may have where many are saved or read at once, such as prices: more are sent in
+	// several calls. 0 is no bound. Magento's input limits (Web Api Input Limits) may allow 20; in 2.4.3 they did.
+	MaxItems int
 	// Retries say what is repeated; the zero value repeats three times.
 	Retries Retries
 }
 
 // A Client calls one Magento. Its methods may be called by several goroutines at once.
 type Client struct {
-	CreditMemos  *CreditMemosService
-	Invoices     *InvoicesService
-	Orders       *OrdersService
-	Shipments    *ShipmentsService
-	Stores       *StoresService
-	Transactions *TransactionsService
-
-	StockItems     *StockItemsService
-	Inventory      *InventoryService
-	Customers      *CustomersService
-	CustomerGroups *CustomerGroupsService
-	Carts          *CartsService
+	Attributes     *AttributesService
+	AttributeSets  *AttributeSetsService
 	Bulk           *BulkService
+	Carts          *CartsService
+	Categories     *CategoriesService
+	Configurable   *ConfigurableService
+	CreditMemos    *CreditMemosService
+	CustomerGroups *CustomerGroupsService
+	Customers      *CustomersService
+	Inventory      *InventoryService
+	Invoices       *InvoicesService
 	Modules        *ModulesService
-
-	Products      *ProductsService
-	Prices        *PricesService
-	Categories    *CategoriesService
-	Attributes    *AttributesService
-	AttributeSets *AttributeSetsService
-	Configurable  *ConfigurableService
+	Orders         *OrdersService
+	Prices         *PricesService
+	Products       *ProductsService
+	Shipments      *ShipmentsService
+	StockItems     *StockItemsService
+	Stores         *StoresService
+	Transactions   *TransactionsService
 
 	http      *http.Client
 	root      string // …/rest
@@ -90,6 +91,7 @@ type Client struct {
 	auth      Credential
 	userAgent string
 	maxBody   int64
+	maxItems  int
 	retries   Retries
 	accepted  *atomic.Bool // Magento has accepted the credential at least once
 }
@@ -120,39 +122,43 @@ func New(baseURL string, o Options) (*Client, error) {
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	c := &Client{
 		http: &client, root: base, auth: o.Auth, userAgent: o.UserAgent, maxBody: o.MaxBody,
-		retries: o.Retries.orDefaults(), accepted: &atomic.Bool{},
+		maxItems: o.MaxItems, retries: o.Retries.orDefaults(), accepted: &atomic.Bool{},
 	}
 	return c.Store(o.StoreCode)
 }
 
 // Store gives a client of the same Magento for a store view, by its code, or for "all" of them. They share transport,
-// credential and options; nothing is sent. A value that is saved for a store view hides the one for all.
+// credential and options; nothing is sent. What is saved for a store view hides what is saved for all.
 func (c *Client) Store(code string) (*Client, error) {
 	if !storeCode.MatchString(code) {
 		return nil, fmt.Errorf("magento: store code %q: must be letters, digits and underscores, a letter first", code)
 	}
 	of := *c
 	of.base = c.root + "/" + code
-	of.Orders = &OrdersService{&of}
-	of.Stores = &StoresService{&of}
-	of.Products = &ProductsService{&of}
-	of.Prices = &PricesService{client: &of}
-	of.Categories = &CategoriesService{&of}
-	of.Attributes = &AttributesService{&of}
-	of.AttributeSets = &AttributeSetsService{&of}
-	of.Configurable = &ConfigurableService{&of}
-	of.CreditMemos = &CreditMemosService{&of}
-	of.Invoices = &InvoicesService{&of}
-	of.Shipments = &ShipmentsService{&of}
-	of.StockItems = &StockItemsService{&of}
-	of.Inventory = &InventoryService{&of}
-	of.Customers = &CustomersService{&of}
-	of.CustomerGroups = &CustomerGroupsService{&of}
-	of.Carts = &CartsService{&of}
-	of.Bulk = &BulkService{&of}
-	of.Modules = &ModulesService{&of}
-	of.Transactions = &TransactionsService{&of}
+	of.makeServices()
 	return &of, nil
+}
+
+func (c *Client) makeServices() {
+	c.Attributes = &AttributesService{c}
+	c.AttributeSets = &AttributeSetsService{c}
+	c.Bulk = &BulkService{c}
+	c.Carts = &CartsService{c}
+	c.Categories = &CategoriesService{c}
+	c.Configurable = &ConfigurableService{c}
+	c.CreditMemos = &CreditMemosService{c}
+	c.CustomerGroups = &CustomerGroupsService{c}
+	c.Customers = &CustomersService{c}
+	c.Inventory = &InventoryService{c}
+	c.Invoices = &InvoicesService{c}
+	c.Modules = &ModulesService{c}
+	c.Orders = &OrdersService{c}
+	c.Prices = &PricesService{c}
+	c.Products = &ProductsService{c}
+	c.Shipments = &ShipmentsService{c}
+	c.StockItems = &StockItemsService{c}
+	c.Stores = &StoresService{c}
+	c.Transactions = &TransactionsService{c}
 }
 
 // parseBase gives the address up to and with /rest. The address itself is in none of its errors: it may hold a password.

@@ -158,3 +158,22 @@ func FuzzBaseString(f *testing.F) {
 		}
 	})
 }
+
+func TestDecodedAddress(t *testing.T) {
+	for address, want := range map[string]string{
+		"https://shop.example/rest/V1/products/A-1": "https://shop.example/rest/V1/products/A-1",
+		"h/A%2FB":           "h/A/B",
+		"h/A%20B":           "h/A%20B",
+		"h/A%2BB%26C%3D%24": "h/A+B&C=$",
+		"h/50%25%20off":     "h/50%25%20off", // the "%" is decoded, and encoded as it stands by itself
+		"h/50%25off":        "h/50%25off",
+		"h/50%2541":         "h/50%41", // taken for an escape
+		"h/100%25":          "h/100%25",
+		"h/Gr%C3%B6":        "h/Gr%C3%B6",
+		"h/%28a%29%2A":      "h/%28a%29%2A",
+	} {
+		if got := decodedAddress(address); got != want {
+			t.Errorf("%s: got %s, want %s", address, got, want)
+		}
+	}
+}

@@ -20,9 +20,9 @@ type PriceError struct {
 	Refused []PriceRefusal
 	// Rows is how many rows were given.
 	Rows int
-	// Answered is how many of them, from the first on, Magento has answered for: all, unless a later chunk failed.
+	// Answered is how many of them, from the first on, Magento has answered for: all, unless a later call failed.
 	Answered int
-	// Err is why a chunk failed, or nil. It and those after it are not saved, unless Err leaves it open.
+	// Err is why a call failed, or nil. Its rows and those after them are not saved, unless Err leaves that open.
 	Err error
 
 	op operation
@@ -45,8 +45,11 @@ func (e *PriceError) Error() string {
 		for _, r := range e.Refused {
 			rows[r.Row] = true
 		}
-		first := e.Refused[0]
-		fmt.Fprintf(&b, "%d of %d rows refused, the others are saved: row %d: %s", len(rows), e.Answered, first.Row, first.Message)
+		first, which := e.Refused[0], "one that can't be told"
+		if first.Row >= 0 {
+			which = "row " + strconv.Itoa(first.Row)
+		}
+		fmt.Fprintf(&b, "%d of %d rows refused, the others are saved: %s: %s", len(rows), e.Answered, which, first.Message)
 		if more := len(e.Refused) - 1; more > 0 {
 			fmt.Fprintf(&b, " (and %d more)", more)
 		}
@@ -60,7 +63,7 @@ func (e *PriceError) Error() string {
 	return b.String()
 }
 
-// Unwrap gives why a chunk failed.
+// Unwrap gives why a call failed.
 func (e *PriceError) Unwrap() error { return e.Err }
 
 // Saved reports whether a row, by its place among those given, is known to be saved. It is false for all of them if
@@ -108,9 +111,8 @@ func onTheClock(t time.Time) Time {
 	return Time{time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), 0, time.UTC)}
 }
 
-// A priceList is a kind of prices: where they are, what they are in JSON, and how Magento names one of them.
+// A priceList is a kind of prices: what they are in JSON, and how Magento names one of them.
 type priceList[R any] struct {
-	path  string
 	row   func(R) priceRow
 	price func(priceRow) R
 	// is reports whether a refusal with these parameters may be of the row.
@@ -119,11 +121,10 @@ type priceList[R any] struct {
 	together func(a, b R) bool
 }
 
-// read reads the prices of SKUs. It is a POST that changes nothing, and is repeated as reads are.
-func (l priceList[R]) read(ctx context.Context, s *PricesService, skus []string) ([]R, error) {
+// read reads the prices of SKUs.
+func (l priceList[R]) read(ctx context.Context, s *PricesService, op operation, skus []string) ([]R, error) {
 	var prices []R
-	for c := range s.chunks(len(skus), nil) {
-		op := operation{method: http.MethodPost, path: endpoint("products", l.path+"-information"), repeatable: true}
+	for c := range chunks(len(skus), s.client.maxItems, nil) {
 		var rows []priceRow
 		if err := s.client.call(ctx, op, map[string][]string{"skus": skus[c.from:c.to]}, &rows); err != nil {
 			return nil, err
@@ -135,12 +136,11 @@ func (l priceList[R]) read(ctx context.Context, s *PricesService, skus []string)
 	return prices, nil
 }
 
-// send sends prices, chunk by chunk, up to one that fails.
-func (l priceList[R]) send(ctx context.Context, s *PricesService, method, suffix string, prices []R) error {
-	// Repeatable, for every update puts a value in its place, and what is deleted already is none to delete.
-	op := operation{method: method, path: endpoint("products", l.path+suffix), repeatable: true}
+// send sends prices, chunk by chunk, up to a call that fails.
+func (l priceList[R]) send(ctx context.Context, s *PricesService, op operation, prices []R) error {
 	result := &PriceError{Rows: len(prices), op: op}
-	for c := range s.chunks(len(prices), func(i int) bool { return l.together != nil && l.together(prices[i-1], prices[i]) }) {
+	together := func(i int) bool { return l.together != nil && l.together(prices[i-1], prices[i]) }
+	for c := range chunks(len(prices), s.client.maxItems, together) {
 		rows := []priceRow{}
 		for _, price := range prices[c.from:c.to] {
 			rows = append(rows, l.row(price))
@@ -285,23 +285,21 @@ func same(parameter string, want any) bool {
 // A chunk is a part of a list: from its place on, up to and without to.
 type chunk struct{ from, to int }
 
-// chunks cuts a list of n into the service's chunks. together reports whether the i-th must be in the chunk of the one
-// before it; where too many must, a chunk is longer.
-func (s *PricesService) chunks(n int, together func(i int) bool) iter.Seq[chunk] {
+// chunks cuts a list of n into chunks of so many, 0 for one of all. together reports whether the i-th must be in the chunk
+// of the one before it; where too many must, a chunk is longer.
+func chunks(n, of int, together func(i int) bool) iter.Seq[chunk] {
+	if of <= 0 {
+		of = n
+	}
 	return func(yield func(chunk) bool) {
 		for from := 0; from < n; {
-			to := n
-			if s.chunk > 0 {
-				to = min(from+s.chunk, n)
-			}
 			joined := func(i int) bool { return together != nil && i < n && together(i) }
-			most := to
+			to := min(from+of, n)
 			for to > from+1 && joined(to) {
 				to--
 			}
-			if joined(to) { // all of them belong together
-				for to = most; joined(to); to++ {
-				}
+			for joined(to) { // all of them belong together
+				to++
 			}
 			if !yield(chunk{from, to}) {
 				return

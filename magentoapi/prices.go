@@ -8,23 +8,15 @@ import (
 	"github.com/shopspring/decimal"
 )
 
-// PricesService calls the endpoints that read and save prices of many products at once. They write the prices only: no
-// event of a product's save, and the price index follows later.
+// PricesService calls the endpoints that read and save prices of many products at once, Options.MaxItems in a call. They
+// write the prices only: there is no event of a product's save, and the price index follows later.
 //
-// Magento saves the rows that are right and answers with the others, so that an update that has refused rows is a
-// *PriceError: what it doesn't name is saved. All updates are repeated where a read is: the same prices are saved again.
+// Magento saves the rows that are right and answers with the others, so that an update of which rows were refused is a
+// *PriceError: what it doesn't name is saved. All updates are repeated where a read is: they put a value in its place, and
+// what is deleted already is none to delete.
 //
 // Sources: app/code/Magento/Catalog/etc/webapi.xml and Model/Product/Price.
-type PricesService struct {
-	client *Client
-	chunk  int // rows in a call, 0 for all in one
-}
-
-// InChunks gives a service that sends so many rows at most in one call, one call after the other. Magento's input limits
-// may allow 20 (Web Api Input Limits; by default in 2.4.3).
-func (s *PricesService) InChunks(of int) *PricesService {
-	return &PricesService{client: s.client, chunk: max(of, 1)}
-}
+type PricesService struct{ client *Client }
 
 // BasePrice is a product's regular price in the base currency (Catalog\Api\Data\BasePriceInterface).
 type BasePrice struct {
@@ -55,7 +47,6 @@ type Cost struct {
 }
 
 var basePrices = priceList[BasePrice]{
-	path: "base-prices",
 	row: func(p BasePrice) priceRow {
 		return priceRow{SKU: Text(p.SKU), StoreID: scopeOf(p.StoreID), Price: amount(p.Price)}
 	},
@@ -69,7 +60,8 @@ var basePrices = priceList[BasePrice]{
 //
 // POST /V1/products/base-prices-information, permission Magento_Catalog::catalog
 func (s *PricesService) BasePrices(ctx context.Context, skus ...string) ([]BasePrice, error) {
-	return basePrices.read(ctx, s, skus)
+	op := operation{method: http.MethodPost, path: endpoint("products", "base-prices-information"), repeatable: true}
+	return basePrices.read(ctx, s, op, skus)
 }
 
 // UpdateBasePrices saves prices. Rows that Magento refuses are told by a *PriceError: an unknown SKU, a type without a
@@ -77,11 +69,11 @@ func (s *PricesService) BasePrices(ctx context.Context, skus ...string) ([]BaseP
 //
 // POST /V1/products/base-prices, permission Magento_Catalog::catalog
 func (s *PricesService) UpdateBasePrices(ctx context.Context, prices []BasePrice) error {
-	return basePrices.send(ctx, s, http.MethodPost, "", prices)
+	op := operation{method: http.MethodPost, path: endpoint("products", "base-prices"), repeatable: true}
+	return basePrices.send(ctx, s, op, prices)
 }
 
 var specialPrices = priceList[SpecialPrice]{
-	path: "special-price",
 	row: func(p SpecialPrice) priceRow {
 		return priceRow{
 			SKU: Text(p.SKU), StoreID: scopeOf(p.StoreID), Price: amount(p.Price), From: onTheClock(p.From), To: onTheClock(p.To),
@@ -99,14 +91,16 @@ var specialPrices = priceList[SpecialPrice]{
 //
 // POST /V1/products/special-price-information, permission Magento_Catalog::catalog
 func (s *PricesService) SpecialPrices(ctx context.Context, skus ...string) ([]SpecialPrice, error) {
-	return specialPrices.read(ctx, s, skus)
+	op := operation{method: http.MethodPost, path: endpoint("products", "special-price-information"), repeatable: true}
+	return specialPrices.read(ctx, s, op, skus)
 }
 
 // UpdateSpecialPrices saves special prices. Rows that Magento refuses are told by a *PriceError.
 //
 // POST /V1/products/special-price, permission Magento_Catalog::catalog
 func (s *PricesService) UpdateSpecialPrices(ctx context.Context, prices []SpecialPrice) error {
-	return specialPrices.send(ctx, s, http.MethodPost, "", prices)
+	op := operation{method: http.MethodPost, path: endpoint("products", "special-price"), repeatable: true}
+	return specialPrices.send(ctx, s, op, prices)
 }
 
 // DeleteSpecialPrices deletes special prices: give them as they were read. Rows that Magento refuses are told by a
@@ -114,11 +108,11 @@ func (s *PricesService) UpdateSpecialPrices(ctx context.Context, prices []Specia
 //
 // POST /V1/products/special-price-delete, permission Magento_Catalog::catalog
 func (s *PricesService) DeleteSpecialPrices(ctx context.Context, prices []SpecialPrice) error {
-	return specialPrices.send(ctx, s, http.MethodPost, "-delete", prices)
+	op := operation{method: http.MethodPost, path: endpoint("products", "special-price-delete"), repeatable: true}
+	return specialPrices.send(ctx, s, op, prices)
 }
 
 var costs = priceList[Cost]{
-	path: "cost",
 	row: func(c Cost) priceRow {
 		return priceRow{SKU: Text(c.SKU), StoreID: scopeOf(c.StoreID), Cost: amount(c.Cost)}
 	},
@@ -132,23 +126,25 @@ var costs = priceList[Cost]{
 //
 // POST /V1/products/cost-information, permission Magento_Catalog::catalog
 func (s *PricesService) Costs(ctx context.Context, skus ...string) ([]Cost, error) {
-	return costs.read(ctx, s, skus)
+	op := operation{method: http.MethodPost, path: endpoint("products", "cost-information"), repeatable: true}
+	return costs.read(ctx, s, op, skus)
 }
 
 // UpdateCosts saves costs. Rows that Magento refuses are told by a *PriceError.
 //
 // POST /V1/products/cost, permission Magento_Catalog::catalog
 func (s *PricesService) UpdateCosts(ctx context.Context, prices []Cost) error {
-	return costs.send(ctx, s, http.MethodPost, "", prices)
+	op := operation{method: http.MethodPost, path: endpoint("products", "cost"), repeatable: true}
+	return costs.send(ctx, s, op, prices)
 }
 
 // DeleteCosts deletes the costs of SKUs, of all store views. Magento passes an unknown SKU over.
 //
 // POST /V1/products/cost-delete, permission Magento_Catalog::catalog
 func (s *PricesService) DeleteCosts(ctx context.Context, skus ...string) error {
-	for chunk := range s.chunks(len(skus), nil) {
+	for c := range chunks(len(skus), s.client.maxItems, nil) {
 		op := operation{method: http.MethodPost, path: endpoint("products", "cost-delete"), repeatable: true}
-		if err := s.client.confirmed(ctx, op, map[string][]string{"skus": skus[chunk.from:chunk.to]}); err != nil {
+		if err := s.client.confirmed(ctx, op, map[string][]string{"skus": skus[c.from:c.to]}); err != nil {
 			return err
 		}
 	}

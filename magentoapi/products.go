@@ -71,8 +71,10 @@ func (s *ProductsService) Create(ctx context.Context, p *Product) (*Product, err
 //
 // PUT /V1/products/:sku, permission Magento_Catalog::products
 func (s *ProductsService) Update(ctx context.Context, p *Product) (*Product, error) {
-	op := operation{method: http.MethodPut, path: endpoint("products", string(p.SKU))}
-	op.repeatable = !slices.ContainsFunc(p.MediaGalleryEntries, func(m MediaEntry) bool { return m.Content != nil })
+	op := operation{method: http.MethodPut, path: endpoint("products", string(p.SKU)), repeatable: true}
+	if slices.ContainsFunc(p.MediaGalleryEntries, func(m MediaEntry) bool { return m.Content != nil }) {
+		op.repeatable = false
+	}
 	return s.one(ctx, op, product{p})
 }
 

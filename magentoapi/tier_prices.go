@@ -32,7 +32,6 @@ type TierPrice struct {
 }
 
 var tierPrices = priceList[TierPrice]{
-	path: "tier-prices",
 	row: func(p TierPrice) priceRow {
 		return priceRow{
 			SKU: Text(p.SKU), Price: amount(p.Price), Type: Text(p.Type), WebsiteID: scopeOf(p.WebsiteID), Group: Text(p.Group),
@@ -51,7 +50,8 @@ var tierPrices = priceList[TierPrice]{
 //
 // POST /V1/products/tier-prices-information, permission Magento_Catalog::catalog
 func (s *PricesService) TierPrices(ctx context.Context, skus ...string) ([]TierPrice, error) {
-	return tierPrices.read(ctx, s, skus)
+	op := operation{method: http.MethodPost, path: endpoint("products", "tier-prices-information"), repeatable: true}
+	return tierPrices.read(ctx, s, op, skus)
 }
 
 // UpdateTierPrices adds tier prices, and changes those with the same SKU, website, group and quantity. Rows that Magento
@@ -59,30 +59,32 @@ func (s *PricesService) TierPrices(ctx context.Context, skus ...string) ([]TierP
 //
 // POST /V1/products/tier-prices, permission Magento_Catalog::catalog
 func (s *PricesService) UpdateTierPrices(ctx context.Context, prices []TierPrice) error {
-	return tierPrices.send(ctx, s, http.MethodPost, "", prices)
+	op := operation{method: http.MethodPost, path: endpoint("products", "tier-prices"), repeatable: true}
+	return tierPrices.send(ctx, s, op, prices)
 }
 
 // ReplaceTierPrices puts tier prices in the place of all that these SKUs have. A SKU of which every row is refused keeps
-// those that it has; a SKU of which some rows are refused is left with the others. In chunks the rows of a SKU stay
-// together, and must stand together in prices.
+// those that it has; a SKU of which some rows are refused is left with the others. The rows of a SKU are sent in
+// one call, though they be more than Options.MaxItems, and must stand together in prices if that is set.
 //
 // PUT /V1/products/tier-prices, permission Magento_Catalog::catalog
 func (s *PricesService) ReplaceTierPrices(ctx context.Context, prices []TierPrice) error {
-	if s.chunk > 0 {
+	if s.client.maxItems > 0 {
 		seen := map[string]bool{}
 		for i, p := range prices {
 			if i > 0 && prices[i-1].SKU == p.SKU {
 				continue
 			}
-			if seen[p.SKU] { // its second chunk would take away what the first has brought
-				return fmt.Errorf("magento: tier prices to replace, in chunks: the rows of SKU %q don't stand together", p.SKU)
+			if seen[p.SKU] { // its second call would take away what the first has brought
+				return fmt.Errorf("magento: tier prices to replace, in several calls: the rows of SKU %q don't stand together", p.SKU)
 			}
 			seen[p.SKU] = true
 		}
 	}
 	list := tierPrices
 	list.together = func(a, b TierPrice) bool { return a.SKU == b.SKU }
-	return list.send(ctx, s, http.MethodPut, "", prices)
+	op := operation{method: http.MethodPut, path: endpoint("products", "tier-prices"), repeatable: true}
+	return list.send(ctx, s, op, prices)
 }
 
 // DeleteTierPrices deletes tier prices: give them as they were read, for the price must agree, too. Rows that Magento
@@ -90,5 +92,6 @@ func (s *PricesService) ReplaceTierPrices(ctx context.Context, prices []TierPric
 //
 // POST /V1/products/tier-prices-delete, permission Magento_Catalog::catalog
 func (s *PricesService) DeleteTierPrices(ctx context.Context, prices []TierPrice) error {
-	return tierPrices.send(ctx, s, http.MethodPost, "-delete", prices)
+	op := operation{method: http.MethodPost, path: endpoint("products", "tier-prices-delete"), repeatable: true}
+	return tierPrices.send(ctx, s, op, prices)
 }

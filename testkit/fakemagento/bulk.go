@@ -251,7 +251,7 @@ func uuid() string {
 func (s *Server) bulk(c call) (*bulk, *problem) {
 	b := s.bulks.all[c.PathValue("uuid")]
 	if b == nil {
-		return nil, noSuchEntity("bulkUuid", c.PathValue("uuid"))
+		return nil, notFound("Bulk uuid %bulkUuid not exist", map[string]string{"bulkUuid": c.PathValue("uuid")})
 	}
 	return b, nil
 }

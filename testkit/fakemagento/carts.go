@@ -58,7 +58,7 @@ func (s *Server) cartRoutes(routes *http.ServeMux) {
 	admin("POST /V1/carts", func(c call) (any, *problem) { return s.newCart(c, 0).id, nil })
 	admin("POST /V1/customers/{id}/carts", s.createCartFor)
 	admin("GET /V1/carts/search", s.searchCarts)
-	admin("GET /V1/carts/{cart}", s.getCartAsAdmin)
+	admin("GET /V1/carts/{cart}", s.anyCart(s.adminsCart))
 	admin("PUT /V1/carts/{cart}", s.onCart(s.adminsCart, s.assignCustomer))
 	routes.Handle("POST /V1/carts/mine", s.endpoint(s.self(s.createCartFor)))
 	routes.Handle("POST /V1/guest-carts", s.endpoint(func(c call) (any, *problem) {
@@ -66,8 +66,8 @@ func (s *Server) cartRoutes(routes *http.ServeMux) {
 		k.masked = rand.Text() + rand.Text()[:6]
 		return k.masked, nil
 	}))
-	routes.Handle("GET /V1/guest-carts/{cart}", s.endpoint(s.onCart(s.guestsCart, s.getCart)))
-	routes.Handle("GET /V1/carts/mine", s.endpoint(s.self(s.onCart(s.customersCart, s.getCart))))
+	routes.Handle("GET /V1/guest-carts/{cart}", s.endpoint(s.anyCart(s.guestsCart)))
+	routes.Handle("GET /V1/carts/mine", s.endpoint(s.self(s.anyCart(s.customersCart))))
 	for pattern, f := range map[string]func(call, *cart) (any, *problem){
 		"GET /items":                      s.cartItems,
 		"POST /items":                     s.addCartItem,
@@ -97,7 +97,7 @@ func (s *Server) cartRoutes(routes *http.ServeMux) {
 	}
 }
 
-// onCart finds the cart of a request. One that has become an order is gone, for all but an admin's look at it.
+// onCart finds the cart of a request. One that has become an order is gone, for all but anyCart.
 func (s *Server) onCart(find func(call) *cart, next func(call, *cart) (any, *problem)) func(call) (any, *problem) {
 	return func(c call) (any, *problem) {
 		k := find(c)
@@ -178,12 +178,14 @@ func (s *Server) assignCustomer(c call, k *cart) (any, *problem) {
 	return true, nil
 }
 
-func (s *Server) getCartAsAdmin(c call) (any, *problem) {
-	k := s.adminsCart(c)
-	if k == nil {
-		return nil, noSuchEntity("cartId", c.PathValue("cart"))
+func (s *Server) anyCart(find func(call) *cart) func(call) (any, *problem) {
+	return func(c call) (any, *problem) {
+		k := find(c)
+		if k == nil {
+			return nil, noSuchEntity("cartId", c.PathValue("cart"))
+		}
+		return s.showCart(k), nil
 	}
-	return s.getCart(c, k)
 }
 
 func (s *Server) searchCarts(c call) (any, *problem) {
@@ -194,8 +196,6 @@ func (s *Server) searchCarts(c call) (any, *problem) {
 	known := []string{"entity_id", "customer_id", "customer_email", "is_active", "store_id", "created_at", "updated_at", "items_count", "items_qty"}
 	return list(c, func(field string) bool { return slices.Contains(known, field) }, all)
 }
-
-func (s *Server) getCart(_ call, k *cart) (any, *problem) { return s.showCart(k), nil }
 
 func (s *Server) showCart(k *cart) map[string]any {
 	store := s.store(k.store)

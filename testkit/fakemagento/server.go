@@ -27,6 +27,8 @@ type Options struct {
 	Token string
 	// OAuth are the four values of an integration that signs its requests.
 	OAuth OAuth
+	// DecodesPath has signatures checked as Magento 2.4.6 does: over a path in which some of what was escaped is not.
+	DecodesPath bool
 	// Username and Password are those of an admin who may fetch tokens.
 	Username, Password string
 	// AdminTokenLifetime is how long such a token is good for; 0 is Magento's 4 h.
