@@ -74,7 +74,8 @@ func TestPlaceOfARefusal(t *testing.T) {
 		},
 		"a reason without a SKU is of the row at hand": {
 			[]BasePrice{{SKU: "A", Price: d("-1")}, {SKU: "X", Price: d("-1.0")}, {SKU: "B", Price: d("-1")}},
-			[]string{refusal("Price", "-1"), refusal("SKU", "X"), refusal("Price", "-1"), refusal("Price", "-1")}, []int{0, 1, 1, 2},
+			[]string{refusal("Price", "-1"), refusal("SKU", "X"), refusal("Price", "-1"), refusal("Price", "-1")},
+			[]int{0, 1, 1, 2},
 		},
 		"another order than the rows'": {
 			[]BasePrice{{SKU: "A"}, {SKU: "B"}}, []string{refusal("SKU", "B"), refusal("SKU", "A")}, []int{1, 0},
@@ -165,8 +166,15 @@ func TestChunks(t *testing.T) {
 		of   int
 		want string
 	}{
-		{"", 2, ""}, {"abc", 0, "abc"}, {"abcde", 2, "ab cd e"}, {"aabbc", 2, "aa bb c"}, {"abbc", 2, "a bb c"}, {"aaab", 2, "aaa b"},
-		{"abbbb", 3, "a bbbb"}, {"aaaa", 1, "aaaa"}, {"ab", 5, "ab"},
+		{"", 2, ""},
+		{"abc", 0, "abc"},
+		{"abcde", 2, "ab cd e"},
+		{"aabbc", 2, "aa bb c"},
+		{"abbc", 2, "a bb c"},
+		{"aaab", 2, "aaa b"},
+		{"abbbb", 3, "a bbbb"},
+		{"aaaa", 1, "aaaa"},
+		{"ab", 5, "ab"},
 	} {
 		var got []string
 		for k := range chunks(len(c.list), c.of, groups(c.list)) {
