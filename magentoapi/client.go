@@ -65,18 +65,25 @@ type Options struct {
 
 // A Client calls one Magento. Its methods may be called by several goroutines at once.
 type Client struct {
-	Attributes    *AttributesService
-	AttributeSets *AttributeSetsService
-	Categories    *CategoriesService
-	Configurable  *ConfigurableService
-	CreditMemos   *CreditMemosService
-	Invoices      *InvoicesService
-	Orders        *OrdersService
-	Prices        *PricesService
-	Products      *ProductsService
-	Shipments     *ShipmentsService
-	Stores        *StoresService
-	Transactions  *TransactionsService
+	AttributeSets  *AttributeSetsService
+	Attributes     *AttributesService
+	Bulk           *BulkService
+	Carts          *CartsService
+	Categories     *CategoriesService
+	Configurable   *ConfigurableService
+	CreditMemos    *CreditMemosService
+	CustomerGroups *CustomerGroupsService
+	Customers      *CustomersService
+	Inventory      *InventoryService
+	Invoices       *InvoicesService
+	Modules        *ModulesService
+	Orders         *OrdersService
+	Prices         *PricesService
+	Products       *ProductsService
+	Shipments      *ShipmentsService
+	StockItems     *StockItemsService
+	Stores         *StoresService
+	Transactions   *TransactionsService
 
 	http      *http.Client
 	root      string // …/rest
@@ -133,16 +140,23 @@ func (c *Client) Store(code string) (*Client, error) {
 }
 
 func (c *Client) makeServices() {
-	c.Attributes = &AttributesService{c}
 	c.AttributeSets = &AttributeSetsService{c}
+	c.Attributes = &AttributesService{c}
+	c.Bulk = &BulkService{c}
+	c.Carts = &CartsService{c}
 	c.Categories = &CategoriesService{c}
 	c.Configurable = &ConfigurableService{c}
 	c.CreditMemos = &CreditMemosService{c}
+	c.CustomerGroups = &CustomerGroupsService{c}
+	c.Customers = &CustomersService{c}
+	c.Inventory = &InventoryService{c}
 	c.Invoices = &InvoicesService{c}
+	c.Modules = &ModulesService{c}
 	c.Orders = &OrdersService{c}
 	c.Prices = &PricesService{c}
 	c.Products = &ProductsService{c}
 	c.Shipments = &ShipmentsService{c}
+	c.StockItems = &StockItemsService{c}
 	c.Stores = &StoresService{c}
 	c.Transactions = &TransactionsService{c}
 }
@@ -220,6 +234,18 @@ func (c *Client) confirmed(ctx context.Context, op operation, body any) error {
 		return op.unreadable(http.StatusOK, []byte("false"), errors.New("false, where Magento answers true"))
 	}
 	return nil
+}
+
+// identified is call for an endpoint that answers with the id of what it has saved.
+func (c *Client) identified(ctx context.Context, op operation, body any) (int64, error) {
+	var id ID
+	if err := c.call(ctx, op, body, &id); err != nil {
+		return 0, err
+	}
+	if id == 0 {
+		return 0, op.unreadable(http.StatusOK, nil, errors.New("no id, where Magento answers one"))
+	}
+	return int64(id), nil
 }
 
 // get reads one object.

@@ -27,9 +27,12 @@ type cart struct {
 	billing, shipping   map[string]any
 	method              string // of shipping, <carrier>_<method>
 	payment             map[string]any
-	order               int // the id of the order that it became
+	order               int  // the id of the order that it became
+	merged              bool // into another
 	created, updated    time.Time
 }
+
+func (k *cart) active() bool { return k.order == 0 && !k.merged }
 
 type cartItem struct {
 	id      int
@@ -52,7 +55,7 @@ func (s *Server) cartRoutes(routes *http.ServeMux) {
 	admin := func(pattern string, f func(call) (any, *problem)) {
 		routes.Handle(pattern, s.allowed("Magento_Cart::manage", s.endpoint(f)))
 	}
-	admin("POST /V1/carts/{$}", func(c call) (any, *problem) { return s.newCart(c, 0).id, nil })
+	admin("POST /V1/carts", func(c call) (any, *problem) { return s.newCart(c, 0).id, nil })
 	admin("POST /V1/customers/{id}/carts", s.createCartFor)
 	admin("GET /V1/carts/search", s.searchCarts)
 	admin("GET /V1/carts/{cart}", s.getCartAsAdmin)
@@ -98,7 +101,7 @@ func (s *Server) cartRoutes(routes *http.ServeMux) {
 func (s *Server) onCart(find func(call) *cart, next func(call, *cart) (any, *problem)) func(call) (any, *problem) {
 	return func(c call) (any, *problem) {
 		k := find(c)
-		if k == nil || k.order != 0 {
+		if k == nil || !k.active() {
 			return nil, noSuchEntity("cartId", c.PathValue("cart"))
 		}
 		if c.Method != http.MethodGet {
@@ -120,7 +123,7 @@ func (s *Server) guestsCart(c call) *cart {
 // customersCart is the one of the customer whose id self has put in the path.
 func (s *Server) customersCart(c call) *cart {
 	id, _ := strconv.Atoi(c.PathValue("id"))
-	return s.cart(func(k *cart) bool { return k.customer == id && k.order == 0 })
+	return s.cart(func(k *cart) bool { return k.customer == id && k.active() })
 }
 
 func (s *Server) cart(is func(*cart) bool) *cart {
@@ -151,17 +154,27 @@ func (s *Server) createCartFor(c call) (any, *problem) {
 }
 
 func (s *Server) assignCustomer(c call, k *cart) (any, *problem) {
-	c.SetPathValue("id", text(c.body["customerId"]))
 	customer, wrong := s.customer(text(c.body["customerId"]))
-	switch {
-	case wrong != nil:
+	if wrong != nil {
 		return nil, wrong
-	case k.customer != 0:
-		return nil, invalid("The customer can't be assigned to the cart because the cart isn't anonymous.", nil)
-	case s.customersCart(c) != nil:
-		return nil, invalid("The customer can't be assigned to the cart because the customer already has an active cart.", nil)
 	}
-	k.customer, _ = number(customer["id"])
+	if k.customer != 0 {
+		return nil, invalid("The customer can't be assigned to the cart because the cart isn't anonymous.", nil)
+	}
+	id, _ := number(customer["id"])
+	// The cart that the customer has goes into this one.
+	if other := s.cart(func(o *cart) bool { return o.customer == id && o.active() }); other != nil {
+		for _, theirs := range other.items {
+			at := slices.IndexFunc(k.items, func(i *cartItem) bool { return i.product == theirs.product })
+			if at < 0 {
+				k.items = append(k.items, theirs)
+			} else {
+				k.items[at].qty += theirs.qty
+			}
+		}
+		other.merged = true
+	}
+	k.customer, k.masked = id, ""
 	return true, nil
 }
 
@@ -193,7 +206,7 @@ func (s *Server) showCart(k *cart) map[string]any {
 	}
 	d := map[string]any{
 		"id": k.id, "created_at": k.created.UTC().Format(layout), "updated_at": k.updated.UTC().Format(layout),
-		"is_active": k.order == 0, "is_virtual": false, "items": items, "items_count": len(items), "items_qty": quantity,
+		"is_active": k.active(), "is_virtual": false, "items": items, "items_count": len(items), "items_qty": quantity,
 		"customer": map[string]any{}, "orig_order_id": 0, "customer_is_guest": k.customer == 0, "customer_note_notify": true,
 		"customer_tax_class_id": 3, "store_id": k.store, "billing_address": shownAddress(k.billing),
 		"currency":             map[string]any{"base_currency_code": store.BaseCurrency, "quote_currency_code": store.display(), "store_currency_code": store.BaseCurrency},

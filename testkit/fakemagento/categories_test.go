@@ -9,8 +9,6 @@ import (
 	"github.com/mageline/mageline/testkit/fakemagento"
 )
 
-var yes = magentoapi.Flag{Valid: true, Bool: true}
-
 func TestLifeOfACategory(t *testing.T) {
 	_, all := catalog(t, fakemagento.Options{}, magentoapi.Options{})
 	ctx, categories := t.Context(), all.Categories

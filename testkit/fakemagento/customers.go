@@ -136,6 +136,7 @@ func (s *Server) updateCustomer(c call) (any, *problem) {
 		return nil, wrong
 	}
 	s.customers.number(changed)
+	clear(customer)
 	maps.Copy(customer, changed)
 	return customer, nil
 }

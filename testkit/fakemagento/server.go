@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -252,13 +253,14 @@ func (s *Server) storeScope(next http.Handler) http.Handler {
 			}
 			store = s.options.Stores[at].ID
 		}
-		path, err := url.PathUnescape(parts[2])
+		escaped := strings.TrimRight(parts[2], "/") // as Magento's router does
+		path, err := url.PathUnescape(escaped)
 		if err != nil {
 			refuse(w, http.StatusNotFound, "Request does not match any route.", nil)
 			return
 		}
 		inner := r.Clone(context.WithValue(withSignedURL(r.Context(), r), storeKey{}, store))
-		inner.URL.Path, inner.URL.RawPath = path, parts[2]
+		inner.URL.Path, inner.URL.RawPath = path, escaped
 		next.ServeHTTP(w, inner)
 	})
 }
