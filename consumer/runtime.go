@@ -136,11 +136,7 @@ func (r *Runtime) runSession(ctx context.Context, number int) error {
 
 	var pumps sync.WaitGroup
 	for _, p := range r.pumps {
-		pumps.Go(func() {
-			if err := p.run(s); err != nil {
-				s.end(err)
-			}
-		})
+		pumps.Go(func() { p.run(s) })
 	}
 	done := make(chan struct{})
 	go func() {
