@@ -65,8 +65,8 @@ type Options struct {
 
 // A Client calls one Magento. Its methods may be called by several goroutines at once.
 type Client struct {
-	Attributes     *AttributesService
 	AttributeSets  *AttributeSetsService
+	Attributes     *AttributesService
 	Bulk           *BulkService
 	Carts          *CartsService
 	Categories     *CategoriesService
@@ -140,8 +140,8 @@ func (c *Client) Store(code string) (*Client, error) {
 }
 
 func (c *Client) makeServices() {
-	c.Attributes = &AttributesService{c}
 	c.AttributeSets = &AttributeSetsService{c}
+	c.Attributes = &AttributesService{c}
 	c.Bulk = &BulkService{c}
 	c.Carts = &CartsService{c}
 	c.Categories = &CategoriesService{c}

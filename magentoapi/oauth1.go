@@ -138,9 +138,9 @@ func baseAddress(u *url.URL) string {
 	return scheme + "://" + host + path
 }
 
-// decodedAddress is baseAddress as Magento 2.4.6 and 2.4.7 have it, against the RFC: Laminas decodes in the path what may
-// stand there by itself, so that the signature of a SKU with a slash, written %2F, was of another path (magento2 issues
-// 37278 and 37830). Before them the path was taken as it is, and after them it is again
+// decodedAddress is baseAddress as Magento 2.4.6 and some versions after it have it, against the RFC: Laminas decodes in
+// the path what may stand there by itself, so that the signature of a SKU with a slash, written %2F, is of another path
+// (magento2 issues 37278 and 37830). Before them the path was taken as it is, and since 2.4.8 or so it is again
 // (lib/internal/Magento/Framework/Oauth/Helper/Uri/Http.php; Laminas\Uri\Uri::normalizePath).
 func decodedAddress(address string) string {
 	var b strings.Builder

@@ -1,6 +1,7 @@
 package magentoapi
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -175,5 +176,20 @@ func TestDecodedAddress(t *testing.T) {
 		if got := decodedAddress(address); got != want {
 			t.Errorf("%s: got %s, want %s", address, got, want)
 		}
+	}
+}
+
+// A refusal that is not of the signature says nothing about how the path is checked.
+func TestAMissingPermissionIsNotTakenForADecodedPath(t *testing.T) {
+	s := serve(t, func(w http.ResponseWriter, _ seen, _ int) {
+		respond(w, 401, `{"message":"The consumer isn't authorized to access %resources.","parameters":{"resources":"Magento_Catalog::products"}}`)
+	})
+	credential := OAuth1(Fixed("ck"), Fixed("cs"), Fixed("at"), Fixed("as"))
+	_, err := s.client(t, Options{Auth: credential}).Products.Get(t.Context(), "A/B")
+	if !errors.Is(err, ErrUnauthorized) || !strings.Contains(err.Error(), "isn't authorized to access Magento_Catalog::products") {
+		t.Errorf("got %v", err)
+	}
+	if credential.(*oauth1).decodes.Load() {
+		t.Error("the next request would be signed over a decoded path")
 	}
 }

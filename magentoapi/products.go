@@ -37,8 +37,8 @@ func (s *ProductsService) one(ctx context.Context, op operation, body any) (*Pro
 	return &p, nil
 }
 
-// Search reads one page of products. Fields to filter by are the attributes, and entity_id, category_id, website_id and
-// store_id. Without a sort they are sorted by entity_id.
+// Search reads one page of products. Fields to filter by are the attributes, and entity_id, category_id and website_id
+// (Catalog\Model\Api\SearchCriteria\ProductCollectionProcessor). Without a sort they are sorted by entity_id.
 //
 // GET /V1/products, permission Magento_Catalog::products
 func (s *ProductsService) Search(ctx context.Context, criteria SearchCriteria) (*Page[*Product], error) {

@@ -71,10 +71,12 @@ func (s *PricesService) UpdateTierPrices(ctx context.Context, prices []TierPrice
 func (s *PricesService) ReplaceTierPrices(ctx context.Context, prices []TierPrice) error {
 	if s.client.maxItems > 0 {
 		seen := map[string]bool{}
-		for i, p := range prices {
-			if i > 0 && prices[i-1].SKU == p.SKU {
+		var last string
+		for _, p := range prices {
+			if p.SKU == last {
 				continue
 			}
+			last = p.SKU
 			if seen[p.SKU] { // its second call would take away what the first has brought
 				return fmt.Errorf("magento: tier prices to replace, in several calls: the rows of SKU %q don't stand together", p.SKU)
 			}

@@ -9,8 +9,6 @@ import (
 	"github.com/mageline/mageline/testkit/fakemagento"
 )
 
-var yes = magentoapi.Flag{Valid: true, Bool: true}
-
 func TestLifeOfACategory(t *testing.T) {
 	_, all := catalog(t, fakemagento.Options{}, magentoapi.Options{})
 	ctx, categories := t.Context(), all.Categories
@@ -92,8 +90,13 @@ func TestProductsOfACategory(t *testing.T) {
 	if ids := ok(ok(client.Products.Get(ctx, "B"))(t).CustomAttributes.List("category_ids"))(t); !slices.Equal(ids, []string{"2"}) {
 		t.Errorf("category_ids %v", ids)
 	}
+	shop.AddProduct(fakemagento.Product{SKU: "C"})
+	inIt := ok(client.Products.Search(ctx, magentoapi.SearchCriteria{}.Where(magentoapi.In("category_id", "7", "2"))))(t)
+	if len(inIt.Items) != 2 || inIt.Items[0].SKU != "A/1" {
+		t.Errorf("found %+v", inIt.Items)
+	}
 	done(t, categories.Unassign(ctx, 2, "A/1"))
 	refused(t, categories.Unassign(ctx, 2, "A/1"), magentoapi.ErrBadRequest, "The category doesn't contain the specified product.")
-	refused(t, categories.Assign(ctx, 2, "C", 0), magentoapi.ErrNotFound, noProduct)
+	refused(t, categories.Assign(ctx, 2, "D", 0), magentoapi.ErrNotFound, noProduct)
 	refused(t, categories.Assign(ctx, 9, "B", 0), magentoapi.ErrNotFound, "No such entity with id = 9")
 }

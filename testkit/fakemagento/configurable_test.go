@@ -13,7 +13,7 @@ func TestLifeOfAConfigurableProduct(t *testing.T) {
 	ctx, configurable := t.Context(), client.Configurable
 	color := ok(client.Attributes.Get(ctx, "color"))(t)
 	values := []magentoapi.ConfigurableOptionValue{}
-	for _, o := range color.Options[:2] {
+	for _, o := range ok(client.Attributes.Options(ctx, "color"))(t)[:2] {
 		values = append(values, magentoapi.ConfigurableOptionValue{ValueIndex: idOf(t, o.Value)})
 	}
 	shop.AddProduct(fakemagento.Product{SKU: "T/Shirt"})

@@ -15,14 +15,15 @@ func TestLifeOfAnAttribute(t *testing.T) {
 		AttributeCode: "fabric", FrontendInput: "select", DefaultFrontendLabel: "Fabric",
 		Options: []magentoapi.AttributeOption{{Label: "Linen"}},
 	}))(t)
-	if made.AttributeID == 0 || made.BackendType != "int" || !made.IsUserDefined.Bool || len(made.Options) != 1 || made.Options[0].Value == "" {
+	if made.AttributeID == 0 || made.BackendType != "int" || !made.IsUserDefined.Bool || len(made.Options) != 2 || made.Options[1].Value == "" {
 		t.Errorf("made %+v", made)
 	}
 	made.DefaultFrontendLabel = "Cloth"
-	made.Options = append([]magentoapi.AttributeOption{{Label: " "}}, made.Options...) // as Magento answers it
+	made.Options = append(made.Options, magentoapi.AttributeOption{Label: "Silk"})
 	changed := ok(attributes.Update(ctx, made))(t)
-	if changed.DefaultFrontendLabel != "Cloth" || len(changed.Options) != 1 {
-		t.Errorf("changed to %+v", changed)
+	// The choice of nothing, which Magento has put first, has not become an option.
+	if got := ok(attributes.Options(ctx, "fabric"))(t); changed.DefaultFrontendLabel != "Cloth" || len(got) != 2 || got[0].Label != "Linen" || got[1].Label != "Silk" {
+		t.Errorf("changed to %+v with %+v", changed, got)
 	}
 	_, err := attributes.Create(ctx, &magentoapi.Attribute{AttributeCode: "fabric", FrontendInput: "select", DefaultFrontendLabel: "x"})
 	refused(t, err, magentoapi.ErrBadRequest, "Attribute with the same code already exists.")
