@@ -13,7 +13,8 @@ import (
 )
 
 type carts struct {
-	all      []*cart // by id
+	all      []*cart // the newest, by id
+	nextID   int
 	nextItem int
 	coupons  map[string]decimal.Decimal // percent, by code
 }
@@ -135,8 +136,12 @@ func (s *Server) cart(is func(*cart) bool) *cart {
 }
 
 func (s *Server) newCart(c call, customer int) *cart {
-	k := &cart{id: len(s.carts.all) + 1, store: s.store(c.store).ID, customer: customer, created: time.Now(), updated: time.Now()}
+	s.carts.nextID++
+	k := &cart{id: s.carts.nextID, store: s.store(c.store).ID, customer: customer, created: time.Now(), updated: time.Now()}
 	s.carts.all = append(s.carts.all, k)
+	if len(s.carts.all) > s.options.Keep {
+		s.carts.all = slices.Delete(s.carts.all, 0, 1)
+	}
 	return k
 }
 
@@ -178,6 +183,7 @@ func (s *Server) assignCustomer(c call, k *cart) (any, *problem) {
 	return true, nil
 }
 
+// anyCart shows a cart, also one that has become an order.
 func (s *Server) anyCart(find func(call) *cart) func(call) (any, *problem) {
 	return func(c call) (any, *problem) {
 		k := find(c)

@@ -11,7 +11,7 @@ import (
 	"github.com/mageline/mageline/testkit/fakemagento"
 )
 
-var no = magentoapi.Flag{Valid: true}
+var yes, no = magentoapi.Flag{Valid: true, Bool: true}, magentoapi.Flag{Valid: true}
 
 func decimalOf(s string) magentoapi.Decimal {
 	return magentoapi.Decimal{NullDecimal: decimal.NewNullDecimal(decimal.RequireFromString(s))}
