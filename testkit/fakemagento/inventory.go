@@ -130,9 +130,9 @@ func (s *Server) inventoryRoutes(routes *http.ServeMux) {
 
 func (inv *inventory) sourceItems() []map[string]any {
 	var documents []map[string]any
-	for i, item := range inv.items {
+	for _, item := range inv.items { // the source_item_id is their order, and is not shown
 		documents = append(documents, map[string]any{
-			"source_item_id": i + 1, "sku": item.sku, "source_code": item.source, "quantity": amount(item.quantity), "status": item.status,
+			"sku": item.sku, "source_code": item.source, "quantity": amount(item.quantity), "status": item.status,
 		})
 	}
 	return documents
