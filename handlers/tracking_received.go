@@ -60,7 +60,10 @@ func (h *Tracked) Handle(ctx context.Context, e event.Event) (event.Outcome, err
 }
 
 func (h *Tracked) handle(ctx context.Context, e event.Event, t event.Tracking, key string) (event.Outcome, error) {
-	res, before, err := h.once(ctx, e, t, key)
+	// The lease is mostly the right one: then it costs no write of its own.
+	res, before, err := h.Ledger.DoHolding(ctx, orderLease(t.OrderNumber),
+		idempotency.Key{Consumer: TrackingReceived, Key: key, Effect: effectTrack}, e.Repeat,
+		func(ctx context.Context, c *idempotency.Claim) (idempotency.Result, error) { return h.find(ctx, t, c) })
 	if err != nil {
 		return "", err
 	}
@@ -75,29 +78,28 @@ func (h *Tracked) handle(ctx context.Context, e event.Event, t event.Tracking, k
 	return doneOrDuplicate(before && mailed), nil
 }
 
-// once has the number brought to Magento by one delivery; before says that it was there already.
-func (h *Tracked) once(ctx context.Context, e event.Event, t event.Tracking, key string) (res idempotency.Result, before bool, err error) {
-	effect := idempotency.Key{Consumer: TrackingReceived, Key: key, Effect: effectTrack}
-	// A row that is done costs Magento nothing, though the order must be known before the claim: the lease has its name.
-	row, _, err := h.Ledger.Lookup(ctx, effect)
-	if err != nil || row.State == idempotency.Done {
-		return row.Result, true, err
-	}
+// find is the effect: it finds the order, and goes on as the only one who writes to it. Its result is the shipment's
+// entity id.
+func (h *Tracked) find(ctx context.Context, t event.Tracking, c *idempotency.Claim) (idempotency.Result, error) {
 	o, err := h.order(ctx, t.OrderNumber)
 	if err != nil {
-		return idempotency.Result{}, false, err
+		return idempotency.Result{}, event.NotDone(err)
 	}
 	lock, err := mapping.BusinessKey(h.Key, o)
 	if err != nil {
-		return idempotency.Result{}, false, err
+		return idempotency.Result{}, event.NotDone(err)
 	}
-	return h.Ledger.DoHolding(ctx, orderLease(lock), effect, e.Repeat,
-		func(ctx context.Context, c *idempotency.Claim) (idempotency.Result, error) {
-			return h.track(ctx, t, o, c)
-		})
+	if lock == t.OrderNumber {
+		return h.track(ctx, t, o, c)
+	}
+	held, release, err := h.Ledger.Lease(ctx, orderLease(lock))
+	if err != nil {
+		return idempotency.Result{}, event.NotDone(err)
+	}
+	defer release()
+	return h.track(held, t, o, c)
 }
 
-// track is the effect. Its result is the shipment's entity id.
 func (h *Tracked) track(ctx context.Context, t event.Tracking, o *magentoapi.Order, c *idempotency.Claim) (idempotency.Result, error) {
 	log := zerolog.Ctx(ctx).With().Str("key", c.Key.Key).Int64("entity_id", int64(o.EntityID)).Logger()
 
