@@ -49,16 +49,6 @@ func (s *Server) estimateShipping(c call, k *cart) (any, *problem) {
 	return flatRate(), nil
 }
 
-func (s *Server) estimateShippingByID(c call, k *cart) (any, *problem) {
-	if _, _, wrong := s.findAddress(text(c.body["addressId"])); wrong != nil {
-		return nil, wrong
-	}
-	if len(k.items) == 0 {
-		return []any{}, nil
-	}
-	return flatRate(), nil
-}
-
 var noShippingAddress = invalid("The shipping address is missing. Set the address and try again.", nil)
 
 func (s *Server) shippingMethods(_ call, k *cart) (any, *problem) {
@@ -170,7 +160,7 @@ func (s *Server) cartTotals(_ call, k *cart) (any, *problem) {
 	return totals, nil
 }
 
-// placeCart makes the cart an order, which GET /V1/orders shows, and promises what was bought.
+// placeCart makes the cart an order, which GET /V1/orders shows, and to which what was bought is promised.
 func (s *Server) placeCart(c call, k *cart) (any, *problem) {
 	if payment, ok := c.body["paymentMethod"].(map[string]any); ok {
 		k.payment = payment
@@ -188,15 +178,12 @@ func (s *Server) placeCart(c call, k *cart) (any, *problem) {
 		return nil, invalid("Enter a valid payment method and try again.", nil)
 	}
 	for _, i := range k.items {
-		if decimal.NewFromInt(i.qty).GreaterThan(s.inventory.salable(i.product.sku, 1)) {
+		if decimal.NewFromInt(i.qty).GreaterThan(s.salable(i.product.sku, 1)) {
 			return nil, invalid("Some of the products are out of stock.", nil)
 		}
 	}
 	o := s.place(s.placing(k))
 	s.address(o, k)
-	for _, i := range k.items {
-		s.inventory.promised[i.product.sku] = s.inventory.promised[i.product.sku].Add(decimal.NewFromInt(i.qty))
-	}
 	k.order = o.id
 	return o.id, nil
 }

@@ -160,6 +160,18 @@ func TestWhatIsOrderedIsNotSoldAgain(t *testing.T) {
 		t.Errorf("more than there are: %v", err)
 	}
 	salable("3")
+	// What is shipped is neither there nor promised; what is cancelled is not promised.
+	if _, err := client.Shipments.Ship(t.Context(), 1, magentoapi.NewShipment{Items: []magentoapi.NewShipmentItem{{OrderItemID: 1001, Qty: decimal.New(2, 0)}}}); err != nil {
+		t.Fatal(err)
+	}
+	salable("3")
+	if item := must(client.StockItems.Get(t.Context(), "A"))(t); item.Qty.Decimal.String() != "8" {
+		t.Errorf("%s are there after two were shipped, want 8", item.Qty.Decimal)
+	}
+	if canceled := must(client.Orders.Cancel(t.Context(), 1))(t); !canceled {
+		t.Error("not canceled")
+	}
+	salable("8")
 	found := 0
 	for o, err := range client.Orders.All(t.Context(), magentoapi.SearchCriteria{}.Where(magentoapi.Eq("quote_id", "1"))) {
 		if err != nil || o.Items[0].SKU != "A" {
