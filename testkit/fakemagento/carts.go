@@ -82,7 +82,7 @@ func (s *Server) cartRoutes(routes *http.ServeMux) {
 		"POST /estimate-shipping-methods": s.estimateShipping,
 		"GET /shipping-methods":           s.shippingMethods,
 		"POST /shipping-information":      s.setShippingInformation,
-		"GET /payment-methods":            s.paymentMethods,
+		"GET /payment-methods":            s.getPaymentMethods,
 		"GET /selected-payment-method":    s.getPaymentMethod,
 		"PUT /selected-payment-method":    s.setPaymentMethod,
 		"GET /totals":                     s.cartTotals,
