@@ -44,7 +44,7 @@ func (i DocumentItem) MarshalJSON() ([]byte, error) {
 	return writeObject(plain(i), i.read)
 }
 
-// DocumentComment is a comment on an invoice or a credit memo.
+// DocumentComment is a comment on an invoice, a shipment or a credit memo.
 type DocumentComment struct {
 	EntityID           ID   `json:"entity_id"`
 	ParentID           ID   `json:"parent_id"` // of the document
@@ -68,8 +68,9 @@ func (c DocumentComment) MarshalJSON() ([]byte, error) {
 	return writeObject(plain(c), c.read)
 }
 
-// A NewDocumentItem is a quantity of a row of the order, for an invoice or a credit memo. Of a configurable product it is
-// the product's own row, not the variant's.
+// A NewDocumentItem is a quantity of a row of the order, for an invoice, a shipment or a credit memo. Of a configurable
+// product it is the product's own row, not the variant's. A bundle is shipped by its row if its components go together,
+// else by theirs.
 type NewDocumentItem struct {
 	OrderItemID int64
 	Qty         decimal.Decimal

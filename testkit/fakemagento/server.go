@@ -134,7 +134,7 @@ func New(o Options) *Server {
 		nonces:   map[string]bool{},
 
 		separately: map[string]bool{},
-		shipments:  shipments{of: map[int][]*shipment{}, numbers: map[int]int{}},
+		shipments:  shipments{byID: map[int]*shipment{}, of: map[int][]*shipment{}, numbers: map[int]int{}},
 	}
 	s.inventory.init(o.Sources)
 	s.customers.init()
