@@ -49,17 +49,20 @@ func TestWhatCanNotBeScheduled(t *testing.T) {
 
 // A list that is shorter than the count has operations that are open (in versions that list none before it has ended).
 func TestHowManyOperationsAreOpen(t *testing.T) {
-	for body, want := range map[string]int{
-		`{"operation_count":3,"operations_list":[]}`:                                          3,
-		`{"operation_count":3,"operations_list":[{"id":0,"status":1},{"id":1,"status":4}]}`:   2,
-		`{"operation_count":2,"operations_list":[{"id":0,"status":"1"},{"id":1,"status":3}]}`: 0,
-		`{"operations_list":[{"id":0,"status":"4"}]}`:                                         1,
-		`{"operations_list":[]}`: 0,
+	for _, test := range []struct {
+		want int
+		body string
+	}{
+		{3, `{"operation_count":3,"operations_list":[]}`},
+		{2, `{"operation_count":3,"operations_list":[{"id":0,"status":1},{"id":1,"status":4}]}`},
+		{0, `{"operation_count":"2","operations_list":[{"id":0,"status":"1"},{"id":1,"status":3}]}`},
+		{1, `{"operations_list":[{"id":0,"status":"4"}]}`},
+		{0, `{"operations_list":[]}`},
 	} {
-		s := serve(t, func(w http.ResponseWriter, _ seen, _ int) { respond(w, 200, body) })
+		s := serve(t, func(w http.ResponseWriter, _ seen, _ int) { respond(w, 200, test.body) })
 		status, err := s.client(t, Options{}).Bulk.Status(t.Context(), "u")
-		if err != nil || status.Open() != want {
-			t.Errorf("%s: %+v, %v", body, status, err)
+		if err != nil || status.Open() != test.want {
+			t.Errorf("%s: %+v, %v", test.body, status, err)
 		}
 	}
 	for _, body := range []string{`{}`, `[]`, `{"bulk_id":"u","operation_count":0}`, `<html>`} {

@@ -9,7 +9,7 @@ import (
 // CartService calls the endpoints of one cart. There are three of each, which do the same: for an admin or an
 // integration, who may see all carts (Client.Cart); for the customer whose token is used, who has one (Client.MyCart);
 // and for a guest (Client.GuestCart), who needs no credential but the cart's masked id. A cart that has become an order
-// is ErrNotFound.
+// is ErrNotFound to all of them but Get, which may show it as no longer active.
 //
 // Source of the endpoints: app/code/Magento/Quote/etc/webapi.xml and, for the shipping information,
 // app/code/Magento/Checkout/etc/webapi.xml.

@@ -234,8 +234,9 @@ func (s *CartService) Totals(ctx context.Context) (*Totals, error) {
 // be had is ErrBadRequest.
 //
 // It is never repeated by itself, for the buyer may have been charged. After an error that leaves the outcome open (a lost
-// connection, a 5xx, ErrUnreadable) look at the cart: when it is an order it is ErrNotFound, and GET /V1/orders finds the
-// order by its quote_id. Since 2.4.7 it may be ErrTooManyRequests, where the shop limits how fast orders are placed.
+// connection, a 5xx, ErrUnreadable) look at the cart's Items: ErrNotFound says that it has become an order, which a search
+// of orders finds by its quote_id. Since 2.4.7 it may be ErrTooManyRequests, where the shop limits how fast orders are
+// placed.
 //
 // PUT /V1/carts/:cartId/order, permission Magento_Cart::manage
 // PUT /V1/carts/mine/order

@@ -152,7 +152,7 @@ func (s *CustomersService) Create(ctx context.Context, customer Customer, passwo
 }
 
 // Update saves a customer, whose id is in it, and gives it as it is then. What is not set stays as it is, but for the
-// addresses: a list deletes those that are not in it.
+// addresses: a list deletes those that are not in it (app/code/Magento/Customer/Model/Plugin/UpdateCustomer.php).
 //
 // It is not repeated: an address without an id would be added twice.
 //

@@ -3,7 +3,6 @@ package magentoapi
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 
@@ -45,7 +44,7 @@ func (i DocumentItem) MarshalJSON() ([]byte, error) {
 	return writeObject(plain(i), i.read)
 }
 
-// DocumentComment is a comment on an invoice or a credit memo.
+// DocumentComment is a comment on an invoice, a shipment or a credit memo.
 type DocumentComment struct {
 	EntityID           ID   `json:"entity_id"`
 	ParentID           ID   `json:"parent_id"` // of the document
@@ -69,8 +68,9 @@ func (c DocumentComment) MarshalJSON() ([]byte, error) {
 	return writeObject(plain(c), c.read)
 }
 
-// A NewDocumentItem is a quantity of a row of the order, for an invoice or a credit memo. Of a configurable product it is
-// the product's own row, not the variant's.
+// A NewDocumentItem is a quantity of a row of the order, for an invoice, a shipment or a credit memo. Of a configurable
+// product it is the product's own row, not the variant's. A bundle is shipped by its row if its components go together,
+// else by theirs.
 type NewDocumentItem struct {
 	OrderItemID int64
 	Qty         decimal.Decimal
@@ -122,19 +122,6 @@ func commentOf(text string, visible bool) *documentComment {
 		return nil
 	}
 	return &documentComment{text, flag(visible)}
-}
-
-// makeDocument posts a document and gives its entity id, which comes as a number or as a text.
-func makeDocument(ctx context.Context, c *Client, path string, d document) (int64, error) {
-	op := operation{method: http.MethodPost, path: path}
-	var id ID
-	if err := c.call(ctx, op, d, &id); err != nil {
-		return 0, err
-	}
-	if id == 0 {
-		return 0, op.unreadable(http.StatusOK, nil, errors.New("no id of a document"))
-	}
-	return int64(id), nil
 }
 
 // comments reads all comments of what path names; the endpoints have no pages.

@@ -121,23 +121,25 @@ func (s *InventoryService) AllSourceItems(ctx context.Context, criteria SearchCr
 	return walkPages(ctx, criteria, s.SourceItems)
 }
 
-// SaveSourceItems writes the quantities of SKUs in sources, all of them or, where one is refused, none. Magento does not
-// ask whether there are such products. Its input limits, where they are on, allow 20 at once.
+// SaveSourceItems writes the quantities of SKUs in sources, of a call all or, where one is refused, none
+// (Options.MaxItems makes several calls of it, up to one that fails). Magento does not ask whether there are such products.
 //
 // It is repeated when its outcome is not known: the quantities are absolute.
 //
 // POST /V1/inventory/source-items, permission Magento_InventoryApi::stock_source_item_assign
 func (s *InventoryService) SaveSourceItems(ctx context.Context, items ...SourceItem) error {
-	if len(items) == 0 {
-		return nil
-	}
 	for _, i := range items {
 		if !i.Quantity.Valid || !i.Status.Valid {
 			return fmt.Errorf("magento: source item %s in %s: the quantity or the status is not set", i.SKU, i.SourceCode)
 		}
 	}
 	op := operation{method: http.MethodPost, path: endpoint("inventory", "source-items"), repeatable: true}
-	return s.client.call(ctx, op, map[string][]SourceItem{"sourceItems": items}, nil)
+	for c := range chunks(len(items), s.client.maxItems, nil) {
+		if err := s.client.call(ctx, op, map[string][]SourceItem{"sourceItems": items[c.from:c.to]}, nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // DeleteSourceItems takes SKUs out of sources; SKU and SourceCode say which. That one is not there is no error.
@@ -146,15 +148,17 @@ func (s *InventoryService) SaveSourceItems(ctx context.Context, items ...SourceI
 //
 // POST /V1/inventory/source-items-delete, permission Magento_InventoryApi::stock_source_item_assign
 func (s *InventoryService) DeleteSourceItems(ctx context.Context, items ...SourceItem) error {
-	if len(items) == 0 {
-		return nil
-	}
 	var all []map[string]Text
 	for _, i := range items {
 		all = append(all, map[string]Text{"sku": i.SKU, "source_code": i.SourceCode})
 	}
 	op := operation{method: http.MethodPost, path: endpoint("inventory", "source-items-delete"), repeatable: true}
-	return s.client.call(ctx, op, map[string]any{"sourceItems": all}, nil)
+	for c := range chunks(len(all), s.client.maxItems, nil) {
+		if err := s.client.call(ctx, op, map[string]any{"sourceItems": all[c.from:c.to]}, nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // SalableQuantity reads how many of a SKU a stock may still sell; it can be below 0.

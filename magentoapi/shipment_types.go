@@ -19,7 +19,7 @@ type Shipment struct {
 
 	Items    []ShipmentItem    `json:"items"`
 	Tracks   []ShipmentTrack   `json:"tracks"`
-	Comments []ShipmentComment `json:"comments"`
+	Comments []DocumentComment `json:"comments"`
 
 	ExtensionAttributes ExtensionAttributes `json:"extension_attributes"`
 
@@ -109,14 +109,4 @@ func (t *ShipmentTrack) UnmarshalJSON(data []byte) error {
 func (t ShipmentTrack) MarshalJSON() ([]byte, error) {
 	type plain ShipmentTrack
 	return writeObject(plain(t), t.read)
-}
-
-// ShipmentComment is a comment on a shipment.
-type ShipmentComment struct {
-	EntityID           ID   `json:"entity_id"`
-	ParentID           ID   `json:"parent_id"`
-	Comment            Text `json:"comment"`
-	CreatedAt          Time `json:"created_at"`
-	IsCustomerNotified Flag `json:"is_customer_notified"`
-	IsVisibleOnFront   Flag `json:"is_visible_on_front"`
 }

@@ -8,8 +8,6 @@ import (
 	"iter"
 	"net/http"
 	"strconv"
-
-	"github.com/shopspring/decimal"
 )
 
 // ShipmentsService calls the endpoints of shipments and their tracks. Ids are entity ids.
@@ -21,7 +19,7 @@ type ShipmentsService struct{ client *Client }
 type NewShipment struct {
 	// Items are what is in it; none is everything that can be shipped. Of a quantity that is more than what is open of
 	// its row, Magento ships what is open and says nothing (Sales\Model\Order\ShipmentFactory).
-	Items  []NewShipmentItem
+	Items  []NewDocumentItem
 	Tracks []NewTrack
 	// Notify mails the shipment to the customer.
 	Notify bool
@@ -32,13 +30,6 @@ type NewShipment struct {
 	// SourceCode is that of the place that it is sent from. Without one Magento takes the stock's only source, else the
 	// one with the code "default".
 	SourceCode string
-}
-
-// A NewShipmentItem is a quantity of a row of the order: of a configurable product the product's own row, not the
-// variant's; of a bundle its row if it is shipped together, else the rows of its components.
-type NewShipmentItem struct {
-	OrderItemID int64
-	Qty         decimal.Decimal
 }
 
 // A NewTrack is a tracking number for a new shipment. Its fields are those of ShipmentTrack.
@@ -55,18 +46,10 @@ type NewTrack struct {
 //
 // POST /V1/order/:orderId/ship, permission Magento_Sales::ship; Sales\Model\ShipOrder
 func (s *ShipmentsService) Ship(ctx context.Context, orderID int64, n NewShipment) (int64, error) {
-	type item struct {
-		OrderItemID int64       `json:"order_item_id"`
-		Qty         json.Number `json:"qty"`
-	}
 	type track struct {
 		TrackNumber string `json:"track_number"`
 		Title       string `json:"title"`
 		CarrierCode string `json:"carrier_code"`
-	}
-	type comment struct {
-		Comment          string `json:"comment"`
-		IsVisibleOnFront int    `json:"is_visible_on_front"`
 	}
 	type extensionAttributes struct {
 		SourceCode string `json:"source_code"`
@@ -75,21 +58,15 @@ func (s *ShipmentsService) Ship(ctx context.Context, orderID int64, n NewShipmen
 		ExtensionAttributes extensionAttributes `json:"extension_attributes"`
 	}
 	body := struct {
-		Items         []item     `json:"items,omitempty"`
-		Notify        bool       `json:"notify"`
-		AppendComment bool       `json:"appendComment"`
-		Comment       *comment   `json:"comment,omitempty"`
-		Tracks        []track    `json:"tracks,omitempty"`
-		Arguments     *arguments `json:"arguments,omitempty"`
-	}{Notify: n.Notify, AppendComment: n.MailComment}
-	for _, i := range n.Items {
-		body.Items = append(body.Items, item{i.OrderItemID, json.Number(i.Qty.String())})
-	}
+		Items         []documentItem   `json:"items,omitempty"`
+		Notify        bool             `json:"notify"`
+		AppendComment bool             `json:"appendComment"`
+		Comment       *documentComment `json:"comment,omitempty"`
+		Tracks        []track          `json:"tracks,omitempty"`
+		Arguments     *arguments       `json:"arguments,omitempty"`
+	}{Items: documentItems(n.Items), Notify: n.Notify, AppendComment: n.MailComment, Comment: commentOf(n.Comment, n.CommentVisible)}
 	for _, t := range n.Tracks {
 		body.Tracks = append(body.Tracks, track(t))
-	}
-	if n.Comment != "" {
-		body.Comment = &comment{n.Comment, flag(n.CommentVisible)}
 	}
 	if n.SourceCode != "" {
 		body.Arguments = &arguments{extensionAttributes{n.SourceCode}}
@@ -109,7 +86,7 @@ func (s *ShipmentsService) Ship(ctx context.Context, orderID int64, n NewShipmen
 //
 // GET /V1/shipment/:id, permission Magento_Sales::shipment
 func (s *ShipmentsService) Get(ctx context.Context, id int64) (*Shipment, error) {
-	return get[Shipment](ctx, s.client, shipmentPath(id))
+	return getByID(ctx, s.client, shipmentPath(id), "shipment", id, func(s *Shipment) ID { return s.EntityID })
 }
 
 // Search reads one page of shipments. Without a sort they are sorted by entity_id.
@@ -178,54 +155,33 @@ func (s *ShipmentsService) DeleteTrack(ctx context.Context, id int64) error {
 //
 // POST /V1/shipment/:id/emails, permission Magento_Sales::shipment; Sales\Model\Service\ShipmentService::notify
 func (s *ShipmentsService) SendEmail(ctx context.Context, id int64) (bool, error) {
-	var sent Flag
-	op := operation{method: http.MethodPost, path: shipmentPath(id) + "/emails"}
-	err := s.client.call(ctx, op, nil, &sent)
-	return sent.Bool, err
+	return sendEmail(ctx, s.client, shipmentPath(id)+"/emails")
 }
 
-// Label gives the shipping label, a PDF; empty if there is none.
+// Label gives the shipping label as the carrier's module has stored it; empty if there is none.
 //
 // GET /V1/shipment/:id/label, permission Magento_Sales::shipment
-func (s *ShipmentsService) Label(ctx context.Context, id int64) ([]byte, error) {
+func (s *ShipmentsService) Label(ctx context.Context, id int64) (string, error) {
 	label, err := get[Text](ctx, s.client, shipmentPath(id)+"/label")
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	return []byte(*label), nil
+	return string(*label), nil
 }
 
 // Comments reads all comments of a shipment; the endpoint has no pages.
 //
 // GET /V1/shipment/:id/comments, permission Magento_Sales::shipment
-func (s *ShipmentsService) Comments(ctx context.Context, id int64) ([]ShipmentComment, error) {
-	op := operation{method: http.MethodGet, path: shipmentPath(id) + "/comments"}
-	body, err := s.client.send(ctx, op, s.client.auth)
-	if err != nil {
-		return nil, err
-	}
-	page, err := decodePage[ShipmentComment](body, SearchCriteria{})
-	if err != nil {
-		return nil, op.unreadable(http.StatusOK, body, err)
-	}
-	return page.Items, nil
+func (s *ShipmentsService) Comments(ctx context.Context, id int64) ([]DocumentComment, error) {
+	return comments[DocumentComment](ctx, s.client, shipmentPath(id)+"/comments")
 }
 
-// AddComment adds a comment to a shipment, and gives it as it is now. Status of the comment is not looked at: a shipment
-// has none. Nothing is mailed.
+// AddComment adds a comment to a shipment, and gives it as it is now. Nothing is mailed.
 //
 // POST /V1/shipment/:id/comments, permission Magento_Sales::shipment; the body's fields are those of
 // app/code/Magento/Sales/Api/Data/ShipmentCommentInterface.php
-func (s *ShipmentsService) AddComment(ctx context.Context, id int64, c Comment) (*ShipmentComment, error) {
-	body := map[string]any{"entity": map[string]any{
-		"comment": c.Text, "parent_id": id, "is_customer_notified": flag(c.NotifyCustomer), "is_visible_on_front": flag(c.VisibleToCustomer),
-	}}
-	var added ShipmentComment
-	op := operation{method: http.MethodPost, path: shipmentPath(id) + "/comments"}
-	if err := s.client.call(ctx, op, body, &added); err != nil {
-		return nil, err
-	}
-	return &added, nil
+func (s *ShipmentsService) AddComment(ctx context.Context, id int64, c Comment) (*DocumentComment, error) {
+	return addDocumentComment(ctx, s.client, shipmentPath(id)+"/comments", id, c)
 }
 
 func shipmentPath(id int64) string { return fmt.Sprintf("/V1/shipment/%d", id) }

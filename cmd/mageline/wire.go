@@ -285,6 +285,14 @@ func wire(ctx context.Context, cfg *config.Config, log zerolog.Logger, registry 
 			wired.Handler = &handlers.Canceled{
 				Orders: s.remotes.shop.Orders, ERP: s.remotes.connector, Ledger: s.ledger, Rules: rules,
 			}
+		case handlers.TrackingReceived:
+			wired.Handler = &handlers.Tracked{
+				Orders: s.remotes.shop.Orders, Shipments: s.remotes.shop.Shipments, Ledger: s.ledger, Key: rules.Key,
+				Rules: handlers.TrackingRules{
+					SourceCode: cfg.TrackingSourceCode, Create: cfg.TrackingWhenNoShipment == config.CreateShipment,
+					Notify: cfg.TrackingNotify,
+				},
+			}
 		default:
 			return nil, fmt.Errorf("consumer %s has no handler: a bug", c.Name)
 		}

@@ -13,7 +13,8 @@ import (
 )
 
 type carts struct {
-	all      []*cart // by id
+	all      []*cart // the newest, by id
+	nextID   int
 	nextItem int
 	coupons  map[string]decimal.Decimal // percent, by code
 }
@@ -58,7 +59,7 @@ func (s *Server) cartRoutes(routes *http.ServeMux) {
 	admin("POST /V1/carts", func(c call) (any, *problem) { return s.newCart(c, 0).id, nil })
 	admin("POST /V1/customers/{id}/carts", s.createCartFor)
 	admin("GET /V1/carts/search", s.searchCarts)
-	admin("GET /V1/carts/{cart}", s.getCartAsAdmin)
+	admin("GET /V1/carts/{cart}", s.anyCart(s.adminsCart))
 	admin("PUT /V1/carts/{cart}", s.onCart(s.adminsCart, s.assignCustomer))
 	routes.Handle("POST /V1/carts/mine", s.endpoint(s.self(s.createCartFor)))
 	routes.Handle("POST /V1/guest-carts", s.endpoint(func(c call) (any, *problem) {
@@ -66,8 +67,8 @@ func (s *Server) cartRoutes(routes *http.ServeMux) {
 		k.masked = rand.Text() + rand.Text()[:6]
 		return k.masked, nil
 	}))
-	routes.Handle("GET /V1/guest-carts/{cart}", s.endpoint(s.onCart(s.guestsCart, s.getCart)))
-	routes.Handle("GET /V1/carts/mine", s.endpoint(s.self(s.onCart(s.customersCart, s.getCart))))
+	routes.Handle("GET /V1/guest-carts/{cart}", s.endpoint(s.anyCart(s.guestsCart)))
+	routes.Handle("GET /V1/carts/mine", s.endpoint(s.self(s.anyCart(s.customersCart))))
 	for pattern, f := range map[string]func(call, *cart) (any, *problem){
 		"GET /items":                      s.cartItems,
 		"POST /items":                     s.addCartItem,
@@ -97,7 +98,7 @@ func (s *Server) cartRoutes(routes *http.ServeMux) {
 	}
 }
 
-// onCart finds the cart of a request. One that has become an order is gone, for all but an admin's look at it.
+// onCart finds the cart of a request. One that has become an order is gone, for all but anyCart.
 func (s *Server) onCart(find func(call) *cart, next func(call, *cart) (any, *problem)) func(call) (any, *problem) {
 	return func(c call) (any, *problem) {
 		k := find(c)
@@ -135,8 +136,12 @@ func (s *Server) cart(is func(*cart) bool) *cart {
 }
 
 func (s *Server) newCart(c call, customer int) *cart {
-	k := &cart{id: len(s.carts.all) + 1, store: s.store(c.store).ID, customer: customer, created: time.Now(), updated: time.Now()}
+	s.carts.nextID++
+	k := &cart{id: s.carts.nextID, store: s.store(c.store).ID, customer: customer, created: time.Now(), updated: time.Now()}
 	s.carts.all = append(s.carts.all, k)
+	if len(s.carts.all) > s.options.Keep {
+		s.carts.all = slices.Delete(s.carts.all, 0, 1)
+	}
 	return k
 }
 
@@ -178,12 +183,15 @@ func (s *Server) assignCustomer(c call, k *cart) (any, *problem) {
 	return true, nil
 }
 
-func (s *Server) getCartAsAdmin(c call) (any, *problem) {
-	k := s.adminsCart(c)
-	if k == nil {
-		return nil, noSuchEntity("cartId", c.PathValue("cart"))
+// anyCart shows a cart, also one that has become an order.
+func (s *Server) anyCart(find func(call) *cart) func(call) (any, *problem) {
+	return func(c call) (any, *problem) {
+		k := find(c)
+		if k == nil {
+			return nil, noSuchEntity("cartId", c.PathValue("cart"))
+		}
+		return s.showCart(k), nil
 	}
-	return s.getCart(c, k)
 }
 
 func (s *Server) searchCarts(c call) (any, *problem) {
@@ -194,8 +202,6 @@ func (s *Server) searchCarts(c call) (any, *problem) {
 	known := []string{"entity_id", "customer_id", "customer_email", "is_active", "store_id", "created_at", "updated_at", "items_count", "items_qty"}
 	return list(c, func(field string) bool { return slices.Contains(known, field) }, all)
 }
-
-func (s *Server) getCart(_ call, k *cart) (any, *problem) { return s.showCart(k), nil }
 
 func (s *Server) showCart(k *cart) map[string]any {
 	store := s.store(k.store)

@@ -126,6 +126,9 @@ func TestACartBecomesAnOrder(t *testing.T) {
 			if _, err := cart.PlaceOrder(t.Context(), nil); !errors.Is(err, magentoapi.ErrNotFound) {
 				t.Errorf("a second order of the same cart: %v", err)
 			}
+			if _, err := cart.Items(t.Context()); !errors.Is(err, magentoapi.ErrNotFound) {
+				t.Errorf("what is in a cart that has become an order: %v", err)
+			}
 		})
 	}
 }

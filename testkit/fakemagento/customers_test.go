@@ -92,8 +92,8 @@ func TestACustomerSeesOnlyThemselves(t *testing.T) {
 		t.Fatal(err)
 	}
 	me := must(client.Customers.Me(t.Context()))(t)
-	me.Lastname = "Meier"
-	if me = must(client.Customers.UpdateMe(t.Context(), *me))(t); me.ID != 2 || me.Lastname != "Meier" {
+	me.Lastname, me.GroupID = "Meier", new(magentoapi.ID(2))
+	if me = must(client.Customers.UpdateMe(t.Context(), *me))(t); me.ID != 2 || me.Lastname != "Meier" || *me.GroupID != 1 {
 		t.Errorf("got %+v", me)
 	}
 	billing := must(client.Customers.MyBillingAddress(t.Context()))(t)

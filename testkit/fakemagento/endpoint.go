@@ -11,7 +11,7 @@ import (
 	"github.com/shopspring/decimal"
 )
 
-// A call is a request as an endpoint of the catalog sees it.
+// A call is a request as an endpoint sees it.
 type call struct {
 	*http.Request
 	store int            // 0 is all store views

@@ -163,6 +163,13 @@ func (s *Server) forget(o *order) {
 	if s.numbered[o.number()] = left; len(left) == 0 {
 		delete(s.numbered, o.number())
 	}
+	for _, sh := range s.shipments.of[o.id] {
+		delete(s.shipments.byID, sh.id)
+	}
+	delete(s.shipments.of, o.id)
+	for _, row := range o.rows() {
+		delete(s.separately, idOf(row))
+	}
 }
 
 // find gives the order with the entity id, or nil. It needs mu.

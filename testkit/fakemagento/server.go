@@ -39,7 +39,7 @@ type Options struct {
 	Seed uint64
 	// ItemLimit is how many items a list in a body may have, as the Web API input limits say; 0 is no limit.
 	ItemLimit int
-	// Keep bounds the orders that are remembered, the newest; 0 is 100,000.
+	// Keep bounds the orders that are remembered, the newest, and the carts; 0 is 100,000 of each.
 	Keep int
 	// AsyncDelay is how long an asynchronous operation stays open: the first request after it carries it out.
 	AsyncDelay time.Duration
@@ -134,7 +134,7 @@ func New(o Options) *Server {
 		nonces:   map[string]bool{},
 
 		separately: map[string]bool{},
-		shipments:  shipments{of: map[int][]*shipment{}, numbers: map[int]int{}},
+		shipments:  shipments{byID: map[int]*shipment{}, of: map[int][]*shipment{}, numbers: map[int]int{}},
 	}
 	s.inventory.init()
 	s.customers.init()

@@ -269,10 +269,8 @@ func (s *Server) register(o *order, parts []part, r shipRequest) *shipment {
 		number = strconv.Itoa(store) + number
 	}
 	now := time.Now().UTC().Format(layout)
-	sh := &shipment{id: 1, order: o.id, items: []any{}}
-	if n := len(s.shipments.all); n > 0 {
-		sh.id = s.shipments.all[n-1].id + 1
-	}
+	s.shipments.last++
+	sh := &shipment{id: s.shipments.last, order: o.id, items: []any{}}
 	total := decimal.Zero
 	for _, p := range parts {
 		s.shipments.nextItem++
@@ -298,7 +296,7 @@ func (s *Server) register(o *order, parts []part, r shipRequest) *shipment {
 			Text: r.Comment.Comment, CreatedAt: time.Now(), Notified: r.Notify && r.AppendComment, VisibleOnFront: r.Comment.Visible == "1",
 		})
 	}
-	s.shipments.all = append(s.shipments.all, sh)
+	s.shipments.byID[sh.id] = sh
 	s.shipments.of[o.id] = append(s.shipments.of[o.id], sh)
 	if o.document["state"] == "new" {
 		o.document["state"], o.document["status"] = "processing", "processing"

@@ -36,9 +36,10 @@ type Track struct {
 
 // shipments are all of a shop. They need the server's mu.
 type shipments struct {
-	all       []*shipment // by entity id
-	of        map[int][]*shipment
-	numbers   map[int]int // by store id: the last shipment number
+	byID      map[int]*shipment
+	of        map[int][]*shipment // by the order's id, oldest first
+	last      int                 // entity id
+	numbers   map[int]int         // by store id: the last shipment number
 	nextItem  int
 	nextTrack int
 	masks     []bool // of the next saves, which fail: whether they are done all the same
@@ -106,7 +107,7 @@ func (s *Server) TrackCounts() map[string]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	counts := map[string]int{}
-	for _, sh := range s.shipments.all {
+	for _, sh := range s.shipments.byID {
 		o := s.find(sh.order)
 		if o == nil {
 			continue
@@ -183,7 +184,7 @@ func (s *Server) searchShipments(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	candidates := s.shipments.all
+	candidates := inOrder(s.shipments.byID)
 	for _, group := range c.groups { // the index on order_id
 		if len(group) == 1 && group[0].Field == "order_id" && group[0].Condition == "eq" {
 			id, _ := strconv.Atoi(group[0].Value)
@@ -203,22 +204,13 @@ func (s *Server) ofShipment(next func(w http.ResponseWriter, r *http.Request, sh
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		id, _ := strconv.Atoi(r.PathValue("id"))
-		sh := s.findShipment(id)
+		sh := s.shipments.byID[id]
 		if sh == nil {
 			refuse(w, http.StatusNotFound, "The entity that was requested doesn't exist. Verify the entity and try again.", nil)
 			return
 		}
 		next(w, r, sh)
 	}
-}
-
-// findShipment needs mu.
-func (s *Server) findShipment(id int) *shipment {
-	at, ok := slices.BinarySearchFunc(s.shipments.all, id, func(sh *shipment, id int) int { return sh.id - id })
-	if !ok {
-		return nil
-	}
-	return s.shipments.all[at]
 }
 
 func (sh *shipment) show() map[string]any {
@@ -315,7 +307,7 @@ func (s *Server) addTrack(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	id, _ := strconv.Atoi(e.Parent.String())
-	sh := s.findShipment(id)
+	sh := s.shipments.byID[id]
 	missing := e.Number == nil || e.Title == nil || e.Carrier == nil || e.Weight == nil || e.Qty == nil
 	if missing || sh == nil || e.Order.String() != strconv.Itoa(sh.order) || *e.Number == "" || *e.Carrier == "" ||
 		!s.fits(*e.Title, *e.Carrier) {
@@ -330,7 +322,7 @@ func (s *Server) deleteTrack(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	id, _ := strconv.Atoi(r.PathValue("id"))
-	for _, sh := range s.shipments.all {
+	for _, sh := range s.shipments.byID {
 		sh.tracks = slices.DeleteFunc(sh.tracks, func(t Track) bool { return t.ID == id })
 	}
 	answer(w, http.StatusOK, true) // also where there was none
