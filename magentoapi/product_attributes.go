@@ -6,6 +6,7 @@ import (
 	"iter"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -183,7 +184,12 @@ func (s *AttributesService) AddOption(ctx context.Context, code string, o *Attri
 	if err := s.client.call(ctx, op, map[string]*AttributeOption{"option": o}, &id); err != nil {
 		return "", err
 	}
-	return strings.TrimPrefix(string(id), "id_"), nil // before 2.4 with the key that Magento saves it under
+	// Some versions answer with the key that they save it under, "id_57", and older ones with true.
+	added := strings.TrimPrefix(string(id), "id_")
+	if _, err := strconv.ParseUint(added, 10, 64); err != nil {
+		return "", op.unreadable(http.StatusOK, nil, errors.New("no id of the new option: look for it by its label"))
+	}
+	return added, nil
 }
 
 // UpdateOption changes the option with o.Value. It needs the label, too. It is repeated where a read is: the same values
