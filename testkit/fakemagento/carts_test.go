@@ -177,7 +177,7 @@ func TestWhatIsOrderedIsNotSoldAgain(t *testing.T) {
 	}
 	salable("3")
 	// What is shipped is neither there nor promised; what is cancelled is not promised.
-	if _, err := client.Shipments.Ship(t.Context(), 1, magentoapi.NewShipment{Items: []magentoapi.NewShipmentItem{{OrderItemID: 1001, Qty: decimal.New(2, 0)}}}); err != nil {
+	if _, err := client.Shipments.Ship(t.Context(), 1, magentoapi.NewShipment{Items: []magentoapi.NewDocumentItem{{OrderItemID: 1001, Qty: decimal.New(2, 0)}}}); err != nil {
 		t.Fatal(err)
 	}
 	salable("3")
