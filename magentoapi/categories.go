@@ -165,17 +165,23 @@ func (s *CategoriesService) Delete(ctx context.Context, id int64) error {
 	return s.client.confirmed(ctx, operation{method: http.MethodDelete, path: endpoint("categories", itoa(id))}, nil)
 }
 
-// Move puts a category, and what is below it, below another, right after one of those there, or at the end: 0. It is
-// repeated where a read is: it is put into the same place again.
+// Move puts a category, and what is below it, below another: right after one of those there, at the end for 0, and before
+// all others below 0. (It comes to the end, too, if the id of after is higher than that of the last one there:
+// Catalog\Model\CategoryManagement::move.) It is repeated where a read is: it is put into the same place again.
 //
 // PUT /V1/categories/:categoryId/move, permission Magento_Catalog::categories
 func (s *CategoriesService) Move(ctx context.Context, id, parent, after int64) error {
 	type move struct {
-		ParentID int64 `json:"parentId"`
-		AfterID  int64 `json:"afterId,omitempty"`
+		ParentID int64  `json:"parentId"`
+		AfterID  *int64 `json:"afterId,omitempty"`
+	}
+	to := move{ParentID: parent}
+	if after != 0 {
+		after = max(after, 0)
+		to.AfterID = &after
 	}
 	op := operation{method: http.MethodPut, path: endpoint("categories", itoa(id), "move"), repeatable: true}
-	return s.client.confirmed(ctx, op, move{parent, after})
+	return s.client.confirmed(ctx, op, to)
 }
 
 // Products reads the products of a category and their places: all at once, for this endpoint has no pages. To go

@@ -233,7 +233,8 @@ func (s *CartService) Totals(ctx context.Context) (*Totals, error) {
 // PlaceOrder makes the cart an order and gives its entity id. Without a payment it is the cart's. What is missing or can't
 // be had is ErrBadRequest.
 //
-// It is never repeated by itself, for the buyer may have been charged. After an error that leaves the outcome open (a lost
+// It is never repeated by itself, for the buyer may have been charged (but after a 401 or 403, which are given before
+// anything is done). After an error that leaves the outcome open (a lost
 // connection, a 5xx, ErrUnreadable) look at the cart's Items: ErrNotFound says that it has become an order, which a search
 // of orders finds by its quote_id. Since 2.4.7 it may be ErrTooManyRequests, where the shop limits how fast orders are
 // placed.

@@ -91,3 +91,27 @@ func TestStoreGivesAClientOfAnotherView(t *testing.T) {
 		}
 	}
 }
+
+// Whatever a SKU is, its path names it and nothing else, or is not sent.
+func FuzzEndpoint(f *testing.F) {
+	for _, sku := range []string{"24-MB01", "A/B", "../..", "", ".", "%2e%2e", "A?B", "\x00", "ö\xff"} {
+		f.Add(sku)
+	}
+	f.Fuzz(func(t *testing.T, sku string) {
+		path := endpoint("products", sku, "media")
+		if sent := checkPath(path) == ""; sent == (sku == "" || sku == "." || sku == "..") {
+			t.Fatalf("%q: sent %v", sku, sent)
+		}
+		parts := strings.Split(path, "/")
+		if len(parts) != 5 || strings.ContainsAny(path, "?# ") {
+			t.Fatalf("%q: %s", sku, path)
+		}
+		if back, err := url.PathUnescape(parts[3]); err != nil || sku != "" && back != sku {
+			t.Errorf("%q came back as %q, %v", sku, back, err)
+		}
+		u, err := url.Parse("https://shop.example/rest/all" + path)
+		if err != nil || u.EscapedPath() != "/rest/all"+path {
+			t.Errorf("%q is sent as %v, %v", sku, u, err)
+		}
+	})
+}

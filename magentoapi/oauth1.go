@@ -21,7 +21,7 @@ type oauth1 struct {
 	now   func() time.Time
 	nonce func() string
 
-	// decodes is set once Magento has shown that it decodes the path before it checks: see decodedPath.
+	// decodes is set once Magento has shown that it decodes the path before it checks: see decodedAddress.
 	decodes atomic.Bool
 }
 

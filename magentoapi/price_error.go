@@ -22,13 +22,14 @@ type PriceError struct {
 	// Err is why a call failed, or nil. Its rows and those after them are not saved, unless Err leaves that open.
 	Err error
 
-	op operation
+	op       operation
+	doubtful []bool // by row: a refusal fits it
 }
 
 // PriceRefusal is one reason why a row was refused. A row may have several.
 type PriceRefusal struct {
 	// Row is the place of the row among those given, from 0; -1 where none fits. Magento doesn't tell it, it tells what
-	// the row held.
+	// the row held: of two rows that hold the same it may be the other one.
 	Row        int
 	Message    string // Magento's, with its parameters filled in
 	Parameters []Parameter
@@ -63,15 +64,15 @@ func (e *PriceError) Error() string {
 // Unwrap gives why a call failed.
 func (e *PriceError) Unwrap() error { return e.Err }
 
-// Saved reports whether a row, by its place among those given, is known to be saved. It is false for all of them if
-// there is a refusal whose row can't be told.
+// Saved reports whether a row, by its place among those given, is known to be saved: it was answered for and no refusal
+// fits it. It is false for all of them if there is a refusal that fits none.
 func (e *PriceError) Saved(row int) bool {
 	for _, r := range e.Refused {
-		if r.Row == row || r.Row < 0 {
+		if r.Row < 0 {
 			return false
 		}
 	}
-	return row < e.Answered
+	return row >= 0 && row < e.Answered && !e.doubtful[row]
 }
 
 // decodeRefusals reads the answer to an update (Catalog\Api\Data\PriceUpdateResultInterface). The message is a template,
@@ -99,10 +100,12 @@ func decodeRefusals(body []byte) ([]PriceRefusal, error) {
 	return refused, nil
 }
 
-// place finds the row of each refusal, of n rows. Magento tells them in the order of the rows, all of a row one after the
-// other (Catalog\Model\Product\Price\Validation\Result): so the next one is of the row at hand, or of one below it, or,
-// where that is no help, of any that fits. What it says of a row it says once.
-func place(refused []PriceRefusal, n int, is func(row int, parameters []string) bool) {
+// place finds the row of each refusal, and gives the rows that any refusal fits. Magento tells them in the order of the
+// rows, all of a row one after the other (Catalog\Model\Product\Price\Validation\Result): so of those that it fits the
+// next one is of the row at hand, or of one below it, or, where that is no help, of the first. What it says of a row it
+// says once.
+func (l priceList[R]) place(refused []PriceRefusal, rows []R) (doubtful []bool) {
+	doubtful = make([]bool, len(rows))
 	at := 0
 	told := map[string]bool{} // of the row at hand
 	for i := range refused {
@@ -112,29 +115,39 @@ func place(refused []PriceRefusal, n int, is func(row int, parameters []string) 
 			values = append(values, p.Value)
 		}
 		what := r.Message + "\x00" + strings.Join(values, "\x00")
-		for step := range n {
-			row := (at + step) % n
-			if !is(row, values) || step == 0 && told[what] && fitsLater(at+1, n, values, is) {
-				continue
+		fitting := l.fitting(rows, values)
+		for _, row := range fitting {
+			doubtful[row] = true
+			if r.Row < 0 && (row > at || row == at && !told[what]) {
+				r.Row = row
 			}
-			if row != at {
-				at = row
-				clear(told)
-			}
-			told[what] = true
-			r.Row = row
-			break
 		}
+		if r.Row < 0 && len(fitting) > 0 {
+			r.Row = fitting[0]
+		}
+		if r.Row >= 0 && r.Row != at {
+			at = r.Row
+			clear(told)
+		}
+		told[what] = true
 	}
+	return doubtful
 }
 
-func fitsLater(from, n int, values []string, is func(row int, parameters []string) bool) bool {
-	for row := from; row < n; row++ {
-		if is(row, values) {
-			return true
+// fitting gives the rows that a refusal with these parameters may be of.
+func (l priceList[R]) fitting(rows []R, parameters []string) []int {
+	for _, is := range []func(R, []string) bool{l.is, l.like} {
+		var fitting []int
+		for i, row := range rows {
+			if is != nil && is(row, parameters) {
+				fitting = append(fitting, i)
+			}
+		}
+		if len(fitting) > 0 {
+			return fitting
 		}
 	}
-	return false
+	return nil
 }
 
 // are reports whether a refusal's parameters are exactly these.

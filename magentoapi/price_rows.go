@@ -51,6 +51,8 @@ type priceList[R any] struct {
 	price func(priceRow) R
 	// is reports whether a refusal with these parameters may be of the row.
 	is func(row R, parameters []string) bool
+	// like is asked where none is; it may be nil.
+	like func(row R, parameters []string) bool
 	// together reports whether two rows after each other must be in the same call; nil is never.
 	together func(a, b R) bool
 }
@@ -86,7 +88,7 @@ func (l priceList[R]) send(ctx context.Context, s *PricesService, op operation, 
 		if result.Err = err; err != nil {
 			break
 		}
-		place(refused, c.to-c.from, func(row int, parameters []string) bool { return l.is(prices[c.from+row], parameters) })
+		result.doubtful = append(result.doubtful, l.place(refused, prices[c.from:c.to])...)
 		for i := range refused {
 			if refused[i].Row >= 0 {
 				refused[i].Row += c.from

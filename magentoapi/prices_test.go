@@ -102,8 +102,60 @@ func TestPlaceOfARefusal(t *testing.T) {
 			if !slices.Equal(got, c.want) {
 				t.Errorf("got %v, want %v", got, c.want)
 			}
+			for row := range c.rows {
+				if slices.Contains(got, row) && e.Saved(row) {
+					t.Errorf("row %d is refused and told to be saved", row)
+				}
+			}
 			if unplaced := slices.Contains(c.want, -1); e.Saved(0) && (unplaced || slices.Contains(c.want, 0)) {
 				t.Error("row 0 is told to be saved")
+			}
+		})
+	}
+}
+
+// Of two rows that hold the same as far as Magento tells, and of which one is refused, neither is told to be saved; nor is
+// a tier price that is refused for the sake of one in another website.
+func TestARowInDoubtIsNotToldToBeSaved(t *testing.T) {
+	d := decimal.RequireFromString
+	const of = "Row ID: SKU = %SKU, Website ID: %websiteId, Customer Group: %customerGroup, Quantity: %qty."
+	answer := ""
+	s := serve(t, func(w http.ResponseWriter, _ seen, _ int) { respond(w, 200, answer) })
+	c := s.client(t, Options{})
+	tier := func(website int64, group string) TierPrice {
+		return TierPrice{SKU: "A", Price: d("1"), Type: FixedPrice, WebsiteID: website, Group: group, Quantity: d("5")}
+	}
+	for name, test := range map[string]struct {
+		answer string
+		err    func() error
+		saved  []bool
+	}{
+		"special prices": {
+			`[{"message":"Invalid attribute Price = %price. …","parameters":["-1","A","0","",""]}]`, func() error {
+				return c.Prices.UpdateSpecialPrices(t.Context(), []SpecialPrice{{SKU: "A", Price: d("1")}, {SKU: "A", Price: d("-1")}, {SKU: "B"}})
+			}, []bool{false, false, true},
+		},
+		"a tier price of another website": {
+			`[{"message":"We found a duplicate … ` + of + `","parameters":["A","0","general","5.0000"]}]`, func() error {
+				return c.Prices.UpdateTierPrices(t.Context(), []TierPrice{tier(1, "Retailer"), tier(2, "General")})
+			}, []bool{true, false},
+		},
+		"a tier price of this website": {
+			`[{"message":"Invalid attribute Website ID = %websiteId. ` + of + `","parameters":["A","2","General","5"]}]`, func() error {
+				return c.Prices.UpdateTierPrices(t.Context(), []TierPrice{tier(1, "General"), tier(2, "General")})
+			}, []bool{true, false},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			answer = test.answer
+			var e *PriceError
+			if err := test.err(); !errors.As(err, &e) {
+				t.Fatalf("got %v", err)
+			}
+			for row, want := range test.saved {
+				if e.Saved(row) != want {
+					t.Errorf("row %d: saved %v", row, !want)
+				}
 			}
 		})
 	}
@@ -197,10 +249,13 @@ func FuzzDecodeRefusals(f *testing.F) {
 		if err != nil {
 			return
 		}
-		place(refused, len(rows), func(row int, parameters []string) bool { return tierPrices.is(rows[row], parameters) })
+		doubtful := tierPrices.place(refused, rows)
 		for _, r := range refused {
 			if r.Message == "" || r.Row < -1 || r.Row >= len(rows) || len(r.Parameters) > maxParameters {
 				t.Errorf("%q: %+v", body, r)
+			}
+			if r.Row >= 0 && !doubtful[r.Row] {
+				t.Errorf("%q: row %d is refused and not in doubt", body, r.Row)
 			}
 		}
 		var list []json.RawMessage

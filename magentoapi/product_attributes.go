@@ -6,6 +6,7 @@ import (
 	"iter"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -101,18 +102,23 @@ func (s *AttributesService) one(ctx context.Context, op operation, body any) (*A
 	return &a, nil
 }
 
-// Search reads one page of attributes. Without a sort they are sorted by attribute_id.
+// Search reads one page of attributes. Without a sort they are sorted by attribute_code. A filter on attribute_id fails:
+// three of the tables that Magento joins have that column (Eav\Model\AttributeRepository::getList).
 //
 // GET /V1/products/attributes, permission Magento_Catalog::attributes_attributes
 func (s *AttributesService) Search(ctx context.Context, criteria SearchCriteria) (*Page[*Attribute], error) {
-	return search[Attribute](ctx, s.client, endpoint("products", "attributes"), "attribute_id", criteria)
+	return search[Attribute](ctx, s.client, endpoint("products", "attributes"), "attribute_code", criteria)
 }
 
-// All gives all attributes that a search finds, as ProductsService.All does products.
+// All gives all attributes that a search finds, a page in memory at a time. It goes by the number of the page, for there is
+// no filter by id: some may come twice or not at all when attributes are added or removed meanwhile.
 //
 // GET /V1/products/attributes, permission Magento_Catalog::attributes_attributes
 func (s *AttributesService) All(ctx context.Context, criteria SearchCriteria) iter.Seq2[*Attribute, error] {
-	return walk(ctx, criteria, "attribute_id", func(a *Attribute) ID { return a.AttributeID }, s.Search)
+	if !slices.ContainsFunc(criteria.Sort, func(o SortOrder) bool { return o.Field == "attribute_code" }) {
+		criteria = criteria.SortBy("attribute_code", Ascending) // what is equal must not change places between two pages
+	}
+	return walkPages(ctx, criteria, s.Search)
 }
 
 // Types reads the kinds of input that an attribute can have.
@@ -183,7 +189,12 @@ func (s *AttributesService) AddOption(ctx context.Context, code string, o *Attri
 	if err := s.client.call(ctx, op, map[string]*AttributeOption{"option": o}, &id); err != nil {
 		return "", err
 	}
-	return strings.TrimPrefix(string(id), "id_"), nil // before 2.4 with the key that Magento saves it under
+	// Some versions answer with the key that they save it under, "id_57", and older ones with true.
+	added := strings.TrimPrefix(string(id), "id_")
+	if _, err := strconv.ParseUint(added, 10, 64); err != nil {
+		return "", op.unreadable(http.StatusOK, nil, errors.New("no id of the new option: look for it by its label"))
+	}
+	return added, nil
 }
 
 // UpdateOption changes the option with o.Value. It needs the label, too. It is repeated where a read is: the same values

@@ -113,6 +113,16 @@ func TestNoEmptyOptionIsSaved(t *testing.T) {
 	}
 }
 
+func TestIDOfANewOption(t *testing.T) {
+	for body, want := range map[string]string{`"57"`: "57", `57`: "57", `"id_57"`: "57", `true`: "", `"id_new_option"`: "", `""`: "", `[]`: ""} {
+		s := serve(t, func(w http.ResponseWriter, _ seen, _ int) { respond(w, 200, body) })
+		got, err := s.client(t, Options{}).Attributes.AddOption(t.Context(), "color", &AttributeOption{Label: "Red"})
+		if got != want || (err == nil) != (want != "") || err != nil && !errors.Is(err, ErrUnreadable) {
+			t.Errorf("%s: got %q, %v", body, got, err)
+		}
+	}
+}
+
 // What was read is written as it was, whatever it is, and that is read as the same.
 func FuzzProduct(f *testing.F) {
 	f.Add([]byte(`{"id":1,"sku":"A","price":29.9900,"custom_attributes":[{"attribute_code":"a","value":["1"]}],"media_gallery_entries":[{"id":"7","x":1}]}`))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/shopspring/decimal"
 )
@@ -44,6 +45,12 @@ var tierPrices = priceList[TierPrice]{
 		}
 	},
 	is: func(p TierPrice, values []string) bool { return end(values, p.SKU, p.WebsiteID, p.Group, p.Quantity) },
+	// Where a row is refused for the sake of a price that is there already, that one's website and group are told
+	// (Validation\TierPriceValidator::checkUnique).
+	like: func(p TierPrice, values []string) bool {
+		n := len(values) - 4
+		return n >= 0 && same(values[n], p.SKU) && strings.EqualFold(values[n+2], p.Group) && same(values[n+3], p.Quantity)
+	},
 }
 
 // TierPrices reads the tier prices of SKUs; there are none for a SKU that Magento doesn't know.

@@ -24,10 +24,19 @@ func (s *Server) searchGroups(c call) (any, *problem) {
 	if wrong != nil {
 		return nil, wrong
 	}
-	if !slices.ContainsFunc(criteria.groups, func(g []filter) bool {
-		return slices.ContainsFunc(g, func(f filter) bool { return f.Field == "attribute_set_id" })
-	}) {
+	var of string
+	for _, group := range criteria.groups {
+		for _, f := range group {
+			if f.Field == "attribute_set_id" {
+				of = f.Value
+			}
+		}
+	}
+	if of == "" {
 		return nil, required("attribute_set_id")
+	}
+	if id, _ := number(of); s.catalog.sets[id] == nil {
+		return nil, noSuchEntity("attributeSetId", of)
 	}
 	var all []map[string]any
 	for _, set := range byID(s.catalog.sets) {

@@ -80,21 +80,18 @@ func (s *Server) cartRoutes(routes *http.ServeMux) {
 		"GET /billing-address":            s.getBillingAddress,
 		"POST /billing-address":           s.setBillingAddress,
 		"POST /estimate-shipping-methods": s.estimateShipping,
-		"POST /estimate-shipping-methods-by-address-id": s.estimateShippingByID,
-		"GET /shipping-methods":                         s.shippingMethods,
-		"POST /shipping-information":                    s.setShippingInformation,
-		"GET /payment-methods":                          s.paymentMethods,
-		"GET /selected-payment-method":                  s.getPaymentMethod,
-		"PUT /selected-payment-method":                  s.setPaymentMethod,
-		"GET /totals":                                   s.cartTotals,
-		"PUT /order":                                    s.placeCart,
+		"GET /shipping-methods":           s.shippingMethods,
+		"POST /shipping-information":      s.setShippingInformation,
+		"GET /payment-methods":            s.getPaymentMethods,
+		"GET /selected-payment-method":    s.getPaymentMethod,
+		"PUT /selected-payment-method":    s.setPaymentMethod,
+		"GET /totals":                     s.cartTotals,
+		"PUT /order":                      s.placeCart,
 	} {
 		method, path, _ := strings.Cut(pattern, " ")
 		admin(method+" /V1/carts/{cart}"+path, s.onCart(s.adminsCart, f))
 		routes.Handle(method+" /V1/carts/mine"+path, s.endpoint(s.self(s.onCart(s.customersCart, f))))
-		if !strings.HasSuffix(path, "by-address-id") { // guests have no addresses to name
-			routes.Handle(method+" /V1/guest-carts/{cart}"+path, s.endpoint(s.onCart(s.guestsCart, f)))
-		}
+		routes.Handle(method+" /V1/guest-carts/{cart}"+path, s.endpoint(s.onCart(s.guestsCart, f)))
 	}
 }
 

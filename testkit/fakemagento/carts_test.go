@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -79,13 +80,27 @@ func TestACartBecomesAnOrder(t *testing.T) {
 			if code := must(cart.Coupon(t.Context()))(t); code != "" {
 				t.Errorf("coupon %q", code)
 			}
-			if err := cart.SetCoupon(t.Context(), "10 %"); err != nil {
-				t.Fatal(err)
+			for _, set := range []func() error{
+				func() error { return cart.SetCoupon(t.Context(), "10 %") },
+				func() error { return cart.DeleteCoupon(t.Context()) },
+				func() error { return cart.SetCoupon(t.Context(), "10 %") },
+			} {
+				if err := set(); err != nil {
+					t.Fatal(err)
+				}
 			}
 			if code := must(cart.Coupon(t.Context()))(t); code != "10 %" {
 				t.Errorf("coupon %q", code)
 			}
 
+			// 3 × 34 less 10 %, 19 % tax, no shipping yet
+			if totals := must(cart.Totals(t.Context()))(t); totals.GrandTotal.Decimal.String() != "109.24" || totals.CouponCode != "10 %" {
+				t.Errorf("comes to %+v", totals)
+			}
+			if estimated := must(cart.EstimateShipping(t.Context(), magentoapi.CartAddress{CountryID: "DE"}))(t); len(estimated) != 1 ||
+				estimated[0].Amount.Decimal.String() != "5" || estimated[0].PriceInclTax.Decimal.String() != "5.95" {
+				t.Errorf("shipping %+v", estimated)
+			}
 			if err := cart.SetBillingAddress(t.Context(), address, true); err != nil {
 				t.Fatal(err)
 			}
@@ -97,8 +112,9 @@ func TestACartBecomesAnOrder(t *testing.T) {
 				ShippingAddress: address, CarrierCode: string(methods[0].CarrierCode), MethodCode: string(methods[0].MethodCode),
 			}))(t)
 			// 3 × 34 less 10 %, 5 for shipping, 19 % tax: 91.80 + 17.44 + 5.95
-			if total := details.Totals.GrandTotal.Decimal.String(); total != "115.19" || len(details.PaymentMethods) == 0 {
-				t.Errorf("comes to %s, payable by %v", total, details.PaymentMethods)
+			payable := must(cart.PaymentMethods(t.Context()))(t)
+			if total := details.Totals.GrandTotal.Decimal.String(); total != "115.19" || len(payable) == 0 || !slices.Equal(payable, details.PaymentMethods) {
+				t.Errorf("comes to %s, payable by %v and %v", total, details.PaymentMethods, payable)
 			}
 			if chosen := must(cart.PaymentMethod(t.Context()))(t); chosen.Method != "" {
 				t.Errorf("payment %+v", chosen)
@@ -160,6 +176,18 @@ func TestWhatIsOrderedIsNotSoldAgain(t *testing.T) {
 		t.Errorf("more than there are: %v", err)
 	}
 	salable("3")
+	// What is shipped is neither there nor promised; what is cancelled is not promised.
+	if _, err := client.Shipments.Ship(t.Context(), 1, magentoapi.NewShipment{Items: []magentoapi.NewDocumentItem{{OrderItemID: 1001, Qty: decimal.New(2, 0)}}}); err != nil {
+		t.Fatal(err)
+	}
+	salable("3")
+	if item := must(client.StockItems.Get(t.Context(), "A"))(t); item.Qty.Decimal.String() != "8" {
+		t.Errorf("%s are there after two were shipped, want 8", item.Qty.Decimal)
+	}
+	if canceled := must(client.Orders.Cancel(t.Context(), 1))(t); !canceled {
+		t.Error("not canceled")
+	}
+	salable("8")
 	found := 0
 	for o, err := range client.Orders.All(t.Context(), magentoapi.SearchCriteria{}.Where(magentoapi.Eq("quote_id", "1"))) {
 		if err != nil || o.Items[0].SKU != "A" {
@@ -213,6 +241,8 @@ func TestWhatACartRefuses(t *testing.T) {
 	}
 	refused(place(), bad, "payment method")
 	refused(cart.SetPaymentMethod(t.Context(), magentoapi.Payment{Method: "bitcoin"}), bad, "not available")
+	_, err = cart.PlaceOrder(t.Context(), &magentoapi.Payment{Method: "bitcoin"})
+	refused(err, bad, "not available")
 	refused(cart.DeleteItem(t.Context(), 99), missing, "doesn't contain the 99 item")
 	_, err = client.GuestCart("nobody").Get(t.Context())
 	refused(err, missing, "cartId = nobody")

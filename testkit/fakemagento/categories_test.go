@@ -48,6 +48,10 @@ func TestLifeOfACategory(t *testing.T) {
 	if got := names(2, 1); !slices.Equal(got, []string{"Default Category", "Bags", "Bottles"}) {
 		t.Errorf("tree %q", got)
 	}
+	done(t, categories.Move(ctx, small, 2, -1))
+	if got := names(2, 0); !slices.Equal(got, []string{"Default Category", "Small bags", "Bags", "Bottles"}) {
+		t.Errorf("tree %q", got)
+	}
 	done(t, categories.Move(ctx, small, 2, bags)) // right after it
 	if got := names(2, 0); !slices.Equal(got, []string{"Default Category", "Bags", "Small bags", "Bottles"}) {
 		t.Errorf("tree %q", got)

@@ -163,6 +163,10 @@ func TestTierPrices(t *testing.T) {
 	if len(shown) != 2 || *shown[0].CustomerGroupID != 32000 || !shown[1].Value.Decimal.Equal(money("30")) {
 		t.Errorf("in the product %+v", shown)
 	}
+	ok(client.Products.Update(ctx, ok(client.Products.Get(ctx, "A"))(t)))(t) // a save of all keeps them
+	if got := ok(prices.TierPrices(ctx, "A"))(t); !reflect.DeepEqual(got, first[:2]) {
+		t.Errorf("after a save %+v", got)
+	}
 	refusals := rows(t, prices.UpdateTierPrices(ctx, []magentoapi.TierPrice{
 		tier("A", "31", magentoapi.FixedPrice, "all groups", "10"),
 		tier("A", "101", magentoapi.DiscountPrice, "General", "5"),

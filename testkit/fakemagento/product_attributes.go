@@ -109,8 +109,9 @@ func (s *Server) searchAttributes(c call) (any, *problem) {
 		all = append(all, showAttribute(a))
 	}
 	slices.SortFunc(all, func(a, b map[string]any) int { return a["attribute_id"].(int) - b["attribute_id"].(int) })
+	// A filter by attribute_id is an SQL error in Magento: the column is in several of the tables that it joins.
 	known := []string{
-		"attribute_id", "attribute_code", "frontend_input", "backend_type", "is_user_defined", "is_required", "is_visible", "is_searchable",
+		"attribute_code", "frontend_input", "backend_type", "is_user_defined", "is_required", "is_visible", "is_searchable",
 		"is_filterable", "scope", "default_frontend_label",
 	}
 	return list(c, func(field string) bool { return slices.Contains(known, field) }, all)

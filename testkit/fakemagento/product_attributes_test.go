@@ -38,7 +38,7 @@ func TestLifeOfAnAttribute(t *testing.T) {
 		done(t, err)
 		codes = append(codes, string(a.AttributeCode))
 	}
-	if want := []string{"tax_class_id", "status", "visibility", "color", "size", "fabric"}; !slices.Equal(codes, want) {
+	if want := []string{"color", "fabric", "size", "status", "tax_class_id", "visibility"}; !slices.Equal(codes, want) {
 		t.Errorf("found %v, want %v", codes, want)
 	}
 	if types := ok(attributes.Types(ctx))(t); len(types) == 0 || types[0].Value != "text" {
@@ -138,6 +138,8 @@ func TestLifeOfAnAttributeSet(t *testing.T) {
 	refused(t, err, magentoapi.ErrBadRequest, `A "default" attribute set name already exists. Create a new name and try again.`)
 	_, err = sets.Get(ctx, id)
 	refused(t, err, magentoapi.ErrNotFound, "No such entity with id = 5")
+	_, err = sets.Groups(ctx, id)
+	refused(t, err, magentoapi.ErrNotFound, "No such entity with attributeSetId = 5")
 	_, err = client.Products.Create(ctx, &magentoapi.Product{SKU: "B", Name: "B", AttributeSetID: set.ID, Price: amount("1")})
 	refused(t, err, magentoapi.ErrBadRequest, "Invalid product data: Invalid attribute set entity type")
 }

@@ -30,13 +30,24 @@ func (s *Server) saveProduct(c call) (any, *problem) {
 	if wrong := s.catalog.checkProduct(p, body, missing != nil); wrong != nil {
 		return nil, wrong
 	}
+	// What can still be refused comes before anything is kept.
+	media, tiers := p.media, p.tiers
+	if entries, ok := body["media_gallery_entries"].([]any); ok {
+		if media, wrong = s.catalog.gallery(p, entries); wrong != nil {
+			return nil, wrong
+		}
+	}
+	if list, ok := body["tier_prices"].([]any); ok {
+		if tiers, wrong = s.tiersIn(list); wrong != nil {
+			return nil, wrong
+		}
+	}
+	p.media, p.tiers = media, tiers
 	if missing != nil {
 		p.id = s.catalog.nextID("product")
 		s.catalog.products[strings.ToLower(sku)] = p
 	}
-	if wrong := s.catalog.fillProduct(p, body, c.store, missing != nil); wrong != nil {
-		return nil, wrong
-	}
+	s.catalog.fillProduct(p, body, c.store, missing != nil)
 	return s.catalog.showProduct(p, c.store), nil
 }
 
@@ -73,14 +84,14 @@ func (c *catalog) checkProduct(p *product, body map[string]any, isNew bool) *pro
 	return nil
 }
 
-func (c *catalog) fillProduct(p *product, body map[string]any, store int, isNew bool) *problem {
+func (c *catalog) fillProduct(p *product, body map[string]any, store int, isNew bool) {
 	for key, value := range body {
 		at := store
 		if isNew || slices.Contains(globalFields, key) {
 			at = 0
 		}
 		switch key {
-		case "id", "sku", "created_at", "updated_at":
+		case "id", "sku", "created_at", "updated_at", "media_gallery_entries", "tier_prices":
 		case "price", "weight":
 			p.set(at, key, floating(value))
 		case "custom_attributes":
@@ -96,19 +107,11 @@ func (c *catalog) fillProduct(p *product, body map[string]any, store int, isNew 
 					c.link(p, link)
 				}
 			}
-		case "media_gallery_entries":
-			if entries, ok := value.([]any); ok {
-				if wrong := c.replaceMedia(p, entries); wrong != nil {
-					return wrong
-				}
-			}
-		case "tier_prices": // the fake takes them at their own endpoints alone
 		default:
 			p.set(at, key, value)
 		}
 	}
 	p.touch()
-	return nil
 }
 
 func (c *catalog) extendProduct(p *product, extension any) {

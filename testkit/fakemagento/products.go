@@ -122,7 +122,7 @@ func (c *catalog) showProduct(p *product, store int) map[string]any {
 	}
 	d["product_links"] = orEmpty(p.links)
 	d["media_gallery_entries"] = orEmpty(p.media)
-	d["tier_prices"] = c.showTiers(p)
+	d["tier_prices"] = p.showTiers()
 	if d["options"] == nil {
 		d["options"] = []any{}
 	}

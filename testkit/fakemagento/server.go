@@ -136,7 +136,7 @@ func New(o Options) *Server {
 		separately: map[string]bool{},
 		shipments:  shipments{byID: map[int]*shipment{}, of: map[int][]*shipment{}, numbers: map[int]int{}},
 	}
-	s.inventory.init()
+	s.inventory.init(o.Sources)
 	s.customers.init()
 	s.carts.init()
 	s.bulks.init()

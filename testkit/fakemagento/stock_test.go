@@ -167,4 +167,11 @@ func TestSourceItemsThatAreRefusedAreAllRefused(t *testing.T) {
 	if got := must(client.Inventory.SalableQuantity(t.Context(), "A", 1))(t); got.Decimal.String() != "10" {
 		t.Errorf("%s are left: some were saved", got.Decimal)
 	}
+	err = client.Inventory.CreateSource(t.Context(), magentoapi.Source{Code: "mars", Name: "Mars"})
+	if !errors.As(err, &refusal) || refusal.Message != `Validation Failed; "country_id" can not be empty.` {
+		t.Errorf("a source without a country: %v", err)
+	}
+	if _, err := client.Inventory.Source(t.Context(), "mars"); !errors.Is(err, magentoapi.ErrNotFound) {
+		t.Errorf("a source that was refused: %v", err)
+	}
 }

@@ -1,7 +1,6 @@
 package fakemagento
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -12,6 +11,7 @@ import (
 type tierPrice struct {
 	website    int
 	group      string
+	groupID    int // 32000 for all groups
 	qty, price decimal.Decimal
 	discount   bool // the price is percents
 }
@@ -22,22 +22,27 @@ func (t tierPrice) same(other tierPrice) bool {
 
 const ofTier = "Row ID: SKU = %SKU, Website ID: %websiteId, Customer Group: %customerGroup, Quantity: %qty."
 
-// customerGroups are those of a new shop, by id.
-var customerGroups = []string{"NOT LOGGED IN", "General", "Wholesale", "Retailer"}
+const allGroups = 32000
 
-// groupID gives a group's id, 32000 for all of them, -1 for none.
-func groupID(name string) int {
+// groupID gives the id of a customer group, -1 for none.
+func (s *Server) groupID(name string) int {
 	if strings.EqualFold(name, "ALL GROUPS") {
-		return 32000
+		return allGroups
 	}
-	return slices.IndexFunc(customerGroups, func(have string) bool { return strings.EqualFold(have, name) })
+	for _, group := range s.customers.groups {
+		if id, ok := number(group["id"]); ok && strings.EqualFold(text(group["code"]), name) {
+			return id
+		}
+	}
+	return -1
 }
 
 // checkTier tells what is wrong with a row of tier prices. That websites have no prices of their own is due to the
 // price scope.
-func checkTier(f *failures, p *product, row map[string]any, all []map[string]any) tierPrice {
+func (s *Server) checkTier(f *failures, p *product, row map[string]any, all []map[string]any) tierPrice {
 	id := []any{row["sku"], row["website_id"], row["customer_group"], row["quantity"]}
 	tier := tierPrice{group: text(row["customer_group"]), discount: row["price_type"] == "discount"}
+	tier.groupID = s.groupID(tier.group)
 	tier.website, _ = number(row["website_id"])
 	tier.qty, _ = money(row["quantity"])
 	tier.price, _ = money(row["price"])
@@ -56,26 +61,33 @@ func checkTier(f *failures, p *product, row map[string]any, all []map[string]any
 	if tier.website != 0 {
 		f.add("Invalid attribute Website ID = %websiteId. "+ofTier, id...)
 	}
-	for _, other := range all {
-		qty, _ := money(other["quantity"])
-		website, _ := number(other["website_id"])
-		if fmt.Sprintf("%p", other) != fmt.Sprintf("%p", row) && other["sku"] == row["sku"] &&
-			tier.same(tierPrice{website: website, group: text(other["customer_group"]), qty: qty}) {
-			f.add("We found a duplicate website, tier price, customer group and quantity: "+
-				"Customer Group = %customerGroup, Website ID = %websiteId, Quantity = %qty. "+ofTier, id...)
-		}
+	for range sameTiers(all, text(row["sku"]), tier) - 1 { // it is one of them itself
+		f.add("We found a duplicate website, tier price, customer group and quantity: "+
+			"Customer Group = %customerGroup, Website ID = %websiteId, Quantity = %qty. "+ofTier, id...)
 	}
-	if groupID(tier.group) < 0 {
+	if tier.groupID < 0 {
 		f.add("No such entity with Customer Group = %customerGroup. "+ofTier, id...)
 	}
 	return tier
+}
+
+// sameTiers counts the rows for one place.
+func sameTiers(rows []map[string]any, sku string, of tierPrice) (n int) {
+	for _, row := range rows {
+		qty, _ := money(row["quantity"])
+		website, _ := number(row["website_id"])
+		if text(row["sku"]) == sku && of.same(tierPrice{website: website, group: text(row["customer_group"]), qty: qty}) {
+			n++
+		}
+	}
+	return n
 }
 
 // eachTier checks all rows of a call and gives those that are right to f.
 func (s *Server) eachTier(c call, save func(p *product, t tierPrice)) (any, *problem) {
 	all, _ := c.rows("prices")
 	return s.eachPrice(c, func(f *failures, p *product, row map[string]any) {
-		if tier := checkTier(f, p, row, all); !f.row {
+		if tier := s.checkTier(f, p, row, all); !f.row {
 			save(p, tier)
 		}
 	})
@@ -131,7 +143,7 @@ func (s *Server) tierPrices(c call) (any, *problem) {
 }
 
 // showTiers gives the tiers as a product has them: groups by id, percents as an extension attribute.
-func (c *catalog) showTiers(p *product) []any {
+func (p *product) showTiers() []any {
 	shown := []any{}
 	for _, t := range p.tiers {
 		extension := map[string]any{"website_id": t.website}
@@ -142,8 +154,34 @@ func (c *catalog) showTiers(p *product) []any {
 			value = price.Mul(hundred.Sub(t.price)).Div(hundred)
 		}
 		shown = append(shown, map[string]any{
-			"customer_group_id": groupID(t.group), "qty": amount(t.qty), "value": amount(value), "extension_attributes": extension,
+			"customer_group_id": t.groupID, "qty": amount(t.qty), "value": amount(value), "extension_attributes": extension,
 		})
 	}
 	return shown
+}
+
+// tiersIn reads them.
+func (s *Server) tiersIn(list []any) ([]tierPrice, *problem) {
+	var tiers []tierPrice
+	for _, one := range list {
+		d, _ := one.(map[string]any)
+		t := tierPrice{group: "ALL GROUPS"}
+		t.groupID, _ = number(d["customer_group_id"])
+		if t.groupID != allGroups {
+			group := document(s.customers.groups, "id", text(d["customer_group_id"]))
+			if group == nil {
+				return nil, noSuchEntity("id", d["customer_group_id"])
+			}
+			t.group = text(group["code"])
+		}
+		t.qty, _ = money(d["qty"])
+		t.price, _ = money(d["value"])
+		extension, _ := d["extension_attributes"].(map[string]any)
+		t.website, _ = number(extension["website_id"])
+		if percents, ok := money(extension["percentage_value"]); ok {
+			t.price, t.discount = percents, true
+		}
+		tiers = append(tiers, t)
+	}
+	return tiers, nil
 }
