@@ -41,11 +41,13 @@ type Tracked struct {
 	Rules     TrackingRules
 }
 
-// Effects of TrackingReceived, and the reason in the row of the first that says that the second is due.
+// Effects of TrackingReceived, and what the row of the first has as its reason: that the second is due, or that the
+// shipment was made with the number, by its mail too.
 const (
-	effectTrack = "track"
-	effectMail  = "mail"
-	mailDue     = "mail due"
+	effectTrack  = "track"
+	effectMail   = "mail"
+	mailDue      = "mail due"
+	shipmentMade = "made the shipment"
 )
 
 // Handle brings each number of an order, with the same items, to Magento once.
@@ -156,7 +158,7 @@ func (h *Tracked) ship(ctx context.Context, p *parcel, c *idempotency.Claim) (id
 		if s := p.within(); s != nil {
 			return idempotency.Result{Value: shipmentID(int64(s.EntityID))}, nil
 		}
-		return idempotency.Result{}, event.NotDone(err)
+		return idempotency.Result{}, event.NotDone(fmt.Errorf("order %s (state %s): %w", number, p.order.State, err))
 	}
 	code, title := h.Rules.carrier(p.Tracking)
 	shipment := magentoapi.NewShipment{
@@ -172,7 +174,7 @@ func (h *Tracked) ship(ctx context.Context, p *parcel, c *idempotency.Claim) (id
 		var made int64
 		if made, err = h.Shipments.Ship(ctx, id, shipment); err == nil {
 			zerolog.Ctx(ctx).Info().Str("key", c.Key.Key).Int64("entity_id", id).Int64("shipment", made).Msg("the order was shipped")
-			return idempotency.Result{Value: shipmentID(made)}, nil
+			return idempotency.Result{Value: shipmentID(made), Reason: shipmentMade}, nil
 		}
 		if !errors.Is(err, magentoapi.ErrBadRequest) {
 			return idempotency.Result{}, fromShip(err)
@@ -183,7 +185,7 @@ func (h *Tracked) ship(ctx context.Context, p *parcel, c *idempotency.Claim) (id
 			return idempotency.Result{}, uncertain(fromMagento(lookErr), fmt.Errorf("%w; and the shipments can't be read again: %w", err, lookErr))
 		}
 		if s := p.made(shipments); s != nil {
-			return idempotency.Result{Value: shipmentID(int64(s.EntityID))}, nil
+			return idempotency.Result{Value: shipmentID(int64(s.EntityID)), Reason: shipmentMade}, nil
 		}
 		if err = fromShip(err); event.ClassOf(err) != event.Rejected {
 			return idempotency.Result{}, err

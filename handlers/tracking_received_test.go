@@ -289,6 +289,10 @@ func TestNoShipmentForIt(t *testing.T) {
 			class: event.Rejected, says: []string{"state holded", "Shipment Document Validation Error(s)"}, state: idempotency.Uncertain,
 		},
 		{
+			name: "cancelled, items", prepare: func(p fakemagento.Placed) { r.shop.Cancel(p.EntityID) }, rules: making, message: []string{items("A=1")},
+			class: event.Invalid, says: []string{"state canceled", "0 are open"}, state: idempotency.Failed,
+		},
+		{
 			name: "cancelled", prepare: func(p fakemagento.Placed) { r.shop.Cancel(p.EntityID) }, rules: making,
 			class: event.Rejected, says: []string{"state canceled"}, state: idempotency.Uncertain,
 		},
