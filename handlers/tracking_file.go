@@ -23,10 +23,10 @@ type FileReady struct {
 	Size   int64  `json:"size,omitempty"`
 }
 
-// The topics of tracking files, and of what is in them.
+// TopicFileReady is the topic of FileReady, topicTracking that of a parcel.
 const (
 	TopicFileReady = "shipping.tracking_file.ready"
-	TopicTracking  = "shipping.tracking.received"
+	topicTracking  = "shipping.tracking.received"
 )
 
 // Inbox is the directory of tracking files. *inbox.Dir is one.
@@ -66,15 +66,14 @@ func (h *TrackingFile) Handle(ctx context.Context, e event.Event) (event.Outcome
 	if err != nil {
 		return "", err
 	}
-	outcome, err := h.file(ctx, e, ready)
+	outcome, err := h.file(ctx, e, &ready)
 	return outcome, event.WithKey(err, ready.SHA256)
 }
 
 func parseFileReady(body json.RawMessage) (FileReady, error) {
-	var ready struct {
-		Path   string     `json:"path"`
-		SHA256 string     `json:"sha256"`
-		Size   event.Text `json:"size"`
+	var ready struct { // the size is of no use: the hash says more
+		Path   string `json:"path"`
+		SHA256 string `json:"sha256"`
 	}
 	if err := json.Unmarshal(body, &ready); err != nil {
 		return FileReady{}, event.Errorf(event.Invalid, "the event can't be read as one about a tracking file: %w", err)
@@ -96,21 +95,19 @@ func fileKey(sum, effect string) idempotency.Key {
 // effectFile is all of a file: done when all its parcels are out, skipped when it is unusable.
 const effectFile = "file"
 
-func (h *TrackingFile) file(ctx context.Context, e event.Event, ready FileReady) (event.Outcome, error) {
+// file handles one, and notes its hash in ready when it is known.
+func (h *TrackingFile) file(ctx context.Context, e event.Event, ready *FileReady) (event.Outcome, error) {
 	log := zerolog.Ctx(ctx).With().Str("file", ready.Path).Logger()
 	ctx = log.WithContext(ctx)
-	known, err := h.known(ctx, ready)
-	if err != nil {
+	if _, err := h.done(ctx, ready.SHA256); err != nil {
 		return "", err
 	}
 	f, err := h.Inbox.Open(ready.Path)
 	switch {
 	case errors.Is(err, tracking.ErrRefused):
 		return "", event.Errorf(event.Invalid, "%w", err)
-	case errors.Is(err, fs.ErrNotExist) && known:
-		return event.Duplicate, nil // moved away by who has handled it
 	case errors.Is(err, fs.ErrNotExist):
-		return "", event.Errorf(event.NotFound, "there is no file %q in the inbox, and none with its content was done", ready.Path)
+		return h.gone(ctx, ready)
 	case err != nil: // the inbox may be a share that is away: no fault of the file
 		return "", &event.Deferral{Reason: "the tracking file can't be opened", Err: err}
 	}
@@ -125,24 +122,25 @@ func (h *TrackingFile) file(ctx context.Context, e event.Event, ready FileReady)
 			Msg("the file has other content by now, of which there is another event: nothing is done for this one")
 		return event.Skipped, nil
 	}
+	ready.SHA256 = about.SHA256
 
 	s := &sending{TrackingFile: h, file: f, about: about, repeat: e.Repeat, log: log.With().Str("key", about.SHA256).Logger()}
 	result, before, err := h.Ledger.Do(ctx, fileKey(about.SHA256, effectFile), e.Repeat,
 		func(ctx context.Context, _ *idempotency.Claim) (idempotency.Result, error) { return s.send(ctx) })
 	if err != nil {
-		return "", event.WithKey(err, about.SHA256)
+		return "", err
 	}
 	if result.State == idempotency.Skipped {
 		name, err := f.Failed(about.SHA256, s.explanation())
 		if err != nil {
-			return "", moving(err, about.SHA256)
+			return "", moving(err)
 		}
 		s.log.Error().Str("moved_to", name).Str("reason", result.Reason).Msg("nothing can be made of the tracking file")
 		return event.Skipped, nil
 	}
 	name, err := f.Processed(about.SHA256)
 	if err != nil {
-		return "", moving(err, about.SHA256)
+		return "", moving(err)
 	}
 	if before {
 		s.log.Info().Str("moved_to", name).Str("result", result.Value).Msg("a file with this content was done before: nothing is sent again")
@@ -152,13 +150,25 @@ func (h *TrackingFile) file(ctx context.Context, e event.Event, ready FileReady)
 	return doneOrDuplicate(before), nil
 }
 
-// known reports whether the file with the event's hash has found its end, which it may find again. A file that another
-// handling has in work is not even opened: reading it takes long.
-func (h *TrackingFile) known(ctx context.Context, ready FileReady) (bool, error) {
-	if ready.SHA256 == "" {
+// gone is a file that is not there: moved away by who has handled it, or never there.
+func (h *TrackingFile) gone(ctx context.Context, ready *FileReady) (event.Outcome, error) {
+	done, err := h.done(ctx, ready.SHA256)
+	switch {
+	case err != nil:
+		return "", err
+	case done:
+		return event.Duplicate, nil
+	}
+	return "", event.Errorf(event.NotFound, "there is no file %q in the inbox, and none with its content was done", ready.Path)
+}
+
+// done reports whether a file with that hash has found its end, which it may find again. One that another handling has in
+// work is put off before it is even opened: reading it takes long.
+func (h *TrackingFile) done(ctx context.Context, sum string) (bool, error) {
+	if sum == "" {
 		return false, nil
 	}
-	row, found, err := h.Ledger.Lookup(ctx, fileKey(ready.SHA256, effectFile))
+	row, found, err := h.Ledger.Lookup(ctx, fileKey(sum, effectFile))
 	switch {
 	case err != nil || !found:
 		return false, err
@@ -180,6 +190,6 @@ func reading(ctx context.Context, err error) error {
 	return event.Errorf(event.Unavailable, "read the tracking file: %w", err)
 }
 
-func moving(err error, key string) error {
-	return event.WithKey(event.Errorf(event.Unavailable, "all of the tracking file is out, and it can't be moved: %w", err), key)
+func moving(err error) error {
+	return event.Errorf(event.Unavailable, "the tracking file is done, and can't be moved: %w", err)
 }

@@ -297,7 +297,7 @@ func TestTrackingFileGoesOn(t *testing.T) {
 	// It dies once more when all is out, before the file is moved.
 	h.Inbox = stuck{h.Inbox}
 	_, err := r.handle(h, "large.csv", sum)
-	isClass(t, err, event.Unavailable, "it can't be moved")
+	isClass(t, err, event.Unavailable, "can't be moved")
 	h = r.handler(r.ledger("another", 0))
 	outcome, err := r.handle(h, "large.csv", sum)
 	isOutcome(t, outcome, err, event.Duplicate)

@@ -203,7 +203,7 @@ func (s *sending) publish(ctx context.Context) error {
 	for range min(publishers, len(s.block)) {
 		group.Go(func() {
 			for i := next.Add(1) - 1; i < int64(len(s.block)) && ctx.Err() == nil; i = next.Add(1) - 1 {
-				if err := s.Publish(ctx, TopicTracking, s.block[i]); err != nil {
+				if err := s.Publish(ctx, topicTracking, s.block[i]); err != nil {
 					stop(fmt.Errorf("publish a parcel: %w", err))
 				}
 			}

@@ -13,7 +13,9 @@ type Reader struct {
 	rows     *rows
 	layout   layout
 	carriers map[string]string // by what the file says, in lower case
+	named    map[string]named  // by what the file says, those that were read
 	about    About
+	wide     bool // UTF-16: only its characters tell whether it is text
 
 	total  int    // rows so far, bad ones included
 	next   Parcel // gathers, if it has rows
@@ -26,19 +28,21 @@ type Reader struct {
 // [Check].
 func NewReader(file io.Reader, about About, format Format) (*Reader, error) {
 	switch {
+	case about.Size == 0:
+		return nil, errEmpty
 	case about.Size > MaxBytes:
 		return nil, unusable("the file has %d bytes, at most %d are read: split it", about.Size, MaxBytes)
 	case about.zero:
 		return nil, errNotText
 	}
-	if about.Size == 0 {
-		return nil, errEmpty
-	}
 	text, err := about.Encoding.text(file)
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{rows: newRows(text), about: about, carriers: make(map[string]string, len(format.Carriers))}
+	r := &Reader{
+		rows: newRows(text), about: about, wide: about.Encoding == UTF16LE || about.Encoding == UTF16BE,
+		carriers: make(map[string]string, len(format.Carriers)), named: map[string]named{},
+	}
 	for theirs, ours := range format.Carriers {
 		r.carriers[strings.ToLower(theirs)] = ours
 		r.carriers[strings.ToLower(ours)] = ours
@@ -81,7 +85,7 @@ func (r *Reader) begin(format Format) error {
 		return nil
 	}
 	header, err := r.rows.next()
-	if err == nil && bytes.IndexByte(header.raw, 0) >= 0 {
+	if err == nil && r.wide && bytes.IndexByte(header.raw, 0) >= 0 {
 		err = errNotText
 	}
 	return err
@@ -108,7 +112,7 @@ func (r *Reader) Next() (Parcel, *BadRow, error) {
 			if r.failed = err; !errors.Is(err, io.EOF) {
 				return Parcel{}, nil, err
 			}
-		case bytes.IndexByte(row.raw, 0) >= 0:
+		case r.wide && bytes.IndexByte(row.raw, 0) >= 0:
 			return r.fail(errNotText)
 		case r.total == MaxRows:
 			return r.fail(unusable("the file has more than %d rows: split it", MaxRows))
@@ -138,7 +142,7 @@ func (r *Reader) take(row row) Parcel {
 	reason := row.fault
 	var p Parcel
 	if reason == "" {
-		p, reason = r.parcel(row.cells)
+		reason = r.parcel(&p, row)
 	}
 	if reason != "" {
 		r.bad = &BadRow{Line: row.line, Reason: reason, Raw: string(row.raw)}
@@ -162,7 +166,7 @@ func (r *Reader) take(row row) Parcel {
 	n.Items = append(n.Items, p.Items...)
 	n.Rows++
 	n.LastLine = p.Line
-	if n.CarrierCode == "custom" && n.Title == "" {
+	if n.CarrierCode == custom && n.Title == "" {
 		n.CarrierCode, n.Title = p.CarrierCode, p.Title
 	}
 	if n.SourceCode == "" {

@@ -97,10 +97,11 @@ func TestParcels(t *testing.T) {
 		}},
 		{"a quote that is not doubled", "order_number,tracking_number,title\n100,1Z,\"Müller \"Hans\" GmbH\"\n", tracking.Format{}, []string{message("100", "1Z", `,"title":"Müller \"Hans\" GmbH"`)}},
 		{"what spreadsheets put around", "order_number,tracking_number\n'000100,\"=\"\"00340\"\"\"\n#101,=\"00341\"\n", tracking.Format{}, []string{message("000100", "00340", ""), message("101", "00341", "")}},
-		{"rows of one parcel", "order_number,tracking_number,sku,quantity,source_code\n100,1Z,A,1,\n100,1Z,B,2.50,west\n\n100,1Z,C,,\n101,1Z,A,\"1,5\",\n100,1Z,D,1,\n", tracking.Format{}, []string{
+		{"rows of one parcel", "order_number,tracking_number,sku,quantity,source_code\n100,1Z,A,1,\n100,1Z,B,2.50,west\n\n100,1Z,C,,\n101,1Z,A,\"1,5\",\n100,1Z,D,007.0,\n101,1Z,A,0.2500,\n", tracking.Format{}, []string{
 			message("100", "1Z", `,"source_code":"west","items":[{"sku":"A","quantity":1},{"sku":"B","quantity":2.5},{"sku":"C"}]`),
 			message("101", "1Z", `,"items":[{"sku":"A","quantity":1.5}]`),
-			message("100", "1Z", `,"items":[{"sku":"D","quantity":1}]`),
+			message("100", "1Z", `,"items":[{"sku":"D","quantity":7}]`),
+			message("101", "1Z", `,"items":[{"sku":"A","quantity":0.25}]`),
 		}},
 		{"another shipment is another parcel", "order_number,tracking_number,shipment_number\n100,1Z,1\n100,1Z,2\n", tracking.Format{}, []string{message("100", "1Z", `,"shipment_number":"1"`), message("100", "1Z", `,"shipment_number":"2"`)}},
 		{"more cells than the header", "order_number,tracking_number\n100,1Z,,x,\n", tracking.Format{}, []string{message("100", "1Z", "")}},
@@ -148,7 +149,7 @@ func TestBadRows(t *testing.T) {
 			1,
 			",1Z,A,1,2,order_number is missing\n101, ,A,1,3,tracking_number is missing\n,,,,4,order_number and tracking_number are missing\n",
 		},
-		{"spoilt by a spreadsheet", "1.23E+11,1Z,A,1\n100,\"3,4E+20\",A,1\n100,1E5,A,1\n", []string{"2: order_number was spoilt", "3: tracking_number was spoilt"}, 1, ""},
+		{"spoilt by a spreadsheet", "1.23E+11,1Z,A,1\n100,\"3,4E+20\",A,1\n100,1E5,A,1\n5e-7,1Z,A,1\n100,12E+5,A,1\n100,E+5,A-1,1\n", []string{"2: order_number was spoilt", "3: tracking_number was spoilt", "5: order_number was spoilt"}, 3, ""},
 		{"quantities", "100,1,A,0\n100,2,A,-1\n100,3,A,two\n100,4,A,1e9\n100,5,A,NaN\n100,6,A,\"1,000\"\n100,7,A,1.000000\n100,8,A,0.00001\n100,9,A,123456789\n", []string{"2: quantity", "3: quantity", "4: quantity", "5: quantity", "6: quantity", "7: quantity", "9: quantity", "10: quantity"}, 1, ""},
 		{"a short row", "100\n", []string{"2: tracking_number is missing"}, 0, "100,,,,2,tracking_number is missing\n"},
 		{"a long row", ",1Z,A,1,x,\"y,z\"\n", []string{"2: order_number is missing"}, 0, ",1Z,A,1,2,order_number is missing,x,\"y,z\"\n"},

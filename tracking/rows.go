@@ -27,7 +27,8 @@ type rows struct {
 
 type cell struct {
 	text  []byte // valid until the next row
-	start int    // in row.raw
+	start int    // of the cell in row.raw
+	at    int    // of text in row.raw; -1 where it is not there as it is
 }
 
 // row is one of them. All of it is valid until the next one is read.
@@ -104,10 +105,10 @@ func (s *rows) skip(n, lines int) {
 // next gives the next row, io.EOF at the end.
 func (s *rows) next() (row, error) {
 	end, err := s.begin()
-	switch {
-	case errors.Is(err, errLong):
-		return s.long(), nil
-	case err != nil:
+	if err != nil {
+		if errors.Is(err, errLong) {
+			return s.long(), nil
+		}
 		return row{}, err
 	}
 	r, n, lines := s.look(end)
@@ -128,7 +129,7 @@ func (s *rows) begin() (end int, err error) {
 			return 0, s.err // the line may go on
 		case len(text) == 0 && s.start == len(s.buf):
 			return 0, io.EOF
-		case len(bytes.TrimRight(text, "\r")) > 0:
+		case len(withoutCR(text)) > 0:
 			return end, nil
 		}
 		s.skip(end, 1)
@@ -204,10 +205,10 @@ func (s *rows) splitPlain(line []byte) {
 	for start := 0; ; {
 		i := bytes.IndexByte(line[start:], s.delimiter)
 		if i < 0 {
-			s.cells = append(s.cells, cell{line[start:], start})
+			s.cells = append(s.cells, cell{line[start:], start, start})
 			return
 		}
-		s.cells = append(s.cells, cell{line[start : start+i], start})
+		s.cells = append(s.cells, cell{line[start : start+i], start, start})
 		start += i + 1
 	}
 }
@@ -222,14 +223,14 @@ func (s *rows) split(text []byte, several bool) (n int, state splitState) {
 	s.cells, s.scratch = s.cells[:0], s.scratch[:0]
 	stray := false
 	for at := 0; ; {
-		start := at
+		c := cell{start: at, at: at}
 		for at < len(text) && text[at] == ' ' {
 			at++
 		}
-		var value []byte
 		if at < len(text) && text[at] == '"' {
 			var strayed bool
-			value, at, strayed, state = s.quoted(text, at+1, several)
+			c.at = at + 1
+			c.text, at, strayed, state = s.quoted(text, at+1, several)
 			stray = stray || strayed
 			if state == open && stray {
 				state = lost
@@ -237,21 +238,36 @@ func (s *rows) split(text []byte, several bool) (n int, state splitState) {
 			if state != closed {
 				return 0, state
 			}
-		} else {
-			for at < len(text) && text[at] != s.delimiter && text[at] != '\n' {
-				at++
+			if !bytes.HasPrefix(text[c.at:], c.text) {
+				c.at = -1 // a doubled quote was in it
 			}
-			value = text[start:at]
+		} else {
+			at = s.cellEnd(text, at, several)
+			c.text = text[c.start:at]
 			if at == len(text) || text[at] == '\n' {
-				value = withoutCR(value)
+				c.text = withoutCR(c.text)
 			}
 		}
-		s.cells = append(s.cells, cell{value, start})
+		s.cells = append(s.cells, c)
 		if at >= len(text) || text[at] == '\n' {
 			return at, closed
 		}
 		at++ // the delimiter
 	}
+}
+
+// cellEnd gives the index of what ends an unquoted cell: the delimiter, a line break, or the end of the text.
+func (s *rows) cellEnd(text []byte, at int, several bool) int {
+	end := bytes.IndexByte(text[at:], s.delimiter)
+	if end < 0 {
+		end = len(text) - at
+	}
+	if several {
+		if i := bytes.IndexByte(text[at:at+end], '\n'); i >= 0 {
+			end = i
+		}
+	}
+	return at + end
 }
 
 // quoted reads a cell from behind its opening quote, and gives the index of what ends it: the delimiter, a line break, or

@@ -11,8 +11,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-
-	"github.com/shopspring/decimal"
 )
 
 // Parcel is a message shipping.tracking.received: one row, or neighbouring rows of one parcel.
@@ -31,21 +29,9 @@ type Parcel struct {
 
 // Item is what a parcel holds of a SKU.
 type Item struct {
-	SKU string
-	// Quantity is zero where the file tells none: all that is open of the SKU.
-	Quantity decimal.Decimal
-}
-
-// MarshalJSON writes the quantity as a number, digit for digit; none at all where the file tells none.
-func (i Item) MarshalJSON() ([]byte, error) {
-	var quantity json.Number
-	if i.Quantity.IsPositive() {
-		quantity = json.Number(i.Quantity.String())
-	}
-	return json.Marshal(struct {
-		SKU      string      `json:"sku"`
-		Quantity json.Number `json:"quantity,omitempty"`
-	}{i.SKU, quantity})
+	SKU string `json:"sku"`
+	// Quantity is a decimal above 0, as short as it can be written; empty is all that is open of the SKU.
+	Quantity json.Number `json:"quantity,omitempty"`
 }
 
 // BadRow is a row of which no parcel can be made.

@@ -120,6 +120,36 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// Whatever path an event names, nothing outside of the inbox is opened.
+func FuzzOpen(f *testing.F) {
+	parent := f.TempDir()
+	dir := filepath.Join(parent, "inbox")
+	for path, content := range map[string]string{"inbox/a.csv": "inside", "inbox/b/c.csv": "inside", "outside.csv": "outside"} {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(filepath.Join(parent, path)), 0o755), os.WriteFile(filepath.Join(parent, path), []byte(content), 0o600)); err != nil {
+			f.Fatal(err)
+		}
+	}
+	for name, target := range map[string]string{"l": "..", "m.csv": "../outside.csv", "b/n": "/"} {
+		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
+			f.Fatal(err)
+		}
+	}
+	for _, seed := range []string{"a.csv", "b/../a.csv", "./b//c.csv", "../outside.csv", "l/outside.csv", "m.csv", "b/n/etc/passwd", "/etc/passwd", "..", "a.csv/", ""} {
+		f.Add(seed)
+	}
+	d := &Dir{Path: dir}
+	f.Fuzz(func(t *testing.T, path string) {
+		file, err := d.Open(path)
+		if err != nil {
+			return
+		}
+		content, err := io.ReadAll(file)
+		if err := errors.Join(err, file.Close()); err != nil || string(content) != "inside" {
+			t.Errorf("%q gives %q, %v", path, content, err)
+		}
+	})
+}
+
 func TestWaysOut(t *testing.T) {
 	for _, apart := range []bool{false, true} { // on one file system, or on several
 		d := &Dir{Path: t.TempDir(), now: fixed}
