@@ -19,9 +19,11 @@ type pump struct {
 	consumer *Consumer
 	queue    string
 	span     string // name of a handling's span
-	metrics  pumpMetrics
-	slots    chan struct{} // one for each handler that runs, also those of sessions that have ended
-	freed    chan struct{} // says that a slot is free
+	// unauthorized names the hold of a consumer whose credential was refused.
+	unauthorized string
+	metrics      pumpMetrics
+	slots        chan struct{} // one for each handler that runs, also those of sessions that have ended
+	freed        chan struct{} // says that a slot is free
 
 	subscribed  atomic.Bool
 	full        atomic.Bool // what it held at a pause leaves no room for a subscription
@@ -31,7 +33,7 @@ type pump struct {
 
 func newPump(r *Runtime, c *Consumer) *pump {
 	return &pump{
-		r: r, consumer: c, queue: r.topology.Queue(c.Name), span: "handle " + c.Name, metrics: r.metrics.of(c.Name),
+		r: r, consumer: c, queue: r.topology.Queue(c.Name), span: "handle " + c.Name, unauthorized: holdUnauthorized + c.Name, metrics: r.metrics.of(c.Name),
 		slots:  make(chan struct{}, r.opts.Concurrency),
 		freed:  make(chan struct{}, 1),
 		memory: memory{share: r.opts.MemoryLimit / int64(len(r.opts.Consumers))},
@@ -353,12 +355,7 @@ func (l *line) beginLocked() {
 		return
 	}
 	l.starting = true
-	l.r.handlers.Go(func() {
-		l.mu.Lock()
-		l.starting = false
-		l.mu.Unlock()
-		l.work(l.next())
-	})
+	l.r.handlers.Go(func() { l.work(l.first()) })
 }
 
 // more reports whether a delivery may begin. mu is held.
@@ -379,10 +376,22 @@ func (l *line) work(d *delivery) {
 	}
 }
 
+// first is next for a goroutine that starts.
+func (l *line) first() *delivery {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.starting = false
+	return l.nextLocked()
+}
+
 // next gives a goroutine that has a slot a delivery, or takes the slot back.
 func (l *line) next() *delivery {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.nextLocked()
+}
+
+func (l *line) nextLocked() *delivery {
 	if l.more() {
 		d := l.waiting[0]
 		l.waiting[0] = nil

@@ -49,7 +49,7 @@ func (l *line) conclude(d *delivery) {
 
 // noteCredential pauses the consumer whose credential was refused, and lets it go on when one of its messages passed.
 func (l *line) noteCredential(d *delivery) {
-	name := holdUnauthorized + l.consumer.Name
+	name := l.unauthorized
 	if d.verdict.unauthorized {
 		l.r.gate.hold(name, hold{
 			consumer: l.consumer.Name,

@@ -3,7 +3,6 @@ package magentoapi
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 
@@ -123,19 +122,6 @@ func commentOf(text string, visible bool) *documentComment {
 		return nil
 	}
 	return &documentComment{text, flag(visible)}
-}
-
-// makeDocument posts a document and gives its entity id, which comes as a number or as a text.
-func makeDocument(ctx context.Context, c *Client, path string, d document) (int64, error) {
-	op := operation{method: http.MethodPost, path: path}
-	var id ID
-	if err := c.call(ctx, op, d, &id); err != nil {
-		return 0, err
-	}
-	if id == 0 {
-		return 0, op.unreadable(http.StatusOK, nil, errors.New("no id of a document"))
-	}
-	return int64(id), nil
 }
 
 // comments reads all comments of what path names; the endpoints have no pages.

@@ -137,7 +137,8 @@ func (s *InvoicesService) Void(ctx context.Context, id int64) error {
 //
 // POST /V1/invoice/:invoiceId/refund, permission Magento_Sales::sales_invoice; Sales\Model\RefundInvoice
 func (s *InvoicesService) Refund(ctx context.Context, id int64, n NewCreditMemo) (int64, error) {
-	return makeDocument(ctx, s.client, fmt.Sprintf("/V1/invoice/%d/refund", id), n.document())
+	op := operation{method: http.MethodPost, path: fmt.Sprintf("/V1/invoice/%d/refund", id)}
+	return s.client.identified(ctx, op, n.document())
 }
 
 func invoicePath(id int64) string { return fmt.Sprintf("/V1/invoices/%d", id) }

@@ -111,7 +111,8 @@ type NewInvoice struct {
 //
 // POST /V1/order/:orderId/invoice, permission Magento_Sales::invoice; Sales\Model\InvoiceOrder
 func (s *OrdersService) Invoice(ctx context.Context, orderID int64, n NewInvoice) (int64, error) {
-	return makeDocument(ctx, s.client, fmt.Sprintf("/V1/order/%d/invoice", orderID), document{
+	op := operation{method: http.MethodPost, path: fmt.Sprintf("/V1/order/%d/invoice", orderID)}
+	return s.client.identified(ctx, op, document{
 		Capture: n.Capture, Items: documentItems(n.Items), Notify: n.Notify, AppendComment: n.MailComment,
 		Comment: commentOf(n.Comment, n.CommentVisible),
 	})
@@ -174,5 +175,6 @@ func (s *OrdersService) Refund(ctx context.Context, orderID int64, n NewCreditMe
 	if n.Online {
 		return 0, errors.New("magento: an order can't be refunded online: refund its invoice")
 	}
-	return makeDocument(ctx, s.client, fmt.Sprintf("/V1/order/%d/refund", orderID), n.document())
+	op := operation{method: http.MethodPost, path: fmt.Sprintf("/V1/order/%d/refund", orderID)}
+	return s.client.identified(ctx, op, n.document())
 }

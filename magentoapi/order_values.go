@@ -88,27 +88,31 @@ const decimalPlaces = 4
 
 // UnmarshalJSON reads a number from its literal, never through a float, or a text that holds one. An empty text is null.
 func (d *Decimal) UnmarshalJSON(data []byte) error {
+	v, err := readDecimal(data)
+	if err == nil && v.Decimal.Exponent() < -decimalPlaces {
+		v.Decimal = v.Decimal.Round(decimalPlaces)
+	}
+	d.NullDecimal = v
+	return err
+}
+
+func readDecimal(data []byte) (decimal.NullDecimal, error) {
 	s, err := scalar(data)
 	if err != nil || s == "" {
-		*d = Decimal{}
-		return err
+		return decimal.NullDecimal{}, err
 	}
 	// Longer than any column; and an exponent as in 1e999999999 would fill the memory when it is written out.
 	if len(s) > 64 {
-		return fmt.Errorf("number %.40q… has more digits than Magento's columns", s)
+		return decimal.NullDecimal{}, fmt.Errorf("number %.40q… has more digits than Magento's columns", s)
 	}
 	v, err := decimal.NewFromString(s)
 	if err != nil {
-		return fmt.Errorf("%.40q is not a number", s)
+		return decimal.NullDecimal{}, fmt.Errorf("%.40q is not a number", s)
 	}
 	if v.Exponent() > 30 || v.Exponent() < -64 {
-		return fmt.Errorf("number %.40q is outside the range of Magento's columns", s)
+		return decimal.NullDecimal{}, fmt.Errorf("number %.40q is outside the range of Magento's columns", s)
 	}
-	if v.Exponent() < -decimalPlaces {
-		v = v.Round(decimalPlaces)
-	}
-	d.NullDecimal = decimal.NewNullDecimal(v)
-	return nil
+	return decimal.NewNullDecimal(v), nil
 }
 
 // MarshalJSON writes a number, as many digits as it has, or null.
@@ -191,7 +195,7 @@ func scalar(data []byte) (string, error) {
 // unmarshalObject reads an object into v, which must not have this method's caller as its UnmarshalJSON. PHP can't tell
 // an empty object from an empty list, so [] is one too.
 func unmarshalObject(data []byte, v any) error {
-	if bytes.HasPrefix(data, []byte("[")) && len(bytes.TrimSpace(data[1:len(data)-1])) == 0 {
+	if inner, ok := bytes.CutPrefix(data, []byte("[")); ok && string(bytes.TrimSpace(inner)) == "]" {
 		return nil
 	}
 	return json.Unmarshal(data, v)

@@ -131,7 +131,10 @@ func TestAllWithASortOfTheCallersBreaksTies(t *testing.T) {
 func TestAllStops(t *testing.T) {
 	s := table(t, upTo(9), nil)
 	c := s.client(t, Options{})
-	for range c.Orders.All(t.Context(), SearchCriteria{PageSize: 3}) {
+	for _, err := range c.Orders.All(t.Context(), SearchCriteria{PageSize: 3}) {
+		if err != nil {
+			t.Fatal(err)
+		}
 		break
 	}
 	if n := len(s.requests("")); n != 1 {

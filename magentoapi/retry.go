@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -97,13 +98,23 @@ func lost(err error) bool {
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
 		return true
 	}
-	// What HTTP/2 and a connection that was closed while idle end with has no type outside of net/http.
-	for ; err != nil; err = errors.Unwrap(err) {
-		for _, text := range []string{"http2: ", "stream error: ", "http: server closed idle connection"} {
-			if strings.HasPrefix(err.Error(), text) {
-				return true
-			}
-		}
+	return says(err, "http2: ") || says(err, "stream error: ") || says(err, "http: server closed idle connection")
+}
+
+// says reports whether the text of an error in err's tree begins so. What HTTP/2 and a connection that was closed while idle
+// end with has no type outside of net/http. The beginning it must be: an open circuit may quote what has opened it.
+func says(err error, text string) bool {
+	if err == nil {
+		return false
+	}
+	if strings.HasPrefix(err.Error(), text) {
+		return true
+	}
+	switch err := err.(type) { //nolint:errorlint // this is the walk through the tree itself
+	case interface{ Unwrap() error }:
+		return says(err.Unwrap(), text)
+	case interface{ Unwrap() []error }:
+		return slices.ContainsFunc(err.Unwrap(), func(one error) bool { return says(one, text) })
 	}
 	return false
 }

@@ -55,10 +55,11 @@ func TestReadingIsRepeated(t *testing.T) {
 	for name, first := range map[string]outcome{
 		"429": {status: 429}, "500": {status: 500}, "502": {status: 502}, "503": {status: 503}, "504": {status: 504},
 		"a reset": {err: reset}, "no answer": {err: io.EOF}, "wrapped": {err: fmt.Errorf("by the transport: %w", reset)},
-		"an answer that broke off": {status: 200, body: io.MultiReader(strings.NewReader(`{"entity`), brokenBody{})},
-		"HTTP/2 going away":        {err: errors.New("http2: server sent GOAWAY and closed the connection")},
-		"an HTTP/2 stream":         {err: fmt.Errorf("wrapped: %w", errors.New("stream error: stream ID 1; INTERNAL_ERROR"))},
-		"an idle connection":       {err: errors.New("http: server closed idle connection")},
+		"an answer that broke off":     {status: 200, body: io.MultiReader(strings.NewReader(`{"entity`), brokenBody{io.ErrUnexpectedEOF})},
+		"an answer whose stream ended": {status: 200, body: brokenBody{errors.New("stream error: stream ID 3; INTERNAL_ERROR")}},
+		"HTTP/2 going away":            {err: errors.New("http2: server sent GOAWAY and closed the connection")},
+		"an HTTP/2 stream":             {err: fmt.Errorf("wrapped: %w", errors.New("stream error: stream ID 1; INTERNAL_ERROR"))},
+		"an idle connection":           {err: errors.New("http: server closed idle connection")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -77,9 +78,9 @@ func TestReadingIsRepeated(t *testing.T) {
 	}
 }
 
-type brokenBody struct{}
+type brokenBody struct{ err error }
 
-func (brokenBody) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+func (b brokenBody) Read([]byte) (int, error) { return 0, b.err }
 
 type timedOut struct{}
 
@@ -90,7 +91,7 @@ func (timedOut) Temporary() bool { return true }
 func TestWhatIsNotRepeated(t *testing.T) {
 	for name, only := range map[string]outcome{
 		"400": {status: 400}, "404": {status: 404}, "HTML": {status: 200, body: strings.NewReader("<html>")},
-		"an open circuit":            {err: errors.New("the circuit of magento is open")},
+		"an open circuit":            {err: errors.New("the circuit of magento is open: http2: client connection lost")},
 		"a time-out":                 {err: timedOut{}},
 		"a time-out of the network":  {err: &net.OpError{Op: "dial", Net: "tcp", Err: timedOut{}}},
 		"an answer without an entry": {status: 200, body: strings.NewReader(`{}`)},

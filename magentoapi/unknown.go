@@ -40,9 +40,10 @@ import (
 //	}
 type asRead string
 
-// maxDepth bounds how deep objects and lists may lie in each other. Each level is looked through again for the one
-// below it, and encoding/json alone would go 10,000 deep.
-const maxDepth = 100
+// maxDepth bounds how deep objects and lists may lie in each other, in what is longer than shallow bytes. Each level is
+// looked through again for the one below it, and encoding/json alone would go 10,000 deep; what is shorter can't be deep
+// enough to matter, and is most of what is read.
+const maxDepth, shallow = 100, 8 << 10
 
 // readObject reads an object, or the [] that PHP makes of an empty one, into v and read, which is a field of v. What was
 // in v before is gone; a null leaves it as it is, as encoding/json wants it.
@@ -50,7 +51,7 @@ func readObject[P any](data []byte, v *P, read *asRead) error {
 	if string(data) == "null" {
 		return nil
 	}
-	if depth(data) > maxDepth {
+	if len(data) > shallow && depth(data) > maxDepth {
 		return fmt.Errorf("more than %d objects and lists in each other", maxDepth)
 	}
 	var fresh P

@@ -112,7 +112,7 @@ func TestValuesShareNothing(t *testing.T) {
 
 func TestDepthIsBounded(t *testing.T) {
 	for levels, readable := range map[int]bool{40: true, 200: false, 5000: false} {
-		body := strings.Repeat(`{"parent_item":`, levels) + `{"name":"[[[\"{{{"}` + strings.Repeat(`}`, levels)
+		body := strings.Repeat(`{"parent_item":`, levels) + `{"name":"` + strings.Repeat(`[[[\"{{{`, shallow/8) + `"}` + strings.Repeat(`}`, levels)
 		var i OrderItem
 		if err := json.Unmarshal([]byte(body), &i); (err == nil) != readable {
 			t.Errorf("%d levels: %v", levels, err)

@@ -2,7 +2,6 @@ package fakemagento
 
 import (
 	"bytes"
-	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -11,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"slices"
@@ -176,71 +174,6 @@ func lookUp(call map[string]any, name string) any {
 	return nil
 }
 
-// requestOf gives a request as r, of another path and with another body.
-func requestOf(ctx context.Context, r *http.Request, path string, body []byte) *http.Request {
-	inner := r.Clone(ctx)
-	inner.URL.RawPath = path
-	inner.URL.Path, _ = url.PathUnescape(path) // it is escaped rightly, or it would not have come so far
-	inner.Body = io.NopCloser(bytes.NewReader(body))
-	return inner
-}
-
-// consume carries out the operations that are due, as Magento's consumer does in the background; here whoever asks next
-// waits for it.
-func (s *Server) consume() {
-	for {
-		s.mu.Lock()
-		at := slices.IndexFunc(s.bulks.due, func(o *operation) bool { return !time.Now().Before(o.dueAt) })
-		if at < 0 {
-			s.mu.Unlock()
-			return
-		}
-		o := s.bulks.due[at]
-		s.bulks.due = slices.Delete(s.bulks.due, at, at+1)
-		if len(s.bulks.fail) > 0 {
-			failure := s.bulks.fail[0]
-			s.bulks.fail = s.bulks.fail[1:]
-			o.status, o.message, o.code = operationFailed, failure.Message, 0
-			if failure.Retriable {
-				o.status, o.code = operationRetriable, 1213
-			}
-			s.mu.Unlock()
-			continue
-		}
-		s.mu.Unlock()
-		answer := httptest.NewRecorder()
-		s.bulks.api.ServeHTTP(answer, requestOf(context.WithValue(context.WithoutCancel(o.request.Context()), scheduledKey{}, true), o.request, o.path, o.body))
-		s.mu.Lock()
-		if answer.Code < 300 {
-			o.status, o.message, o.result = operationComplete, "Service execution success", answer.Body.String()
-		} else {
-			o.status, o.message, o.code = operationFailed, said(answer.Body.Bytes()), 0
-		}
-		s.mu.Unlock()
-	}
-}
-
-// said is the message of an error, its parameters filled in, as an operation keeps it.
-func said(body []byte) string {
-	var refusal struct {
-		Message    string
-		Parameters any
-	}
-	_ = json.Unmarshal(body, &refusal) // it is this server's own
-	message := refusal.Message
-	switch parameters := refusal.Parameters.(type) {
-	case map[string]any:
-		for name, value := range parameters {
-			message = strings.ReplaceAll(message, "%"+name, fmt.Sprint(value))
-		}
-	case []any:
-		for i, value := range parameters {
-			message = strings.ReplaceAll(message, fmt.Sprintf("%%%d", i+1), fmt.Sprint(value))
-		}
-	}
-	return message
-}
-
 func uuid() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:])
@@ -251,7 +184,7 @@ func uuid() string {
 func (s *Server) bulk(c call) (*bulk, *problem) {
 	b := s.bulks.all[c.PathValue("uuid")]
 	if b == nil {
-		return nil, noSuchEntity("bulkUuid", c.PathValue("uuid"))
+		return nil, notFound("Bulk uuid %bulkUuid not exist", map[string]string{"bulkUuid": c.PathValue("uuid")})
 	}
 	return b, nil
 }

@@ -24,7 +24,7 @@ func (s *Server) setBillingAddress(c call, k *cart) (any, *problem) {
 	return k.billing["id"], nil
 }
 
-// setShipping keeps the method where the address has not changed, as Magento collects the rates anew.
+// setShipping sets the shipping address. A method that was chosen stays chosen.
 func (k *cart) setShipping(address map[string]any) {
 	k.shipping = maps.Clone(address)
 	k.shipping["id"] = 2*k.id + 1
@@ -41,16 +41,6 @@ func flatRate() []any {
 
 func (s *Server) estimateShipping(c call, k *cart) (any, *problem) {
 	if _, wrong := c.object("address"); wrong != nil {
-		return nil, wrong
-	}
-	if len(k.items) == 0 {
-		return []any{}, nil
-	}
-	return flatRate(), nil
-}
-
-func (s *Server) estimateShippingByID(c call, k *cart) (any, *problem) {
-	if _, _, wrong := s.findAddress(text(c.body["addressId"])); wrong != nil {
 		return nil, wrong
 	}
 	if len(k.items) == 0 {
@@ -80,7 +70,7 @@ func (s *Server) setShippingInformation(c call, k *cart) (any, *problem) {
 	carrier, method := text(given["shipping_carrier_code"]), text(given["shipping_method_code"])
 	switch {
 	case !ok || text(address["country_id"]) == "":
-		return nil, invalid("The shipping address is missing. Set the address and try again.", nil)
+		return nil, noShippingAddress
 	case len(k.items) == 0:
 		return nil, invalid("The shipping method can't be set for an empty cart. Add an item to cart and try again.", nil)
 	case carrier != "flatrate" || method != "flatrate":
@@ -92,18 +82,16 @@ func (s *Server) setShippingInformation(c call, k *cart) (any, *problem) {
 		k.billing = billing
 		k.billing["id"] = 2 * k.id
 	}
-	totals, _ := s.cartTotals(c, k)
-	methods, _ := s.paymentMethods(c, k)
-	return map[string]any{"payment_methods": methods, "totals": totals}, nil
+	return map[string]any{"payment_methods": paymentMethods, "totals": s.totals(k)}, nil
 }
 
-func (s *Server) paymentMethods(call, *cart) (any, *problem) {
-	return []any{
-		map[string]any{"code": "checkmo", "title": "Check / Money order"},
-		map[string]any{"code": "banktransfer", "title": "Bank Transfer Payment"},
-		map[string]any{"code": "purchaseorder", "title": "Purchase Order"},
-	}, nil
+var paymentMethods = []map[string]any{
+	{"code": "checkmo", "title": "Check / Money order"},
+	{"code": "banktransfer", "title": "Bank Transfer Payment"},
+	{"code": "purchaseorder", "title": "Purchase Order"},
 }
+
+func (s *Server) getPaymentMethods(call, *cart) (any, *problem) { return paymentMethods, nil }
 
 func (s *Server) getPaymentMethod(_ call, k *cart) (any, *problem) {
 	if k.payment == nil {
@@ -120,13 +108,18 @@ func (s *Server) setPaymentMethod(c call, k *cart) (any, *problem) {
 	if k.shipping == nil {
 		return nil, noShippingAddress
 	}
-	switch text(payment["method"]) {
-	case "checkmo", "banktransfer", "purchaseorder":
-	default:
-		return nil, invalid("The requested Payment Method is not available.", nil)
+	if wrong := k.pay(payment); wrong != nil {
+		return nil, wrong
+	}
+	return strconv.Itoa(k.id), nil // the payment's id is a text
+}
+
+func (k *cart) pay(payment map[string]any) *problem {
+	if document(paymentMethods, "code", text(payment["method"])) == nil {
+		return invalid("The requested Payment Method is not available.", nil)
 	}
 	k.payment = payment
-	return strconv.Itoa(k.id), nil // the payment's id is a text
+	return nil
 }
 
 // placing is the order that the cart would become.
@@ -144,7 +137,9 @@ func (s *Server) placing(k *cart) Placing {
 }
 
 // cartTotals are those of the order that the cart would become.
-func (s *Server) cartTotals(_ call, k *cart) (any, *problem) {
+func (s *Server) cartTotals(_ call, k *cart) (any, *problem) { return s.totals(k), nil }
+
+func (s *Server) totals(k *cart) map[string]any {
 	nextItem := s.nextItem
 	order := s.orderDocument(0, s.placing(k), s.store(k.store))
 	s.nextItem = nextItem
@@ -167,13 +162,15 @@ func (s *Server) cartTotals(_ call, k *cart) (any, *problem) {
 		map[string]any{"code": "tax", "title": "Tax", "value": order["tax_amount"], "area": "taxes"},
 		map[string]any{"code": "grand_total", "title": "Grand Total", "value": order["grand_total"], "area": "footer"},
 	}
-	return totals, nil
+	return totals
 }
 
-// placeCart makes the cart an order, which GET /V1/orders shows, and promises what was bought.
+// placeCart makes the cart an order, which GET /V1/orders shows, and to which what was bought is promised.
 func (s *Server) placeCart(c call, k *cart) (any, *problem) {
 	if payment, ok := c.body["paymentMethod"].(map[string]any); ok {
-		k.payment = payment
+		if wrong := k.pay(payment); wrong != nil {
+			return nil, wrong
+		}
 	}
 	switch {
 	case len(k.items) == 0:
@@ -188,15 +185,12 @@ func (s *Server) placeCart(c call, k *cart) (any, *problem) {
 		return nil, invalid("Enter a valid payment method and try again.", nil)
 	}
 	for _, i := range k.items {
-		if decimal.NewFromInt(i.qty).GreaterThan(s.inventory.salable(i.product.sku, 1)) {
+		if decimal.NewFromInt(i.qty).GreaterThan(s.salable(i.product.sku, 1)) {
 			return nil, invalid("Some of the products are out of stock.", nil)
 		}
 	}
 	o := s.place(s.placing(k))
 	s.address(o, k)
-	for _, i := range k.items {
-		s.inventory.promised[i.product.sku] = s.inventory.promised[i.product.sku].Add(decimal.NewFromInt(i.qty))
-	}
 	k.order = o.id
 	return o.id, nil
 }

@@ -66,7 +66,7 @@ func (s *Server) quantity(p *product, v any, had int64) (int64, *problem) {
 		return 0, invalid("You cannot use decimal quantity for this product.", nil)
 	}
 	wanted = wanted.Add(decimal.NewFromInt(had))
-	if wanted.GreaterThan(s.inventory.salable(p.sku, 1)) {
+	if wanted.GreaterThan(s.salable(p.sku, 1)) {
 		return 0, invalid("The requested qty is not available", nil)
 	}
 	return wanted.IntPart(), nil

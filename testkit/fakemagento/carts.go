@@ -13,7 +13,8 @@ import (
 )
 
 type carts struct {
-	all      []*cart // by id
+	all      []*cart // the newest, by id
+	nextID   int
 	nextItem int
 	coupons  map[string]decimal.Decimal // percent, by code
 }
@@ -27,9 +28,12 @@ type cart struct {
 	billing, shipping   map[string]any
 	method              string // of shipping, <carrier>_<method>
 	payment             map[string]any
-	order               int // the id of the order that it became
+	order               int  // the id of the order that it became
+	merged              bool // into another
 	created, updated    time.Time
 }
+
+func (k *cart) active() bool { return k.order == 0 && !k.merged }
 
 type cartItem struct {
 	id      int
@@ -52,10 +56,10 @@ func (s *Server) cartRoutes(routes *http.ServeMux) {
 	admin := func(pattern string, f func(call) (any, *problem)) {
 		routes.Handle(pattern, s.allowed("Magento_Cart::manage", s.endpoint(f)))
 	}
-	admin("POST /V1/carts/{$}", func(c call) (any, *problem) { return s.newCart(c, 0).id, nil })
+	admin("POST /V1/carts", func(c call) (any, *problem) { return s.newCart(c, 0).id, nil })
 	admin("POST /V1/customers/{id}/carts", s.createCartFor)
 	admin("GET /V1/carts/search", s.searchCarts)
-	admin("GET /V1/carts/{cart}", s.getCartAsAdmin)
+	admin("GET /V1/carts/{cart}", s.anyCart(s.adminsCart))
 	admin("PUT /V1/carts/{cart}", s.onCart(s.adminsCart, s.assignCustomer))
 	routes.Handle("POST /V1/carts/mine", s.endpoint(s.self(s.createCartFor)))
 	routes.Handle("POST /V1/guest-carts", s.endpoint(func(c call) (any, *problem) {
@@ -63,8 +67,8 @@ func (s *Server) cartRoutes(routes *http.ServeMux) {
 		k.masked = rand.Text() + rand.Text()[:6]
 		return k.masked, nil
 	}))
-	routes.Handle("GET /V1/guest-carts/{cart}", s.endpoint(s.onCart(s.guestsCart, s.getCart)))
-	routes.Handle("GET /V1/carts/mine", s.endpoint(s.self(s.onCart(s.customersCart, s.getCart))))
+	routes.Handle("GET /V1/guest-carts/{cart}", s.endpoint(s.anyCart(s.guestsCart)))
+	routes.Handle("GET /V1/carts/mine", s.endpoint(s.self(s.anyCart(s.customersCart))))
 	for pattern, f := range map[string]func(call, *cart) (any, *problem){
 		"GET /items":                      s.cartItems,
 		"POST /items":                     s.addCartItem,
@@ -76,29 +80,26 @@ func (s *Server) cartRoutes(routes *http.ServeMux) {
 		"GET /billing-address":            s.getBillingAddress,
 		"POST /billing-address":           s.setBillingAddress,
 		"POST /estimate-shipping-methods": s.estimateShipping,
-		"POST /estimate-shipping-methods-by-address-id": s.estimateShippingByID,
-		"GET /shipping-methods":                         s.shippingMethods,
-		"POST /shipping-information":                    s.setShippingInformation,
-		"GET /payment-methods":                          s.paymentMethods,
-		"GET /selected-payment-method":                  s.getPaymentMethod,
-		"PUT /selected-payment-method":                  s.setPaymentMethod,
-		"GET /totals":                                   s.cartTotals,
-		"PUT /order":                                    s.placeCart,
+		"GET /shipping-methods":           s.shippingMethods,
+		"POST /shipping-information":      s.setShippingInformation,
+		"GET /payment-methods":            s.getPaymentMethods,
+		"GET /selected-payment-method":    s.getPaymentMethod,
+		"PUT /selected-payment-method":    s.setPaymentMethod,
+		"GET /totals":                     s.cartTotals,
+		"PUT /order":                      s.placeCart,
 	} {
 		method, path, _ := strings.Cut(pattern, " ")
 		admin(method+" /V1/carts/{cart}"+path, s.onCart(s.adminsCart, f))
 		routes.Handle(method+" /V1/carts/mine"+path, s.endpoint(s.self(s.onCart(s.customersCart, f))))
-		if !strings.HasSuffix(path, "by-address-id") { // guests have no addresses to name
-			routes.Handle(method+" /V1/guest-carts/{cart}"+path, s.endpoint(s.onCart(s.guestsCart, f)))
-		}
+		routes.Handle(method+" /V1/guest-carts/{cart}"+path, s.endpoint(s.onCart(s.guestsCart, f)))
 	}
 }
 
-// onCart finds the cart of a request. One that has become an order is gone, for all but an admin's look at it.
+// onCart finds the cart of a request. One that has become an order is gone, for all but anyCart.
 func (s *Server) onCart(find func(call) *cart, next func(call, *cart) (any, *problem)) func(call) (any, *problem) {
 	return func(c call) (any, *problem) {
 		k := find(c)
-		if k == nil || k.order != 0 {
+		if k == nil || !k.active() {
 			return nil, noSuchEntity("cartId", c.PathValue("cart"))
 		}
 		if c.Method != http.MethodGet {
@@ -120,7 +121,7 @@ func (s *Server) guestsCart(c call) *cart {
 // customersCart is the one of the customer whose id self has put in the path.
 func (s *Server) customersCart(c call) *cart {
 	id, _ := strconv.Atoi(c.PathValue("id"))
-	return s.cart(func(k *cart) bool { return k.customer == id && k.order == 0 })
+	return s.cart(func(k *cart) bool { return k.customer == id && k.active() })
 }
 
 func (s *Server) cart(is func(*cart) bool) *cart {
@@ -132,8 +133,12 @@ func (s *Server) cart(is func(*cart) bool) *cart {
 }
 
 func (s *Server) newCart(c call, customer int) *cart {
-	k := &cart{id: len(s.carts.all) + 1, store: s.store(c.store).ID, customer: customer, created: time.Now(), updated: time.Now()}
+	s.carts.nextID++
+	k := &cart{id: s.carts.nextID, store: s.store(c.store).ID, customer: customer, created: time.Now(), updated: time.Now()}
 	s.carts.all = append(s.carts.all, k)
+	if len(s.carts.all) > s.options.Keep {
+		s.carts.all = slices.Delete(s.carts.all, 0, 1)
+	}
 	return k
 }
 
@@ -151,26 +156,39 @@ func (s *Server) createCartFor(c call) (any, *problem) {
 }
 
 func (s *Server) assignCustomer(c call, k *cart) (any, *problem) {
-	c.SetPathValue("id", text(c.body["customerId"]))
 	customer, wrong := s.customer(text(c.body["customerId"]))
-	switch {
-	case wrong != nil:
+	if wrong != nil {
 		return nil, wrong
-	case k.customer != 0:
-		return nil, invalid("The customer can't be assigned to the cart because the cart isn't anonymous.", nil)
-	case s.customersCart(c) != nil:
-		return nil, invalid("The customer can't be assigned to the cart because the customer already has an active cart.", nil)
 	}
-	k.customer, _ = number(customer["id"])
+	if k.customer != 0 {
+		return nil, invalid("The customer can't be assigned to the cart because the cart isn't anonymous.", nil)
+	}
+	id, _ := number(customer["id"])
+	// The cart that the customer has goes into this one.
+	if other := s.cart(func(o *cart) bool { return o.customer == id && o.active() }); other != nil {
+		for _, theirs := range other.items {
+			at := slices.IndexFunc(k.items, func(i *cartItem) bool { return i.product == theirs.product })
+			if at < 0 {
+				k.items = append(k.items, theirs)
+			} else {
+				k.items[at].qty += theirs.qty
+			}
+		}
+		other.merged = true
+	}
+	k.customer, k.masked = id, ""
 	return true, nil
 }
 
-func (s *Server) getCartAsAdmin(c call) (any, *problem) {
-	k := s.adminsCart(c)
-	if k == nil {
-		return nil, noSuchEntity("cartId", c.PathValue("cart"))
+// anyCart shows a cart, also one that has become an order.
+func (s *Server) anyCart(find func(call) *cart) func(call) (any, *problem) {
+	return func(c call) (any, *problem) {
+		k := find(c)
+		if k == nil {
+			return nil, noSuchEntity("cartId", c.PathValue("cart"))
+		}
+		return s.showCart(k), nil
 	}
-	return s.getCart(c, k)
 }
 
 func (s *Server) searchCarts(c call) (any, *problem) {
@@ -182,8 +200,6 @@ func (s *Server) searchCarts(c call) (any, *problem) {
 	return list(c, func(field string) bool { return slices.Contains(known, field) }, all)
 }
 
-func (s *Server) getCart(_ call, k *cart) (any, *problem) { return s.showCart(k), nil }
-
 func (s *Server) showCart(k *cart) map[string]any {
 	store := s.store(k.store)
 	items := s.showItems(k)
@@ -193,7 +209,7 @@ func (s *Server) showCart(k *cart) map[string]any {
 	}
 	d := map[string]any{
 		"id": k.id, "created_at": k.created.UTC().Format(layout), "updated_at": k.updated.UTC().Format(layout),
-		"is_active": k.order == 0, "is_virtual": false, "items": items, "items_count": len(items), "items_qty": quantity,
+		"is_active": k.active(), "is_virtual": false, "items": items, "items_count": len(items), "items_qty": quantity,
 		"customer": map[string]any{}, "orig_order_id": 0, "customer_is_guest": k.customer == 0, "customer_note_notify": true,
 		"customer_tax_class_id": 3, "store_id": k.store, "billing_address": shownAddress(k.billing),
 		"currency":             map[string]any{"base_currency_code": store.BaseCurrency, "quote_currency_code": store.display(), "store_currency_code": store.BaseCurrency},

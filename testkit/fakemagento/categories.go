@@ -244,10 +244,8 @@ func (s *Server) moveCategory(c call) (any, *problem) {
 	}
 	below := slices.DeleteFunc(s.catalog.childrenOf(parent), func(g *category) bool { return g == moved })
 	at := len(below)
-	if after, ok := number(c.body["afterId"]); ok {
-		if place := slices.IndexFunc(below, func(g *category) bool { return g.id == after }); place >= 0 {
-			at = place + 1
-		}
+	if after, ok := number(c.body["afterId"]); ok && at > 0 && after <= below[at-1].id {
+		at = 1 + slices.IndexFunc(below, func(g *category) bool { return g.id == after }) // 0 for the first place
 	}
 	moved.parent = parent
 	for i, one := range slices.Insert(below, at, moved) {

@@ -15,15 +15,24 @@ import (
 type customers struct {
 	all         []map[string]any
 	passwords   map[int]string // by customer id
-	tokens      map[string]int // customer ids by their tokens
+	tokens      map[string]session
 	nextID      int
 	nextAddress int
 	groups      []map[string]any
 	nextGroup   int
 }
 
+// session is what a customer's token stands for.
+type session struct {
+	customer int
+	end      time.Time
+}
+
+// sessionLifetime is Magento's (oauth/access_token_expiration_period/customer).
+const sessionLifetime = time.Hour
+
 func (cs *customers) init() {
-	cs.passwords, cs.tokens = map[int]string{}, map[string]int{}
+	cs.passwords, cs.tokens = map[int]string{}, map[string]session{}
 	cs.initGroups()
 }
 
@@ -42,18 +51,18 @@ func (s *Server) customerRoutes(routes *http.ServeMux) {
 	route("GET /V1/customers/{id}/{what}", "manage", s.customerAddress)
 	route("DELETE /V1/addresses/{id}", "manage", s.deleteAddress)
 	self("GET /V1/customers/me", s.getCustomer)
-	self("PUT /V1/customers/me", s.updateCustomer)
+	self("PUT /V1/customers/me", s.updateMe)
 	self("GET /V1/customers/me/{what}", s.customerAddress)
 }
 
 // self lets a customer's token through, and makes the customer's id that of the path.
 func (s *Server) self(next func(call) (any, *problem)) func(call) (any, *problem) {
 	return func(c call) (any, *problem) {
-		id, ok := s.customers.tokens[strings.TrimPrefix(c.Header.Get("Authorization"), "Bearer ")]
-		if !ok {
+		login := s.customers.tokens[strings.TrimPrefix(c.Header.Get("Authorization"), "Bearer ")]
+		if !time.Now().Before(login.end) {
 			return nil, &problem{http.StatusUnauthorized, "The consumer isn't authorized to access %resources.", map[string]string{"resources": "self"}}
 		}
-		c.SetPathValue("id", strconv.Itoa(id))
+		c.SetPathValue("id", strconv.Itoa(login.customer))
 		return next(c)
 	}
 }
@@ -64,8 +73,9 @@ func (s *Server) customerToken(c call) (any, *problem) {
 		id, _ := number(customer["id"])
 		if strings.EqualFold(text(customer["email"]), text(c.body["username"])) && cs.passwords[id] != "" && cs.passwords[id] == text(c.body["password"]) {
 			now := time.Now()
-			token := jwt(now, now.Add(time.Hour))
-			cs.tokens[token] = id
+			maps.DeleteFunc(cs.tokens, func(_ string, login session) bool { return now.After(login.end) })
+			token := jwt(now, now.Add(sessionLifetime))
+			cs.tokens[token] = session{id, now.Add(sessionLifetime)}
 			return token, nil
 		}
 	}
@@ -113,7 +123,7 @@ func (s *Server) createCustomer(c call) (any, *problem) {
 	if wrong := s.checkCustomer(made); wrong != nil {
 		return nil, wrong
 	}
-	s.customers.number(made)
+	s.customers.numberAddresses(made)
 	s.customers.passwords[s.customers.nextID] = text(c.body["password"])
 	s.customers.all = append(s.customers.all, made)
 	return made, nil
@@ -135,9 +145,22 @@ func (s *Server) updateCustomer(c call) (any, *problem) {
 	if wrong := s.checkCustomer(changed); wrong != nil {
 		return nil, wrong
 	}
-	s.customers.number(changed)
+	s.customers.numberAddresses(changed)
+	clear(customer)
 	maps.Copy(customer, changed)
 	return customer, nil
+}
+
+// updateMe is updateCustomer but for what is not the customer's own to change.
+func (s *Server) updateMe(c call) (any, *problem) {
+	given, wrong := c.object("customer")
+	if wrong != nil {
+		return nil, wrong
+	}
+	for _, field := range []string{"group_id", "website_id", "store_id"} {
+		delete(given, field)
+	}
+	return s.updateCustomer(c)
 }
 
 func (s *Server) checkCustomer(customer map[string]any) *problem {
@@ -174,9 +197,9 @@ func objects(v any) []map[string]any {
 	return all
 }
 
-// number gives the addresses ids, and says at the customer which are the defaults. A default takes the place of the one
+// numberAddresses gives the addresses ids, and says at the customer which are the defaults. A default takes the place of the one
 // before it.
-func (cs *customers) number(customer map[string]any) {
+func (cs *customers) numberAddresses(customer map[string]any) {
 	for _, a := range objects(customer["addresses"]) {
 		if text(a["id"]) == "" || text(a["id"]) == "0" {
 			cs.nextAddress++
@@ -212,7 +235,7 @@ func (s *Server) deleteCustomer(c call) (any, *problem) {
 	id, _ := number(customer["id"])
 	s.customers.all = slices.DeleteFunc(s.customers.all, func(d map[string]any) bool { return text(d["id"]) == text(id) })
 	delete(s.customers.passwords, id)
-	maps.DeleteFunc(s.customers.tokens, func(_ string, of int) bool { return of == id })
+	maps.DeleteFunc(s.customers.tokens, func(_ string, login session) bool { return login.customer == id })
 	return true, nil
 }
 
@@ -261,7 +284,7 @@ func (s *Server) deleteAddress(c call) (any, *problem) {
 		}
 	}
 	customer["addresses"] = kept
-	s.customers.number(customer)
+	s.customers.numberAddresses(customer)
 	return true, nil
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/shopspring/decimal"
 )
 
-// A call is a request as an endpoint of the catalog sees it.
+// A call is a request as an endpoint sees it.
 type call struct {
 	*http.Request
 	store int            // 0 is all store views
@@ -110,7 +110,8 @@ func list(c call, known func(field string) bool, all []map[string]any) (any, *pr
 	return criteria.result(query, rows), nil
 }
 
-// searchable gives the columns of a document: its keys, the attributes, and entity_id for id.
+// searchable gives the columns of a document: its keys, the attributes, entity_id for id, and category_id, which is each
+// of the categories.
 func searchable(d map[string]any) map[string]any {
 	columns := map[string]any{"entity_id": d["id"]}
 	for key, value := range d {
@@ -121,6 +122,9 @@ func searchable(d map[string]any) map[string]any {
 		if attribute, ok := a.(map[string]any); ok {
 			code, _ := attribute["attribute_code"].(string)
 			columns[code] = attribute["value"]
+			if ids, ok := attribute["value"].([]any); ok && code == "category_ids" {
+				columns["category_id"] = anyOf(ids)
+			}
 		}
 	}
 	return columns

@@ -11,7 +11,7 @@ import (
 	"github.com/shopspring/decimal"
 )
 
-// inventory is what is where (multi-source inventory), and what of it is promised to orders.
+// inventory is what is where (multi-source inventory).
 type inventory struct {
 	settings  map[int]map[string]any // of stock items, by product id
 	sources   []map[string]any
@@ -19,7 +19,6 @@ type inventory struct {
 	stocks    []map[string]any
 	nextStock int
 	links     []map[string]any
-	promised  map[string]decimal.Decimal // by SKU, to the open orders of the stock 1, where everything is sold
 }
 
 // sourceItem is how many of a SKU are in a source. Status 1 is in stock, 0 out.
@@ -29,18 +28,24 @@ type sourceItem struct {
 	status      int
 }
 
-func (inv *inventory) init() {
-	inv.settings, inv.promised = map[int]map[string]any{}, map[string]decimal.Decimal{}
-	inv.sources = []map[string]any{{
-		"source_code": "default", "name": "Default Source", "enabled": true, "description": "Default Source", "latitude": 0, "longitude": 0,
-		"country_id": "US", "postcode": "00000", "use_default_carrier_config": true, "carrier_links": []any{},
-	}}
+// init makes the sources, and the stock 1, which has them all and sells everything.
+func (inv *inventory) init(sources []string) {
+	inv.settings = map[int]map[string]any{}
 	inv.nextStock = 1
 	inv.stocks = []map[string]any{{
 		"stock_id": 1, "name": "Default Stock",
 		"extension_attributes": map[string]any{"sales_channels": []any{map[string]any{"type": "website", "code": "base"}}},
 	}}
-	inv.links = []map[string]any{{"stock_id": 1, "source_code": "default", "priority": 1}}
+	if !slices.Contains(sources, defaultSource) {
+		sources = append([]string{defaultSource}, sources...)
+	}
+	for i, code := range sources {
+		inv.sources = append(inv.sources, map[string]any{
+			"source_code": code, "name": code, "enabled": true, "country_id": "US", "postcode": "00000",
+			"use_default_carrier_config": true, "carrier_links": []any{},
+		})
+		inv.links = append(inv.links, map[string]any{"stock_id": 1, "source_code": code, "priority": i + 1})
+	}
 }
 
 func (inv *inventory) find(sku, source string) int {
@@ -55,17 +60,42 @@ func (inv *inventory) save(item sourceItem) {
 	inv.items = append(inv.items, item)
 }
 
-// salable is what may still be sold of a SKU: what the stock's enabled sources have, less what is promised.
-func (inv *inventory) salable(sku string, stock int) decimal.Decimal {
-	var sum decimal.Decimal
-	if stock == 1 {
-		sum = inv.promised[sku].Neg()
+// take takes what is shipped out of a source, if the source is known to have the SKU.
+func (inv *inventory) take(sku, source string, quantity decimal.Decimal) {
+	if at := inv.find(sku, source); at >= 0 {
+		inv.items[at].quantity = inv.items[at].quantity.Sub(quantity)
 	}
+}
+
+// salable is what a stock may still sell of a SKU: what its enabled sources have, less what is promised to open orders
+// that were placed from carts.
+func (s *Server) salable(sku string, stock int) decimal.Decimal {
+	inv := &s.inventory
+	var sum decimal.Decimal
 	for _, link := range inv.links {
 		code := text(link["source_code"])
 		source, at := document(inv.sources, "source_code", code), inv.find(sku, code)
 		if text(link["stock_id"]) == strconv.Itoa(stock) && yes(source["enabled"]) && at >= 0 && inv.items[at].status == 1 {
 			sum = sum.Add(inv.items[at].quantity)
+		}
+	}
+	if stock == 1 {
+		sum = sum.Sub(s.promised(sku))
+	}
+	return sum
+}
+
+func (s *Server) promised(sku string) decimal.Decimal {
+	var sum decimal.Decimal
+	for _, k := range s.carts.all {
+		o := s.find(k.order)
+		if o == nil {
+			continue
+		}
+		for _, row := range o.rows() {
+			if strings.EqualFold(text(row["sku"]), sku) {
+				sum = sum.Add(openQty(row))
+			}
 		}
 	}
 	return sum
@@ -119,20 +149,20 @@ func (s *Server) inventoryRoutes(routes *http.ServeMux) {
 	route("POST /V1/inventory/source-items", "Api::stock_source_item_assign", s.saveSourceItems)
 	route("POST /V1/inventory/source-items-delete", "Api::stock_source_item_assign", s.deleteSourceItems)
 	route("GET /V1/inventory/get-product-salable-quantity/{sku}/{stock}", "SalesApi::stock", func(c call) (any, *problem) {
-		quantity, wrong := s.salable(c)
+		quantity, wrong := s.salableOf(c)
 		return amount(quantity), wrong
 	})
 	route("GET /V1/inventory/is-product-salable/{sku}/{stock}", "SalesApi::stock", func(c call) (any, *problem) {
-		quantity, wrong := s.salable(c)
+		quantity, wrong := s.salableOf(c)
 		return quantity.IsPositive(), wrong
 	})
 }
 
 func (inv *inventory) sourceItems() []map[string]any {
 	var documents []map[string]any
-	for i, item := range inv.items {
+	for _, item := range inv.items { // the source_item_id is their order, and is not shown
 		documents = append(documents, map[string]any{
-			"source_item_id": i + 1, "sku": item.sku, "source_code": item.source, "quantity": amount(item.quantity), "status": item.status,
+			"sku": item.sku, "source_code": item.source, "quantity": amount(item.quantity), "status": item.status,
 		})
 	}
 	return documents
@@ -303,7 +333,7 @@ func (s *Server) deleteSourceItems(c call) (any, *problem) {
 	return []any{}, nil
 }
 
-func (s *Server) salable(c call) (decimal.Decimal, *problem) {
+func (s *Server) salableOf(c call) (decimal.Decimal, *problem) {
 	p, wrong := s.catalog.product(c.PathValue("sku"))
 	if wrong != nil {
 		return decimal.Zero, wrong
@@ -315,5 +345,5 @@ func (s *Server) salable(c call) (decimal.Decimal, *problem) {
 	if _, wrong := s.stock(fmt.Sprint(id)); wrong != nil {
 		return decimal.Zero, wrong
 	}
-	return s.inventory.salable(p.sku, id), nil
+	return s.salable(p.sku, id), nil
 }

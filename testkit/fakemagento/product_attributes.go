@@ -85,20 +85,33 @@ func (c *catalog) attribute(code string) (map[string]any, *problem) {
 	return found, nil
 }
 
+// showAttribute puts the choice of nothing before the options, as Magento does.
+func showAttribute(attribute map[string]any) map[string]any {
+	if len(options(attribute)) == 0 {
+		return attribute
+	}
+	shown := maps.Clone(attribute)
+	shown["options"] = append([]any{map[string]any{"label": " ", "value": ""}}, options(attribute)...)
+	return shown
+}
+
 func (s *Server) getAttribute(c call) (any, *problem) {
 	found, wrong := s.catalog.attribute(c.PathValue("code"))
 	if wrong != nil {
 		return nil, wrong
 	}
-	return found, nil
+	return showAttribute(found), nil
 }
 
 func (s *Server) searchAttributes(c call) (any, *problem) {
-	all := slices.SortedFunc(maps.Values(s.catalog.attributes), func(a, b map[string]any) int {
-		return a["attribute_id"].(int) - b["attribute_id"].(int)
-	})
+	var all []map[string]any
+	for _, a := range s.catalog.attributes {
+		all = append(all, showAttribute(a))
+	}
+	slices.SortFunc(all, func(a, b map[string]any) int { return a["attribute_id"].(int) - b["attribute_id"].(int) })
+	// A filter by attribute_id is an SQL error in Magento: the column is in several of the tables that it joins.
 	known := []string{
-		"attribute_id", "attribute_code", "frontend_input", "backend_type", "is_user_defined", "is_required", "is_visible", "is_searchable",
+		"attribute_code", "frontend_input", "backend_type", "is_user_defined", "is_required", "is_visible", "is_searchable",
 		"is_filterable", "scope", "default_frontend_label",
 	}
 	return list(c, func(field string) bool { return slices.Contains(known, field) }, all)
@@ -138,7 +151,7 @@ func (s *Server) saveAttribute(c call) (any, *problem) {
 	}
 	added := s.catalog.addAttribute(map[string]any{"attribute_code": code, "is_user_defined": true, "frontend_input": body["frontend_input"]})
 	s.catalog.fillAttribute(added, body)
-	return added, nil
+	return showAttribute(added), nil
 }
 
 func invalidField(field string, value any) *problem {
@@ -151,25 +164,27 @@ func (s *Server) changeAttribute(code string, body map[string]any) (any, *proble
 		return nil, wrong
 	}
 	s.catalog.fillAttribute(found, body)
-	return found, nil
+	return showAttribute(found), nil
 }
 
-// fillAttribute takes all but what can't be changed.
+// fillAttribute takes all but what can't be changed. Of the options those with a value are changed, those without one are
+// new, be they as empty as they may, and the others stay.
 func (c *catalog) fillAttribute(attribute, body map[string]any) {
 	for key, value := range body {
 		switch key {
 		case "attribute_id", "attribute_code", "is_user_defined", "frontend_input", "backend_type", "entity_type_id":
 		case "options":
 			given, _ := value.([]any)
-			kept := []any{}
+			all := slices.Clone(options(attribute))
 			for _, one := range given {
 				option, _ := one.(map[string]any)
-				if text(option["value"]) == "" {
-					option = c.newOption(option)
+				if at := optionAt(attribute, text(option["value"])); at >= 0 {
+					all[at] = option
+					continue
 				}
-				kept = append(kept, option)
+				all = append(all, c.newOption(option))
 			}
-			attribute["options"] = kept
+			attribute["options"] = all
 		default:
 			attribute[key] = value
 		}
@@ -204,113 +219,4 @@ func (s *Server) attributeTypes(call) (any, *problem) {
 		types = append(types, map[string]any{"value": t[0], "label": t[1]})
 	}
 	return types, nil
-}
-
-// newOption gives an option an id, which is its value.
-func (c *catalog) newOption(given map[string]any) map[string]any {
-	option := maps.Clone(given)
-	option["label"] = strings.TrimSpace(text(given["label"]))
-	option["value"] = text(c.nextID("option"))
-	return option
-}
-
-// optionsOf gives the attribute that the path names, if it has options.
-func (s *Server) optionsOf(c call) (map[string]any, *problem) {
-	found, wrong := s.catalog.attribute(c.PathValue("code"))
-	if wrong != nil {
-		return nil, wrong
-	}
-	if input := text(found["frontend_input"]); c.Method != "GET" && input != "select" && input != "multiselect" {
-		return nil, invalid(`The "%1" attribute doesn't work with options.`, []string{c.PathValue("code")})
-	}
-	return found, nil
-}
-
-// listOptions puts an empty one first, as Magento does.
-func (s *Server) listOptions(c call) (any, *problem) {
-	found, wrong := s.optionsOf(c)
-	if wrong != nil {
-		return nil, wrong
-	}
-	return append([]any{map[string]any{"label": " ", "value": ""}}, options(found)...), nil
-}
-
-// labelled gives the value of the option with a label, "" for none.
-func labelled(attribute map[string]any, label string) string {
-	for _, one := range options(attribute) {
-		option, _ := one.(map[string]any)
-		if strings.EqualFold(text(option["label"]), strings.TrimSpace(label)) {
-			return text(option["value"])
-		}
-	}
-	return ""
-}
-
-func (s *Server) addOption(c call) (any, *problem) {
-	option, wrong := c.object("option")
-	if wrong != nil {
-		return nil, wrong
-	}
-	found, wrong := s.optionsOf(c)
-	if wrong != nil {
-		return nil, wrong
-	}
-	label := text(option["label"])
-	switch {
-	case strings.TrimSpace(label) == "":
-		return nil, invalid("The attribute option label is empty. Enter the value and try again.", nil)
-	case labelled(found, label) != "":
-		return nil, invalid(`Admin store attribute option label "%1" already exists.`, []string{label})
-	}
-	added := s.catalog.newOption(option)
-	found["options"] = append(options(found), added)
-	return added["value"], nil
-}
-
-func (s *Server) optionAt(c call) (map[string]any, int, *problem) {
-	found, wrong := s.optionsOf(c)
-	if wrong != nil {
-		return nil, 0, wrong
-	}
-	return found, slices.IndexFunc(options(found), func(one any) bool {
-		option, _ := one.(map[string]any)
-		return text(option["value"]) == c.PathValue("id")
-	}), nil
-}
-
-func (s *Server) updateOption(c call) (any, *problem) {
-	option, wrong := c.object("option")
-	if wrong != nil {
-		return nil, wrong
-	}
-	found, at, wrong := s.optionAt(c)
-	if wrong != nil {
-		return nil, wrong
-	}
-	label := text(option["label"])
-	switch {
-	case strings.TrimSpace(label) == "":
-		return nil, invalid("The attribute option label is empty. Enter the value and try again.", nil)
-	case at < 0:
-		return nil, invalid("The '%1' attribute doesn't include an option id '%2'.", []string{c.PathValue("code"), c.PathValue("id")})
-	case labelled(found, label) != "" && labelled(found, label) != c.PathValue("id"):
-		return nil, invalid("Admin store attribute option label '%1' already exists.", []string{label})
-	}
-	changed := maps.Clone(options(found)[at].(map[string]any))
-	maps.Copy(changed, option)
-	changed["value"] = c.PathValue("id")
-	options(found)[at] = changed
-	return true, nil
-}
-
-func (s *Server) deleteOption(c call) (any, *problem) {
-	found, at, wrong := s.optionAt(c)
-	if wrong != nil {
-		return nil, wrong
-	}
-	if at < 0 {
-		return nil, notFound(`The "%1" attribute doesn't include an option with "%2" ID.`, []string{c.PathValue("code"), c.PathValue("id")})
-	}
-	found["options"] = slices.Delete(slices.Clone(options(found)), at, at+1)
-	return true, nil
 }

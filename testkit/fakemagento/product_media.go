@@ -102,8 +102,8 @@ func (s *Server) deleteMedia(c call) (any, *problem) {
 	return true, nil
 }
 
-// replaceMedia is what saving a product with a gallery does: what is not in the list is removed, what has no id is new.
-func (c *catalog) replaceMedia(p *product, entries []any) *problem {
+// gallery gives what saving a product with these entries leaves: what is not among them is gone, what has no id is new.
+func (c *catalog) gallery(p *product, entries []any) ([]map[string]any, *problem) {
 	var kept []map[string]any
 	for _, one := range entries {
 		entry, _ := one.(map[string]any)
@@ -118,10 +118,9 @@ func (c *catalog) replaceMedia(p *product, entries []any) *problem {
 		}
 		added, wrong := c.newMedium(entry)
 		if wrong != nil {
-			return wrong
+			return nil, wrong
 		}
 		kept = append(kept, added)
 	}
-	p.media = kept
-	return nil
+	return kept, nil
 }

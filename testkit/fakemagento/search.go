@@ -64,9 +64,17 @@ var conditions = map[string]func(have any, want string) bool{
 	"notnull": func(have any, _ string) bool { return have != nil },
 }
 
+// anyOf is a column that equals each of its values.
+type anyOf []any
+
 // compare compares as MySQL does: numbers as numbers, text without regard to case.
 func compare(have any, want string) int {
-	switch have.(type) {
+	switch have := have.(type) {
+	case anyOf:
+		if slices.ContainsFunc(have, func(one any) bool { return compare(one, want) == 0 }) {
+			return 0
+		}
+		return 1
 	case int, json.Number:
 		a, errA := decimal.NewFromString(fmt.Sprint(have))
 		b, errB := decimal.NewFromString(want)

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,6 +27,8 @@ type Options struct {
 	Token string
 	// OAuth are the four values of an integration that signs its requests.
 	OAuth OAuth
+	// DecodesPath has signatures checked as Magento 2.4.6 does: over a path in which some of what was escaped is not.
+	DecodesPath bool
 	// Username and Password are those of an admin who may fetch tokens.
 	Username, Password string
 	// AdminTokenLifetime is how long such a token is good for; 0 is Magento's 4 h.
@@ -36,7 +39,7 @@ type Options struct {
 	Seed uint64
 	// ItemLimit is how many items a list in a body may have, as the Web API input limits say; 0 is no limit.
 	ItemLimit int
-	// Keep bounds the orders that are remembered, the newest; 0 is 100,000.
+	// Keep bounds the orders that are remembered, the newest, and the carts; 0 is 100,000 of each.
 	Keep int
 	// AsyncDelay is how long an asynchronous operation stays open: the first request after it carries it out.
 	AsyncDelay time.Duration
@@ -133,7 +136,7 @@ func New(o Options) *Server {
 		separately: map[string]bool{},
 		shipments:  shipments{byID: map[int]*shipment{}, of: map[int][]*shipment{}, numbers: map[int]int{}},
 	}
-	s.inventory.init()
+	s.inventory.init(o.Sources)
 	s.customers.init()
 	s.carts.init()
 	s.bulks.init()
@@ -250,13 +253,14 @@ func (s *Server) storeScope(next http.Handler) http.Handler {
 			}
 			store = s.options.Stores[at].ID
 		}
-		path, err := url.PathUnescape(parts[2])
+		escaped := strings.TrimRight(parts[2], "/") // as Magento's router does
+		path, err := url.PathUnescape(escaped)
 		if err != nil {
 			refuse(w, http.StatusNotFound, "Request does not match any route.", nil)
 			return
 		}
 		inner := r.Clone(context.WithValue(withSignedURL(r.Context(), r), storeKey{}, store))
-		inner.URL.Path, inner.URL.RawPath = path, parts[2]
+		inner.URL.Path, inner.URL.RawPath = path, escaped
 		next.ServeHTTP(w, inner)
 	})
 }

@@ -282,6 +282,7 @@ func (s *Server) register(o *order, parts []part, r shipRequest) *shipment {
 			total = total.Add(p.qty)
 		}
 		p.row["qty_shipped"] = amount(number4(p.row["qty_shipped"]).Add(p.qty))
+		s.inventory.take(text(p.row["sku"]), s.sourceOf(r), p.qty)
 	}
 	sh.document = map[string]any{
 		"entity_id": sh.id, "increment_id": number, "order_id": o.id, "store_id": store, "total_qty": amount(total),

@@ -31,7 +31,7 @@ func (s *Server) stockItemRoutes(routes *http.ServeMux) {
 		routes.Handle(pattern, s.allowed("Magento_Catalog::catalog_inventory", s.endpoint(f)))
 	}
 	route("GET /V1/stockItems/{sku}", s.getStockItem)
-	route("GET /V1/stockItems/lowStock/{$}", s.lowStock)
+	route("GET /V1/stockItems/lowStock", s.lowStock)
 	route("GET /V1/stockStatuses/{sku}", s.stockStatus)
 	route("PUT /V1/products/{sku}/stockItems/{item}", s.updateStockItem)
 }
@@ -46,8 +46,17 @@ func (inv *inventory) stockItem(p *product) map[string]any {
 	return d
 }
 
-func (s *Server) getStockItem(c call) (any, *problem) {
+// stocked gives the product that the path names.
+func (s *Server) stocked(c call) (*product, *problem) {
 	p, wrong := s.catalog.product(c.PathValue("sku"))
+	if wrong != nil {
+		return nil, notFound(`The Product with the "%1" SKU doesn't exist.`, []string{c.PathValue("sku")})
+	}
+	return p, nil
+}
+
+func (s *Server) getStockItem(c call) (any, *problem) {
+	p, wrong := s.stocked(c)
 	if wrong != nil {
 		return nil, wrong
 	}
@@ -60,14 +69,15 @@ func (s *Server) updateStockItem(c call) (any, *problem) {
 	if wrong != nil {
 		return nil, wrong
 	}
-	p, wrong := s.catalog.product(c.PathValue("sku"))
+	p, wrong := s.stocked(c)
 	if wrong != nil {
 		return nil, wrong
 	}
 	item := s.inventory.stockItem(p)
-	for key, value := range given {
-		item[key] = value
+	if yes(given["show_default_notification_message"]) { // has no setter
+		return nil, required("ShowDefaultNotificationMessage")
 	}
+	maps.Copy(item, given)
 	quantity, ok := money(item["qty"])
 	if !ok {
 		return nil, invalid(`The "%value" value's type is invalid. The "%type" type was expected. Verify and try again.`,
@@ -82,7 +92,7 @@ func (s *Server) updateStockItem(c call) (any, *problem) {
 func yes(v any) bool { return text(v) == "true" || text(v) == "1" }
 
 func (s *Server) stockStatus(c call) (any, *problem) {
-	p, wrong := s.catalog.product(c.PathValue("sku"))
+	p, wrong := s.stocked(c)
 	if wrong != nil {
 		return nil, wrong
 	}
