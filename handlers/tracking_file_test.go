@@ -339,7 +339,7 @@ func TestTrackingFileIsWrittenTo(t *testing.T) {
 		r := newFileRig(t)
 		h := r.handler(r.ledger("first", 0))
 		content := csv(rows)
-		sum := r.put("growing.csv", content[:len(content)/2])
+		sum := r.put("growing.csv", content[:1+strings.LastIndexByte(content[:len(content)/2], '\n')])
 		var once sync.Once
 		r.publish = func(context.Context, string) error {
 			once.Do(func() { r.put("growing.csv", content) })
