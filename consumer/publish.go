@@ -109,11 +109,22 @@ func (r *Runtime) Send(ctx context.Context, consumer, topic string, body []byte)
 	return r.send(ctx, "", r.topology.Queue(consumer), amqp.Table{rabbitmq.HeaderTopic: topic}, body)
 }
 
-// PublishEvent publishes an event of mageline's own to the exchange, for whoever is bound to its topic, and waits until a queue
-// has stored it. Its errors are an event's.
+// PublishEvent publishes an event of mageline's own to the exchange, for whoever is bound to its topic, and waits until a
+// queue has stored it. Its errors are an event's. That the user may not publish there the broker says by ending the
+// connection, of all consumers: then it is tried again no sooner than other credentials that were refused.
 func (r *Runtime) PublishEvent(ctx context.Context, topic string, body []byte) error {
+	forbidden := func(err error) error {
+		return event.Errorf(event.Unauthorized, "the user of AMQP_URL may not publish to exchange %q: give it the right to write there (rabbitmqctl set_permissions): %w",
+			r.opts.Exchange, err)
+	}
+	if time.Now().UnixNano() < r.forbidden.Load() {
+		return forbidden(errors.New("it was refused a moment ago"))
+	}
 	err := r.send(ctx, r.opts.Exchange, topic, amqp.Table{}, body)
 	switch {
+	case rabbitmq.IsRefused(err):
+		r.forbidden.Store(time.Now().Add(r.opts.ProbeEvery).UnixNano())
+		return forbidden(err)
 	case errors.Is(err, rabbitmq.ErrReturned):
 		return event.Errorf(event.Unavailable, "no queue is bound to %q at exchange %q: enable a consumer of it, or run `mageline topology`: %w",
 			topic, r.opts.Exchange, err)

@@ -49,11 +49,12 @@ type Runtime struct {
 	endSelf context.CancelFunc // ends Run
 	hung    hung
 
-	session  atomic.Pointer[session]
-	broker   atomic.Pointer[string] // why RabbitMQ is not there; nil when it is
-	draining atomic.Bool
-	stopping sync.Once
-	deadline time.Time
+	session   atomic.Pointer[session]
+	forbidden atomic.Int64           // until then, in nanoseconds since 1970, nothing is published to the exchange
+	broker    atomic.Pointer[string] // why RabbitMQ is not there; nil when it is
+	draining  atomic.Bool
+	stopping  sync.Once
+	deadline  time.Time
 }
 
 // New makes a Runtime. It connects to nothing yet.

@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,8 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/testkit/fakeerp"
+	"github.com/mageline/mageline/testkit/fakemagento"
 )
 
 // receiver takes what mageline publishes for the parcels of tracking files, as tracking_received would.
@@ -147,4 +150,50 @@ func TestKilledInATrackingFile(t *testing.T) {
 			t.Errorf("%d messages are in %s", n, queue)
 		}
 	}
+}
+
+// Who may not publish to Magento's exchange can't send what is in tracking files: that is said, check finds it, everything
+// else goes on, and so does the file once the right is there.
+func TestTrackingWithoutTheRightToPublish(t *testing.T) {
+	t.Parallel()
+	p := privateServices(t)
+	l := newLineOn(t, testkit.BrokerAt(t, p.amqp), testkit.Database(t), fakeerp.Books, time.Second, 2*time.Second)
+	user := "no-writer-" + l.Prefix
+	p.ctl(t, "add_user", user, brokerPassword)
+	t.Cleanup(func() { p.ctl(t, "delete_user", user) })
+	p.ctl(t, "set_permissions", user, ".*", `^(?!`+l.Exchange+`$)`, ".*")
+	broker, err := url.Parse(l.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	broker.User = url.UserPassword(user, brokerPassword)
+	dir := t.TempDir()
+	env := l.with("AMQP_URL", broker.String(), "TRACKING_DIR", dir, "BREAKER_OPEN_FOR", "5s")
+	if out, code := call(t, env, "check"); code != 1 || !failLine(out, []string{"permission to publish", l.Exchange}) {
+		t.Errorf("check ends with %d and says nothing of the right to publish:\n%s", code, out)
+	}
+	order := l.shop.PlaceOrder(fakemagento.Placing{})
+	content := "order_number,tracking_number\n" + order.IncrementID + ",T1\n"
+	if err := os.WriteFile(filepath.Join(dir, "a.csv"), []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, env)
+	testkit.Eventually(t, patience, func() bool {
+		for _, line := range r.logged() {
+			if text, _ := line["message"].(string); strings.Contains(text, "a.csv") && strings.Contains(text, "set_permissions") {
+				return true
+			}
+		}
+		return false
+	}, "the log to name the right that is missing")
+	r.awaitReady()
+	l.awaitDone(patience, l.place(20, fakemagento.Placing{})...)
+	if n := r.said("connected to RabbitMQ"); n > 3 {
+		t.Errorf("it has connected to RabbitMQ %d times", n)
+	}
+	p.ctl(t, "set_permissions", user, ".*", ".*", ".*")
+	testkit.Eventually(t, 2*patience, func() bool {
+		_, err := os.Stat(filepath.Join(dir, "processed", "a.csv"))
+		return err == nil && l.shop.TrackCounts()[order.IncrementID+" T1"] == 1
+	}, "the file to be processed, and its number to be in Magento")
 }
