@@ -11,6 +11,8 @@ import (
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/mageline/mageline/rabbitmq"
 )
 
 // pump is one consumer: its handlers, over all sessions.
@@ -24,7 +26,8 @@ type pump struct {
 	freed    chan struct{} // says that a slot is free
 
 	subscribed  atomic.Bool
-	full        atomic.Bool // what it held at a pause leaves no room for a subscription
+	full        atomic.Bool            // what it held at a pause leaves no room for a subscription
+	trouble     atomic.Pointer[string] // why it is not subscribed though nothing pauses it; nil once it is
 	memory      memory
 	lastSuccess atomic.Int64 // Unix nanoseconds
 }
@@ -43,9 +46,11 @@ type line struct {
 	*pump
 	s    *session
 	ch   *amqp.Channel
-	look chan struct{} // says to the goroutine of run that something was settled which it waits for
+	look chan struct{} // says to the goroutine of pump that something was settled which it waits for
+	fail chan error    // ends pump
+	gone atomic.Bool   // the channel has ended: what came on it can't be settled any more
 
-	// of the goroutine of run
+	// of the goroutine of pump
 	consumers     []string // tags of the subscriptions
 	subscriptions int      // ever made
 	forwarders    sync.WaitGroup
@@ -68,13 +73,13 @@ type line struct {
 // tick is how often a paused consumer looks whether it may go on, besides being told.
 const tick = 500 * time.Millisecond
 
-// run pumps until the session ends, or until a drain is complete (then it returns nil). An error ends the session.
-func (p *pump) run(s *session) error {
+// pump pumps on a channel of its own until this or the session ends, or until a drain is complete; then it returns nil.
+func (p *pump) pump(s *session) error {
 	ch, err := s.consume.Channel()
 	if err != nil {
 		return fmt.Errorf("open a channel for %s: %w", p.queue, err)
 	}
-	l := &line{pump: p, s: s, ch: ch, look: make(chan struct{}, 1), tags: newTags()}
+	l := &line{pump: p, s: s, ch: ch, look: make(chan struct{}, 1), fail: make(chan error, 1), tags: newTags()}
 	defer l.leave()
 	closed := ch.NotifyClose(make(chan *amqp.Error, 1))
 	cancelled := ch.NotifyCancel(make(chan string, 16))
@@ -106,11 +111,16 @@ func (p *pump) run(s *session) error {
 			cancelled = nil
 		case err := <-closed:
 			return fmt.Errorf("the channel of queue %s ended: %w", p.queue, errors.Join(amqp.ErrClosed, asError(err)))
+		case err := <-l.fail:
+			return err
 		case <-s.ended:
 			return nil
 		}
 	}
 }
+
+// over reports whether what came on the line can't be settled any more.
+func (l *line) over() bool { return l.gone.Load() || l.s.over() }
 
 func asError(err *amqp.Error) error {
 	if err == nil {
@@ -128,6 +138,7 @@ func (l *line) drained() bool {
 
 // leave ends what the line has begun: the channel goes, and with it the subscriptions and everything not settled.
 func (l *line) leave() {
+	l.gone.Store(true)
 	l.mu.Lock()
 	l.closed = true
 	l.mu.Unlock()
@@ -215,10 +226,11 @@ func (l *line) subscribe(n int) error {
 	tag := "mageline." + l.consumer.Name + "." + strconv.Itoa(l.subscriptions)
 	in, err := l.ch.Consume(l.queue, tag, false, false, false, false, nil)
 	if err != nil {
-		return fmt.Errorf("subscribe to queue %s: %w", l.queue, err)
+		return fmt.Errorf("subscribe to queue %s: %w", l.queue, l.r.topology.Explain(err, rabbitmq.ToConsume))
 	}
 	l.consumers = append(l.consumers, tag)
 	l.subscribed.Store(true)
+	l.trouble.Store(nil)
 	l.metrics.paused.Set(0)
 	l.forwarders.Go(func() {
 		for d := range in {
@@ -292,7 +304,7 @@ func (l *line) probe(st standing) error {
 	got, ok, err := l.ch.Get(l.queue, false)
 	if err != nil {
 		giveUp()
-		return fmt.Errorf("take a message from queue %s: %w", l.queue, err)
+		return fmt.Errorf("take a message from queue %s: %w", l.queue, l.r.topology.Explain(err, rabbitmq.ToConsume))
 	}
 	if !ok {
 		giveUp()
@@ -327,7 +339,7 @@ func (l *line) begin() {
 }
 
 func (l *line) beginLocked() {
-	for len(l.waiting) > 0 && !l.closed && !l.s.over() {
+	for len(l.waiting) > 0 && !l.closed && !l.over() {
 		select {
 		case l.slots <- struct{}{}:
 			l.start(l.shift())
@@ -361,12 +373,12 @@ func (l *line) start(d *delivery) {
 func (l *line) next() *delivery {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.waiting) > 0 && !l.closed && !l.s.over() {
+	if len(l.waiting) > 0 && !l.closed && !l.over() {
 		l.inFlight++
 		return l.shift()
 	}
 	<-l.slots
-	if l.s.over() { // what waits in the next session does not see this one's slots
+	if l.over() { // what waits on the next channel does not see this one's slots
 		select {
 		case l.freed <- struct{}{}:
 		default:

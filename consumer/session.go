@@ -11,7 +11,7 @@ import (
 	"github.com/mageline/mageline/rabbitmq"
 )
 
-// session is one pair of connections and all that lives on them. When anything of it breaks, all of it ends, and the
+// session is one pair of connections and all that lives on them. When one of them breaks, all of it ends, and the
 // deliveries that came with it can no longer be settled: the broker gives them to others.
 type session struct {
 	number  int

@@ -75,7 +75,7 @@ var brokerFaults = []*scenario{
 		testkit.Eventually(w.t, patience, func() bool {
 			stale = 0
 			for _, r := range w.replicas {
-				stale += r.said("its connection has ended")
+				stale += r.said("its connection or channel has ended")
 			}
 			return stale > 0
 		}, "a delivery of the old session to be finished")
