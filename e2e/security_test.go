@@ -12,6 +12,7 @@ import (
 
 	"github.com/mageline/mageline/testkit"
 	"github.com/mageline/mageline/testkit/fakemagento"
+	"github.com/mageline/mageline/testkit/replica"
 )
 
 // mounted is a folder of secrets as Kubernetes mounts it: each file is a link into ..data, which is a link that is replaced.
@@ -47,11 +48,9 @@ func (m *mounted) put(files map[string]string) {
 func (m *mounted) path(name string) string { return filepath.Join(m.dir, name) }
 
 // awaitAway waits until /readyz is 503 and tells all these words of RabbitMQ and of Postgres; nil words: it is connected.
-func (r *replica) awaitAway(rabbitmq, postgres []string) {
-	r.t.Helper()
-	var status int
-	var document readiness
-	says := func(p part, words []string) bool {
+func awaitAway(t *testing.T, r *replica.Replica, rabbitmq, postgres []string) {
+	t.Helper()
+	says := func(p replica.Part, words []string) bool {
 		for _, word := range words {
 			if !strings.Contains(p.Reason, word) {
 				return false
@@ -59,33 +58,25 @@ func (r *replica) awaitAway(rabbitmq, postgres []string) {
 		}
 		return words == nil && p.State == "connected" || words != nil && p.State == "away"
 	}
-	r.t.Cleanup(func() {
-		if r.t.Failed() {
-			r.t.Logf("/readyz was %d %+v", status, document)
-		}
+	r.AwaitSaying(fmt.Sprintf("%q of RabbitMQ and %q of Postgres, with 503", rabbitmq, postgres), func(status int, d replica.Readiness) bool {
+		return status == 503 && says(d.RabbitMQ, rabbitmq) && says(d.Postgres, postgres)
 	})
-	testkit.Eventually(r.t, patience, func() bool {
-		status, document = r.ready()
-		return status == 503 && says(document.RabbitMQ, rabbitmq) && says(document.Postgres, postgres)
-	}, fmt.Sprintf("/readyz to be 503 and to say %q of RabbitMQ and %q of Postgres", rabbitmq, postgres))
-	if !r.running() {
-		r.t.Fatal("the process has ended")
+	if !r.Running() {
+		t.Fatal("the process has ended")
 	}
 }
 
 // awaitRefused waits until /readyz is 503 because RabbitMQ refuses a consumer something, with all these words, and only that.
-func (r *replica) awaitRefused(consumer string, words ...string) {
-	r.t.Helper()
-	testkit.Eventually(r.t, patience, func() bool {
-		status, document := r.ready()
-		c := document.Consumers[consumer]
+func awaitRefused(r *replica.Replica, consumer string, words ...string) {
+	r.AwaitSaying(fmt.Sprintf("%s is refused, with %q and 503", consumer, words), func(status int, d replica.Readiness) bool {
+		c := d.Consumers[consumer]
 		for _, word := range words {
 			if !strings.Contains(c.Reason, word) {
 				return false
 			}
 		}
-		return status == 503 && c.State == "refused" && document.RabbitMQ.State == "connected" && document.Postgres.State == "connected"
-	}, fmt.Sprintf("/readyz to say that %s is refused, with %q", consumer, words))
+		return status == 503 && c.State == "refused" && d.RabbitMQ.State == "connected" && d.Postgres.State == "connected"
+	})
 }
 
 // TLS with a CA and client certificates of our own, to RabbitMQ and Postgres: what is wrong is said in words, and once the
@@ -151,7 +142,7 @@ func TestTLS(t *testing.T) {
 				delete(bad, "AMQP_KEY_FILE")
 			}
 			r := start(t, bad)
-			r.awaitAway(tt.rabbitmq, tt.postgres)
+			awaitAway(t, r, tt.rabbitmq, tt.postgres)
 			var checked string
 			var code int
 			// The alert of a server that refuses a certificate may be overtaken by the end of the connection.
@@ -161,10 +152,10 @@ func TestTLS(t *testing.T) {
 			}, fmt.Sprintf("check to have FAIL lines with %q and %q", tt.rabbitmq, tt.postgres))
 			m.put(files(p.ca, "127.0.0.1", host.Port(), time.Now().Add(time.Hour), false))
 			if tt.without { // the environment of a process can't be changed
-				r.kill()
+				r.Kill()
 				r = start(t, env)
 			}
-			r.awaitReady()
+			r.AwaitReady()
 			if checked, code = call(t, env, "check"); code != 0 {
 				t.Errorf("check ends with %d:\n%s", code, checked)
 			}
@@ -176,8 +167,8 @@ func TestTLS(t *testing.T) {
 				t.Fatal(out)
 			}
 			l.awaitDone(patience, placed)
-			r.terminate()
-			if code := r.exit(); code != 0 {
+			r.Terminate()
+			if code := r.Exit(); code != 0 {
 				t.Errorf("exit code %d", code)
 			}
 		})
@@ -246,58 +237,58 @@ func TestRevoked(t *testing.T) {
 	}
 
 	r := start(t, env)
-	r.awaitAway([]string{"vhost", "set_permissions"}, nil)
+	awaitAway(t, r, []string{"vhost", "set_permissions"}, nil)
 	fails("vhost", "set_permissions")
 	grant := func(user, configure, write, read string) {
 		t.Helper()
 		p.ctl(t, "set_permissions", "-p", "rotated", user, configure, write, read)
 	}
 	grant("old", "^$", ".*", ".*")
-	r.awaitRefused("order_placed", "configure on exchange "+l.Exchange, "set_permissions -p rotated old") // declare
+	awaitRefused(r, "order_placed", "configure on exchange "+l.Exchange, "set_permissions -p rotated old") // declare
 	fails("permission to declare", "set_permissions")
 	grant("old", ".*", ".*", ".*")
-	r.awaitReady()
+	r.AwaitReady()
 	works()
 
 	// The right to consume from one queue goes; the broker looks at it when the next session subscribes. The others work.
 	grant("old", ".*", ".*", `^(?!rotated\.order_canceled$)`)
 	p.ctl(t, "close_all_connections", "--vhost", "rotated", "test")
-	r.awaitRefused("order_canceled", "read on queue rotated.order_canceled", "set_permissions -p rotated old")
+	awaitRefused(r, "order_canceled", "read on queue rotated.order_canceled", "set_permissions -p rotated old")
 	fails("permission to consume", "rotated.order_canceled", "set_permissions -p rotated old")
 	works()
 	grant("old", ".*", ".*", ".*")
-	r.awaitReady()
+	r.AwaitReady()
 
 	// The user is replaced by another, whose password comes in the file.
 	p.ctl(t, "delete_user", "old")
-	r.awaitAway([]string{"MAGELINE_AMQP_URL"}, nil)
+	awaitAway(t, r, []string{"MAGELINE_AMQP_URL"}, nil)
 	fails("RabbitMQ credential", "MAGELINE_AMQP_URL")
 	p.ctl(t, "add_user", "new", brokerPassword+"-new")
 	grant("new", ".*", ".*", ".*")
 	put("new", "rotated")
-	r.awaitReady()
+	r.AwaitReady()
 	works()
 
 	// So with Postgres: a right, then the role.
 	direct := *host
 	direct.Path = "/rotated"
 	p.sql(t, direct.String(), "CREATE ROLE heir LOGIN SUPERUSER", "ALTER TABLE effect OWNER TO postgres", "REVOKE ALL ON effect FROM rotated")
-	r.awaitAway(nil, []string{"effect", "GRANT"})
+	awaitAway(t, r, nil, []string{"effect", "GRANT"})
 	fails("Postgres permissions", "effect")
 	p.sql(t, direct.String(), "GRANT ALL ON effect TO rotated")
-	r.awaitReady()
+	r.AwaitReady()
 	works()
 	p.sql(t, direct.String(), "ALTER ROLE rotated NOLOGIN", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'rotated'")
-	r.awaitAway(nil, []string{"MAGELINE_DATABASE_URL"})
+	awaitAway(t, r, nil, []string{"MAGELINE_DATABASE_URL"})
 	fails("Postgres credential", "MAGELINE_DATABASE_URL")
 	put("new", "heir")
-	r.awaitReady()
+	r.AwaitReady()
 	works()
-	if retried := r.metric("mageline_deliveries_total", `outcome="retried"`) + r.metric("mageline_deliveries_total", `outcome="dead_lettered"`); retried != 0 {
+	if retried := r.Metric("mageline_deliveries_total", `outcome="retried"`) + r.Metric("mageline_deliveries_total", `outcome="dead_lettered"`); retried != 0 {
 		t.Errorf("%v attempts were used or messages dead-lettered", retried)
 	}
-	r.terminate()
-	if code := r.exit(); code != 0 {
+	r.Terminate()
+	if code := r.Exit(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 }
