@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/url"
@@ -100,13 +101,15 @@ func TestTLS(t *testing.T) {
 		ca                 *authority
 		host               string
 		until              time.Time
-		without            bool // a client certificate
+		without            bool   // a client certificate
+		password           string // in place of the right ones
 		rabbitmq, postgres []string
 	}{
-		{"wrong CA", other, "127.0.0.1", time.Now().Add(time.Hour), false, []string{"AMQP_CA_FILE", "signed by none"}, []string{"sslrootcert", "signed by none"}},
-		{"expired client certificate", p.ca, "127.0.0.1", time.Now().Add(-time.Hour), false, []string{"AMQP_CERT_FILE", "expired"}, []string{"sslcert", "expired"}},
-		{"no client certificate", p.ca, "127.0.0.1", time.Now().Add(time.Hour), true, []string{"AMQP_CERT_FILE", "AMQP_KEY_FILE"}, []string{"sslcert", "sslkey"}},
-		{"wrong host name", p.ca, "localhost", time.Now().Add(time.Hour), false, []string{"another host", "AMQP_URL"}, []string{"another host", "DATABASE_URL"}},
+		{"wrong CA", other, "127.0.0.1", time.Now().Add(time.Hour), false, "", []string{"AMQP_CA_FILE", "signed by none"}, []string{"sslrootcert", "signed by none"}},
+		{"expired client certificate", p.ca, "127.0.0.1", time.Now().Add(-time.Hour), false, "", []string{"AMQP_CERT_FILE", "expired"}, []string{"sslcert", "expired"}},
+		{"no client certificate", p.ca, "127.0.0.1", time.Now().Add(time.Hour), true, "", []string{"AMQP_CERT_FILE", "AMQP_KEY_FILE"}, []string{"sslcert", "sslkey"}},
+		{"wrong host name", p.ca, "localhost", time.Now().Add(time.Hour), false, "", []string{"another host", "AMQP_URL"}, []string{"another host", "DATABASE_URL"}},
+		{"wrong password", p.ca, "127.0.0.1", time.Now().Add(time.Hour), false, "other-Geheim-4718", []string{"correct the user and the password in MAGELINE_AMQP_URL"}, []string{"password authentication failed", "the password in MAGELINE_DATABASE_URL"}},
 	}
 	for i, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -115,7 +118,7 @@ func TestTLS(t *testing.T) {
 			m := &mounted{t: t, dir: t.TempDir()}
 			database := fmt.Sprintf("tls%d", i)
 			p.sql(t, p.database, "CREATE DATABASE "+database+" OWNER tls")
-			files := func(ca *authority, host, port string, until time.Time, without bool) map[string]string {
+			files := func(ca *authority, host, port string, until time.Time, without bool, password string) map[string]string {
 				cert, key, err := p.ca.issue("tls", until)
 				if err != nil {
 					t.Fatal(err)
@@ -127,11 +130,11 @@ func TestTLS(t *testing.T) {
 				}
 				return map[string]string{
 					"ca.pem": string(ca.pem), "tls.crt": string(cert), "tls.key": string(key),
-					"amqp":     "amqps://tls:" + brokerPassword + "@" + host + ":" + p.tlsPort + "/\n",
-					"database": "postgres://tls:" + databasePassword + "@" + host + ":" + port + "/" + database + "?" + query.Encode() + "\n",
+					"amqp":     "amqps://tls:" + cmp.Or(password, brokerPassword) + "@" + host + ":" + p.tlsPort + "/\n",
+					"database": "postgres://tls:" + cmp.Or(password, databasePassword) + "@" + host + ":" + port + "/" + database + "?" + query.Encode() + "\n",
 				}
 			}
-			m.put(files(tt.ca, tt.host, host.Port(), tt.until, tt.without))
+			m.put(files(tt.ca, tt.host, host.Port(), tt.until, tt.without, tt.password))
 			env := l.with("AMQP_URL_FILE", m.path("amqp"), "DATABASE_URL_FILE", m.path("database"), "AMQP_CA_FILE", m.path("ca.pem"),
 				"AMQP_CERT_FILE", m.path("tls.crt"), "AMQP_KEY_FILE", m.path("tls.key"))
 			delete(env, "AMQP_URL")
@@ -150,7 +153,7 @@ func TestTLS(t *testing.T) {
 				checked, code = call(t, bad, "check")
 				return code == 1 && failLine(checked, tt.rabbitmq) && failLine(checked, tt.postgres)
 			}, fmt.Sprintf("check to have FAIL lines with %q and %q", tt.rabbitmq, tt.postgres))
-			m.put(files(p.ca, "127.0.0.1", host.Port(), time.Now().Add(time.Hour), false))
+			m.put(files(p.ca, "127.0.0.1", host.Port(), time.Now().Add(time.Hour), false, ""))
 			if tt.without { // the environment of a process can't be changed
 				r.Kill()
 				r = start(t, env)

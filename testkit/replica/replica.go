@@ -4,12 +4,15 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/mageline/mageline/testkit"
 )
 
 // Replica is one running mageline.
@@ -100,4 +103,10 @@ func (r *Replica) output() []byte {
 		r.t.Fatal(err)
 	}
 	return content
+}
+
+// AwaitSaid waits until a text is in its log.
+func (r *Replica) AwaitSaid(text string) {
+	r.t.Helper()
+	testkit.Eventually(r.t, patience, func() bool { return r.Said(text) > 0 }, fmt.Sprintf("a replica to log %q; its log: %s", text, r.Log))
 }
