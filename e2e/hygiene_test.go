@@ -21,6 +21,7 @@ const (
 	databasePassword = "pg-Geheim-4714"
 	brokerPassword   = "mq-Geheim-4715"
 	adminPassword    = "admin-Geheim-4716"
+	proxyPassword    = "proxy-Geheim-4717"
 )
 
 // forbidden is what no log and no dead letter's error may hold: the credentials, and the people of the fixtures (those of

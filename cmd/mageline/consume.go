@@ -20,7 +20,6 @@ import (
 
 	"github.com/mageline/mageline/config"
 	"github.com/mageline/mageline/consumer"
-	"github.com/mageline/mageline/downstream"
 	"github.com/mageline/mageline/ops"
 	"github.com/mageline/mageline/periodic"
 )
@@ -133,7 +132,7 @@ func startTracing(ctx context.Context, log zerolog.Logger) (stop func(), err err
 	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" && os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" {
 		return func() {}, nil
 	}
-	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithProxy(downstream.Proxy))
+	exporter, err := otlptracehttp.New(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("set up the export of traces (OTEL_EXPORTER_OTLP_…): %w", err)
 	}
