@@ -49,13 +49,12 @@ func TestQueuesWithOtherArguments(t *testing.T) {
 		t.Errorf("check ends with %d", code)
 	}
 	for _, words := range [][]string{
-		{"queue " + l.Queue("order_placed"), "x-dead-letter-exchange"},
+		{"queue " + l.Queue("order_placed"), "x-dead-letter-exchange"}, {"queue " + l.RetryQueue(time.Second), "x-message-ttl"},
 	} {
 		if !failLine(out, words) {
 			t.Errorf("check has no FAIL with %q:\n%s", words, out)
 		}
 	}
-	t.Log(out)
 	if _, ok := l.Get(l.DeadLetters("order_placed")); !ok {
 		t.Error("the dead letter is gone")
 	}

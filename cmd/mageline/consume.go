@@ -60,9 +60,11 @@ func consume(ctx context.Context, t terminal) error {
 
 	// The page for health outlives ctx: a drain must be seen on it.
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
+	ctx, stop := context.WithCancel(ctx)
 	var background sync.WaitGroup
 	defer background.Wait()
 	defer stopServing()
+	defer stop() // the runtime may have ended by itself
 	if cfg.HTTPAddr != "" {
 		listener, err := ops.Listen(ctx, cfg.HTTPAddr)
 		if err != nil {
