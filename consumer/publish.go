@@ -116,8 +116,9 @@ func (r *Runtime) Send(ctx context.Context, consumer, topic string, body []byte)
 	}
 	headers := amqp.Table{rabbitmq.HeaderTopic: topic}
 	propagation.TraceContext{}.Inject(ctx, carrier(headers))
-	return s.publish.Publish(ctx, "", r.topology.Queue(consumer), amqp.Publishing{
+	err := s.publish.Publish(ctx, "", r.topology.Queue(consumer), amqp.Publishing{
 		Headers: headers, ContentType: "application/json", DeliveryMode: amqp.Persistent,
 		MessageId: rand.Text(), Timestamp: time.Now(), Body: body,
 	})
+	return r.topology.Explain(err, rabbitmq.ToPublish)
 }

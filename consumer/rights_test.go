@@ -45,6 +45,7 @@ func TestRights(t *testing.T) {
 		names       []string
 		state       string // of order_canceled
 		letters     int
+		shared      string // what is said of RabbitMQ itself
 	}{
 		{
 			name: "read the queue", read: `^(?!PREFIX\.order_canceled$)`,
@@ -55,8 +56,8 @@ func TestRights(t *testing.T) {
 			body: numbered(1), state: "refused", names: []string{"write on queue PREFIX.order_canceled"},
 		},
 		{
-			name: "write the retry exchange", write: `^(?!PREFIX\.retry\.400$)`,
-			body: numbered(400), state: "paused", names: []string{"write on exchange PREFIX.retry.400"},
+			name: "write the retry queue and its exchange", write: `^(?!PREFIX\.retry\.400$)`,
+			body: numbered(400), state: "paused", names: []string{"write on exchange PREFIX.retry.400"}, shared: "write on queue PREFIX.retry.400",
 		},
 		{
 			name: "write the default exchange", write: `^(?!amq\.default$)`,
@@ -66,7 +67,7 @@ func TestRights(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			// Of order_placed every other message is tried again, in 200 ms; of order_canceled some in 400.
+			// Of order_placed every other message is tried again, in 200 ms; of order_canceled the one with 400 is put off by 400.
 			handle := func(_ context.Context, e event.Event) (event.Outcome, error) {
 				switch n := number(e); {
 				case n == 400 && e.Attempt < 3:
@@ -133,6 +134,10 @@ func TestRights(t *testing.T) {
 					t.Errorf("%q is not in %q, or not in the log", name, said)
 				}
 			}
+			if rabbit := r.Status().RabbitMQ; rabbit.State != "connected" || !strings.Contains(rabbit.Reason, strings.ReplaceAll(tt.shared, "PREFIX", r.Prefix)) ||
+				(tt.shared == "") != (rabbit.Reason == "") {
+				t.Errorf("RabbitMQ is %+v", rabbit)
+			}
 			if ready := r.Status().Ready(); ready != (tt.state == "paused") {
 				t.Errorf("ready %t while it is %s", ready, tt.state)
 			}
@@ -150,7 +155,7 @@ func TestRights(t *testing.T) {
 
 			grant("", "")
 			r.eventually("it goes on", func() bool {
-				return r.Status().Consumers[cancels].State == "subscribed" && r.Status().Ready() &&
+				return r.Status().Consumers[cancels].State == "subscribed" && r.Status().Ready() && r.Status().RabbitMQ.Reason == "" &&
 					r.settled(cancels, "acked")+r.settled(cancels, "dead_lettered") == 1
 			})
 			if n := r.Depth(r.DeadLetters(cancels)); n != tt.letters {
