@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"testing"
 	"time"
@@ -51,6 +52,7 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) (code int, err error) {
+	debug.SetGCPercent(300) // as cmd/mageline has it; for the limits too
 	if os.Getenv("MAGELINE_TEST_BENCH") == "full" {
 		size = full
 	}

@@ -134,9 +134,11 @@ func pick(delays []time.Duration, how event.Pick, wait time.Duration) time.Durat
 func foldErrors(errs []error) error {
 	var transient, deferral, poison error
 	for _, err := range errs {
+		if err == nil {
+			continue
+		}
 		var d *event.Deferral
 		switch {
-		case err == nil:
 		case errors.As(err, &d):
 			deferral = cmpErr(deferral, err)
 		case event.ClassOf(err).Poison():

@@ -22,7 +22,8 @@ import (
 // delivery is a message on its way through a line, and what was decided of it.
 type delivery struct {
 	amqp.Delivery
-	id       func() string // the same for each delivery of the message; it takes a hash of the body
+	idOnce   sync.Once // the hash of a body is taken only when somebody asks
+	idText   string
 	consumer string
 	topic    string
 	attempt  int // of the handling that is under way; counts from 1
@@ -52,12 +53,17 @@ func (l *line) open(d amqp.Delivery) *delivery {
 	l.memory.take(d.Body)
 	o := &delivery{Delivery: d, consumer: l.consumer.Name, attempt: 1, period: l.period}
 	o.topic = rabbitmq.Topic(&o.Delivery, l.consumer.Topics[0])
-	o.id = sync.OnceValue(func() string { return rabbitmq.ID(o.topic, o.MessageId, o.Body) })
 	if rabbitmq.Believed(&o.Delivery) {
 		// Whoever can publish to a queue can write any number.
 		o.attempt = 1 + int(min(max(0, rabbitmq.Int(d.Headers, rabbitmq.HeaderAttempts)), maxAttempts))
 	}
 	return o
+}
+
+// id is the same for each delivery of the message.
+func (d *delivery) id() string {
+	d.idOnce.Do(func() { d.idText = rabbitmq.ID(d.topic, d.MessageId, d.Body) })
+	return d.idText
 }
 
 // Run adds what tells a delivery apart to each line that is logged of it, and costs nothing where none is.
@@ -86,6 +92,8 @@ func (d *delivery) counted() string {
 	}
 }
 
+var asConsumer = []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindConsumer)}
+
 // handle has the events of d handled, and decides what becomes of it.
 func (l *line) handle(d *delivery) {
 	log := l.r.opts.Log.Hook(d)
@@ -95,7 +103,7 @@ func (l *line) handle(d *delivery) {
 		ctx = event.WithProbe(ctx, d.probes)
 	}
 	ctx = propagation.TraceContext{}.Extract(ctx, carrier(d.Headers))
-	ctx, span := l.r.tracer.Start(ctx, l.span, trace.WithSpanKind(trace.SpanKindConsumer))
+	ctx, span := l.r.tracer.Start(ctx, l.span, asConsumer...)
 	defer span.End()
 	l.r.together.RLock() // before the clock starts: while a suspect is handled alone, everybody waits
 	watch := &hanging{pump: l.pump, d: d, began: time.Now()}
@@ -196,7 +204,11 @@ func (l *line) refusedBefore(d *delivery) bool {
 	if !rabbitmq.Believed(&d.Delivery) {
 		return false
 	}
-	at, err := time.Parse(time.RFC3339Nano, rabbitmq.Text(d.Headers, rabbitmq.HeaderUnauthorizedAt))
+	text := rabbitmq.Text(d.Headers, rabbitmq.HeaderUnauthorizedAt)
+	if text == "" {
+		return false
+	}
+	at, err := time.Parse(time.RFC3339Nano, text)
 	return err == nil && l.lastSuccess.Load() > at.UnixNano()
 }
 

@@ -21,9 +21,11 @@ type pump struct {
 	consumer *Consumer
 	queue    string
 	span     string // name of a handling's span
-	metrics  pumpMetrics
-	slots    chan struct{} // one for each handler that runs, also those of sessions that have ended
-	freed    chan struct{} // says that a slot is free
+	// unauthorized names the hold of a consumer whose credential was refused.
+	unauthorized string
+	metrics      pumpMetrics
+	slots        chan struct{} // one for each handler that runs, also those of sessions that have ended
+	freed        chan struct{} // says that a slot is free
 
 	subscribed  atomic.Bool
 	full        atomic.Bool            // what it held at a pause leaves no room for a subscription
@@ -34,7 +36,7 @@ type pump struct {
 
 func newPump(r *Runtime, c *Consumer) *pump {
 	return &pump{
-		r: r, consumer: c, queue: r.topology.Queue(c.Name), span: "handle " + c.Name, metrics: r.metrics.of(c.Name),
+		r: r, consumer: c, queue: r.topology.Queue(c.Name), span: "handle " + c.Name, unauthorized: holdUnauthorized + c.Name, metrics: r.metrics.of(c.Name),
 		slots:  make(chan struct{}, r.opts.Concurrency),
 		freed:  make(chan struct{}, 1),
 		memory: memory{share: r.opts.MemoryLimit / int64(len(r.opts.Consumers))},
@@ -46,11 +48,11 @@ type line struct {
 	*pump
 	s    *session
 	ch   *amqp.Channel
-	look chan struct{} // says to the goroutine of pump that something was settled which it waits for
-	fail chan error    // ends pump
+	look chan struct{} // says to the goroutine of run that something was settled which it waits for
+	fail chan error    // ends run
 	gone atomic.Bool   // the channel has ended: what came on it can't be settled any more
 
-	// of the goroutine of pump
+	// of the goroutine of run
 	consumers     []string // tags of the subscriptions
 	subscriptions int      // ever made
 	forwarders    sync.WaitGroup
@@ -66,8 +68,10 @@ type line struct {
 	inFlight int         // begun and not settled
 	probing  bool
 	closed   bool        // nothing begins any more: it unsubscribes, or has left
+	starting bool        // a goroutine that has a slot has not taken its first delivery yet
 	gathered []*delivery // to be acknowledged
 	acking   bool        // somebody is at it
+	ackLate  *time.Timer // until when what has gathered may wait for company
 }
 
 // tick is how often a paused consumer looks whether it may go on, besides being told.
@@ -79,11 +83,18 @@ func (p *pump) pump(s *session) error {
 	if err != nil {
 		return fmt.Errorf("open a channel for %s: %w", p.queue, err)
 	}
-	l := &line{pump: p, s: s, ch: ch, look: make(chan struct{}, 1), fail: make(chan error, 1), tags: newTags()}
+	l := &line{
+		pump: p, s: s, ch: ch, look: make(chan struct{}, 1), fail: make(chan error, 1), tags: newTags(), ackLate: time.NewTimer(ackPatience),
+	}
 	defer l.leave()
-	closed := ch.NotifyClose(make(chan *amqp.Error, 1))
-	cancelled := ch.NotifyCancel(make(chan string, 16))
-	changed, unwatch := p.r.gate.watch()
+	return l.run()
+}
+
+// run gives the error that has ended the channel, or nil when the session has ended or a drain is complete.
+func (l *line) run() error {
+	closed := l.ch.NotifyClose(make(chan *amqp.Error, 1))
+	cancelled := l.ch.NotifyCancel(make(chan string, 16))
+	changed, unwatch := l.r.gate.watch()
 	defer unwatch()
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
@@ -92,7 +103,7 @@ func (p *pump) pump(s *session) error {
 		if err := l.obeyGate(); err != nil {
 			return err
 		}
-		if p.r.draining.Load() && l.drained() {
+		if l.r.draining.Load() && l.drained() {
 			return nil
 		}
 		if err := l.grow(); err != nil {
@@ -103,17 +114,19 @@ func (p *pump) pump(s *session) error {
 		case <-changed:
 		case <-ticker.C:
 		case <-l.look:
-		case <-p.freed:
+		case <-l.freed:
+		case <-l.ackLate.C:
+			l.acknowledgeLate()
 		case tag, ok := <-cancelled:
 			if ok {
-				return fmt.Errorf("the broker cancelled the subscription %s to queue %s: was the queue deleted?", tag, p.queue)
+				return fmt.Errorf("the broker cancelled the subscription %s to queue %s: was the queue deleted?", tag, l.queue)
 			}
 			cancelled = nil
 		case err := <-closed:
-			return fmt.Errorf("the channel of queue %s ended: %w", p.queue, errors.Join(amqp.ErrClosed, asError(err)))
+			return fmt.Errorf("the channel of queue %s ended: %w", l.queue, errors.Join(amqp.ErrClosed, asError(err)))
 		case err := <-l.fail:
 			return err
-		case <-s.ended:
+		case <-l.s.ended:
 			return nil
 		}
 	}
@@ -141,7 +154,9 @@ func (l *line) leave() {
 	l.gone.Store(true)
 	l.mu.Lock()
 	l.closed = true
+	l.flush() // of a channel that has ended: what has gathered is stale
 	l.mu.Unlock()
+	l.ackLate.Stop()
 	l.full.Store(false)
 	l.subscribed.Store(false)
 	l.metrics.paused.Set(1)
@@ -338,44 +353,63 @@ func (l *line) begin() {
 	l.beginLocked()
 }
 
+// beginLocked has one more goroutine take what waits. That one calls it again before it begins to handle: as long as
+// something waits and there are slots there are more, but handlers that are done at once share a few, each of which takes
+// many deliveries.
 func (l *line) beginLocked() {
-	for len(l.waiting) > 0 && !l.closed && !l.over() {
-		select {
-		case l.slots <- struct{}{}:
-			l.start(l.shift())
-		default:
-			return
-		}
+	if l.starting || !l.more() {
+		return
+	}
+	select {
+	case l.slots <- struct{}{}:
+	default:
+		return
+	}
+	l.starting = true
+	l.r.handlers.Go(func() { l.work(l.first()) })
+}
+
+// more reports whether a delivery may begin. mu is held.
+func (l *line) more() bool { return len(l.waiting) > 0 && !l.closed && !l.over() }
+
+// start begins with d, in a goroutine whose slot is taken already. mu is held.
+func (l *line) start(d *delivery) {
+	l.inFlight++
+	l.r.handlers.Go(func() { l.work(d) })
+}
+
+// work handles d and goes on with what waits.
+func (l *line) work(d *delivery) {
+	for d != nil {
+		l.handle(d)
+		l.conclude(d)
+		d = l.next()
 	}
 }
 
-// shift takes the first of what waits.
-func (l *line) shift() *delivery {
-	d := l.waiting[0]
-	l.waiting[0] = nil
-	l.waiting = l.waiting[1:]
-	return d
+// first is next for a goroutine that starts.
+func (l *line) first() *delivery {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.starting = false
+	return l.nextLocked()
 }
 
-// start begins with d, in a goroutine whose slot is taken already, and which goes on with what waits. mu is held.
-func (l *line) start(d *delivery) {
-	l.inFlight++
-	l.r.handlers.Go(func() {
-		for d != nil {
-			l.handle(d)
-			l.conclude(d)
-			d = l.next()
-		}
-	})
-}
-
-// next gives a goroutine that is done with a delivery another one, or takes its slot back.
+// next gives a goroutine that has a slot a delivery, or takes the slot back.
 func (l *line) next() *delivery {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.waiting) > 0 && !l.closed && !l.over() {
+	return l.nextLocked()
+}
+
+func (l *line) nextLocked() *delivery {
+	if l.more() {
+		d := l.waiting[0]
+		l.waiting[0] = nil
+		l.waiting = l.waiting[1:]
 		l.inFlight++
-		return l.shift()
+		l.beginLocked()
+		return d
 	}
 	<-l.slots
 	if l.over() { // what waits on the next channel does not see this one's slots

@@ -30,6 +30,9 @@ func (p *pump) run(ctx context.Context, s *session, err error) error {
 func (s *session) insist(ctx context.Context, err error, refused func(error), again func() error) error {
 	backOff := firstBackOff
 	for err != nil && !s.over() && !s.consume.IsClosed() {
+		if ctx.Err() != nil {
+			return nil
+		}
 		refused(err)
 		select {
 		case <-time.After(backOff):

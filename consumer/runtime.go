@@ -129,13 +129,14 @@ func (r *Runtime) runSession(ctx context.Context, number int) error {
 	defer s.close()
 	defer r.session.Store(nil)
 	r.trouble.Store(nil)
+	ended := func(err error) bool { return err != nil && (s.consume.IsClosed() || ctx.Err() != nil) }
 	missing := r.declareShared(ctx, s)
-	if missing != nil && s.consume.IsClosed() {
+	if ended(missing) {
 		return missing
 	}
 	refused := make([]error, len(r.pumps))
 	for i, p := range r.pumps {
-		if refused[i] = p.declare(ctx, s); refused[i] != nil && s.consume.IsClosed() {
+		if refused[i] = p.declare(ctx, s); ended(refused[i]) {
 			return refused[i]
 		}
 	}

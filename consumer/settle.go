@@ -49,7 +49,7 @@ func (l *line) conclude(d *delivery) {
 
 // noteCredential pauses the consumer whose credential was refused, and lets it go on when one of its messages passed.
 func (l *line) noteCredential(d *delivery) {
-	name := holdUnauthorized + l.consumer.Name
+	name := l.unauthorized
 	if d.verdict.unauthorized {
 		l.r.gate.hold(name, hold{
 			consumer: l.consumer.Name,
@@ -67,16 +67,41 @@ func (l *line) noteCredential(d *delivery) {
 	}
 }
 
-// settle acknowledges d. Acknowledgements that gather while one is written go as one.
+// ackPatience is how long an acknowledgement may wait for others, to go as one with them. What waits when the process dies
+// is delivered again, and found done.
+const ackPatience = 2 * time.Millisecond
+
+// enough is how many acknowledgements go at once. It leaves the broker most of the prefetch to go on with. mu is held.
+func (l *line) enough() int { return max(1, min(64, l.granted/8)) }
+
+// settle has d acknowledged.
 func (l *line) settle(d *delivery) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.gathered = append(l.gathered, d)
-	if l.acking {
+	switch {
+	case len(l.gathered) >= l.enough() || l.over():
+		l.flush()
+	case len(l.gathered) == 1:
+		l.ackLate.Reset(ackPatience)
+	}
+}
+
+// acknowledgeLate is called when something has waited for long enough.
+func (l *line) acknowledgeLate() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.flush()
+}
+
+// flush acknowledges what has gathered. While somebody is at it already, that one goes on with it if it is enough, or stale;
+// else it waits anew. It is called with mu held, and lets go of it meanwhile.
+func (l *line) flush() {
+	if l.acking || len(l.gathered) == 0 {
 		return
 	}
 	l.acking = true
-	for len(l.gathered) > 0 {
+	for again := true; again; again = len(l.gathered) >= l.enough() || len(l.gathered) > 0 && l.over() {
 		batch := l.gathered
 		l.gathered = nil
 		err := l.acknowledge(batch)
@@ -93,6 +118,9 @@ func (l *line) settle(d *delivery) {
 		}
 	}
 	l.acking = false
+	if len(l.gathered) > 0 {
+		l.ackLate.Reset(ackPatience)
+	}
 	if l.granted == 0 || l.room() > 0 {
 		l.nudge()
 	}

@@ -49,28 +49,45 @@ type Clock interface {
 	Wait() (resume func(ctx context.Context) error)
 }
 
+// clocked is a context with a clock; parent is the one further out.
+type clocked struct {
+	context.Context
+	clock  Clock
+	parent *clocked
+}
+
+func (c *clocked) Value(key any) any {
+	if key == clockKey {
+		return c
+	}
+	return c.Context.Value(key)
+}
+
 // WithClock adds a clock to those that ctx has already.
 func WithClock(ctx context.Context, c Clock) context.Context {
-	clocks, _ := ctx.Value(clockKey).([]Clock)
-	return context.WithValue(ctx, clockKey, append(clocks[:len(clocks):len(clocks)], c))
+	return &clocked{Context: ctx, clock: c, parent: clockOf(ctx)}
+}
+
+// clockOf gives the innermost clock of ctx, or nil.
+func clockOf(ctx context.Context) *clocked {
+	c, _ := ctx.Value(clockKey).(*clocked)
+	return c
 }
 
 // Progress tells every clock of ctx that a step is complete.
 func Progress(ctx context.Context) error {
-	clocks, _ := ctx.Value(clockKey).([]Clock)
 	var errs []error
-	for _, c := range clocks {
-		errs = append(errs, c.Progress(ctx))
+	for c := clockOf(ctx); c != nil; c = c.parent {
+		errs = append(errs, c.clock.Progress(ctx))
 	}
 	return errors.Join(errs...)
 }
 
 // Wait tells every clock of ctx that a wait begins, and resume that it is over.
 func Wait(ctx context.Context) (resume func(ctx context.Context) error) {
-	clocks, _ := ctx.Value(clockKey).([]Clock)
-	resumes := make([]func(context.Context) error, 0, len(clocks))
-	for _, c := range clocks {
-		resumes = append(resumes, c.Wait())
+	var resumes []func(context.Context) error
+	for c := clockOf(ctx); c != nil; c = c.parent {
+		resumes = append(resumes, c.clock.Wait())
 	}
 	return func(ctx context.Context) error {
 		var errs []error

@@ -28,13 +28,8 @@ type orderComment struct {
 
 // write writes the comment if it is not there; before says that it was.
 func (c orderComment) write(ctx context.Context, repeat bool) (before bool, err error) {
-	res, before, err := c.ledger.Do(ctx, c.key, repeat, func(ctx context.Context, claim *idempotency.Claim) (idempotency.Result, error) {
-		held, release, err := c.ledger.Lease(ctx, "magento order "+c.lock)
-		if err != nil {
-			return idempotency.Result{}, event.NotDone(err)
-		}
-		defer release()
-		result, err := c.effect(held, claim)
+	res, before, err := c.ledger.DoHolding(ctx, "magento order "+c.lock, c.key, repeat, func(ctx context.Context, claim *idempotency.Claim) (idempotency.Result, error) {
+		result, err := c.effect(ctx, claim)
 		var deferral *event.Deferral
 		if err != nil && !errors.As(err, &deferral) && event.ClassOf(err).Poison() {
 			// The ERP has done its part: that Magento does not take the comment must not make it a dead letter.

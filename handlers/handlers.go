@@ -28,6 +28,8 @@ type Orders interface {
 type Ledger interface {
 	Do(ctx context.Context, key idempotency.Key, repeat bool,
 		effect func(ctx context.Context, c *idempotency.Claim) (idempotency.Result, error)) (idempotency.Result, bool, error)
+	DoHolding(ctx context.Context, lease string, key idempotency.Key, repeat bool,
+		effect func(ctx context.Context, c *idempotency.Claim) (idempotency.Result, error)) (idempotency.Result, bool, error)
 	Lookup(ctx context.Context, key idempotency.Key) (idempotency.Row, bool, error)
 	Rows(ctx context.Context, consumer, key string) ([]idempotency.Row, error)
 	Skip(ctx context.Context, key idempotency.Key, reason string) (bool, error)

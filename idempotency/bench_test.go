@@ -28,7 +28,7 @@ func BenchmarkClaimAndFinish(b *testing.B) {
 	}
 	b.Cleanup(p.Close)
 	var next atomic.Int64
-	for _, handlers := range []int{16, 64} {
+	for _, handlers := range []int{1, 4, 16, 64, 256} {
 		b.Run(fmt.Sprintf("ledger/handlers=%d", handlers), func(b *testing.B) {
 			l := idempotency.Open(context.Background(), idempotency.Options{Pool: p, Process: "bench", Lease: time.Minute, Log: zerolog.Nop()})
 			defer l.Close()

@@ -8,6 +8,7 @@
 package idempotency
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -132,6 +133,24 @@ func processOf(owner string) string {
 func (l *Ledger) Do(ctx context.Context, key Key, repeat bool,
 	effect func(ctx context.Context, c *Claim) (Result, error),
 ) (res Result, duplicate bool, err error) {
+	return l.do(ctx, key, repeat, nil, effect)
+}
+
+// DoHolding is Do with a lease, as of [Ledger.Lease], that the effect runs under. It is taken in one transaction with the
+// claim and given back with the finish. Held by another, the effect does not run and Do returns an *event.Deferral.
+func (l *Ledger) DoHolding(ctx context.Context, lease string, key Key, repeat bool,
+	effect func(ctx context.Context, c *Claim) (Result, error),
+) (res Result, duplicate bool, err error) {
+	a, err := l.newLease(lease)
+	if err != nil {
+		return Result{}, false, err
+	}
+	return l.do(ctx, key, repeat, a, effect)
+}
+
+func (l *Ledger) do(ctx context.Context, key Key, repeat bool, a *lease,
+	effect func(ctx context.Context, c *Claim) (Result, error),
+) (res Result, duplicate bool, err error) {
 	key, err = key.canonical()
 	if err != nil {
 		return Result{}, false, err
@@ -142,16 +161,23 @@ func (l *Ledger) Do(ctx context.Context, key Key, repeat bool,
 	if repeat {
 		claim.sent = sentNow
 	}
-	got := l.submit(ctx, claim)
-	switch {
-	case got.err != nil:
-		return Result{}, false, fmt.Errorf("claim %s: %w", key, got.err)
-	case got.owner == token:
-	case got.state == Done:
-		return Result{State: Done, Value: got.result, Reason: got.reason}, true, nil
-	default:
-		return Result{}, false, &event.Deferral{
-			Reason: fmt.Sprintf("%s is in progress at %s", key, processOf(got.owner)),
+	got, leased := l.claim(ctx, claim, a)
+	if leased != nil {
+		a = nil
+	}
+	if got.err != nil || got.owner != token {
+		if a != nil {
+			l.late.Go(func() { a.giveBack(ctx) })
+		}
+		switch {
+		case got.err != nil:
+			return Result{}, false, fmt.Errorf("claim %s: %w", key, got.err)
+		case got.state == Done:
+			return Result{State: Done, Value: got.result, Reason: got.reason}, true, nil
+		default:
+			return Result{}, false, &event.Deferral{
+				Reason: fmt.Sprintf("%s is in progress at %s", key, processOf(got.owner)),
+			}
 		}
 	}
 
@@ -168,17 +194,20 @@ func (l *Ledger) Do(ctx context.Context, key Key, repeat bool,
 	defer func() {
 		if !returned { // a panic, or the end of the goroutine
 			_ = h.end()
-			if ferr := l.finish(ctx, c, Result{}, event.Errorf(event.Internal, "the effect panicked")); ferr != nil {
+			if ferr := l.finish(ctx, c, Result{}, event.Errorf(event.Internal, "the effect panicked"), a); ferr != nil {
 				l.log.Error().Err(ferr).Str("key", key.String()).Msg("could not record that an effect panicked")
 			}
 		}
 	}()
-	if err = ctx.Err(); err == nil && got.takenOver {
+	if err = cmp.Or(leased, ctx.Err()); err == nil && got.takenOver {
 		err = event.TakeOver(ctx)
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		err = event.NotDone(err)
-	} else {
+	case a != nil:
+		res, err = a.around(h.ctx, c, effect)
+	default:
 		res, err = effect(h.ctx, c)
 	}
 	returned = true
@@ -193,7 +222,7 @@ func (l *Ledger) Do(ctx context.Context, key Key, repeat bool,
 	case err == nil && res.State != Done && res.State != Waiting && res.State != Skipped:
 		err = event.Errorf(event.Internal, "%s ended in state %q, which no effect can end in", key, res.State)
 	}
-	if ferr := l.finish(ctx, c, res, err); ferr != nil {
+	if ferr := l.finish(ctx, c, res, err, a); ferr != nil {
 		var d *event.Deferral
 		if errors.As(ferr, &d) {
 			return Result{}, false, &event.Deferral{
@@ -208,13 +237,30 @@ func (l *Ledger) Do(ctx context.Context, key Key, repeat bool,
 	return res, false, nil
 }
 
-// finish records how the claimed effect ended. It goes on trying for finishTimeout, whatever becomes of ctx.
-func (l *Ledger) finish(ctx context.Context, c *Claim, res Result, err error) error {
+// claim has an effect claimed, and a lease with it if there is one; leased says why it was not taken.
+func (l *Ledger) claim(ctx context.Context, o *op, a *lease) (got outcome, leased error) {
+	if a == nil {
+		return l.submit(ctx, o), nil
+	}
+	got = l.submit(ctx, o, a.claim)
+	return got, a.taken(l.await(ctx, a.claim))
+}
+
+// finish records how the claimed effect ended, and gives its lease back if it had one. It goes on trying for finishTimeout,
+// whatever becomes of ctx.
+func (l *Ledger) finish(ctx context.Context, c *Claim, res Result, err error, a *lease) error {
 	o := c.end(res, err)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
 	defer cancel()
+	var with []*op
+	if a != nil {
+		free := a.free()
+		with = append(with, free)
+		l.late.Go(func() { a.freed(free, <-free.done) }) // nobody need wait for it
+	}
 	for {
-		got := l.submit(ctx, o)
+		got := l.submit(ctx, o, with...)
+		with = nil
 		switch {
 		case got.err == nil && got.owner == c.token:
 			return nil

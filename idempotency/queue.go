@@ -105,15 +105,23 @@ func (q *queue) close() {
 	q.ready.Broadcast()
 }
 
-func (q *queue) add(o *op) bool {
+// add queues ops, for one flush if none of their rows is in it twice.
+func (q *queue) add(ops ...*op) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
 		return false
 	}
-	q.ops = append(q.ops, o)
+	q.ops = append(q.ops, ops...)
 	q.ready.Signal()
 	return true
+}
+
+// len is the number of ops that wait.
+func (q *queue) len() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.ops)
 }
 
 // remove takes back an op that no writer has begun with.
@@ -188,14 +196,24 @@ func (q *queue) take(o *op) bool {
 }
 
 // submit has o written and gives the row as it is then. When ctx ends first, o is taken back, unless it is being written
-// already: then its outcome is awaited, which flushTimeout bounds.
-func (l *Ledger) submit(ctx context.Context, o *op) outcome {
-	if err := ctx.Err(); err != nil {
+// already: then its outcome is awaited, which flushTimeout bounds. The ops of with are queued with it, for the same flush;
+// they are answered too, but not awaited here.
+func (l *Ledger) submit(ctx context.Context, o *op, with ...*op) outcome {
+	err := ctx.Err()
+	if err == nil && !l.queue.add(append(with, o)...) {
+		err = errClosed
+	}
+	if err != nil {
+		for _, w := range with {
+			w.done <- outcome{err: err}
+		}
 		return outcome{err: err}
 	}
-	if !l.queue.add(o) {
-		return outcome{err: errClosed}
-	}
+	return l.await(ctx, o)
+}
+
+// await waits for an op that is queued.
+func (l *Ledger) await(ctx context.Context, o *op) outcome {
 	select {
 	case got := <-o.done:
 		return got

@@ -5,19 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/mageline/mageline/event"
-)
-
-// After a flush of many, those that it has answered come back at once with their next claim or finish. The writer waits a
-// moment for them, or they would be a flush later than those who have waited, for ever: two halves instead of a whole.
-const (
-	many   = 8
-	moment = 500 * time.Microsecond // at most; an eighth of what the flush took
 )
 
 // write flushes what is queued until the queue is closed and empty. What gathers while a flush runs is the next one.
@@ -27,10 +21,13 @@ func (l *Ledger) write(ctx context.Context) {
 		if len(ops) == 0 {
 			return
 		}
-		began := time.Now()
 		l.settle(ctx, ops)
-		if len(ops) >= many {
-			time.Sleep(min(time.Since(began)/8, moment))
+		// Those that it has answered come back at once with their next claim or finish. They are given their turn before the
+		// next flush is made up, or they would be a flush later than those who have waited, for ever: two halves instead of
+		// a whole. A timer would be too coarse: on a process that has nothing else to do it takes a millisecond.
+		for n := -1; n < l.queue.len(); runtime.Gosched() {
+			n = l.queue.len()
+			runtime.Gosched()
 		}
 		flushed()
 	}
