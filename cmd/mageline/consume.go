@@ -24,8 +24,12 @@ import (
 	"github.com/mageline/mageline/periodic"
 )
 
-// memoryBeside is what the process needs beside the bodies of messages; above it the garbage collector works harder.
-const memoryBeside = 32 << 20
+// Above the bodies and memoryBeside the garbage collector works harder, but not below leastMemory, which the process needs
+// for itself. Between two of its rounds large bodies go beyond that: the contract has 64 MiB beside the bodies.
+const (
+	memoryBeside = 16 << 20
+	leastMemory  = 64 << 20
+)
 
 // gcPercent lets the heap grow to four times what is live before it is collected. Little is live at a time, and each delivery
 // leaves some kilobytes of garbage: by default a tenth of the processor time would go into that. MEMORY_LIMIT bounds it.
@@ -54,7 +58,7 @@ func consume(ctx context.Context, t terminal) error {
 		debug.SetGCPercent(gcPercent)
 	}
 	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(int64(cfg.MemoryLimit) + memoryBeside)
+		debug.SetMemoryLimit(max(int64(cfg.MemoryLimit)+memoryBeside, leastMemory))
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
