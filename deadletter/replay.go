@@ -401,6 +401,7 @@ func (r *run) publish(ctx context.Context, l letter) (wait pending, stays, err e
 		defer cancel()
 		defer stop()
 		err = stored(publishing)
+		// A right that is missing is the run's trouble and not the letter's.
 		if errors.Is(err, rabbitmq.ErrReturned) || errors.Is(err, rabbitmq.ErrRefused) && !rabbitmq.IsRefused(err) {
 			return err, nil
 		}

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -40,7 +39,7 @@ func TestLargeBodies(t *testing.T) {
 	testkit.Eventually(t, patience, func() bool {
 		return l.Depth(l.DeadLetters("order_placed"))+l.Depth(l.DeadLetters("order_canceled")) == poison
 	}, "the poison to be dead-lettered")
-	peak := peakMemory(t, r.PID())
+	peak := testkit.PeakMemory(t, r.PID())
 	t.Logf("peak memory %d MiB, MEMORY_LIMIT %d MiB", peak>>20, limit>>20)
 	if peak > limit+beside {
 		t.Errorf("peak memory %d MiB, want at most %d", peak>>20, (limit+beside)>>20)
@@ -49,24 +48,4 @@ func TestLargeBodies(t *testing.T) {
 	if code := r.Exit(); code != 0 || l.left() != 0 {
 		t.Errorf("exit code %d, %d messages are left", code, l.left())
 	}
-}
-
-// peakMemory is the most physical memory that a process has had, in bytes.
-func peakMemory(t *testing.T, pid int) int64 {
-	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(status)) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			kB, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return kB << 10
-		}
-	}
-	t.Fatal("no VmHWM")
-	return 0
 }
