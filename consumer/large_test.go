@@ -49,7 +49,7 @@ func consumeLarge() int {
 	if err != nil {
 		panic(err)
 	}
-	debug.SetMemoryLimit(memoryLimit + memoryBeside/4) // as cmd/mageline does
+	debug.SetMemoryLimit(memoryLimit) // as cmd/mageline does
 	handle := func(_ context.Context, e event.Event) (event.Outcome, error) {
 		head, _, _ := bytes.Cut(e.Body, []byte(","))
 		n, err := strconv.Atoi(strings.TrimPrefix(string(head), `{"n":`))

@@ -24,12 +24,9 @@ import (
 	"github.com/mageline/mageline/periodic"
 )
 
-// Above the bodies and memoryBeside the garbage collector works harder, but not below leastMemory, which the process needs
-// for itself. Between two of its rounds large bodies go beyond that: the contract has 64 MiB beside the bodies.
-const (
-	memoryBeside = 16 << 20
-	leastMemory  = 64 << 20
-)
+// leastMemory is what the process needs for itself. The garbage collector works harder above MEMORY_LIMIT, but not below this:
+// between two of its rounds large bodies go far beyond, and the contract has 64 MiB beside the bodies.
+const leastMemory = 64 << 20
 
 // gcPercent lets the heap grow to four times what is live before it is collected. Little is live at a time, and each delivery
 // leaves some kilobytes of garbage: by default a tenth of the processor time would go into that. MEMORY_LIMIT bounds it.
@@ -58,7 +55,7 @@ func consume(ctx context.Context, t terminal) error {
 		debug.SetGCPercent(gcPercent)
 	}
 	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(max(int64(cfg.MemoryLimit)+memoryBeside, leastMemory))
+		debug.SetMemoryLimit(max(int64(cfg.MemoryLimit), leastMemory))
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
