@@ -28,6 +28,7 @@ const name = "order_placed"
 // line is a broker's part and a database of its own.
 type line struct {
 	t        *testing.T
+	consumer string // whose queue it is
 	broker   *testkit.Queues
 	database string
 	ledger   *idempotency.Ledger
@@ -35,9 +36,11 @@ type line struct {
 	next     atomic.Int64 // makes the bodies distinct over the whole run
 }
 
-func newLine(t *testing.T) *line {
+func newLine(t *testing.T) *line { return newLineOf(t, name, "sales.order.placed") }
+
+func newLineOf(t *testing.T, consumer, topic string) *line {
 	t.Helper()
-	l := &line{t: t, broker: testkit.Broker(t), database: testkit.Database(t)}
+	l := &line{t: t, consumer: consumer, broker: testkit.Broker(t), database: testkit.Database(t)}
 	if _, err := migrations.Up(t.Context(), l.database); err != nil {
 		t.Fatal(err)
 	}
@@ -50,6 +53,7 @@ func newLine(t *testing.T) *line {
 	t.Cleanup(l.ledger.Close)
 	l.broker.RetryDelays(time.Second)
 	o := options(l.broker.URL, l.broker.Exchange, l.broker.Prefix, nil)
+	o.Consumers[0].Name, o.Consumers[0].Topics = consumer, []string{topic}
 	l.topology = o.Topology()
 	conn := l.dial()
 	defer rabbitmq.Close(conn)
@@ -95,7 +99,7 @@ func (l *line) fill(n int, body func() []byte) {
 		go func() {
 			var err error
 			for err == nil && left.Add(-1) >= 0 {
-				err = p.Publish(l.t.Context(), "", l.topology.Queue(name), amqp.Publishing{DeliveryMode: amqp.Persistent, Body: body()})
+				err = p.Publish(l.t.Context(), "", l.topology.Queue(l.consumer), amqp.Publishing{DeliveryMode: amqp.Persistent, Body: body()})
 			}
 			errs <- err
 		}()
@@ -144,7 +148,7 @@ func (l *line) subscribe() (<-chan amqp.Delivery, func()) {
 	if err := ch.Qos(prefetch, 0, false); err != nil {
 		l.t.Fatal(err)
 	}
-	deliveries, err := ch.Consume(l.topology.Queue(name), "", false, false, false, false, nil)
+	deliveries, err := ch.Consume(l.topology.Queue(l.consumer), "", false, false, false, false, nil)
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -232,7 +236,7 @@ func (l *line) program(n int, command string, args ...string) float64 {
 
 func (l *line) watermill() float64 {
 	l.t.Helper()
-	return l.program(size.messages, filepath.Join(folder, "watermill"), l.broker.URL, l.topology.Queue(name), strconv.Itoa(size.messages), strconv.Itoa(prefetch))
+	return l.program(size.messages, filepath.Join(folder, "watermill"), l.broker.URL, l.topology.Queue(l.consumer), strconv.Itoa(size.messages), strconv.Itoa(prefetch))
 }
 
 // hasPHP reports whether PHP is installed with what consume.php needs.
@@ -252,7 +256,7 @@ func consuming(t *testing.T, out *table) {
 		watermill = append(watermill, l.watermill())
 		if php {
 			n := size.messages / 10 // it is that much slower
-			other = append(other, l.program(n, "php", "consume.php", l.broker.URL, l.topology.Queue(name), strconv.Itoa(n),
+			other = append(other, l.program(n, "php", "consume.php", l.broker.URL, l.topology.Queue(l.consumer), strconv.Itoa(n),
 				strconv.Itoa(prefetch), l.database))
 		}
 	}
@@ -279,7 +283,7 @@ func idle(t *testing.T, out *table) {
 		defer p.Close()
 		for n := range size.pings + 1 {
 			began := time.Now()
-			if err := p.Publish(t.Context(), "", l.topology.Queue(name), amqp.Publishing{DeliveryMode: amqp.Persistent, Body: l.body()}); err != nil {
+			if err := p.Publish(t.Context(), "", l.topology.Queue(l.consumer), amqp.Publishing{DeliveryMode: amqp.Persistent, Body: l.body()}); err != nil {
 				t.Fatal(err)
 			}
 			at := <-arrived

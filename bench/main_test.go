@@ -19,13 +19,14 @@ type sizes struct {
 	drain    [2]int // messages whose memory is compared
 	known    int    // orders that those messages are about
 	orders   int    // end to end, of one round
+	tracks   int    // of the one round
 	pings    int    // on an idle system
 	latency  time.Duration
 }
 
 var (
-	full  = sizes{messages: 20_000, rounds: 5, drain: [2]int{10_000, 200_000}, known: 1000, orders: 2000, pings: 500, latency: 20 * time.Millisecond}
-	smoke = sizes{messages: 200, rounds: 1, drain: [2]int{50, 150}, known: 10, orders: 10, pings: 5, latency: time.Millisecond}
+	full  = sizes{messages: 20_000, rounds: 5, drain: [2]int{10_000, 200_000}, known: 1000, orders: 2000, tracks: 10_000, pings: 500, latency: 20 * time.Millisecond}
+	smoke = sizes{messages: 200, rounds: 1, drain: [2]int{50, 150}, known: 10, orders: 10, tracks: 20, pings: 5, latency: time.Millisecond}
 )
 
 const (
@@ -58,6 +59,7 @@ func run(m *testing.M) (code int, err error) {
 	}
 	for name, n := range map[string]*int{
 		"MAGELINE_TEST_BENCH_PREFETCH": &prefetch, "MAGELINE_TEST_BENCH_CONCURRENCY": &concurrency, "MAGELINE_TEST_BENCH_ROUNDS": &size.rounds,
+		"MAGELINE_TEST_BENCH_TRACKS": &size.tracks,
 	} {
 		if text := os.Getenv(name); text != "" {
 			if *n, err = strconv.Atoi(text); err != nil || *n < 1 {

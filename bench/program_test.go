@@ -83,7 +83,7 @@ func (l *line) mageline(s *shop, pre, con int) *process {
 	for name, value := range map[string]string{
 		"AMQP_URL": l.broker.URL, "AMQP_EXCHANGE": l.broker.Exchange, "QUEUE_PREFIX": l.broker.Prefix, "RETRY_DELAYS": "1s",
 		"DATABASE_URL": l.database, "MAGENTO_URL": s.magentoURL, "MAGENTO_TOKEN": token, "ERP_URL": s.erpURL,
-		"ERP_TOKEN": token, "ERP_SECRET": token, "HTTP_ADDR": "127.0.0.1:0", "CONSUMERS": name,
+		"ERP_TOKEN": token, "ERP_SECRET": token, "HTTP_ADDR": "127.0.0.1:0", "CONSUMERS": l.consumer,
 		"PREFETCH": strconv.Itoa(pre), "CONCURRENCY": strconv.Itoa(con), "ERP_CONCURRENCY": strconv.Itoa(con),
 	} {
 		p.command.Env = append(p.command.Env, "MAGELINE_"+name+"="+value)

@@ -86,6 +86,7 @@ func TestTable(t *testing.T) {
 		{"consuming", consuming},
 		{"processes", processes},
 		{"endToEnd", endToEnd},
+		{"tracks", tracks},
 		{"idle", idle},
 		{"memory", drains},
 	} {

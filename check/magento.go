@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -22,7 +23,9 @@ type Magento struct {
 	Client *magentoapi.Client
 	// Comment is true when orders are commented on.
 	Comment bool
-	Now     func() time.Time // nil is time.Now
+	// Ship is true when tracking numbers are brought to shipments, and Create when shipments are made for them.
+	Ship, Create bool
+	Now          func() time.Time // nil is time.Now
 }
 
 const (
@@ -40,21 +43,27 @@ func (m Magento) Lines(ctx context.Context) []Line {
 	if m.Now == nil {
 		m.Now = time.Now
 	}
+	questions := []func(context.Context) (Line, error){m.orders}
+	if m.Comment {
+		questions = append(questions, m.comment)
+	}
+	if m.Ship {
+		questions = append(questions, m.shipments)
+	}
+	if m.Ship && m.Create {
+		questions = append(questions, m.ship)
+	}
+	questions = append(questions, m.stores)
+
 	var reached []Line
-	var orders, comment, stores Line
-	var ordersErr, commentErr, storesErr error
+	answers, errs := make([]Line, len(questions)), make([]error, len(questions))
 	var asked sync.WaitGroup
 	asked.Go(func() { reached = m.reach(ctx) })
-	asked.Go(func() { orders, ordersErr = m.orders(ctx) })
-	asked.Go(func() { comment, commentErr = m.comment(ctx) })
-	asked.Go(func() { stores, storesErr = m.stores(ctx) })
-	asked.Wait()
-
-	lines := append(reached, credential(ordersErr, commentErr, storesErr), orders)
-	if m.Comment {
-		lines = append(lines, comment)
+	for i, ask := range questions {
+		asked.Go(func() { answers[i], errs[i] = ask(ctx) })
 	}
-	return append(lines, stores)
+	asked.Wait()
+	return slices.Concat(reached, []Line{credential(errs...)}, answers)
 }
 
 // reach asks without a credential: any answer but a failure shows that Magento is there, and its Date shows its clock.
@@ -113,18 +122,39 @@ func (m Magento) orders(ctx context.Context) (Line, error) {
 
 // comment writes a comment to an order that is not there: Magento looks at the permission first.
 func (m Magento) comment(ctx context.Context) (Line, error) {
-	if !m.Comment {
-		return Line{}, nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	err := m.Client.Orders.AddComment(ctx, 0, magentoapi.Comment{Text: "mageline check"})
-	noOrder := errors.Is(err, magentoapi.ErrNotFound) && !errors.Is(err, magentoapi.ErrNoEndpoint) ||
-		errors.Is(err, magentoapi.ErrBadRequest) && !errors.Is(err, magentoapi.ErrUnauthorized) // a refused login may be 400 too
-	if noOrder {
+	if isNoOrder(err) {
 		err = nil
 	}
 	return allowed("comment on orders", "Magento_Sales::comment", inTimeOrNil(ctx, err)), err
+}
+
+// isNoOrder reports that Magento has let a call through and found no order with the id 0.
+func isNoOrder(err error) bool {
+	return errors.Is(err, magentoapi.ErrNotFound) && !errors.Is(err, magentoapi.ErrNoEndpoint) ||
+		errors.Is(err, magentoapi.ErrBadRequest) && !errors.Is(err, magentoapi.ErrUnauthorized) // a refused login may be 400 too
+}
+
+// shipments reads one shipment's id. Adding a tracking number needs the same permission.
+func (m Magento) shipments(ctx context.Context) (Line, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	criteria := magentoapi.SearchCriteria{Fields: "items[entity_id],total_count"}.OnPage(1, 1)
+	_, err := m.Client.Shipments.Search(ctx, criteria)
+	return allowed("read shipments and add tracking numbers", "Magento_Sales::shipment", inTimeOrNil(ctx, err)), err
+}
+
+// ship ships an order that is not there: Magento looks at the permission first.
+func (m Magento) ship(ctx context.Context) (Line, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	_, err := m.Client.Shipments.Ship(ctx, 0, magentoapi.NewShipment{})
+	if isNoOrder(err) {
+		err = nil
+	}
+	return allowed("ship orders", "Magento_Sales::ship", inTimeOrNil(ctx, err)), err
 }
 
 // stores reads the store views' configuration, without which the service goes on with MAGENTO_TIMEZONE.

@@ -25,14 +25,30 @@ func shop(t *testing.T, handler http.Handler, auth magentoapi.Credential) check.
 	t.Cleanup(server.Close)
 	client := &http.Client{Transport: &http.Transport{}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	t.Cleanup(client.CloseIdleConnections)
-	api, err := magentoapi.New(server.URL, magentoapi.Options{HTTPClient: client, Auth: auth})
+	api, err := magentoapi.New(server.URL, magentoapi.Options{HTTPClient: client, Auth: auth, Retries: magentoapi.NoRetries})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return check.Magento{URL: server.URL + "/rest/", HTTP: client, Client: api, Comment: true}
+	return check.Magento{URL: server.URL + "/rest/", HTTP: client, Client: api, Comment: true, Ship: true, Create: true}
 }
 
 func bearer(value string) magentoapi.Credential { return magentoapi.Bearer(magentoapi.Fixed(value)) }
+
+// What is not asked shows nothing of the credential.
+func TestMagentoOfWhatIsNotNeeded(t *testing.T) {
+	t.Parallel()
+	fake := fakemagento.New(fakemagento.Options{Token: "t0ken"})
+	t.Cleanup(fake.Close)
+	probe := shop(t, fake, bearer("another"))
+	probe.Comment, probe.Ship = false, false
+	found := lines(t, probe)
+	want(t, found, check.Fail, "Magento credential")
+	for _, l := range found {
+		if strings.Contains(l.Subject, "comment") || strings.Contains(l.Subject, "ship") {
+			t.Errorf("asked: %s", l)
+		}
+	}
+}
 
 // without answers calls of an endpoint as Magento does to a user who lacks the resource, and leaves the rest to next.
 func without(next http.Handler, method, suffix, resource string) http.Handler {
@@ -54,6 +70,8 @@ func TestMagento(t *testing.T) {
 		read       = "Magento permission to read orders"
 		comment    = "Magento permission to comment on orders"
 		stores     = "Magento permission to read the stores' configuration"
+		shipments  = "Magento permission to read shipments and add tracking numbers"
+		ship       = "Magento permission to ship orders"
 	)
 	type expected map[string]check.Status // by subject; "" is that Magento is reachable
 	tests := []struct {
@@ -62,7 +80,7 @@ func TestMagento(t *testing.T) {
 		auth magentoapi.Credential
 		want expected
 	}{
-		{"all well", nil, bearer(token), expected{"": check.OK, credential: check.OK, read: check.OK, comment: check.OK, stores: check.OK, "clock": check.OK}},
+		{"all well", nil, bearer(token), expected{"": check.OK, credential: check.OK, read: check.OK, comment: check.OK, shipments: check.OK, ship: check.OK, stores: check.OK, "clock": check.OK}},
 		{"admin", nil, magentoapi.AdminToken("mageline", magentoapi.Fixed("s3cr3t")), expected{"": check.OK, credential: check.OK, read: check.OK, comment: check.OK}},
 		{"wrong token", nil, bearer("s3cr3t"), expected{"": check.OK, credential: check.Fail, read: check.Fail, comment: check.Fail, stores: check.Warn}},
 		{"wrong password", nil, magentoapi.AdminToken("mageline", magentoapi.Fixed("s3cr3t-not")), expected{"": check.OK, credential: check.Fail, read: check.Fail, comment: check.Fail}},
@@ -72,6 +90,12 @@ func TestMagento(t *testing.T) {
 		{"may not comment", func(s *fakemagento.Server) http.Handler {
 			return without(s, "POST", "/comments", "Magento_Sales::comment")
 		}, bearer(token), expected{credential: check.OK, read: check.OK, comment: check.Fail, stores: check.OK}},
+		{"may not ship", func(s *fakemagento.Server) http.Handler {
+			return without(s, "POST", "/ship", "Magento_Sales::ship")
+		}, bearer(token), expected{credential: check.OK, comment: check.OK, shipments: check.OK, ship: check.Fail}},
+		{"may not read shipments", func(s *fakemagento.Server) http.Handler {
+			return without(s, "GET", "/V1/shipments", "Magento_Sales::shipment")
+		}, bearer(token), expected{credential: check.OK, read: check.OK, shipments: check.Fail, ship: check.OK}},
 		{"may not read the stores", func(s *fakemagento.Server) http.Handler {
 			return without(s, "GET", "/V1/store/storeConfigs", "Magento_Backend::store")
 		}, bearer(token), expected{credential: check.OK, read: check.OK, comment: check.OK, stores: check.Warn}},

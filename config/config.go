@@ -71,6 +71,10 @@ type Config struct {
 	ERPReferencePrefix string        `envconfig:"ERP_REFERENCE_PREFIX" meaning:"before every external reference"`
 	ERPUncertainWait   time.Duration `envconfig:"ERP_UNCERTAIN_WAIT" default:"0" meaning:"that long after an uncertain create the ERP is only asked, never sent to again"`
 
+	TrackingSourceCode     string         `envconfig:"TRACKING_SOURCE_CODE" meaning:"MSI source of shipments that mageline creates, if the row names none"`
+	TrackingWhenNoShipment WhenNoShipment `envconfig:"TRACKING_WHEN_NO_SHIPMENT" default:"create" meaning:"what becomes of a tracking number of an order that has no shipment for it: create makes one, wait waits until there is one"`
+	TrackingNotify         bool           `envconfig:"TRACKING_NOTIFY" default:"false" meaning:"mail the customer once for each shipment that mageline creates, and once for each tracking number that is added later"`
+
 	BreakerFailures int           `envconfig:"BREAKER_FAILURES" default:"5" meaning:"consecutive failures of one downstream that open its circuit; 0: no circuit"`
 	BreakerOpenFor  time.Duration `envconfig:"BREAKER_OPEN_FOR" default:"30s" meaning:"until a probe is let through"`
 

@@ -106,9 +106,9 @@ func TestValues(t *testing.T) {
 
 func TestEnabledConsumers(t *testing.T) {
 	tests := []struct{ consumers, erp, want string }{
-		{"all", "webhook", "order_placed order_canceled"},
+		{"all", "webhook", "order_placed order_canceled tracking_received"},
 		{"order_placed", "webhook", "order_placed"},
-		{"all", "none", ""},
+		{"all", "none", "tracking_received"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.consumers+" "+tt.erp, func(t *testing.T) {
@@ -239,7 +239,8 @@ func TestNeeds(t *testing.T) {
 		{config.Nothing, nil, 0},
 		{config.Magento, nil, 2},
 		{config.EnabledConsumers, nil, 3},
-		{config.EnabledConsumers, map[string]string{"ERP": "none"}, 0},
+		{config.EnabledConsumers, map[string]string{"ERP": "none"}, 2},
+		{config.EnabledConsumers, map[string]string{"TRACKING_WHEN_NO_SHIPMENT": "never", "ERP": "none"}, 3},
 		{config.Magento, map[string]string{"MAGENTO_URL": "http://m", "MAGENTO_USERNAME": "u", "MAGENTO_PASSWORD": "p"}, 0},
 		{config.Nothing, map[string]string{"MAGENTO_URL": "m"}, 1},
 	}

@@ -22,7 +22,7 @@ var all = []Consumer{
 	{Name: "creditmemo_created"},
 	{Name: "customer_saved"},
 	{Name: "tracking_file_ready"},
-	{Name: "tracking_received"},
+	{Name: "tracking_received", Topics: []string{"shipping.tracking.received"}, Magento: true, built: true},
 	{Name: "products_exported", Batch: true},
 	{Name: "price_sync", Batch: true},
 	{Name: "stock_sync", Batch: true},

@@ -182,6 +182,23 @@ func (e *ERP) Decode(value string) error {
 	return choice(e, value, Webhook, NoERP)
 }
 
+// WhenNoShipment is what becomes of a tracking number of an order that has no shipment for it.
+type WhenNoShipment string
+
+// CreateShipment makes a shipment; WaitForShipment waits until somebody else has.
+const (
+	CreateShipment  WhenNoShipment = "create"
+	WaitForShipment WhenNoShipment = "wait"
+)
+
+// Type says what it takes.
+func (WhenNoShipment) Type() string { return words(CreateShipment, WaitForShipment) }
+
+// Decode reads it.
+func (w *WhenNoShipment) Decode(value string) error {
+	return choice(w, value, CreateShipment, WaitForShipment)
+}
+
 // LogLevel is one of zerolog's.
 type LogLevel string
 

@@ -28,7 +28,13 @@ import (
 	"github.com/mageline/mageline/testkit/replica"
 )
 
-const topic = "sales.order.placed"
+const (
+	topic         = "sales.order.placed"
+	trackingTopic = "shipping.tracking.received"
+)
+
+// consumers are those whose queues a world looks at.
+var consumers = []string{"order_placed", "tracking_received"}
 
 // world is what mageline stands between, with a proxy before each part, and the events that were published in it.
 type world struct {
@@ -69,7 +75,22 @@ type front func(w http.ResponseWriter, r *http.Request, api http.Handler)
 // sent is an event that was published.
 type sent struct {
 	id, order    string // message id; order's number, "" for one that names none
+	track        string // the tracking number that it brings to the order; "" for one that places it
 	acknowledged bool
+}
+
+// effects are what has come of the events, by order; of tracking numbers by order and number.
+type effects struct{ documents, comments, tracks map[string]int }
+
+func (w *world) effects() effects {
+	return effects{w.erp.Counts(), w.shop.CommentCounts(), w.shop.TrackCounts()}
+}
+
+func (e effects) done(s *sent) bool {
+	if s.track != "" {
+		return e.tracks[s.order+" "+s.track] > 0
+	}
+	return s.order != "" && e.documents[s.order] > 0 && e.comments[s.order] > 0
 }
 
 // scenario is one fault, or several: what goes wrong, and in what world.
@@ -246,6 +267,11 @@ func (w *world) run(replicas int) []*replica.Replica {
 // for a while: what was written to a connection that broke may have arrived.
 func (w *world) publish(order string, p amqp.Publishing) *sent {
 	w.t.Helper()
+	return w.publishTo(topic, order, p)
+}
+
+func (w *world) publishTo(topic, order string, p amqp.Publishing) *sent {
+	w.t.Helper()
 	if p.MessageId == "" {
 		id := make([]byte, 16)
 		_, _ = rand.Read(id)
@@ -255,7 +281,7 @@ func (w *world) publish(order string, p amqp.Publishing) *sent {
 	w.events = append(w.events, s)
 	ctx, cancel := context.WithTimeout(w.t.Context(), 10*time.Second)
 	defer cancel()
-	if err := w.confirmed(ctx, p); err != nil {
+	if err := w.confirmed(ctx, topic, p); err != nil {
 		w.t.Logf("an event of order %q was not confirmed: %v", order, err)
 		return s
 	}
@@ -263,7 +289,7 @@ func (w *world) publish(order string, p amqp.Publishing) *sent {
 	return s
 }
 
-func (w *world) confirmed(ctx context.Context, p amqp.Publishing) error {
+func (w *world) confirmed(ctx context.Context, topic string, p amqp.Publishing) error {
 	if w.publisher == nil || w.publisher.IsClosed() {
 		conn, err := amqp.DialConfig(w.URL, amqp.Config{Dial: amqp.DefaultDial(5 * time.Second)})
 		if err != nil {
@@ -275,7 +301,7 @@ func (w *world) confirmed(ctx context.Context, p amqp.Publishing) error {
 	if err != nil {
 		return err
 	}
-	err = w.through(ctx, ch, p)
+	err = w.through(ctx, ch, topic, p)
 	if err != nil { // a broker without a quorum does not answer a goodbye either
 		_ = w.publisher.CloseDeadline(time.Now().Add(time.Second))
 		return err
@@ -284,7 +310,7 @@ func (w *world) confirmed(ctx context.Context, p amqp.Publishing) error {
 }
 
 // through publishes on a channel and waits for the confirm.
-func (w *world) through(ctx context.Context, ch *amqp.Channel, p amqp.Publishing) error {
+func (w *world) through(ctx context.Context, ch *amqp.Channel, topic string, p amqp.Publishing) error {
 	if err := ch.Confirm(false); err != nil {
 		return err
 	}
@@ -308,6 +334,22 @@ func body(o fakemagento.Placed) []byte {
 func (w *world) event(o fakemagento.Placed) *sent {
 	w.t.Helper()
 	return w.publish(o.IncrementID, amqp.Publishing{Body: body(o)})
+}
+
+// track publishes a tracking number of an order; more are further members of the message.
+func (w *world) track(o fakemagento.Placed, number, more string) *sent {
+	w.t.Helper()
+	s := w.publishTo(trackingTopic, o.IncrementID, amqp.Publishing{
+		Body: fmt.Appendf(nil, `{"order_number":%q,"tracking_number":%q%s}`, o.IncrementID, number, more),
+	})
+	s.track = number
+	return s
+}
+
+// awaitTracked waits until so many of the tracking numbers that were published are in Magento.
+func (w *world) awaitTracked(n int) {
+	w.t.Helper()
+	testkit.Eventually(w.t, patience, func() bool { return len(w.shop.TrackCounts()) >= n }, fmt.Sprintf("%d tracking numbers in Magento", n))
 }
 
 // place places orders and publishes an event for each, and for every third another one.
@@ -413,7 +455,10 @@ func (w *world) left() (now, later int) {
 	for _, queue := range w.retryQueues() {
 		later += max(0, w.Depth(queue))
 	}
-	return max(0, w.Depth(w.Queue("order_placed"))), later
+	for _, c := range consumers {
+		now += max(0, w.Depth(w.Queue(c)))
+	}
+	return now, later
 }
 
 // finish waits until every event has its end, ends the replicas, and reports what became of the events.
@@ -464,13 +509,17 @@ func (w *world) settle() {
 func (w *world) settled() bool {
 	w.t.Helper()
 	now, later := w.left()
-	if now > 0 || later > w.waiting || w.Depth(w.DeadLetters("order_placed")) < w.parked {
+	dead := 0
+	for _, c := range consumers {
+		dead += max(0, w.Depth(w.DeadLetters(c)))
+	}
+	if now > 0 || later > w.waiting || dead < w.parked {
 		return false
 	}
-	documents, comments := w.erp.Counts(), w.shop.CommentCounts()
+	effects := w.effects()
 	open := 0
 	for _, s := range w.events {
-		if s.acknowledged && (documents[s.order] == 0 || comments[s.order] == 0) {
+		if s.acknowledged && !effects.done(s) {
 			open++
 		}
 	}
@@ -503,7 +552,7 @@ func (w *world) report(unexpected int) {
 		known[s.id] = true
 	}
 	parked, waiting := map[string]bool{}, map[string]bool{}
-	for _, d := range w.take(w.DeadLetters("order_placed")) {
+	for _, d := range slices.Concat(w.take(w.DeadLetters(consumers[0])), w.take(w.DeadLetters(consumers[1]))) {
 		reason, class := fmt.Sprint(d.Headers["x-mageline-reason"]), fmt.Sprint(d.Headers["x-mageline-error-class"])
 		if !known[d.MessageId] || d.Headers["x-mageline-reason"] == nil || d.Headers["x-mageline-error"] == nil {
 			odd("a dead letter that nobody has published, or that does not say why it is there: %v", d.Headers)
@@ -516,15 +565,16 @@ func (w *world) report(unexpected int) {
 			waiting[d.MessageId] = true
 		}
 	}
-	for _, d := range w.take(w.Queue("order_placed")) {
+	for _, d := range slices.Concat(w.take(w.Queue(consumers[0])), w.take(w.Queue(consumers[1]))) {
 		odd("a message is left in the queue: %s", d.MessageId)
 		waiting[d.MessageId] = true
 	}
 
-	documents, comments := w.erp.Counts(), w.shop.CommentCounts()
+	effects := w.effects()
+	documents, comments := effects.documents, effects.comments
 	for _, s := range w.events {
 		r.attempted++
-		done := s.order != "" && documents[s.order] > 0 && comments[s.order] > 0
+		done := effects.done(s)
 		switch {
 		case !s.acknowledged:
 			if done || parked[s.id] || waiting[s.id] {
@@ -538,8 +588,8 @@ func (w *world) report(unexpected int) {
 		case done:
 			r.done++
 		default:
-			w.t.Errorf("lost: the event %s of order %q, which has %d documents and %d comments; calls of the ERP: %v",
-				s.id, s.order, documents[s.order], comments[s.order], w.history(s.order))
+			w.t.Errorf("lost: the event %s of order %q, track %q, which has %d documents and %d comments; calls of the ERP: %v",
+				s.id, s.order, s.track, documents[s.order], comments[s.order], w.history(s.order))
 			r.lost++
 		}
 		r.acknowledged++
@@ -552,6 +602,12 @@ func (w *world) report(unexpected int) {
 				w.t.Errorf("duplicated: order %s has %d %s; calls of the ERP: %v", o.IncrementID, n, what, w.history(o.IncrementID))
 				r.duplicated++
 			}
+		}
+	}
+	for track, n := range effects.tracks {
+		if n > 1 {
+			w.t.Errorf("duplicated: the track %s is there %d times", track, n)
+			r.duplicated++
 		}
 	}
 	for reference := range documents {

@@ -20,6 +20,7 @@ import (
 // of the handling, counted from 1, two for each call.
 type steps struct {
 	handlers.Orders
+	handlers.Shipments
 	erp.Connector
 	strike func()
 	at     int
@@ -75,6 +76,22 @@ func (s *steps) FindOrder(ctx context.Context, reference string) ([]erp.Document
 
 func (s *steps) CancelOrder(ctx context.Context, key, n string, c erp.Cancellation) (erp.Document, error) {
 	return around(s, "the cancellation", func() (erp.Document, error) { return s.Connector.CancelOrder(ctx, key, n, c) })
+}
+
+func (s *steps) OfOrder(ctx context.Context, id int64) ([]*magentoapi.Shipment, error) {
+	return around(s, "reading the shipments", func() ([]*magentoapi.Shipment, error) { return s.Shipments.OfOrder(ctx, id) })
+}
+
+func (s *steps) Ship(ctx context.Context, id int64, n magentoapi.NewShipment) (int64, error) {
+	return around(s, "the shipment", func() (int64, error) { return s.Shipments.Ship(ctx, id, n) })
+}
+
+func (s *steps) AddTrack(ctx context.Context, t magentoapi.ShipmentTrack) (*magentoapi.ShipmentTrack, error) {
+	return around(s, "the track", func() (*magentoapi.ShipmentTrack, error) { return s.Shipments.AddTrack(ctx, t) })
+}
+
+func (s *steps) SendEmail(ctx context.Context, id int64) (bool, error) {
+	return around(s, "the mail", func() (bool, error) { return s.Shipments.SendEmail(ctx, id) })
 }
 
 // stepped gives both handlers with steps in between.

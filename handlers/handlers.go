@@ -34,14 +34,16 @@ type Ledger interface {
 	Rows(ctx context.Context, consumer, key string) ([]idempotency.Row, error)
 	Skip(ctx context.Context, key idempotency.Key, reason string) (bool, error)
 	Lease(ctx context.Context, name string) (held context.Context, release func(), err error)
+	OrdersByDocument(ctx context.Context, document string) (entityIDs []int64, err error)
 	WaitingOrders(ctx context.Context, limit int) ([]idempotency.WaitingOrder, error)
 	LookedAt(ctx context.Context, state map[idempotency.Key]string) error
 }
 
 // Names of the consumers.
 const (
-	OrderPlaced   = "order_placed"
-	OrderCanceled = "order_canceled"
+	OrderPlaced      = "order_placed"
+	OrderCanceled    = "order_canceled"
+	TrackingReceived = "tracking_received"
 )
 
 // effectCreate is the effect of OrderPlaced that makes the ERP's document; its row tells how an order stands.
@@ -111,3 +113,6 @@ func (r OrderRules) key(ctx context.Context, orders Orders, ref event.Order) (st
 	}
 	return mapping.BusinessKey(r.Key, o)
 }
+
+// orderLease names the lease of who writes to an order in Magento, which loses one of two writes at the same moment.
+func orderLease(businessKey string) string { return "magento order " + businessKey }

@@ -45,25 +45,27 @@ type settings struct {
 	lease    time.Duration // 0: 90 s
 	rules    func(*handlers.OrderRules)
 	export   func(*handlers.ExportRules)
+	tracking handlers.TrackingRules
 }
 
 // rig is a shop, an ERP and a ledger, and the handlers between them as cmd/mageline wires them.
 type rig struct {
-	t       *testing.T
-	shop    *fakemagento.Server
-	erp     *fakeerp.Server
-	toShop  *side
-	toERP   *side
-	magento *downstream.Downstream
-	client  *magentoapi.Client
-	hook    *webhook.Client
-	pool    *pgxpool.Pool
-	url     string
-	lease   time.Duration
-	ledger  *idempotency.Ledger
-	rules   handlers.OrderRules
-	export  handlers.ExportRules
-	log     *logged
+	t        *testing.T
+	shop     *fakemagento.Server
+	erp      *fakeerp.Server
+	toShop   *side
+	toERP    *side
+	magento  *downstream.Downstream
+	client   *magentoapi.Client
+	hook     *webhook.Client
+	pool     *pgxpool.Pool
+	url      string
+	lease    time.Duration
+	ledger   *idempotency.Ledger
+	rules    handlers.OrderRules
+	export   handlers.ExportRules
+	tracking handlers.TrackingRules
+	log      *logged
 }
 
 // side is what stands before a fake: it remembers the calls, and may answer them itself.
@@ -184,7 +186,7 @@ func newRig(t *testing.T, s settings) *rig {
 	t.Cleanup(r.magento.Close)
 	t.Cleanup(toERP.Close)
 	var err error
-	if r.client, err = magentoapi.New(shop.URL, magentoapi.Options{HTTPClient: r.magento.Client()}); err != nil {
+	if r.client, err = magentoapi.New(shop.URL, magentoapi.Options{HTTPClient: r.magento.Client(), Retries: magentoapi.NoRetries}); err != nil {
 		t.Fatal(err)
 	}
 	if r.hook, err = webhook.New(toERP.Client(), webhook.Options{URL: books.URL}); err != nil {
@@ -208,6 +210,7 @@ func newRig(t *testing.T, s settings) *rig {
 	r.export = handlers.ExportRules{
 		Allows: states.Allow, AllowsStore: func(int64) bool { return true }, Retention: 90 * 24 * time.Hour,
 	}
+	r.tracking = s.tracking
 	if s.rules != nil {
 		s.rules(&r.rules)
 	}

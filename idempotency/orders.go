@@ -92,3 +92,20 @@ WHERE o.waiting AND e.state = 'waiting' GROUP BY o.state`)
 	}
 	return counts, nil
 }
+
+// OrdersByDocument gives the entity ids in Magento of the orders that an ERP's document number belongs to: none, one, or
+// several, where two ERPs count alike. It gives at most ten.
+func (l *Ledger) OrdersByDocument(ctx context.Context, document string) ([]int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
+	defer cancel()
+	rows, err := l.pool.Query(ctx, `
+SELECT DISTINCT entity_id FROM orders WHERE document = $1 AND document <> '' ORDER BY entity_id LIMIT 10`, text(document, maxText))
+	if err != nil {
+		return nil, failure(err)
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return nil, failure(err)
+	}
+	return ids, nil
+}

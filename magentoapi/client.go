@@ -9,9 +9,10 @@
 //     (ErrNotFound, ErrUnauthorized, …). An answer of 2xx that can't be read is ErrUnreadable: the request may have
 //     been carried out.
 //   - Errors of the network, and those of the given http.Client's transport, are wrapped: errors.As finds them.
-//   - Nothing is repeated by itself but a request that Magento answered with 401 or 403, which it has not carried out:
-//     that one is sent once more, with a renewed credential. Whoever calls decides about everything else. Requests
-//     with a body can't be rewound, so that net/http doesn't repeat them either.
+//   - What only reads is repeated when Magento is busy or the connection is lost, with a pause: see Retries. A write is
+//     repeated only where that does no harm, which its method says.
+//   - A request that Magento answered with 401 or 403, which it has not carried out, is sent once more, with a renewed
+//     credential. Requests with a body can't be rewound, so that net/http repeats nothing by itself.
 //   - Redirects are not followed: they are an *Error.
 //   - No error holds a credential, the query of an address, or a body; of a body only Magento's own message.
 //
@@ -19,12 +20,9 @@
 package magentoapi
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -55,19 +53,44 @@ type Options struct {
 	// MaxBody is the largest answer that is read, in bytes after decompression; 0 is DefaultMaxBody. A larger one is
 	// an error, ErrUnreadable.
 	MaxBody int64
+	// MaxItems is how many items a call may have where many are saved or read at once, such as prices: more are sent in
+	// several calls. 0 is no bound. Magento's input limits (Web Api Input Limits) may allow 20; in 2.4.3 they did.
+	MaxItems int
+	// Retries say what is repeated; the zero value repeats three times.
+	Retries Retries
 }
 
 // A Client calls one Magento. Its methods may be called by several goroutines at once.
 type Client struct {
-	Orders *OrdersService
-	Stores *StoresService
+	AttributeSets  *AttributeSetsService
+	Attributes     *AttributesService
+	Bulk           *BulkService
+	Carts          *CartsService
+	Categories     *CategoriesService
+	Configurable   *ConfigurableService
+	CreditMemos    *CreditMemosService
+	CustomerGroups *CustomerGroupsService
+	Customers      *CustomersService
+	Inventory      *InventoryService
+	Invoices       *InvoicesService
+	Modules        *ModulesService
+	Orders         *OrdersService
+	Prices         *PricesService
+	Products       *ProductsService
+	Shipments      *ShipmentsService
+	StockItems     *StockItemsService
+	Stores         *StoresService
+	Transactions   *TransactionsService
 
 	http      *http.Client
+	root      string // …/rest
 	base      string // …/rest/<code>, without a slash at its end
 	auth      Credential
 	userAgent string
 	maxBody   int64
-	accepted  atomic.Bool // Magento has accepted the credential at least once
+	maxItems  int
+	retries   Retries
+	accepted  *atomic.Bool // Magento has accepted the credential at least once
 }
 
 // Magento's own rule for the code of a store view (Store\Model\Validation\StoreCodeValidator).
@@ -83,9 +106,6 @@ func New(baseURL string, o Options) (*Client, error) {
 	if o.StoreCode == "" {
 		o.StoreCode = "all"
 	}
-	if !storeCode.MatchString(o.StoreCode) {
-		return nil, fmt.Errorf("magento: store code %q: must be letters, digits and underscores, a letter first", o.StoreCode)
-	}
 	if o.HTTPClient == nil {
 		o.HTTPClient = &http.Client{}
 	}
@@ -98,11 +118,44 @@ func New(baseURL string, o Options) (*Client, error) {
 	client := *o.HTTPClient
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	c := &Client{
-		http: &client, base: base + "/" + o.StoreCode, auth: o.Auth, userAgent: o.UserAgent, maxBody: o.MaxBody,
+		http: &client, root: base, auth: o.Auth, userAgent: o.UserAgent, maxBody: o.MaxBody,
+		maxItems: o.MaxItems, retries: o.Retries.orDefaults(), accepted: &atomic.Bool{},
 	}
+	return c.Store(o.StoreCode)
+}
+
+// Store gives a client of the same Magento for a store view, by its code, or for "all" of them. They share transport,
+// credential and options; nothing is sent. What is saved for a store view hides what is saved for all.
+func (c *Client) Store(code string) (*Client, error) {
+	if !storeCode.MatchString(code) {
+		return nil, fmt.Errorf("magento: store code %q: must be letters, digits and underscores, a letter first", code)
+	}
+	of := *c
+	of.base = c.root + "/" + code
+	of.makeServices()
+	return &of, nil
+}
+
+func (c *Client) makeServices() {
+	c.AttributeSets = &AttributeSetsService{c}
+	c.Attributes = &AttributesService{c}
+	c.Bulk = &BulkService{c}
+	c.Carts = &CartsService{c}
+	c.Categories = &CategoriesService{c}
+	c.Configurable = &ConfigurableService{c}
+	c.CreditMemos = &CreditMemosService{c}
+	c.CustomerGroups = &CustomerGroupsService{c}
+	c.Customers = &CustomersService{c}
+	c.Inventory = &InventoryService{c}
+	c.Invoices = &InvoicesService{c}
+	c.Modules = &ModulesService{c}
 	c.Orders = &OrdersService{c}
+	c.Prices = &PricesService{c}
+	c.Products = &ProductsService{c}
+	c.Shipments = &ShipmentsService{c}
+	c.StockItems = &StockItemsService{c}
 	c.Stores = &StoresService{c}
-	return c, nil
+	c.Transactions = &TransactionsService{c}
 }
 
 // parseBase gives the address up to and with /rest. The address itself is in none of its errors: it may hold a password.
@@ -140,148 +193,5 @@ func parseBase(baseURL string) (string, error) {
 // with a slash). The query may be nil. A body that is not nil is sent as JSON. The answer is decoded into out, a pointer
 // (*json.RawMessage keeps it as it came), unless out is nil; it must be JSON all the same, or empty.
 func (c *Client) Do(ctx context.Context, method, path string, query url.Values, body, out any) error {
-	op := operation{method: method, path: path, query: encodeQuery(query)}
-	if body != nil {
-		b, err := json.Marshal(body)
-		if err != nil {
-			return fmt.Errorf("magento: %s %s: making the request's body: %w", method, path, err)
-		}
-		op.body = b
-	}
-	answer, err := c.send(ctx, op, c.auth)
-	if err != nil {
-		return err
-	}
-	return op.decode(answer, out)
-}
-
-// An operation is what is asked of Magento, apart from the credential.
-type operation struct {
-	method, path, query string
-	body                []byte // nil for none
-}
-
-// encodeQuery encodes deterministically, sorted by name, and a space as %20: Magento's check of an OAuth signature
-// decodes "+" in some versions and leaves it in others (Framework\Oauth\Helper\Request). Each name has its "=", without
-// which that check leaves the parameter out.
-func encodeQuery(query url.Values) string {
-	return strings.ReplaceAll(query.Encode(), "+", "%20")
-}
-
-// send carries an operation out and gives the body of a 2xx answer.
-func (c *Client) send(ctx context.Context, op operation, auth Credential) ([]byte, error) {
-	for renewed := false; ; renewed = true {
-		req, err := c.request(ctx, op)
-		if err != nil {
-			return nil, err
-		}
-		if auth != nil {
-			if err := auth.Authorize(c, req); err != nil {
-				return nil, fmt.Errorf("magento: %s %s: %w", op.method, op.path, err)
-			}
-		}
-		answer, err := c.roundTrip(req, op)
-		if err == nil {
-			if auth != nil && !strings.HasPrefix(op.path, "/V1/store/") { // those need no credential
-				c.accepted.Store(true)
-			}
-			return answer, nil
-		}
-		var refusal *Error
-		if auth == nil || !errors.As(err, &refusal) || refusal.Status != http.StatusUnauthorized && refusal.Status != http.StatusForbidden {
-			return nil, err
-		}
-		if renewed {
-			if _, ok := auth.(*bearer); ok && !c.accepted.Load() && refusal.mayBeDisabledBearer() {
-				refusal.reason = ErrBearerDisabled
-			}
-			return nil, err
-		}
-		auth.Refused(req)
-	}
-}
-
-func (c *Client) request(ctx context.Context, op operation) (*http.Request, error) {
-	if !strings.HasPrefix(op.path, "/") || strings.ContainsAny(op.path, "?#") {
-		return nil, fmt.Errorf("magento: path %q: must begin with a slash and hold no query", op.path)
-	}
-	var body io.Reader
-	if op.body != nil {
-		// Wrapped, so that net/http can't rewind it and sets no GetBody: it repeats by itself what it can rewind.
-		body = struct{ io.Reader }{bytes.NewReader(op.body)}
-	}
-	address := c.base + op.path
-	if op.query != "" {
-		address += "?" + op.query
-	}
-	req, err := http.NewRequestWithContext(ctx, op.method, address, body)
-	if err != nil {
-		var parse *url.Error
-		if errors.As(err, &parse) {
-			err = parse.Err
-		}
-		return nil, fmt.Errorf("magento: %s %s: %w", op.method, op.path, err)
-	}
-	if op.body != nil {
-		req.ContentLength = int64(len(op.body))
-		req.Header.Set("Content-Type", "application/json")
-	}
-	req.Header.Set("Accept", "application/json")
-	req.Header.Set("User-Agent", c.userAgent)
-	return req, nil
-}
-
-func (c *Client) roundTrip(req *http.Request, op operation) ([]byte, error) {
-	resp, err := c.http.Do(req)
-	if err != nil {
-		// A *url.Error has the whole address in its text, and with it the query.
-		if outer, ok := err.(*url.Error); ok { //nolint:errorlint // only the outermost one is net/http's own
-			err = outer.Err
-		}
-		return nil, fmt.Errorf("magento: %s %s: %w", op.method, op.path, err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // what came of it is enough for a message
-		return nil, op.refused(resp, body)
-	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, c.maxBody+1))
-	if err != nil {
-		return nil, op.unreadable(resp.StatusCode, nil, fmt.Errorf("the answer broke off: %w", err))
-	}
-	if int64(len(body)) > c.maxBody {
-		return nil, op.unreadable(resp.StatusCode, nil, fmt.Errorf("the answer is longer than %d bytes", c.maxBody))
-	}
-	return body, nil
-}
-
-// decode reads the body of a 2xx answer into out.
-func (op operation) decode(body []byte, out any) error {
-	if out == nil {
-		if trimmed := bytes.TrimSpace(body); len(trimmed) == 0 || json.Valid(trimmed) {
-			return nil
-		}
-		return op.unreadable(http.StatusOK, body, errors.New("not JSON"))
-	}
-	if err := json.Unmarshal(body, out); err != nil {
-		return op.unreadable(http.StatusOK, body, describeJSON(err))
-	}
-	if string(bytes.TrimSpace(body)) == "null" { // which Magento never answers: its null is []
-		return op.unreadable(http.StatusOK, body, errors.New("null"))
-	}
-	return nil
-}
-
-// describeJSON leaves out what the errors of encoding/json quote of the body, but its shape.
-func describeJSON(err error) error {
-	var syntax *json.SyntaxError
-	var kind *json.UnmarshalTypeError
-	switch {
-	case errors.As(err, &syntax):
-		return fmt.Errorf("not JSON, or only the beginning of it (at byte %d)", syntax.Offset)
-	case errors.As(err, &kind):
-		return fmt.Errorf("field %q holds something that can't be read as %s", kind.Field, kind.Type)
-	default:
-		return errors.New(bound(maskQuoted(err.Error()), maxParameter))
-	}
+	return c.call(ctx, operation{method: method, path: path, query: encodeQuery(query)}, body, out)
 }

@@ -6,7 +6,7 @@ import (
 	"net/http"
 )
 
-// A Credential proves to Magento who calls. Bearer, OAuth1 and AdminToken make one.
+// A Credential proves to Magento who calls. Bearer, OAuth1, AdminToken and CustomerToken make one.
 type Credential interface {
 	// Authorize adds the credential to req, which is complete but for it, and is called before each sending. It may
 	// call Magento by c, and gives up when the request's context ends.

@@ -90,7 +90,7 @@ func TestADisabledBearerIsToldFromAMissingPermission(t *testing.T) {
 	var known atomic.Bool
 	s := serve(t, func(w http.ResponseWriter, r seen, _ int) {
 		switch {
-		case strings.Contains(r.uri, "/store/"):
+		case strings.Contains(r.uri, "/store/"), strings.Contains(r.uri, "/guest-carts/"):
 			respond(w, 200, "[]")
 		case known.Load() && r.method == http.MethodPost:
 			respond(w, 200, "true")
@@ -100,6 +100,9 @@ func TestADisabledBearerIsToldFromAMissingPermission(t *testing.T) {
 	})
 	c := s.client(t, Options{Auth: Bearer(Fixed("hunter2"))})
 	if _, err := c.Stores.Views(t.Context()); err != nil { // needs no credential, so says nothing of it
+		t.Fatal(err)
+	}
+	if err := c.Do(t.Context(), http.MethodGet, "/V1/guest-carts/x", nil, nil, nil); err != nil { // so does this
 		t.Fatal(err)
 	}
 	_, err := c.Orders.Get(t.Context(), 1)

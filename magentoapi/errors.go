@@ -163,7 +163,7 @@ func (e *Error) Hint() string {
 	case errors.Is(e.reason, ErrNoEndpoint):
 		return "there is no such endpoint: check the base address and the store code"
 	case e.login:
-		return "check the admin user's name and password; Magento locks an account for half an hour after six failures"
+		return "check the user's name and password; Magento locks an account for half an hour after six failures"
 	case e.Status == http.StatusUnauthorized && strings.Contains(e.Message, "signature"):
 		return "check the four OAuth values, and that a proxy hands the scheme, host, path and query through unchanged"
 	case e.Status == http.StatusUnauthorized && strings.Contains(e.Message, "timestamp"):

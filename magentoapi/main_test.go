@@ -62,13 +62,17 @@ func (s *server) requests(part string) []seen {
 	return some
 }
 
-// client makes a Client of the server with a transport of its own, so that nothing of it outlives the test.
+// client makes a Client of the server with a transport of its own, so that nothing of it outlives the test. It repeats
+// nothing unless the options say so.
 func (s *server) client(t *testing.T, o Options) *Client {
 	t.Helper()
 	if o.HTTPClient == nil {
 		transport := &http.Transport{}
 		t.Cleanup(transport.CloseIdleConnections)
 		o.HTTPClient = &http.Client{Transport: transport}
+	}
+	if o.Retries == (Retries{}) {
+		o.Retries = NoRetries
 	}
 	c, err := New(s.URL, o)
 	if err != nil {
@@ -86,3 +90,18 @@ func respond(w http.ResponseWriter, status int, body string) {
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// response is an http.ResponseWriter that becomes a transport's answer.
+type response struct {
+	header http.Header
+	status int
+	body   strings.Builder
+}
+
+func (r *response) Header() http.Header         { return r.header }
+func (r *response) WriteHeader(status int)      { r.status = status }
+func (r *response) Write(p []byte) (int, error) { return r.body.Write(p) }
+
+func (r *response) of(request *http.Request) *http.Response {
+	return &http.Response{StatusCode: r.status, Header: r.header, Body: io.NopCloser(strings.NewReader(r.body.String())), Request: request}
+}

@@ -1,6 +1,7 @@
 package magentoapi
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,7 +20,13 @@ type oauth1 struct {
 
 	now   func() time.Time
 	nonce func() string
+
+	// decodes is set once Magento has shown that it decodes the path before it checks: see decodedAddress.
+	decodes atomic.Bool
 }
+
+// decodedKey is what the context of a signed request tells: whether its path was decoded for the signature.
+type decodedKey struct{}
 
 // OAuth1 signs each request with the four values of an integration (System > Extensions > Integrations), after RFC 5849
 // with HMAC-SHA256: the one method that every Magento 2.4 accepts (Magento\Framework\Oauth\Oauth). The integration's
@@ -55,7 +63,13 @@ func (o *oauth1) Authorize(_ *Client, req *http.Request) error {
 		{"oauth_token", values[2]},
 		{"oauth_version", "1.0"},
 	}
-	signature := sign(baseString(req.Method, req.URL, protocol), values[1], values[3])
+	address := baseAddress(req.URL)
+	decodes := o.decodes.Load()
+	if decodes {
+		address = decodedAddress(address)
+	}
+	*req = *req.WithContext(context.WithValue(req.Context(), decodedKey{}, decodes))
+	signature := sign(baseString(req.Method, address, req.URL.RawQuery, protocol), values[1], values[3])
 	var fields []string
 	for _, p := range append(protocol, parameter{"oauth_signature", signature}) {
 		fields = append(fields, p.name+`="`+percentEncode(p.value)+`"`)
@@ -66,6 +80,16 @@ func (o *oauth1) Authorize(_ *Client, req *http.Request) error {
 
 // Refused has nothing to drop: the next request is signed with a nonce, a timestamp and secrets of its own.
 func (o *oauth1) Refused(*http.Request) {}
+
+// signatureRefused is told that Magento takes the signature of req for wrong. If that may be due to what is escaped in
+// its path, the next signatures are made the other way.
+func (o *oauth1) signatureRefused(req *http.Request) {
+	if address := baseAddress(req.URL); decodedAddress(address) == address {
+		return
+	}
+	decoded, _ := req.Context().Value(decodedKey{}).(bool)
+	o.decodes.Store(!decoded) // not what is loaded now: another request may have been refused just before
+}
 
 // A parameter is a name and a value as they are, not encoded.
 type parameter struct{ name, value string }
@@ -83,9 +107,9 @@ func sign(base, consumerSecret, tokenSecret string) string {
 // are always encoded in it. Parameters are sorted by bytes, as the RFC has it. Magento sorts by PHP's strnatcmp instead,
 // for which 2 comes before 10 (Laminas\OAuth\Http\Utility, Framework\Oauth\Helper\Signature\Hmac256): both orders
 // are the same for the queries that SearchCriteria makes.
-func baseString(method string, u *url.URL, protocol []parameter) string {
+func baseString(method, address, rawQuery string, protocol []parameter) string {
 	params := make([]string, 0, len(protocol))
-	for _, p := range append(queryParameters(u.RawQuery), protocol...) {
+	for _, p := range append(queryParameters(rawQuery), protocol...) {
 		params = append(params, percentEncode(p.name)+"="+percentEncode(p.value))
 	}
 	// The RFC sorts by name, then by value; "=" sorts after the digits and "%", so whole pairs would sort otherwise.
@@ -97,7 +121,7 @@ func baseString(method string, u *url.URL, protocol []parameter) string {
 		}
 		return strings.Compare(aValue, bValue)
 	})
-	return percentEncode(strings.ToUpper(method)) + "&" + percentEncode(baseAddress(u)) + "&" +
+	return percentEncode(strings.ToUpper(method)) + "&" + percentEncode(address) + "&" +
 		percentEncode(strings.Join(params, "&"))
 }
 
@@ -112,6 +136,42 @@ func baseAddress(u *url.URL) string {
 		path = "/"
 	}
 	return scheme + "://" + host + path
+}
+
+// decodedAddress is baseAddress as Magento 2.4.6 and some versions after it have it, against the RFC: Laminas decodes in
+// the path what may stand there by itself, so that the signature of a SKU with a slash, written %2F, is of another path
+// (magento2 issues 37278 and 37830). Before them the path was taken as it is, and since 2.4.8 or so it is again
+// (lib/internal/Magento/Framework/Oauth/Helper/Uri/Http.php; Laminas\Uri\Uri::normalizePath).
+func decodedAddress(address string) string {
+	var b strings.Builder
+	for i := 0; i < len(address); i++ {
+		c, err := strconv.ParseUint(escaped(address[i:]), 16, 8)
+		if err == nil && (unreserved(byte(c)) || strings.IndexByte(":@&=+$,/;%", byte(c)) >= 0) {
+			b.WriteByte(byte(c))
+			i += 2
+			continue
+		}
+		b.WriteByte(address[i])
+	}
+	// A "%" that now stands by itself is escaped again; one that seems to begin an escape is not.
+	decoded := b.String()
+	b.Reset()
+	for i := range len(decoded) {
+		b.WriteByte(decoded[i])
+		if decoded[i] == '%' && escaped(decoded[i:]) == "" {
+			b.WriteString("25")
+		}
+	}
+	return b.String()
+}
+
+// escaped gives the two digits of the escape that s begins with, or nothing.
+func escaped(s string) string {
+	isHex := func(c byte) bool { return c >= '0' && c <= '9' || c >= 'A' && c <= 'F' || c >= 'a' && c <= 'f' }
+	if len(s) >= 3 && s[0] == '%' && isHex(s[1]) && isHex(s[2]) {
+		return s[1:3]
+	}
+	return ""
 }
 
 // queryParameters decodes a query as a form, in the order in which it came; what can't be decoded is taken as it is.
@@ -141,12 +201,15 @@ func percentEncode(s string) string {
 	var b strings.Builder
 	b.Grow(len(s))
 	for i := range len(s) {
-		switch c := s[i]; {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '.', c == '_', c == '~':
+		if c := s[i]; unreserved(c) {
 			b.WriteByte(c)
-		default:
+		} else {
 			b.Write([]byte{'%', hex[c>>4], hex[c&15]})
 		}
 	}
 	return b.String()
+}
+
+func unreserved(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~", c) >= 0
 }

@@ -1,6 +1,7 @@
 package magentoapi
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -25,7 +26,8 @@ func parse(t testing.TB, address string) *url.URL {
 
 // The example of RFC 5849, section 3.4.1.1. The last two parameters are of its body, a form.
 func TestBaseStringOfTheRFC(t *testing.T) {
-	got := baseString("post", parse(t, "http://EXAMPLE.COM:80/request?b5=%3D%253D&a3=a&c%40=&a2=r%20b"), []parameter{
+	ofRFC := parse(t, "http://EXAMPLE.COM:80/request?b5=%3D%253D&a3=a&c%40=&a2=r%20b")
+	got := baseString("post", baseAddress(ofRFC), ofRFC.RawQuery, []parameter{
 		{"oauth_consumer_key", "9djdj82h48djs9d2"},
 		{"oauth_token", "kkk9d7dh3k39sjv7"},
 		{"oauth_signature_method", "HMAC-SHA1"},
@@ -124,7 +126,7 @@ func FuzzBaseString(f *testing.F) {
 			query += "&" + more
 		}
 		u := &url.URL{Scheme: "https", Host: "shop.example", Path: "/rest/all/V1/orders", RawQuery: query}
-		base := baseString("GET", u, []parameter{{"oauth_nonce", "n"}})
+		base := baseString("GET", baseAddress(u), u.RawQuery, []parameter{{"oauth_nonce", "n"}})
 		parts := strings.Split(base, "&")
 		if len(parts) != 3 || parts[0] != "GET" || parts[1] != "https%3A%2F%2Fshop.example%2Frest%2Fall%2FV1%2Forders" {
 			t.Fatalf("base string %q", base)
@@ -156,4 +158,38 @@ func FuzzBaseString(f *testing.F) {
 			t.Errorf("not encoded in %q", normalized)
 		}
 	})
+}
+
+func TestDecodedAddress(t *testing.T) {
+	for address, want := range map[string]string{
+		"https://shop.example/rest/V1/products/A-1": "https://shop.example/rest/V1/products/A-1",
+		"h/A%2FB":           "h/A/B",
+		"h/A%20B":           "h/A%20B",
+		"h/A%2BB%26C%3D%24": "h/A+B&C=$",
+		"h/50%25%20off":     "h/50%25%20off", // the "%" is decoded, and encoded as it stands by itself
+		"h/50%25off":        "h/50%25off",
+		"h/50%2541":         "h/50%41", // taken for an escape
+		"h/100%25":          "h/100%25",
+		"h/Gr%C3%B6":        "h/Gr%C3%B6",
+		"h/%28a%29%2A":      "h/%28a%29%2A",
+	} {
+		if got := decodedAddress(address); got != want {
+			t.Errorf("%s: got %s, want %s", address, got, want)
+		}
+	}
+}
+
+// A refusal that is not of the signature says nothing about how the path is checked.
+func TestAMissingPermissionIsNotTakenForADecodedPath(t *testing.T) {
+	s := serve(t, func(w http.ResponseWriter, _ seen, _ int) {
+		respond(w, 401, `{"message":"The consumer isn't authorized to access %resources.","parameters":{"resources":"Magento_Catalog::products"}}`)
+	})
+	credential := OAuth1(Fixed("ck"), Fixed("cs"), Fixed("at"), Fixed("as"))
+	_, err := s.client(t, Options{Auth: credential}).Products.Get(t.Context(), "A/B")
+	if !errors.Is(err, ErrUnauthorized) || !strings.Contains(err.Error(), "isn't authorized to access Magento_Catalog::products") {
+		t.Errorf("got %v", err)
+	}
+	if credential.(*oauth1).decodes.Load() {
+		t.Error("the next request would be signed over a decoded path")
+	}
 }

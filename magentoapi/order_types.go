@@ -54,7 +54,10 @@ type Order struct {
 	TaxAmount                             Decimal `json:"tax_amount"` // of rows, shipping, WEEE and gift wrapping
 	GrandTotal                            Decimal `json:"grand_total"`
 	BaseGrandTotal                        Decimal `json:"base_grand_total"`
+	TotalInvoiced                         Decimal `json:"total_invoiced"`
 	TotalPaid                             Decimal `json:"total_paid"`
+	TotalRefunded                         Decimal `json:"total_refunded"`
+	TotalCanceled                         Decimal `json:"total_canceled"`
 	TotalDue                              Decimal `json:"total_due"`
 
 	// An edit in the admin cancels the order and makes another, which names the old one here.
@@ -64,11 +67,31 @@ type Order struct {
 	RelationChildRealID  Text `json:"relation_child_real_id"`
 	OriginalIncrementID  Text `json:"original_increment_id"`
 
+	ExtOrderID    Text `json:"ext_order_id"` // free for the number in another system
+	ExtCustomerID Text `json:"ext_customer_id"`
+	// Where an order on hold was before.
+	HoldBeforeState  Text `json:"hold_before_state"`
+	HoldBeforeStatus Text `json:"hold_before_status"`
+
 	Items               []OrderItem          `json:"items"`
 	BillingAddress      *OrderAddress        `json:"billing_address"`
 	Payment             *OrderPayment        `json:"payment"`
 	StatusHistories     []OrderStatusHistory `json:"status_histories"`
 	ExtensionAttributes OrderExtension       `json:"extension_attributes"`
+
+	read asRead
+}
+
+// UnmarshalJSON keeps what the type has no field for.
+func (o *Order) UnmarshalJSON(data []byte) error {
+	type plain Order
+	return readObject(data, (*plain)(o), &o.read)
+}
+
+// MarshalJSON writes what was read with what was changed.
+func (o Order) MarshalJSON() ([]byte, error) {
+	type plain Order
+	return writeObject(plain(o), o.read)
 }
 
 // ShippingAssignment gives the first shipping assignment, or nil: Magento makes no more than one, and tells the
@@ -112,39 +135,81 @@ type OrderItem struct {
 
 	ProductOption       ProductOption      `json:"product_option"`
 	ExtensionAttributes OrderItemExtension `json:"extension_attributes"`
+
+	read asRead
+}
+
+// UnmarshalJSON keeps what the type has no field for.
+func (i *OrderItem) UnmarshalJSON(data []byte) error {
+	type plain OrderItem
+	return readObject(data, (*plain)(i), &i.read)
+}
+
+// MarshalJSON writes what was read with what was changed.
+func (i OrderItem) MarshalJSON() ([]byte, error) {
+	type plain OrderItem
+	return writeObject(plain(i), i.read)
 }
 
 // OrderItemExtension holds the extension attributes of an order's row.
 type OrderItemExtension struct {
 	GwPrice Decimal `json:"gw_price"`
+
+	read asRead
 }
 
-// UnmarshalJSON reads the object, or the [] that PHP makes of an empty one.
+// Get reads an attribute that a module of the shop's has added into v, a pointer, and reports whether there is one that is
+// not null.
+func (e OrderItemExtension) Get(name string, v any) (bool, error) { return e.read.get(name, v) }
+
+// UnmarshalJSON keeps what the type has no field for.
 func (e *OrderItemExtension) UnmarshalJSON(data []byte) error {
 	type plain OrderItemExtension
-	return unmarshalObject(data, (*plain)(e))
+	return readObject(data, (*plain)(e), &e.read)
+}
+
+// MarshalJSON writes what was read with what was changed.
+func (e OrderItemExtension) MarshalJSON() ([]byte, error) {
+	type plain OrderItemExtension
+	return writeObject(plain(e), e.read)
 }
 
 // ProductOption is what the buyer chose on the product's page.
 type ProductOption struct {
 	ExtensionAttributes ProductOptionExtension `json:"extension_attributes"`
+
+	read asRead
 }
 
-// UnmarshalJSON reads the object, or the [] that PHP makes of an empty one.
+// UnmarshalJSON keeps what the type has no field for.
 func (p *ProductOption) UnmarshalJSON(data []byte) error {
 	type plain ProductOption
-	return unmarshalObject(data, (*plain)(p))
+	return readObject(data, (*plain)(p), &p.read)
+}
+
+// MarshalJSON writes what was read with what was changed.
+func (p ProductOption) MarshalJSON() ([]byte, error) {
+	type plain ProductOption
+	return writeObject(plain(p), p.read)
 }
 
 // ProductOptionExtension holds the choices by their kind.
 type ProductOptionExtension struct {
 	CustomOptions []CustomOption `json:"custom_options"`
+
+	read asRead
 }
 
-// UnmarshalJSON reads the object, or the [] that PHP makes of an empty one.
+// UnmarshalJSON keeps what the type has no field for.
 func (p *ProductOptionExtension) UnmarshalJSON(data []byte) error {
 	type plain ProductOptionExtension
-	return unmarshalObject(data, (*plain)(p))
+	return readObject(data, (*plain)(p), &p.read)
+}
+
+// MarshalJSON writes what was read with what was changed.
+func (p ProductOptionExtension) MarshalJSON() ([]byte, error) {
+	type plain ProductOptionExtension
+	return writeObject(plain(p), p.read)
 }
 
 // CustomOption is one custom option and what was entered for it: a text, or for a choice the ids of its values. Magento
@@ -152,6 +217,20 @@ func (p *ProductOptionExtension) UnmarshalJSON(data []byte) error {
 type CustomOption struct {
 	OptionID    ID   `json:"option_id"`
 	OptionValue Text `json:"option_value"`
+
+	read asRead
+}
+
+// UnmarshalJSON keeps what the type has no field for.
+func (c *CustomOption) UnmarshalJSON(data []byte) error {
+	type plain CustomOption
+	return readObject(data, (*plain)(c), &c.read)
+}
+
+// MarshalJSON writes what was read with what was changed.
+func (c CustomOption) MarshalJSON() ([]byte, error) {
+	type plain CustomOption
+	return writeObject(plain(c), c.read)
 }
 
 // OrderAddress is a billing or shipping address.
@@ -170,6 +249,20 @@ type OrderAddress struct {
 	Telephone   Text   `json:"telephone"`
 	Email       Text   `json:"email"`
 	VatID       Text   `json:"vat_id"`
+
+	read asRead
+}
+
+// UnmarshalJSON keeps what the type has no field for.
+func (a *OrderAddress) UnmarshalJSON(data []byte) error {
+	type plain OrderAddress
+	return readObject(data, (*plain)(a), &a.read)
+}
+
+// MarshalJSON writes what was read with what was changed.
+func (a OrderAddress) MarshalJSON() ([]byte, error) {
+	type plain OrderAddress
+	return writeObject(plain(a), a.read)
 }
 
 // OrderPayment is how the order is paid. Method alone says nothing about whether it is.
@@ -180,6 +273,20 @@ type OrderPayment struct {
 	AmountOrdered    Decimal `json:"amount_ordered"`
 	AmountAuthorized Decimal `json:"amount_authorized"`
 	AmountPaid       Decimal `json:"amount_paid"`
+
+	read asRead
+}
+
+// UnmarshalJSON keeps what the type has no field for.
+func (p *OrderPayment) UnmarshalJSON(data []byte) error {
+	type plain OrderPayment
+	return readObject(data, (*plain)(p), &p.read)
+}
+
+// MarshalJSON writes what was read with what was changed.
+func (p OrderPayment) MarshalJSON() ([]byte, error) {
+	type plain OrderPayment
+	return writeObject(plain(p), p.read)
 }
 
 // OrderStatusHistory is a comment on an order.
@@ -191,79 +298,18 @@ type OrderStatusHistory struct {
 	CreatedAt          Time `json:"created_at"`
 	IsCustomerNotified Flag `json:"is_customer_notified"`
 	IsVisibleOnFront   Flag `json:"is_visible_on_front"`
+
+	read asRead
 }
 
-// OrderExtension holds the extension attributes of an order. Gift cards, store credit, reward points and gift wrapping
-// are of Adobe Commerce, company_order_attributes of its B2B extension.
-type OrderExtension struct {
-	ShippingAssignments   []ShippingAssignment `json:"shipping_assignments"`
-	PaymentAdditionalInfo []KeyValue           `json:"payment_additional_info"`
-	AppliedTaxes          []AppliedTax         `json:"applied_taxes"`
-	ItemAppliedTaxes      []ItemAppliedTax     `json:"item_applied_taxes"`
-
-	GiftCards             []GiftCard `json:"gift_cards"`
-	GiftCardsAmount       Decimal    `json:"gift_cards_amount"`
-	CustomerBalanceAmount Decimal    `json:"customer_balance_amount"` // store credit that was used
-	RewardCurrencyAmount  Decimal    `json:"reward_currency_amount"`  // what the reward points are worth
-	GwPrice               Decimal    `json:"gw_price"`                // wrapping of the whole order
-	GwItemsPrice          Decimal    `json:"gw_items_price"`          // wrapping of single items
-	GwCardPrice           Decimal    `json:"gw_card_price"`           // a printed card
-
-	CompanyOrderAttributes *CompanyOrder `json:"company_order_attributes"`
+// UnmarshalJSON keeps what the type has no field for.
+func (h *OrderStatusHistory) UnmarshalJSON(data []byte) error {
+	type plain OrderStatusHistory
+	return readObject(data, (*plain)(h), &h.read)
 }
 
-// UnmarshalJSON reads the object, or the [] that PHP makes of an empty one.
-func (e *OrderExtension) UnmarshalJSON(data []byte) error {
-	type plain OrderExtension
-	return unmarshalObject(data, (*plain)(e))
-}
-
-// ShippingAssignment says how items are shipped.
-type ShippingAssignment struct {
-	Shipping Shipping `json:"shipping"`
-}
-
-// Shipping is an address and the method, <carrier>_<method>. For a virtual order it is empty.
-type Shipping struct {
-	Address *OrderAddress `json:"address"`
-	Method  Text          `json:"method"`
-}
-
-// UnmarshalJSON reads the object, or the [] that PHP makes of an empty one.
-func (s *Shipping) UnmarshalJSON(data []byte) error {
-	type plain Shipping
-	return unmarshalObject(data, (*plain)(s))
-}
-
-// KeyValue is a named text.
-type KeyValue struct {
-	Key   Text `json:"key"`
-	Value Text `json:"value"`
-}
-
-// AppliedTax is one tax rate and what it came to.
-type AppliedTax struct {
-	Code    Text    `json:"code"`
-	Title   Text    `json:"title"`
-	Percent Decimal `json:"percent"`
-	Amount  Decimal `json:"amount"`
-}
-
-// ItemAppliedTax lists the rates that apply to one row, to shipping or to another charge.
-type ItemAppliedTax struct {
-	Type         Text         `json:"type"` // product, shipping, weee, …
-	ItemID       ID           `json:"item_id"`
-	AppliedTaxes []AppliedTax `json:"applied_taxes"`
-}
-
-// GiftCard is what one gift card paid.
-type GiftCard struct {
-	ID     ID      `json:"id"`
-	Amount Decimal `json:"amount"`
-}
-
-// CompanyOrder names the company that a buyer ordered for.
-type CompanyOrder struct {
-	CompanyID   ID   `json:"company_id"`
-	CompanyName Text `json:"company_name"`
+// MarshalJSON writes what was read with what was changed.
+func (h OrderStatusHistory) MarshalJSON() ([]byte, error) {
+	type plain OrderStatusHistory
+	return writeObject(plain(h), h.read)
 }

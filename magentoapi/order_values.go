@@ -68,6 +68,17 @@ func (f *Flag) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
+// MarshalJSON writes 1 or 0, which Magento takes for its flags and its booleans alike, or null.
+func (f Flag) MarshalJSON() ([]byte, error) {
+	switch {
+	case !f.Valid:
+		return []byte("null"), nil
+	case f.Bool:
+		return []byte("1"), nil
+	}
+	return []byte("0"), nil
+}
+
 // Decimal is an amount of money, a quantity, a rate or a percentage; not Valid where Magento told none.
 type Decimal struct{ decimal.NullDecimal }
 
@@ -77,27 +88,39 @@ const decimalPlaces = 4
 
 // UnmarshalJSON reads a number from its literal, never through a float, or a text that holds one. An empty text is null.
 func (d *Decimal) UnmarshalJSON(data []byte) error {
+	v, err := readDecimal(data)
+	if err == nil && v.Decimal.Exponent() < -decimalPlaces {
+		v.Decimal = v.Decimal.Round(decimalPlaces)
+	}
+	d.NullDecimal = v
+	return err
+}
+
+func readDecimal(data []byte) (decimal.NullDecimal, error) {
 	s, err := scalar(data)
 	if err != nil || s == "" {
-		*d = Decimal{}
-		return err
+		return decimal.NullDecimal{}, err
 	}
 	// Longer than any column; and an exponent as in 1e999999999 would fill the memory when it is written out.
 	if len(s) > 64 {
-		return fmt.Errorf("number %.40q… has more digits than Magento's columns", s)
+		return decimal.NullDecimal{}, fmt.Errorf("number %.40q… has more digits than Magento's columns", s)
 	}
 	v, err := decimal.NewFromString(s)
 	if err != nil {
-		return fmt.Errorf("%.40q is not a number", s)
+		return decimal.NullDecimal{}, fmt.Errorf("%.40q is not a number", s)
 	}
 	if v.Exponent() > 30 || v.Exponent() < -64 {
-		return fmt.Errorf("number %.40q is outside the range of Magento's columns", s)
+		return decimal.NullDecimal{}, fmt.Errorf("number %.40q is outside the range of Magento's columns", s)
 	}
-	if v.Exponent() < -decimalPlaces {
-		v = v.Round(decimalPlaces)
+	return decimal.NewNullDecimal(v), nil
+}
+
+// MarshalJSON writes a number, as many digits as it has, or null.
+func (d Decimal) MarshalJSON() ([]byte, error) {
+	if !d.Valid {
+		return []byte("null"), nil
 	}
-	d.NullDecimal = decimal.NewNullDecimal(v)
-	return nil
+	return []byte(d.Decimal.String()), nil
 }
 
 // Time is an instant. Magento writes it as 'Y-m-d H:i:s' without a zone, in UTC; zero where it told none.
@@ -172,7 +195,7 @@ func scalar(data []byte) (string, error) {
 // unmarshalObject reads an object into v, which must not have this method's caller as its UnmarshalJSON. PHP can't tell
 // an empty object from an empty list, so [] is one too.
 func unmarshalObject(data []byte, v any) error {
-	if bytes.HasPrefix(data, []byte("[")) && len(bytes.TrimSpace(data[1:len(data)-1])) == 0 {
+	if inner, ok := bytes.CutPrefix(data, []byte("[")); ok && string(bytes.TrimSpace(inner)) == "]" {
 		return nil
 	}
 	return json.Unmarshal(data, v)

@@ -2,9 +2,9 @@ package magentoapi
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"slices"
 	"strconv"
@@ -20,19 +20,7 @@ type OrdersService struct{ client *Client }
 //
 // GET /V1/orders/:id, permission Magento_Sales::actions_view
 func (s *OrdersService) Get(ctx context.Context, id int64) (*Order, error) {
-	op := operation{method: http.MethodGet, path: orderPath(id)}
-	body, err := s.client.send(ctx, op, s.client.auth)
-	if err != nil {
-		return nil, err
-	}
-	var order Order
-	if err := op.decode(body, &order); err != nil {
-		return nil, err
-	}
-	if int64(order.EntityID) != id {
-		return nil, op.unreadable(http.StatusOK, body, fmt.Errorf("asked for order %d, it is of order %d", id, order.EntityID))
-	}
-	return &order, nil
+	return getByID(ctx, s.client, orderPath(id), "order", id, func(o *Order) ID { return o.EntityID })
 }
 
 // ByIncrementID reads the orders that have this number: none, one, or several, for stores may count alike. That there
@@ -58,95 +46,110 @@ func (s *OrdersService) ByIncrementID(ctx context.Context, incrementID string) (
 //
 // GET /V1/orders, permission Magento_Sales::actions_view
 func (s *OrdersService) Search(ctx context.Context, criteria SearchCriteria) (*Page[*Order], error) {
-	if len(criteria.Sort) == 0 {
-		criteria = criteria.SortBy("entity_id", Ascending)
-	}
-	query, err := criteria.Values()
-	if err != nil {
-		return nil, err
-	}
-	op := operation{method: http.MethodGet, path: "/V1/orders", query: encodeQuery(query)}
-	body, err := s.client.send(ctx, op, s.client.auth)
-	if err != nil {
-		return nil, err
-	}
-	page, err := decodePage[*Order](body, criteria)
-	if err == nil && slices.Contains(page.Items, nil) {
-		err = errors.New("an order that is null")
-	}
-	if err != nil {
-		return nil, op.unreadable(http.StatusOK, body, err)
-	}
-	return page, nil
+	return search[Order](ctx, s.client, "/V1/orders", "entity_id", criteria)
 }
 
-// A Comment is written to an order's history.
-type Comment struct {
-	Text string
-	// Status is set with the comment; it must be one of the order's present state. Empty leaves the order's as it is.
-	Status string
-	// NotifyCustomer mails the comment to the customer.
-	NotifyCustomer bool
-	// VisibleToCustomer shows it in the customer's account.
-	VisibleToCustomer bool
-}
-
-// AddComment adds a comment to an order. Magento keeps every one: a repeat is a second comment. It saves the whole
-// order, without a lock: what else is written to the order at that moment can be lost.
+// All gives all orders that a search finds, a page in memory at a time, in the order of their entity ids: each once,
+// whatever is added or removed meanwhile. With a sort of the criteria's own some may come twice or not at all when
+// orders are added or removed meanwhile. It ends after an error.
 //
-// POST /V1/orders/:id/comments, permission Magento_Sales::comment; the body's fields are those of
-// app/code/Magento/Sales/Api/Data/OrderStatusHistoryInterface.php
-func (s *OrdersService) AddComment(ctx context.Context, orderID int64, c Comment) error {
-	type statusHistory struct {
-		Comment            string `json:"comment"`
-		Status             string `json:"status,omitempty"`
-		IsCustomerNotified int    `json:"is_customer_notified"`
-		IsVisibleOnFront   int    `json:"is_visible_on_front"`
-		ParentID           int64  `json:"parent_id"`
-		EntityName         string `json:"entity_name"`
-	}
-	body, err := json.Marshal(map[string]statusHistory{"statusHistory": {
-		c.Text, c.Status, flag(c.NotifyCustomer), flag(c.VisibleToCustomer), orderID, "order",
-	}})
-	if err != nil {
-		return fmt.Errorf("magento: comment on order %d: %w", orderID, err)
-	}
-	op := operation{method: http.MethodPost, path: orderPath(orderID) + "/comments", body: body}
-	answer, err := s.client.send(ctx, op, s.client.auth)
-	if err != nil {
-		return err
-	}
-	var added Flag
-	if err := op.decode(answer, &added); err != nil {
-		return err
-	}
-	if !added.Bool {
-		return op.unreadable(http.StatusOK, answer, errors.New("false, where Magento answers true"))
-	}
-	return nil
+// GET /V1/orders, permission Magento_Sales::actions_view
+func (s *OrdersService) All(ctx context.Context, criteria SearchCriteria) iter.Seq2[*Order, error] {
+	return walk(ctx, criteria, "entity_id", func(o *Order) ID { return o.EntityID }, s.Search)
 }
 
-func flag(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-// Comments reads all comments of an order; the endpoint has no pages.
+// Status reads the status of an order, a text of the shop's own; branch on Order.State.
 //
-// GET /V1/orders/:id/comments, permission Magento_Sales::actions_view
-func (s *OrdersService) Comments(ctx context.Context, orderID int64) ([]OrderStatusHistory, error) {
-	op := operation{method: http.MethodGet, path: orderPath(orderID) + "/comments"}
-	body, err := s.client.send(ctx, op, s.client.auth)
+// GET /V1/orders/:id/statuses, permission Magento_Sales::actions_view
+func (s *OrdersService) Status(ctx context.Context, orderID int64) (string, error) {
+	status, err := get[Text](ctx, s.client, orderPath(orderID)+"/statuses")
 	if err != nil {
+		return "", err
+	}
+	return string(*status), nil
+}
+
+// Save changes an order: it sends its ids and what is set, of an order that was read only what has been changed since.
+// Magento updates these columns and leaves the others alone. What it answers is not the whole order: read it again.
+//
+// Both EntityID and IncrementID must be set: without the number some versions give the order a new one (magento2 issues
+// 32397 and 33666). Rows are sent only if they have been changed, and then all of them: what is sent of a row overwrites
+// it (issue 22431). State and Status are not checked against each other. Nothing locks the order, and the shop's observers
+// run each time: it is not repeated by itself.
+//
+// POST /V1/orders, permission Magento_Sales::api_actions; Sales\Model\OrderRepository::save
+func (s *OrdersService) Save(ctx context.Context, o *Order) (*Order, error) {
+	if o.EntityID == 0 || o.IncrementID == "" {
+		return nil, errors.New("magento: saving an order needs its entity_id and its increment_id")
+	}
+	type plain Order
+	changed, err := changes(plain(*o), o.read)
+	if err != nil {
+		return nil, fmt.Errorf("magento: saving order %d: %w", o.EntityID, err)
+	}
+	entity := map[string]any{"entity_id": o.EntityID, "increment_id": o.IncrementID}
+	for _, m := range changed {
+		entity[m.name] = m.value
+	}
+	var saved Order
+	op := operation{method: http.MethodPost, path: "/V1/orders"}
+	if err := s.client.call(ctx, op, map[string]any{"entity": entity}, &saved); err != nil {
 		return nil, err
 	}
-	page, err := decodePage[OrderStatusHistory](body, SearchCriteria{})
-	if err != nil {
-		return nil, op.unreadable(http.StatusOK, body, err)
+	return &saved, checkID(op, "order", int64(o.EntityID), saved.EntityID)
+}
+
+// Create makes an order as it is given, for imports: no cart, no stock that is reserved, no payment. Without an
+// IncrementID Magento gives it a number.
+//
+// PUT /V1/orders/create, permission Magento_Sales::create; Sales\Model\OrderRepository::save
+func (s *OrdersService) Create(ctx context.Context, o *Order) (*Order, error) {
+	if o.EntityID != 0 {
+		return nil, fmt.Errorf("magento: order %d has an entity_id and would be overwritten: Save changes an order", o.EntityID)
 	}
-	return page.Items, nil
+	var created Order
+	op := operation{method: http.MethodPut, path: "/V1/orders/create"}
+	if err := s.client.call(ctx, op, map[string]any{"entity": o}, &created); err != nil {
+		return nil, err
+	}
+	return &created, nil
+}
+
+// SaveAddress saves a billing or shipping address of an order, which was read with it and then changed.
+//
+// PUT /V1/orders/:parent_id, permission Magento_Sales::create; Sales\Model\Order\AddressRepository::save
+func (s *OrdersService) SaveAddress(ctx context.Context, orderID int64, a *OrderAddress) (*OrderAddress, error) {
+	if a.EntityID == 0 {
+		return nil, fmt.Errorf("magento: the address of order %d has no entity_id: it would be a second one", orderID)
+	}
+	// The whole address takes the place of the one with its id: a second time changes nothing.
+	op := operation{method: http.MethodPut, path: orderPath(orderID), repeatable: true}
+	var saved OrderAddress
+	if err := s.client.call(ctx, op, map[string]any{"entity": a}, &saved); err != nil {
+		return nil, err
+	}
+	return &saved, nil
+}
+
+// Item reads one row of an order by its item_id.
+//
+// GET /V1/orders/items/:id, permission Magento_Sales::actions_view
+func (s *OrdersService) Item(ctx context.Context, itemID int64) (*OrderItem, error) {
+	return get[OrderItem](ctx, s.client, "/V1/orders/items/"+strconv.FormatInt(itemID, 10))
+}
+
+// SearchItems reads one page of rows of orders. Without a sort they are sorted by item_id.
+//
+// GET /V1/orders/items, permission Magento_Sales::actions_view
+func (s *OrdersService) SearchItems(ctx context.Context, criteria SearchCriteria) (*Page[*OrderItem], error) {
+	return search[OrderItem](ctx, s.client, "/V1/orders/items", "item_id", criteria)
+}
+
+// AllItems gives all rows of orders that a search finds: see All.
+//
+// GET /V1/orders/items, permission Magento_Sales::actions_view
+func (s *OrdersService) AllItems(ctx context.Context, criteria SearchCriteria) iter.Seq2[*OrderItem, error] {
+	return walk(ctx, criteria, "item_id", func(i *OrderItem) ID { return i.ItemID }, s.SearchItems)
 }
 
 func orderPath(id int64) string { return "/V1/orders/" + strconv.FormatInt(id, 10) }

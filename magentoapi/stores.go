@@ -3,11 +3,14 @@ package magentoapi
 import (
 	"context"
 	"net/http"
+
+	"github.com/shopspring/decimal"
 )
 
-// StoresService calls the endpoints of store views and their configuration.
+// StoresService calls the endpoints of websites, stores and store views, and of what they are configured to: countries and
+// currencies.
 //
-// Source of the endpoints: app/code/Magento/Store/etc/webapi.xml.
+// Source of the endpoints: app/code/Magento/Store/etc/webapi.xml and app/code/Magento/Directory/etc/webapi.xml.
 type StoresService struct{ client *Client }
 
 // StoreConfig is the configuration of a store view (Store\Api\Data\StoreConfigInterface).
@@ -49,4 +52,105 @@ func (s *StoresService) Views(ctx context.Context) ([]StoreView, error) {
 	var views []StoreView
 	err := s.client.Do(ctx, http.MethodGet, "/V1/store/storeViews", nil, nil, &views)
 	return views, err
+}
+
+// Website has stores with customers, prices and a stock of its own (Store\Api\Data\WebsiteInterface). The one with the id 0
+// is the admin's.
+type Website struct {
+	ID             ID   `json:"id"`
+	Code           Text `json:"code"` // what a stock's sales channel calls it by
+	Name           Text `json:"name"`
+	DefaultGroupID ID   `json:"default_group_id"`
+}
+
+// Websites reads all websites.
+//
+// GET /V1/store/websites
+func (s *StoresService) Websites(ctx context.Context) ([]Website, error) {
+	var websites []Website
+	err := s.client.Do(ctx, http.MethodGet, "/V1/store/websites", nil, nil, &websites)
+	return websites, err
+}
+
+// StoreGroup is a store of a website, which has store views (Store\Api\Data\GroupInterface).
+type StoreGroup struct {
+	ID             ID   `json:"id"`
+	WebsiteID      ID   `json:"website_id"`
+	RootCategoryID ID   `json:"root_category_id"`
+	DefaultStoreID ID   `json:"default_store_id"` // a store view
+	Name           Text `json:"name"`
+	Code           Text `json:"code"`
+}
+
+// Groups reads all stores.
+//
+// GET /V1/store/storeGroups
+func (s *StoresService) Groups(ctx context.Context) ([]StoreGroup, error) {
+	var groups []StoreGroup
+	err := s.client.Do(ctx, http.MethodGet, "/V1/store/storeGroups", nil, nil, &groups)
+	return groups, err
+}
+
+// Country is one that the shop sells to.
+type Country struct {
+	ID               Text            `json:"id"` // ISO 3166-1 alpha-2
+	ThreeLetters     Text            `json:"three_letter_abbreviation"`
+	NameLocal        Text            `json:"full_name_locale"` // in the store view's language
+	NameEnglish      Text            `json:"full_name_english"`
+	AvailableRegions []CountryRegion `json:"available_regions"` // none where an address's region is free text
+}
+
+// CountryRegion is a region that can be chosen in an address.
+type CountryRegion struct {
+	ID   ID   `json:"id"`
+	Code Text `json:"code"`
+	Name Text `json:"name"`
+}
+
+// Countries reads the countries of the store view.
+//
+// GET /V1/directory/countries
+func (s *StoresService) Countries(ctx context.Context) ([]Country, error) {
+	var countries []Country
+	err := s.client.Do(ctx, http.MethodGet, "/V1/directory/countries", nil, nil, &countries)
+	return countries, err
+}
+
+// Country reads a country by its two letters; ErrNotFound if the shop doesn't sell there.
+//
+// GET /V1/directory/countries/:countryId
+func (s *StoresService) Country(ctx context.Context, id string) (*Country, error) {
+	return get[Country](ctx, s.client, endpoint("directory", "countries", id))
+}
+
+// Currency is the currencies of a store view.
+type Currency struct {
+	BaseCode       Text           `json:"base_currency_code"`
+	BaseSymbol     Text           `json:"base_currency_symbol"`
+	DisplayCode    Text           `json:"default_display_currency_code"`
+	DisplaySymbol  Text           `json:"default_display_currency_symbol"`
+	AvailableCodes []Text         `json:"available_currency_codes"`
+	ExchangeRates  []ExchangeRate `json:"exchange_rates"`
+}
+
+// ExchangeRate is how many of a currency one of the base currency is.
+type ExchangeRate struct {
+	CurrencyTo Text `json:"currency_to"`
+	Rate       Rate `json:"rate"`
+}
+
+// Rate is an exchange rate. It keeps all its places, which are twelve in Magento's column.
+type Rate struct{ decimal.NullDecimal }
+
+// UnmarshalJSON reads a number from its literal, or a text that holds one.
+func (r *Rate) UnmarshalJSON(data []byte) (err error) {
+	r.NullDecimal, err = readDecimal(data)
+	return err
+}
+
+// Currency reads the currencies of the store view.
+//
+// GET /V1/directory/currency
+func (s *StoresService) Currency(ctx context.Context) (*Currency, error) {
+	return get[Currency](ctx, s.client, endpoint("directory", "currency"))
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/mageline/mageline/check"
 	"github.com/mageline/mageline/config"
 	"github.com/mageline/mageline/deadletter"
+	"github.com/mageline/mageline/handlers"
 )
 
 func newCheck(t terminal) *cobra.Command {
@@ -68,10 +69,11 @@ func checkAll(ctx context.Context, cfg *config.Config) ([]check.Line, error) {
 
 	topology := topologyOf(cfg)
 	settings := check.Settings{Retention: cfg.IdempotencyRetention, RetryDelays: cfg.RetryDelays, Warnings: cfg.Warnings}
-	var magento, erp bool
+	var magento, erp, ship bool
 	for _, c := range cfg.EnabledConsumers() {
 		settings.Consumers = append(settings.Consumers, c.Name)
 		magento, erp = magento || c.Magento, erp || c.ERP
+		ship = ship || c.Name == handlers.TrackingReceived
 	}
 	probes := []check.Probe{
 		check.RabbitMQ{Options: broker, Topology: topology, Management: cfg.AMQPManagementURL.Reveal()},
@@ -85,7 +87,8 @@ func checkAll(ctx context.Context, cfg *config.Config) ([]check.Line, error) {
 	}
 	if magento {
 		probes = append(probes, check.Magento{
-			URL: cfg.MagentoURL, HTTP: remotes.magento.Client(), Client: remotes.shop, Comment: cfg.OrderComment,
+			URL: cfg.MagentoURL, HTTP: remotes.magento.Client(), Client: remotes.shop, Comment: cfg.OrderComment && erp,
+			Ship: ship, Create: cfg.TrackingWhenNoShipment == config.CreateShipment,
 		})
 	}
 	if erp {

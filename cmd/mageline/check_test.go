@@ -134,12 +134,17 @@ func TestCheckAllAway(t *testing.T) {
 // What the enabled consumers do not need is not looked at.
 func TestCheckWithoutERP(t *testing.T) {
 	services(t)
+	remotesOf(t)
 	t.Setenv("MAGELINE_ERP", "none")
 	e := call(t, "", "check", "--json")
 	e.want(t, 0, "{", "")
-	for subject := range statuses(t, e) {
-		if strings.HasPrefix(subject, "ERP ") || strings.HasPrefix(subject, "Magento ") {
+	found := statuses(t, e)
+	for subject := range found {
+		if strings.HasPrefix(subject, "ERP ") || subject == "Magento permission to comment on orders" {
 			t.Errorf("%s: no consumer needs it", subject)
 		}
+	}
+	if found["Magento permission to ship orders"] != check.OK {
+		t.Errorf("shipping is not looked at: %v", found)
 	}
 }

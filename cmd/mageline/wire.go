@@ -169,6 +169,9 @@ func wireRemotes(cfg *config.Config, secrets *secrets, log zerolog.Logger, regis
 		r.shop, err = magentoapi.New(cfg.MagentoURL, magentoapi.Options{
 			HTTPClient: r.magento.Client(), StoreCode: cfg.MagentoStoreCode, Auth: credential(cfg, secrets),
 			UserAgent: "mageline/" + version,
+			// Repeating is decided in one place, package consumer, behind the circuit breaker in the transport: a second
+			// loop in here would multiply the attempts, and hold a handler while its circuit opens.
+			Retries: magentoapi.NoRetries,
 		})
 		if err != nil {
 			return nil, err
@@ -284,6 +287,14 @@ func wire(ctx context.Context, cfg *config.Config, log zerolog.Logger, registry 
 		case handlers.OrderCanceled:
 			wired.Handler = &handlers.Canceled{
 				Orders: s.remotes.shop.Orders, ERP: s.remotes.connector, Ledger: s.ledger, Rules: rules,
+			}
+		case handlers.TrackingReceived:
+			wired.Handler = &handlers.Tracked{
+				Orders: s.remotes.shop.Orders, Shipments: s.remotes.shop.Shipments, Ledger: s.ledger, Key: rules.Key,
+				Rules: handlers.TrackingRules{
+					SourceCode: cfg.TrackingSourceCode, Create: cfg.TrackingWhenNoShipment == config.CreateShipment,
+					Notify: cfg.TrackingNotify,
+				},
 			}
 		default:
 			return nil, fmt.Errorf("consumer %s has no handler: a bug", c.Name)

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -43,7 +44,7 @@ func withSignedURL(ctx context.Context, r *http.Request) context.Context {
 func (s *Server) allowed(resource string, next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		o := s.options
-		if o.Token == "" && o.Username == "" && o.OAuth == (OAuth{}) {
+		if o.Token == "" && o.Username == "" && o.OAuth == (OAuth{}) || r.Context().Value(scheduledKey{}) != nil {
 			next(w, r)
 			return
 		}
@@ -182,10 +183,37 @@ func (s *Server) expectedSignature(r *http.Request, fields map[string]string) st
 		parameters = append(parameters, p[0]+"="+p[1])
 	}
 	address, _ := r.Context().Value(signedURLKey{}).(string)
+	if s.options.DecodesPath {
+		address = normalized(address)
+	}
 	base := r.Method + "&" + escape(address) + "&" + escape(strings.Join(parameters, "&"))
 	mac := hmac.New(sha256.New, []byte(escape(s.options.OAuth.ConsumerSecret)+"&"+escape(s.options.OAuth.AccessTokenSecret)))
 	mac.Write([]byte(base))
 	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
+}
+
+var (
+	escapeSequence = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
+	literal        = regexp.MustCompile(`^[a-zA-Z0-9_.~:@&=+$,/;%-]$`)
+)
+
+// normalized is what laminas-uri (src/Uri.php, normalizePath) makes of a path: characters that may stand in one by
+// themselves are decoded, a percent sign with no digits behind it is encoded.
+func normalized(address string) string {
+	decoded := escapeSequence.ReplaceAllStringFunc(address, func(sequence string) string {
+		if c, err := url.PathUnescape(sequence); err == nil && literal.MatchString(c) {
+			return c
+		}
+		return strings.ToUpper(sequence)
+	})
+	var b strings.Builder
+	for i, c := range []byte(decoded) {
+		b.WriteByte(c)
+		if c == '%' && !escapeSequence.MatchString(decoded[i:min(i+3, len(decoded))]) {
+			b.WriteString("25")
+		}
+	}
+	return b.String()
 }
 
 // escape percent-encodes all but RFC 3986's unreserved characters (RFC 5849 section 3.6).

@@ -2,6 +2,7 @@ package fakemagento
 
 import (
 	"encoding/json"
+	"fmt"
 
 	"github.com/shopspring/decimal"
 )
@@ -19,46 +20,20 @@ func amount(d decimal.Decimal) json.Number { return json.Number(d.String()) }
 // value is null are left out. It needs mu.
 func (s *Server) orderDocument(id int, p Placing, store Store) map[string]any {
 	created := p.CreatedAt.UTC().Format(layout)
-	var subtotal, tax, quantity decimal.Decimal
+	var subtotal, subtotalInclTax, discount, tax, quantity decimal.Decimal
 	items := []any{}
-	for i, line := range p.Lines {
-		qty := decimal.New(line.Qty, 0)
-		row := line.Price.Mul(qty)
-		rowTax := row.Mul(line.TaxPercent).Div(hundred).Round(2)
-		unitTax := line.Price.Mul(line.TaxPercent).Div(hundred).Round(2)
-		subtotal, tax, quantity = subtotal.Add(row), tax.Add(rowTax), quantity.Add(qty)
-		s.nextItem++
-		kind := "simple"
-		if p.Virtual {
-			kind = "virtual"
-		}
-		item := map[string]any{
-			"item_id": s.nextItem, "order_id": id, "quote_item_id": s.nextItem + 500, "store_id": store.ID,
-			"product_id": 7 + i, "product_type": kind, "sku": line.SKU, "name": line.Name,
-			"is_virtual": flag(p.Virtual), "is_qty_decimal": 0, "free_shipping": 0, "no_discount": 0,
-			"weight": json.Number("1"), "row_weight": amount(qty),
-			"qty_ordered": amount(qty), "qty_canceled": json.Number("0"), "qty_invoiced": json.Number("0"),
-			"qty_refunded": json.Number("0"), "qty_shipped": json.Number("0"),
-			"discount_percent": json.Number("0"), "row_invoiced": json.Number("0"), "tax_invoiced": json.Number("0"),
-			"tax_percent": amount(line.TaxPercent), "created_at": created, "updated_at": created,
-		}
-		both(item, "price", line.Price)
-		both(item, "original_price", line.Price)
-		both(item, "price_incl_tax", line.Price.Add(unitTax))
-		both(item, "row_total", row)
-		both(item, "row_total_incl_tax", row.Add(rowTax))
-		both(item, "tax_amount", rowTax)
-		both(item, "discount_amount", decimal.Zero)
-		both(item, "discount_tax_compensation_amount", decimal.Zero)
-		items = append(items, item)
+	for _, line := range p.Lines {
+		row, rowTax, rowInclTax := line.sums()
+		subtotal, tax, quantity = subtotal.Add(row), tax.Add(rowTax), quantity.Add(decimal.New(line.Qty, 0))
+		subtotalInclTax, discount = subtotalInclTax.Add(rowInclTax), discount.Add(line.Discount)
+		items = append(items, s.rows(id, 7+len(items), line, p.Virtual, created, store)...)
 	}
-	subtotalInclTax := subtotal.Add(tax)
 	shipping, taxOfShipping := shippingCost, shippingCost.Mul(shippingTax).Div(hundred).Round(2)
 	if p.Virtual {
 		shipping, taxOfShipping = decimal.Zero, decimal.Zero
 	}
 	tax = tax.Add(taxOfShipping)
-	total := subtotal.Add(shipping).Add(tax)
+	total := subtotal.Sub(discount).Add(shipping).Add(tax)
 
 	payment := map[string]any{
 		"entity_id": id, "parent_id": id, "method": p.Method, "additional_information": []any{"Payment"},
@@ -84,7 +59,7 @@ func (s *Server) orderDocument(id int, p Placing, store Store) map[string]any {
 	}
 	both(d, "subtotal", subtotal)
 	both(d, "subtotal_incl_tax", subtotalInclTax)
-	both(d, "discount_amount", decimal.Zero)
+	both(d, "discount_amount", discount.Neg())
 	both(d, "shipping_amount", shipping)
 	both(d, "shipping_incl_tax", shipping.Add(taxOfShipping))
 	both(d, "shipping_tax_amount", taxOfShipping)
@@ -125,4 +100,56 @@ func address(order, id int, kind string) map[string]any {
 		"region": "Berlin", "region_code": "BER", "region_id": 82, "postcode": "10115", "country_id": "DE",
 		"telephone": telephone, "email": email,
 	}
+}
+
+// sums are a line's total, the tax on it after the discount, and the total with the tax before it.
+func (l Line) sums() (row, tax, inclTax decimal.Decimal) {
+	row = l.Price.Mul(decimal.New(l.Qty, 0))
+	percent := func(d decimal.Decimal) decimal.Decimal { return d.Mul(l.TaxPercent).Div(hundred).Round(2) }
+	return row, percent(row.Sub(l.Discount)), row.Add(percent(row))
+}
+
+// rows are a line's row, and those of its components, which have no money. It needs mu.
+func (s *Server) rows(order, product int, line Line, virtual bool, created string, store Store) []any {
+	qty := decimal.New(line.Qty, 0)
+	row, rowTax, rowInclTax := line.sums()
+	unitTax := line.Price.Mul(line.TaxPercent).Div(hundred).Round(2)
+	s.nextItem++
+	kind := "simple"
+	switch {
+	case virtual:
+		kind = "virtual"
+	case line.Type != "":
+		kind = line.Type
+	}
+	item := map[string]any{
+		"item_id": s.nextItem, "order_id": order, "quote_item_id": s.nextItem + 500, "store_id": store.ID,
+		"product_id": product, "product_type": kind, "sku": line.SKU, "name": line.Name,
+		"is_virtual": flag(virtual), "is_qty_decimal": 0, "free_shipping": 0, "no_discount": 0,
+		"weight": json.Number("1"), "row_weight": amount(qty),
+		"qty_ordered": amount(qty), "qty_canceled": json.Number("0"), "qty_invoiced": json.Number("0"),
+		"qty_refunded": json.Number("0"), "qty_shipped": json.Number("0"),
+		"discount_percent": json.Number("0"), "row_invoiced": json.Number("0"), "tax_invoiced": json.Number("0"),
+		"tax_percent": amount(line.TaxPercent), "created_at": created, "updated_at": created,
+	}
+	both(item, "price", line.Price)
+	both(item, "original_price", line.Price)
+	both(item, "price_incl_tax", line.Price.Add(unitTax))
+	both(item, "row_total", row)
+	both(item, "row_total_incl_tax", rowInclTax)
+	both(item, "tax_amount", rowTax)
+	both(item, "discount_amount", line.Discount)
+	both(item, "discount_tax_compensation_amount", decimal.Zero)
+	rows := []any{item}
+	for _, component := range line.Components {
+		component.Qty, component.Price = component.Qty*line.Qty, decimal.Zero
+		of := s.rows(order, product+len(rows), component, virtual, created, store)
+		child, _ := of[0].(map[string]any)
+		child["parent_item_id"], child["parent_item"] = item["item_id"], item
+		rows = append(rows, of...)
+	}
+	if line.ShipSeparately {
+		s.separately[fmt.Sprint(item["item_id"])] = true
+	}
+	return rows
 }

@@ -36,6 +36,13 @@ type Line struct {
 	Qty        int64
 	Price      decimal.Decimal
 	TaxPercent decimal.Decimal
+	Discount   decimal.Decimal // of the row, taken off before tax
+	// Type is the product's: empty is simple. A configurable product has its variant as its only component, whose SKU
+	// Magento shows on both rows; a bundle has what it consists of. The components' Qty is for one of the composite.
+	Type       string
+	Components []Line
+	// ShipSeparately is how a bundle is shipped: its components one by one. The API does not show it.
+	ShipSeparately bool
 }
 
 // Placed names an order: its number, and what it has in the API's paths.
@@ -74,16 +81,15 @@ const (
 func (s *Server) PlaceOrder(p Placing) Placed {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	store := s.options.Stores[0]
-	if at := slices.IndexFunc(s.options.Stores, func(st Store) bool { return st.ID == p.StoreID }); at >= 0 {
-		store = s.options.Stores[at]
-	}
+	o := s.place(p)
+	return Placed{o.id, fmt.Sprint(o.document["increment_id"])}
+}
+
+// place needs mu.
+func (s *Server) place(p Placing) *order {
+	store := s.store(p.StoreID)
 	if p.IncrementID == "" {
-		s.sequences[store.ID]++
-		p.IncrementID = fmt.Sprintf("%09d", s.sequences[store.ID])
-		if store.ID > 1 {
-			p.IncrementID = strconv.Itoa(store.ID) + p.IncrementID
-		}
+		p.IncrementID = s.nextNumber(store)
 	}
 	if p.State == "" {
 		p.State = "processing"
@@ -95,7 +101,7 @@ func (s *Server) PlaceOrder(p Placing) Placed {
 		p.Method = "checkmo"
 	}
 	if len(p.Lines) == 0 {
-		p.Lines = []Line{{"24-MB01", "Joust Duffle Bag", 2, decimal.New(34, 0), decimal.New(19, 0)}}
+		p.Lines = []Line{{SKU: "24-MB01", Name: "Joust Duffle Bag", Qty: 2, Price: decimal.New(34, 0), TaxPercent: decimal.New(19, 0)}}
 	}
 	if p.CreatedAt.IsZero() {
 		p.CreatedAt = time.Now()
@@ -104,7 +110,7 @@ func (s *Server) PlaceOrder(p Placing) Placed {
 	o := &order{id: s.nextID, visibleAt: time.Now().Add(p.VisibleAfter)}
 	o.document = s.orderDocument(o.id, p, store)
 	s.keep(o)
-	return Placed{o.id, p.IncrementID}
+	return o
 }
 
 // AddOrder adds an order that is given as Magento's JSON. Its entity_id must be higher than any before.
@@ -133,16 +139,20 @@ func (s *Server) AddOrder(document []byte) (Placed, error) {
 // keep needs mu.
 func (s *Server) keep(o *order) {
 	s.orders = append(s.orders, o)
-	if s.numbered == nil {
-		s.numbered = map[string][]*order{}
-	}
-	s.numbered[o.number()] = append(s.numbered[o.number()], o)
+	s.index(o)
 	if extra := len(s.orders) - s.options.Keep; extra > 0 {
 		for _, old := range s.orders[:extra] {
 			s.forget(old)
 		}
 		s.orders = slices.Delete(s.orders, 0, extra)
 	}
+}
+
+func (s *Server) index(o *order) {
+	if s.numbered == nil {
+		s.numbered = map[string][]*order{}
+	}
+	s.numbered[o.number()] = append(s.numbered[o.number()], o)
 }
 
 // number is what the index of a search by increment id holds an order under: MySQL compares without regard to case.
@@ -152,6 +162,13 @@ func (s *Server) forget(o *order) {
 	left := slices.DeleteFunc(s.numbered[o.number()], func(other *order) bool { return other == o })
 	if s.numbered[o.number()] = left; len(left) == 0 {
 		delete(s.numbered, o.number())
+	}
+	for _, sh := range s.shipments.of[o.id] {
+		delete(s.shipments.byID, sh.id)
+	}
+	delete(s.shipments.of, o.id)
+	for _, row := range o.rows() {
+		delete(s.separately, idOf(row))
 	}
 }
 

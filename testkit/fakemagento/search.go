@@ -36,8 +36,8 @@ var (
 	pageKey   = regexp.MustCompile(`^\[(pageSize|page_size|currentPage|current_page)\]$`)
 )
 
-// columns are those of sales_order that can be searched and sorted by.
-var columns = []string{
+// orderColumns are those of sales_order that can be searched and sorted by.
+var orderColumns = []string{
 	"entity_id", "increment_id", "ext_order_id", "state", "status", "store_id", "customer_id", "customer_email", "customer_group_id",
 	"customer_is_guest", "grand_total", "base_grand_total", "total_paid", "total_due", "quote_id", "original_increment_id", "relation_parent_id",
 	"relation_child_id", "order_currency_code", "created_at", "updated_at", "is_virtual",
@@ -64,9 +64,17 @@ var conditions = map[string]func(have any, want string) bool{
 	"notnull": func(have any, _ string) bool { return have != nil },
 }
 
+// anyOf is a column that equals each of its values.
+type anyOf []any
+
 // compare compares as MySQL does: numbers as numbers, text without regard to case.
 func compare(have any, want string) int {
-	switch have.(type) {
+	switch have := have.(type) {
+	case anyOf:
+		if slices.ContainsFunc(have, func(one any) bool { return compare(one, want) == 0 }) {
+			return 0
+		}
+		return 1
 	case int, json.Number:
 		a, errA := decimal.NewFromString(fmt.Sprint(have))
 		b, errB := decimal.NewFromString(want)
@@ -106,7 +114,8 @@ type problem struct {
 	parameters any
 }
 
-func parseCriteria(query url.Values) (criteria, *problem) {
+// parseCriteria reads a query; known says which fields can be searched and sorted by.
+func parseCriteria(query url.Values, known func(field string) bool) (criteria, *problem) {
 	c := criteria{page: 1}
 	groups := map[int]map[int]*filter{}
 	sorts := map[int]*sortOrder{}
@@ -176,7 +185,7 @@ func parseCriteria(query url.Values) (criteria, *problem) {
 	for _, group := range inOrder(groups) {
 		var filters []filter
 		for _, f := range inOrder(group) {
-			if conditions[f.Condition] == nil || !slices.Contains(columns, f.Field) {
+			if conditions[f.Condition] == nil || !known(f.Field) {
 				return c, &problem{http.StatusInternalServerError, "Internal Error. Details are available in Magento log file. Report ID: webapi-6743a1b2c3d4f", nil}
 			}
 			filters = append(filters, *f)
@@ -184,7 +193,7 @@ func parseCriteria(query url.Values) (criteria, *problem) {
 		c.groups = append(c.groups, filters)
 	}
 	for _, s := range inOrder(sorts) {
-		if !slices.Contains(columns, s.field) || s.direction != "ASC" && s.direction != "DESC" {
+		if !known(s.field) || s.direction != "ASC" && s.direction != "DESC" {
 			return c, &problem{http.StatusInternalServerError, "Internal Error. Details are available in Magento log file. Report ID: webapi-6743a1b2c3d50", nil}
 		}
 		c.sort = append(c.sort, *s)
@@ -228,21 +237,48 @@ func (c criteria) show() map[string]any {
 }
 
 func (s *Server) searchOrders(w http.ResponseWriter, r *http.Request) {
-	query := r.URL.Query()
-	c, wrong := parseCriteria(query)
+	c, wrong := parseCriteria(r.URL.Query(), oneOf(orderColumns))
 	if wrong != nil {
-		refuse(w, wrong.status, wrong.template, wrong.parameters)
+		wrong.answer(w)
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var found []*order
+	var rows []row
 	for _, o := range s.candidates(&c) {
-		if !time.Now().Before(o.visibleAt) && c.match(o.document) {
-			found = append(found, o)
+		if !time.Now().Before(o.visibleAt) {
+			rows = append(rows, row{o.document, o.show})
 		}
 	}
-	slices.SortStableFunc(found, func(a, b *order) int {
+	c.answer(w, r, rows)
+}
+
+// oneOf makes what knows the fields of a list.
+func oneOf(columns []string) func(field string) bool {
+	return func(field string) bool { return slices.Contains(columns, field) }
+}
+
+func (p *problem) answer(w http.ResponseWriter) { refuse(w, p.status, p.template, p.parameters) }
+
+// row is one of the things that are searched: what conditions look at, and how the API shows it.
+type row struct {
+	document map[string]any
+	show     func() map[string]any
+}
+
+func (c *criteria) answer(w http.ResponseWriter, r *http.Request, rows []row) {
+	answer(w, http.StatusOK, c.result(r.URL.Query(), rows))
+}
+
+// result is the page that is asked for of the rows that match.
+func (c *criteria) result(query url.Values, rows []row) any {
+	var found []row
+	for _, candidate := range rows {
+		if c.match(candidate.document) {
+			found = append(found, candidate)
+		}
+	}
+	slices.SortStableFunc(found, func(a, b row) int {
 		for _, by := range c.sort {
 			order := compare(a.document[by.field], fmt.Sprint(b.document[by.field]))
 			if by.direction == "DESC" {
@@ -262,15 +298,15 @@ func (s *Server) searchOrders(w http.ResponseWriter, r *http.Request) {
 		found = found[(page-1)*size : min(page*size, total)]
 	}
 	items := []any{}
-	for _, o := range found {
-		items = append(items, o.show())
+	for _, f := range found {
+		items = append(items, f.show())
 	}
 	var result any = map[string]any{"items": items, "search_criteria": c.show(), "total_count": total}
 	if fields := query.Get("fields"); fields != "" {
 		wanted, _ := parseFields(fields)
 		result = thin(result, wanted)
 	}
-	answer(w, http.StatusOK, result)
+	return result
 }
 
 // candidates are the orders among which those of a search are: all, or those that an index knows, as Magento's has one for

@@ -1,16 +1,20 @@
-// Package fakemagento is a Magento shop as its REST API shows it, for tests and the demo: orders with their comments and
-// the stores. It is written from reference/magento.md alone and shares no code with the client that it is there to test.
+// Package fakemagento is a Magento shop as its REST API shows it, for tests and the demo: orders with their comments, the
+// catalog, stock, customers, carts, bulk operations and the stores. It is written from reference/magento.md alone and shares no
+// code with the client that it is there to test.
 package fakemagento
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,6 +27,8 @@ type Options struct {
 	Token string
 	// OAuth are the four values of an integration that signs its requests.
 	OAuth OAuth
+	// DecodesPath has signatures checked as Magento 2.4.6 does: over a path in which some of what was escaped is not.
+	DecodesPath bool
 	// Username and Password are those of an admin who may fetch tokens.
 	Username, Password string
 	// AdminTokenLifetime is how long such a token is good for; 0 is Magento's 4 h.
@@ -31,8 +37,16 @@ type Options struct {
 	Stores []Store
 	// Seed is that of the faults.
 	Seed uint64
-	// Keep bounds the orders that are remembered, the newest; 0 is 100,000.
+	// ItemLimit is how many items a list in a body may have, as the Web API input limits say; 0 is no limit.
+	ItemLimit int
+	// Keep bounds the orders that are remembered, the newest, and the carts; 0 is 100,000 of each.
 	Keep int
+	// AsyncDelay is how long an asynchronous operation stays open: the first request after it carries it out.
+	AsyncDelay time.Duration
+	// Sources are the codes of the places that goods are sent from (MSI); none: "default".
+	Sources []string
+	// Carriers are the codes of the installed carriers; none: those that Magento comes with.
+	Carriers []string
 }
 
 // Store is a store view.
@@ -71,6 +85,15 @@ type Server struct {
 	admin     map[string]time.Time // admin tokens and when they end
 	nonces    map[string]bool
 	nonceRing []string
+
+	catalog    catalog
+	inventory  inventory
+	customers  customers
+	carts      carts
+	bulks      bulks
+	separately map[string]bool // item ids of bundles whose components are shipped one by one
+	shipments  shipments
+	sales      sales
 }
 
 // New gives a shop without orders.
@@ -83,6 +106,12 @@ func New(o Options) *Server {
 	}
 	if len(o.Stores) == 0 {
 		o.Stores = []Store{{ID: 1, Code: "default", Name: "Default Store View", WebsiteID: 1, Locale: "en_US", Timezone: "Europe/Berlin", BaseCurrency: "EUR"}}
+	}
+	if len(o.Sources) == 0 {
+		o.Sources = []string{defaultSource}
+	}
+	if len(o.Carriers) == 0 {
+		o.Carriers = []string{"dhl", "fedex", "ups", "usps"}
 	}
 	s := &Server{
 		Faults:    fault.New(o.Seed, failure),
@@ -103,20 +132,36 @@ func New(o Options) *Server {
 		problems: map[string]int{},
 		admin:    map[string]time.Time{},
 		nonces:   map[string]bool{},
+
+		separately: map[string]bool{},
+		shipments:  shipments{byID: map[int]*shipment{}, of: map[int][]*shipment{}, numbers: map[int]int{}},
 	}
+	s.inventory.init(o.Sources)
+	s.customers.init()
+	s.carts.init()
+	s.bulks.init()
 	routes := http.NewServeMux()
 	routes.HandleFunc("POST /V1/integration/admin/token", s.adminToken)
 	routes.Handle("GET /V1/orders/{id}", s.allowed("Magento_Sales::actions_view", s.getOrder))
 	routes.Handle("GET /V1/orders", s.allowed("Magento_Sales::actions_view", s.searchOrders))
 	routes.Handle("POST /V1/orders/{id}/comments", s.allowed("Magento_Sales::comment", s.addComment))
-	routes.Handle("GET /V1/orders/{id}/comments", s.allowed("Magento_Sales::actions_view", s.listComments))
-	routes.Handle("GET /V1/orders/{id}/statuses", s.allowed("Magento_Sales::actions_view", s.getStatus))
-	routes.Handle("GET /V1/store/storeConfigs", s.allowed("Magento_Backend::store", s.storeConfigs))
-	routes.Handle("GET /V1/store/storeViews", s.allowed("Magento_Backend::store", s.storeViews))
+	routes.Handle("GET /V1/orders/{id}/{part}", s.allowed("Magento_Sales::actions_view", s.orderParts))
+	s.salesRoutes(routes)
+	s.catalog = newCatalog(o.Stores)
+	s.storeRoutes(routes)
+	s.stockItemRoutes(routes)
+	s.inventoryRoutes(routes)
+	s.customerRoutes(routes)
+	s.customerGroupRoutes(routes)
+	s.cartRoutes(routes)
+	s.bulkRoutes(routes)
+	routes.Handle("GET /V1/modules", s.allowed("Magento_Backend::admin", s.modules))
+	s.shipmentRoutes(routes)
 	routes.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		refuse(w, http.StatusNotFound, "Request does not match any route.", nil)
 	})
-	s.handler = s.count(s.Faults.Wrap(s.storeScope(routes)))
+	s.bulks.api = s.catalogRoutes(routes)
+	s.handler = s.count(s.Faults.Wrap(s.storeScope(s.bulks.api)))
 	return s
 }
 
@@ -124,7 +169,10 @@ func New(o Options) *Server {
 func (s *Server) Close() { s.Faults.Close() }
 
 // ServeHTTP answers one request.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.consume()
+	s.handler.ServeHTTP(w, r)
+}
 
 // Requests counts the requests by endpoint ("GET /V1/orders/:id"), those that failed too.
 func (s *Server) Requests() map[string]int {
@@ -148,8 +196,12 @@ func (s *Server) AddStatus(state, status string) {
 }
 
 var (
-	scope  = regexp.MustCompile(`^/rest(?:/([^/]+))?(/V1/.*)$`)
-	number = regexp.MustCompile(`/\d+(/|$)`)
+	scope  = regexp.MustCompile(`^/rest(?:/([^/]+))??((?:/async(?:/bulk)?)?/V1/.*)$`)
+	digits = regexp.MustCompile(`/\d+(/|$)`)
+	sku    = regexp.MustCompile(`^(/V1/(?:products|configurable-products)/)[^/]+`)
+	// notSKU are the endpoints that have a word of their own where others have the SKU.
+	notSKU = regexp.MustCompile(`^/V1/(?:configurable-products/variation|products/(?:attribute|types$|links/types|media/types|` +
+		`(?:base|tier|special)-price|cost))`)
 )
 
 // count keeps the number of requests of each endpoint, and bounds bodies.
@@ -160,11 +212,14 @@ func (s *Server) count(next http.Handler) http.Handler {
 			panic(http.ErrAbortHandler)
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
-		path := r.URL.Path
+		path := r.URL.EscapedPath()
 		if parts := scope.FindStringSubmatch(path); parts != nil {
 			path = parts[2]
 		}
-		endpoint := r.Method + " " + number.ReplaceAllString(path, "/:id$1")
+		if !notSKU.MatchString(path) {
+			path = sku.ReplaceAllString(path, "$1:sku")
+		}
+		endpoint := r.Method + " " + digits.ReplaceAllString(path, "/:id$1")
 		s.mu.Lock()
 		if len(s.counts) < 1000 || s.counts[endpoint] > 0 { // a scan for paths must not fill the memory
 			s.counts[endpoint]++
@@ -174,7 +229,10 @@ func (s *Server) count(next http.Handler) http.Handler {
 	})
 }
 
-// storeScope takes /rest/<store code> off the path. The OAuth check needs the URL as it came: it goes on in the context.
+type storeKey struct{}
+
+// storeScope takes /rest/<store code> off the path. The OAuth check needs the URL as it came: it goes on in the context,
+// and with it the id of the store view, 0 for all.
 func (s *Server) storeScope(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		parts := scope.FindStringSubmatch(r.URL.EscapedPath())
@@ -182,14 +240,27 @@ func (s *Server) storeScope(next http.Handler) http.Handler {
 			refuse(w, http.StatusNotFound, "Request does not match any route.", nil)
 			return
 		}
-		if code := parts[1]; code != "" && code != "all" &&
-			!slices.ContainsFunc(s.options.Stores, func(st Store) bool { return st.Code == code }) {
-			refuse(w, http.StatusNotFound, "The store that was requested wasn't found. Verify the store and try again.", nil)
+		store := s.options.Stores[0].ID // where no code is given
+		switch code := parts[1]; code {
+		case "":
+		case "all":
+			store = 0
+		default:
+			at := slices.IndexFunc(s.options.Stores, func(st Store) bool { return st.Code == code })
+			if at < 0 {
+				refuse(w, http.StatusNotFound, "The store that was requested wasn't found. Verify the store and try again.", nil)
+				return
+			}
+			store = s.options.Stores[at].ID
+		}
+		escaped := strings.TrimRight(parts[2], "/") // as Magento's router does
+		path, err := url.PathUnescape(escaped)
+		if err != nil {
+			refuse(w, http.StatusNotFound, "Request does not match any route.", nil)
 			return
 		}
-		inner := r.Clone(withSignedURL(r.Context(), r))
-		inner.URL.Path = parts[2]
-		inner.URL.RawPath = ""
+		inner := r.Clone(context.WithValue(withSignedURL(r.Context(), r), storeKey{}, store))
+		inner.URL.Path, inner.URL.RawPath = path, escaped
 		next.ServeHTTP(w, inner)
 	})
 }
@@ -197,7 +268,9 @@ func (s *Server) storeScope(next http.Handler) http.Handler {
 // refuse answers with an error as Magento's ordinary path does: the raw template, and its parameters beside it.
 func refuse(w http.ResponseWriter, status int, template string, parameters any) {
 	body := map[string]any{"message": template}
-	if parameters != nil {
+	if several, ok := parameters.(fieldErrors); ok {
+		body["errors"] = several
+	} else if parameters != nil {
 		body["parameters"] = parameters
 	}
 	answer(w, status, body)

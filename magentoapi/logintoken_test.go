@@ -19,12 +19,21 @@ func jwt(life time.Duration) string {
 	return "e30." + base64.RawURLEncoding.EncodeToString([]byte(payload)) + ".sig"
 }
 
+// loginKinds are the two credentials that log in: their maker, and where they do.
+var loginKinds = map[string]struct {
+	make func(name string, password Secret) Credential
+	path string
+}{
+	"admin user": {AdminToken, adminTokenPath},
+	"customer":   {CustomerToken, customerTokenPath},
+}
+
 // shop answers logins with token(n) for the n-th, and everything else with true if valid says so of the token.
 func shop(t *testing.T, token func(n int) string, valid func(bearer string) bool) *server {
 	var logins atomic.Int32
 	return serve(t, func(w http.ResponseWriter, r seen, _ int) {
 		switch bearer := strings.TrimPrefix(r.header.Get("Authorization"), "Bearer "); {
-		case strings.HasSuffix(r.uri, adminTokenPath):
+		case strings.HasSuffix(r.uri, adminTokenPath), strings.HasSuffix(r.uri, customerTokenPath):
 			if bearer != "" {
 				t.Error("a login with a token")
 			}
@@ -58,48 +67,54 @@ func all(f func() error) error {
 }
 
 func TestOneLoginServesAllGoroutines(t *testing.T) {
-	s := shop(t, func(int) string { return "first" }, func(b string) bool { return b == "first" })
-	c := s.client(t, Options{Auth: AdminToken("admin", Fixed("hunter2"))})
-	if err := all(func() error { return comment(t, c) }); err != nil {
-		t.Fatal(err)
-	}
-	logins := s.requests(adminTokenPath)
-	if len(logins) != 1 || logins[0].method != http.MethodPost || logins[0].body != `{"password":"hunter2","username":"admin"}` {
-		t.Errorf("logins: %+v", logins)
+	for who, kind := range loginKinds {
+		s := shop(t, func(int) string { return "first" }, func(b string) bool { return b == "first" })
+		c := s.client(t, Options{Auth: kind.make("a@fixture.example", Fixed("hunter2"))})
+		if err := all(func() error { return comment(t, c) }); err != nil {
+			t.Fatal(err)
+		}
+		logins := s.requests(kind.path)
+		if len(logins) != 1 || logins[0].method != http.MethodPost || logins[0].body != `{"password":"hunter2","username":"a@fixture.example"}` {
+			t.Errorf("%s: logins: %+v", who, logins)
+		}
 	}
 }
 
 func TestARevokedTokenIsRenewedOnce(t *testing.T) {
-	var revoked atomic.Bool
-	s := shop(t, func(n int) string { return fmt.Sprint("t", n) },
-		func(b string) bool { return b == "t2" || b == "t1" && !revoked.Load() })
-	c := s.client(t, Options{Auth: AdminToken("admin", Fixed("hunter2"))})
-	if err := comment(t, c); err != nil {
-		t.Fatal(err)
-	}
-	revoked.Store(true)
-	if err := all(func() error { return comment(t, c) }); err != nil {
-		t.Fatal(err)
-	}
-	if n := len(s.requests(adminTokenPath)); n != 2 {
-		t.Errorf("%d logins, want 2", n)
+	for who, kind := range loginKinds {
+		var revoked atomic.Bool
+		s := shop(t, func(n int) string { return fmt.Sprint("t", n) },
+			func(b string) bool { return b == "t2" || b == "t1" && !revoked.Load() })
+		c := s.client(t, Options{Auth: kind.make("a", Fixed("hunter2"))})
+		if err := comment(t, c); err != nil {
+			t.Fatal(err)
+		}
+		revoked.Store(true)
+		if err := all(func() error { return comment(t, c) }); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(s.requests(kind.path)); n != 2 {
+			t.Errorf("%s: %d logins, want 2", who, n)
+		}
 	}
 }
 
 func TestATokenIsRenewedBeforeItEnds(t *testing.T) {
 	for name, c := range map[string]struct {
-		token          string
+		who, token     string
 		before, beyond time.Duration
 	}{
-		"opaque":     {"0123456789abcdef", 3*time.Hour + 54*time.Minute, 3*time.Hour + 56*time.Minute},
-		"JWT":        {jwt(time.Hour), 54 * time.Minute, 56 * time.Minute},
-		"short JWT":  {jwt(10 * time.Second), 8 * time.Second, 9500 * time.Millisecond},
-		"broken JWT": {"a.%%%.c", 3 * time.Hour, 4 * time.Hour},
-		"odd JWT":    {jwt(-time.Hour), 3 * time.Hour, 4 * time.Hour},
+		"opaque":       {"admin user", "0123456789abcdef", 3*time.Hour + 54*time.Minute, 3*time.Hour + 56*time.Minute},
+		"a customer's": {"customer", "0123456789abcdef", 54 * time.Minute, 56 * time.Minute},
+		"JWT":          {"admin user", jwt(time.Hour), 54 * time.Minute, 56 * time.Minute},
+		"short JWT":    {"customer", jwt(10 * time.Second), 8 * time.Second, 9500 * time.Millisecond},
+		"broken JWT":   {"admin user", "a.%%%.c", 3 * time.Hour, 4 * time.Hour},
+		"odd JWT":      {"admin user", jwt(-time.Hour), 3 * time.Hour, 4 * time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := shop(t, func(int) string { return c.token }, func(string) bool { return true })
-			auth := AdminToken("admin", Fixed("hunter2")).(*adminToken)
+			kind := loginKinds[c.who]
+			auth := kind.make("a", Fixed("hunter2")).(*loginToken)
 			start := time.Now()
 			at := start
 			auth.now = func() time.Time { return at }
@@ -112,7 +127,7 @@ func TestATokenIsRenewedBeforeItEnds(t *testing.T) {
 				if err := comment(t, client); err != nil {
 					t.Fatal(err)
 				}
-				if n := len(s.requests(adminTokenPath)); n != step.logins {
+				if n := len(s.requests(kind.path)); n != step.logins {
 					t.Errorf("after %s: %d logins, want %d", step.after, n, step.logins)
 				}
 			}
@@ -133,7 +148,7 @@ func TestARefusedLoginIsNotRepeatedAtOnce(t *testing.T) {
 		}
 	})
 	password := "hunter2"
-	auth := AdminToken("admin", func() (string, error) { return password, nil }).(*adminToken)
+	auth := AdminToken("admin", func() (string, error) { return password, nil }).(*loginToken)
 	at := time.Now()
 	auth.now = func() time.Time { return at }
 	c := s.client(t, Options{Auth: auth})
@@ -237,14 +252,16 @@ func TestAnAbandonedLoginIsTakenOver(t *testing.T) {
 
 func TestFmtPrintsNoToken(t *testing.T) {
 	s := shop(t, func(int) string { return "s3cret" }, func(string) bool { return true })
-	auth := AdminToken("admin", Fixed("s3cret"))
-	c := s.client(t, Options{Auth: auth})
-	if err := comment(t, c); err != nil {
-		t.Fatal(err)
-	}
-	for _, text := range []string{fmt.Sprintf("%v %+v %#v", auth, auth, auth), fmt.Sprintf("%+v", c.auth)} {
-		if strings.Contains(text, "s3cret") {
-			t.Errorf("printed %s", text)
+	for who, kind := range loginKinds {
+		auth := kind.make("jane", Fixed("s3cret"))
+		c := s.client(t, Options{Auth: auth})
+		if err := comment(t, c); err != nil {
+			t.Fatal(err)
+		}
+		for _, text := range []string{fmt.Sprintf("%v %+v %#v", auth, auth, auth), fmt.Sprintf("%+v", c.auth)} {
+			if strings.Contains(text, "s3cret") || strings.Contains(text, "jane") {
+				t.Errorf("%s: printed %s", who, text)
+			}
 		}
 	}
 }

@@ -14,18 +14,22 @@ import (
 )
 
 const (
-	adminTokenPath = "/V1/integration/admin/token"
-	// adminTokenLife is how long a token lasts that doesn't say so itself: Magento's default of
-	// oauth/access_token_expiration_period/admin, in app/code/Magento/Integration/etc/config.xml.
-	adminTokenLife = 4 * time.Hour
+	adminTokenPath    = "/V1/integration/admin/token"
+	customerTokenPath = "/V1/integration/customer/token"
+	// How long a token lasts that doesn't say so itself: Magento's defaults of
+	// oauth/access_token_expiration_period/admin and …/customer, in app/code/Magento/Integration/etc/config.xml.
+	adminTokenLife, customerTokenLife = 4 * time.Hour, time.Hour
 
 	// A login that was refused is not tried again with the same password for this long, doubling. Magento locks the
 	// account for half an hour after 6 failures (oauth/authentication_lock, same file).
 	firstLoginPause, maxLoginPause = 5 * time.Second, 5 * time.Minute
 )
 
-// adminToken holds the token that all goroutines use. Whoever finds none fetches one, and the others wait for it.
-type adminToken struct {
+// loginToken holds the token that all goroutines use. Whoever finds none fetches one, and the others wait for it.
+type loginToken struct {
+	who      string // "admin user" or "customer"
+	path     string
+	life     time.Duration // of a token that doesn't say so itself
 	username string
 	password Secret
 	now      func() time.Time
@@ -54,51 +58,70 @@ type login struct {
 // A user with two-factor authentication gets none: ErrTwoFactor. An integration (OAuth1) is what a program should have.
 //
 // The Credential must not be shared by Clients of different Magentos.
+//
+// POST /V1/integration/admin/token
+//
+// Source: app/code/Magento/Integration/etc/webapi.xml
 func AdminToken(username string, password Secret) Credential {
-	return &adminToken{username: username, password: password, now: time.Now}
+	return &loginToken{
+		who: "admin user", path: adminTokenPath, life: adminTokenLife, username: username, password: password, now: time.Now,
+	}
+}
+
+// CustomerToken logs a customer in, by e-mail address, and sends the token; all that AdminToken does is done here too. A
+// customer reaches what is the customer's own: the endpoints with "mine" in their paths. The store code matters where
+// customers belong to a website.
+//
+// POST /V1/integration/customer/token
+//
+// Source: app/code/Magento/Integration/etc/webapi.xml
+func CustomerToken(email string, password Secret) Credential {
+	return &loginToken{
+		who: "customer", path: customerTokenPath, life: customerTokenLife, username: email, password: password, now: time.Now,
+	}
 }
 
 // String keeps the token and the password out of what fmt prints.
-func (a *adminToken) String() string { return "admin token" }
+func (t *loginToken) String() string { return "token of the " + t.who }
 
 // GoString keeps the token and the password out of what fmt prints.
-func (a *adminToken) GoString() string { return a.String() }
+func (t *loginToken) GoString() string { return t.String() }
 
-func (a *adminToken) Authorize(c *Client, req *http.Request) error {
-	token, err := a.get(req.Context(), c)
+func (t *loginToken) Authorize(c *Client, req *http.Request) error {
+	token, err := t.get(req.Context(), c)
 	if err != nil {
-		return fmt.Errorf("logging in as the admin user: %w", err)
+		return fmt.Errorf("logging in as the %s: %w", t.who, err)
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
 	return nil
 }
 
 // Refused drops the token of req, unless another goroutine has fetched a newer one already.
-func (a *adminToken) Refused(req *http.Request) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if req.Header.Get("Authorization") == "Bearer "+a.token {
-		a.token = ""
+func (t *loginToken) Refused(req *http.Request) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if req.Header.Get("Authorization") == "Bearer "+t.token {
+		t.token = ""
 	}
 }
 
-func (a *adminToken) get(ctx context.Context, c *Client) (string, error) {
+func (t *loginToken) get(ctx context.Context, c *Client) (string, error) {
 	for {
-		a.mu.Lock()
-		if a.token != "" && a.now().Before(a.until) {
-			token := a.token
-			a.mu.Unlock()
+		t.mu.Lock()
+		if t.token != "" && t.now().Before(t.until) {
+			token := t.token
+			t.mu.Unlock()
 			return token, nil
 		}
-		running := a.login
+		running := t.login
 		if running == nil {
 			running = &login{done: make(chan struct{})}
-			a.login = running
-			a.mu.Unlock()
-			a.fetch(ctx, c, running)
+			t.login = running
+			t.mu.Unlock()
+			t.fetch(ctx, c, running)
 			return running.token, running.err
 		}
-		a.mu.Unlock()
+		t.mu.Unlock()
 		select {
 		case <-running.done:
 		case <-ctx.Done():
@@ -111,61 +134,61 @@ func (a *adminToken) get(ctx context.Context, c *Client) (string, error) {
 }
 
 // fetch carries the login out and lets the waiting go on, even if the transport panics.
-func (a *adminToken) fetch(ctx context.Context, c *Client, l *login) {
+func (t *loginToken) fetch(ctx context.Context, c *Client, l *login) {
 	l.err, l.abandoned = errors.New("the login did not end"), true
 	defer func() {
-		a.mu.Lock()
-		a.login = nil
-		a.mu.Unlock()
+		t.mu.Lock()
+		t.login = nil
+		t.mu.Unlock()
 		close(l.done)
 	}()
-	password, err := a.password.read("admin password")
+	password, err := t.password.read("password of the " + t.who)
 	if err != nil {
 		l.err, l.abandoned = err, false
 		return
 	}
-	if err := a.standing(password); err != nil {
+	if err := t.standing(password); err != nil {
 		l.err, l.abandoned = err, false
 		return
 	}
-	token, err := a.request(ctx, c, password)
+	token, err := t.request(ctx, c, password)
 	l.token, l.err = token, err
 	l.abandoned = err != nil && ctx.Err() != nil
 
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	switch {
 	case err == nil:
-		a.token, a.until = token, a.now().Add(usableFor(token))
-		a.refusal, a.refusedSecret, a.pause = nil, "", 0
+		t.token, t.until = token, t.now().Add(usableFor(token, t.life))
+		t.refusal, t.refusedSecret, t.pause = nil, "", 0
 	case errors.Is(err, ErrUnauthorized):
-		a.pause = min(max(2*a.pause, firstLoginPause), maxLoginPause)
-		a.refusal, a.refusedSecret, a.refusedUntil = err, password, a.now().Add(a.pause)
+		t.pause = min(max(2*t.pause, firstLoginPause), maxLoginPause)
+		t.refusal, t.refusedSecret, t.refusedUntil = err, password, t.now().Add(t.pause)
 	}
 }
 
 // standing gives the refusal of an earlier login with this password, while it is too early to try again.
-func (a *adminToken) standing(password string) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.refusal == nil || password != a.refusedSecret {
-		a.pause = 0
+func (t *loginToken) standing(password string) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.refusal == nil || password != t.refusedSecret {
+		t.pause = 0
 		return nil
 	}
-	if wait := a.refusedUntil.Sub(a.now()); wait > 0 {
-		return fmt.Errorf("not tried again with the same password for %s: %w", wait.Round(time.Second), a.refusal)
+	if wait := t.refusedUntil.Sub(t.now()); wait > 0 {
+		return fmt.Errorf("not tried again with the same password for %s: %w", wait.Round(time.Second), t.refusal)
 	}
 	return nil
 }
 
-// request calls POST /V1/integration/admin/token, which answers with the token as a bare JSON string.
-// Source: app/code/Magento/Integration/etc/webapi.xml.
-func (a *adminToken) request(ctx context.Context, c *Client, password string) (string, error) {
-	body, err := json.Marshal(map[string]string{"username": a.username, "password": password})
+// request asks for a token, which comes as a bare JSON string. It is asked for once: a second try would count towards the
+// lock of the account.
+func (t *loginToken) request(ctx context.Context, c *Client, password string) (string, error) {
+	body, err := json.Marshal(map[string]string{"username": t.username, "password": password})
 	if err != nil {
 		return "", fmt.Errorf("making the login: %w", err)
 	}
-	op := operation{method: http.MethodPost, path: adminTokenPath, body: body}
+	op := operation{method: http.MethodPost, path: t.path, body: body}
 	answer, err := c.send(ctx, op, nil)
 	if err != nil {
 		var refusal *Error
@@ -188,9 +211,9 @@ func (a *adminToken) request(ctx context.Context, c *Client, password string) (s
 }
 
 // usableFor says how long a token may be used from now on: its life less a tenth, at most five minutes. The life of a
-// JWT is the time between its iat and its exp, which makes the two machines' clocks matter to nobody.
-func usableFor(token string) time.Duration {
-	life := adminTokenLife
+// JWT is the time between its iat and its exp, which makes the two machines' clocks matter to nobody; of any other token
+// it is the default.
+func usableFor(token string, life time.Duration) time.Duration {
 	if parts := strings.Split(token, "."); len(parts) == 3 {
 		var claims struct {
 			IssuedAt  float64 `json:"iat"`

@@ -1,0 +1,141 @@
+package event
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/shopspring/decimal"
+)
+
+// Tracking says that a parcel of an order has a tracking number: contract/tracking.md, shipping.tracking.received.
+type Tracking struct {
+	OrderNumber, TrackingNumber string
+	// CarrierCode and Title are the carrier's, "" where the message does not tell.
+	CarrierCode, Title string
+	// ShipmentNumber names one of the order's shipments, "" for none.
+	ShipmentNumber string
+	// SourceCode is that of the place that the parcel leaves (Magento's MSI), "" where the message does not tell.
+	SourceCode string
+	// Items are what is in the parcel, each SKU once, sorted by it; none where the message does not tell.
+	Items []ParcelItem
+}
+
+// ParcelItem is one SKU of a parcel. Quantity is above 0; not Valid is all that is open of the SKU.
+type ParcelItem struct {
+	SKU      string
+	Quantity decimal.NullDecimal
+}
+
+const (
+	// maxParcelItems bounds the SKUs of a parcel.
+	maxParcelItems = 1000
+	// maxNumber bounds the numbers of an order, a parcel and a shipment, in characters. No carrier has so long ones.
+	maxNumber = 255
+)
+
+// ParseTracking reads the body of an event about a tracking number. What can't be used of it is Invalid.
+func ParseTracking(body json.RawMessage) (Tracking, error) {
+	var m struct {
+		OrderNumber    Text `json:"order_number"`
+		TrackingNumber Text `json:"tracking_number"`
+		CarrierCode    Text `json:"carrier_code"`
+		Title          Text `json:"title"`
+		ShipmentNumber Text `json:"shipment_number"`
+		SourceCode     Text `json:"source_code"`
+		Items          []struct {
+			SKU      Text            `json:"sku"`
+			Quantity json.RawMessage `json:"quantity"`
+		} `json:"items"`
+	}
+	if err := json.Unmarshal(body, &m); err != nil {
+		return Tracking{}, Errorf(Invalid, "the event can't be read as one about a tracking number: %w", err)
+	}
+	t := Tracking{
+		OrderNumber: string(m.OrderNumber), TrackingNumber: string(m.TrackingNumber), CarrierCode: string(m.CarrierCode),
+		Title: string(m.Title), ShipmentNumber: string(m.ShipmentNumber), SourceCode: string(m.SourceCode),
+	}
+	for _, n := range []struct {
+		name, value string
+		needed      bool
+	}{
+		{"order_number", t.OrderNumber, true},
+		{"tracking_number", t.TrackingNumber, true},
+		{"shipment_number", t.ShipmentNumber, false},
+		{"source_code", t.SourceCode, false},
+	} {
+		switch {
+		case n.needed && n.value == "":
+			return Tracking{}, Errorf(Invalid, "the event has no %s", n.name)
+		case utf8.RuneCountInString(n.value) > maxNumber:
+			return Tracking{}, Errorf(Invalid, "%s has more than %d characters", n.name, maxNumber)
+		}
+	}
+	if len(m.Items) > maxParcelItems {
+		return Tracking{}, Errorf(Invalid, "the parcel has %d items, at most %d are read", len(m.Items), maxParcelItems)
+	}
+	for i, item := range m.Items {
+		quantity, err := parcelQuantity(item.Quantity)
+		if err == nil && item.SKU == "" {
+			err = Errorf(Invalid, "it has no sku")
+		}
+		if err != nil {
+			return Tracking{}, Errorf(Invalid, "item %d of the parcel: %w", i+1, err)
+		}
+		t.gather(ParcelItem{string(item.SKU), quantity})
+	}
+	slices.SortFunc(t.Items, func(a, b ParcelItem) int { return strings.Compare(a.SKU, b.SKU) })
+	return t, nil
+}
+
+// gather adds an item to those of its SKU. One without a quantity means all that is open, whatever else there is.
+func (t *Tracking) gather(item ParcelItem) {
+	at := slices.IndexFunc(t.Items, func(other ParcelItem) bool { return other.SKU == item.SKU })
+	switch {
+	case at < 0:
+		t.Items = append(t.Items, item)
+	case !item.Quantity.Valid || !t.Items[at].Quantity.Valid:
+		t.Items[at].Quantity = decimal.NullDecimal{}
+	default:
+		t.Items[at].Quantity.Decimal = t.Items[at].Quantity.Decimal.Add(item.Quantity.Decimal)
+	}
+}
+
+// parcelQuantity reads a number, or a text that holds one; null, "" and nothing are no quantity.
+func parcelQuantity(raw json.RawMessage) (decimal.NullDecimal, error) {
+	const right = "quantity must be a number above 0, of at most 12 digits with 4 behind the point"
+	raw = bytes.TrimSpace(raw)
+	if len(raw) == 0 || string(raw) == "null" {
+		return decimal.NullDecimal{}, nil
+	}
+	var text Text
+	if text.UnmarshalJSON(raw) != nil || len(text) > 40 {
+		return decimal.NullDecimal{}, Errorf(Invalid, right)
+	}
+	if text == "" {
+		return decimal.NullDecimal{}, nil
+	}
+	d, err := decimal.NewFromString(string(text))
+	// The bounds of Magento's columns (app/code/Magento/Sales/etc/db_schema.xml); the exponent first: 1e999999999 would
+	// fill the memory when it is written out.
+	if err != nil || d.Exponent() > 12 || d.Exponent() < -20 || !d.IsPositive() || !d.Equal(d.Truncate(4)) ||
+		d.GreaterThanOrEqual(decimal.New(1, 8)) {
+		return decimal.NullDecimal{}, Errorf(Invalid, right)
+	}
+	return decimal.NewNullDecimal(d), nil
+}
+
+// Key is the business key: order, tracking number and items.
+func (t Tracking) Key() string {
+	var b strings.Builder
+	b.WriteString(t.OrderNumber + ":" + t.TrackingNumber)
+	for i, item := range t.Items {
+		b.WriteString(map[bool]string{true: ":", false: ","}[i == 0] + item.SKU)
+		if item.Quantity.Valid {
+			b.WriteString("=" + item.Quantity.Decimal.String())
+		}
+	}
+	return b.String()
+}

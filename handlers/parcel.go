@@ -1,0 +1,108 @@
+package handlers
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/mageline/mageline/event"
+	"github.com/mageline/mageline/magentoapi"
+	"github.com/mageline/mageline/mapping"
+)
+
+// parcel is a tracking number beside its order and the shipments that Magento has of it.
+type parcel struct {
+	event.Tracking
+	order     *magentoapi.Order
+	shipments []*magentoapi.Shipment // oldest first
+	goods     *mapping.Parcel
+}
+
+func newParcel(t event.Tracking, o *magentoapi.Order, shipments []*magentoapi.Shipment) (*parcel, error) {
+	goods, err := mapping.NewParcel(o, shipments, t.Items)
+	return &parcel{t, o, shipments, goods}, err
+}
+
+// recorded gives the shipment that has the number and these items already, nil if there is none.
+func (p *parcel) recorded() *magentoapi.Shipment {
+	return p.first(func(s *magentoapi.Shipment) bool { return p.numbered(s) && (len(p.Items) == 0 || p.goods.Made(s)) })
+}
+
+// made gives the one with the number that was not there before, nil if there is none.
+func (p *parcel) made(now []*magentoapi.Shipment) *magentoapi.Shipment {
+	for _, s := range now {
+		if p.numbered(s) && p.first(func(old *magentoapi.Shipment) bool { return old.EntityID == s.EntityID }) == nil {
+			return s
+		}
+	}
+	return nil
+}
+
+// within gives a shipment that has the number and more than these items. It is what there is where no more is open.
+func (p *parcel) within() *magentoapi.Shipment {
+	return p.first(func(s *magentoapi.Shipment) bool { return p.numbered(s) && p.goods.Within(s) })
+}
+
+// shipment gives the one to which the number is to be added; nil says that a new one is to be made.
+func (p *parcel) shipment() (*magentoapi.Shipment, error) {
+	switch {
+	case p.ShipmentNumber != "":
+		s := p.first(func(s *magentoapi.Shipment) bool {
+			return string(s.IncrementID) == p.ShipmentNumber || string(s.IncrementID) == padded(p.ShipmentNumber)
+		})
+		if s == nil {
+			return nil, &event.Error{
+				Class: event.NotFound, Downstream: magento,
+				Err: fmt.Errorf("order %s has no shipment %s", p.order.IncrementID, p.ShipmentNumber),
+			}
+		}
+		return s, nil
+	case len(p.Items) > 0:
+		return p.first(func(s *magentoapi.Shipment) bool { return len(s.Tracks) == 0 && p.goods.Just(s) }), nil
+	case len(p.shipments) == 1:
+		return p.shipments[0], nil
+	default:
+		for _, s := range slices.Backward(p.shipments) {
+			if len(s.Tracks) == 0 {
+				return s, nil
+			}
+		}
+		return nil, nil
+	}
+}
+
+func (p *parcel) first(is func(*magentoapi.Shipment) bool) *magentoapi.Shipment {
+	if at := slices.IndexFunc(p.shipments, is); at >= 0 {
+		return p.shipments[at]
+	}
+	return nil
+}
+
+// numbered reports whether a shipment has the tracking number.
+func (p *parcel) numbered(s *magentoapi.Shipment) bool {
+	return slices.ContainsFunc(s.Tracks, func(t magentoapi.ShipmentTrack) bool {
+		return strings.EqualFold(strings.TrimSpace(string(t.TrackNumber)), p.TrackingNumber)
+	})
+}
+
+// coreCarriers are those that Magento comes with and that have tracking (app/code/Magento/Dhl, Fedex, Ups, Usps).
+var coreCarriers = []string{magentoapi.CarrierCustom, "dhl", "fedex", "ups", "usps"}
+
+// carrier gives the code and the title of a track. A carrier that Magento does not know is custom, by its name.
+func (r *TrackingRules) carrier(t event.Tracking) (code, title string) {
+	code, title = magentoapi.CarrierCustom, t.Title
+	for _, known := range slices.Concat(coreCarriers, r.Carriers) {
+		if strings.EqualFold(known, t.CarrierCode) {
+			code = known
+		}
+	}
+	for _, text := range []string{t.CarrierCode, code} {
+		if title == "" {
+			title = text
+		}
+	}
+	if runes := []rune(title); len(runes) > magentoapi.MaxTrackTitle {
+		title = string(runes[:magentoapi.MaxTrackTitle])
+	}
+	return code, title
+}

@@ -1,0 +1,289 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/rs/zerolog"
+
+	"github.com/mageline/mageline/event"
+	"github.com/mageline/mageline/idempotency"
+	"github.com/mageline/mageline/magentoapi"
+	"github.com/mageline/mageline/mapping"
+)
+
+// Shipments reads and makes shipments in Magento. *magentoapi.ShipmentsService is one.
+type Shipments interface {
+	OfOrder(ctx context.Context, orderID int64) ([]*magentoapi.Shipment, error)
+	Ship(ctx context.Context, orderID int64, n magentoapi.NewShipment) (int64, error)
+	AddTrack(ctx context.Context, t magentoapi.ShipmentTrack) (*magentoapi.ShipmentTrack, error)
+	SendEmail(ctx context.Context, shipmentID int64) (bool, error)
+}
+
+// TrackingRules are the settings of contract/tracking.md that the message is handled by.
+type TrackingRules struct {
+	SourceCode string   // of shipments that are made, if the message names none
+	Create     bool     // makes a shipment where there is none; else the number waits for one
+	Notify     bool     // one mail for a shipment that is made, and one for each number that is added later
+	Carriers   []string // carrier codes that Magento knows, besides those that it comes with
+}
+
+// Tracked handles tracking_received: it adds the tracking number to the right shipment of the order, or makes one.
+type Tracked struct {
+	Orders    Orders
+	Shipments Shipments
+	Ledger    Ledger
+	Key       mapping.KeyRule
+	Rules     TrackingRules
+}
+
+// Effects of TrackingReceived, and the reason in the row of the first that says that the second is due.
+const (
+	effectTrack = "track"
+	effectMail  = "mail"
+	mailDue     = "mail due"
+)
+
+// Handle brings each number of an order, with the same items, to Magento once.
+func (h *Tracked) Handle(ctx context.Context, e event.Event) (event.Outcome, error) {
+	t, err := event.ParseTracking(e.Body)
+	if err != nil {
+		return "", err
+	}
+	key := t.Key()
+	outcome, err := h.handle(ctx, e, t, key)
+	return outcome, event.WithKey(err, key)
+}
+
+func (h *Tracked) handle(ctx context.Context, e event.Event, t event.Tracking, key string) (event.Outcome, error) {
+	res, before, err := h.once(ctx, e, t, key)
+	if err != nil {
+		return "", err
+	}
+	if res.Reason != mailDue {
+		return doneOrDuplicate(before), nil
+	}
+	// A number that was added just now was not mailed before, whatever the delivery has been through.
+	mailed, err := h.mail(ctx, key, res.Value, e.Repeat && before)
+	if err != nil {
+		return "", err
+	}
+	return doneOrDuplicate(before && mailed), nil
+}
+
+// once has the number brought to Magento by one delivery; before says that it was there already.
+func (h *Tracked) once(ctx context.Context, e event.Event, t event.Tracking, key string) (res idempotency.Result, before bool, err error) {
+	effect := idempotency.Key{Consumer: TrackingReceived, Key: key, Effect: effectTrack}
+	// A row that is done costs Magento nothing, though the order must be known before the claim: the lease has its name.
+	row, _, err := h.Ledger.Lookup(ctx, effect)
+	if err != nil || row.State == idempotency.Done {
+		return row.Result, true, err
+	}
+	o, err := h.order(ctx, t.OrderNumber)
+	if err != nil {
+		return idempotency.Result{}, false, err
+	}
+	lock, err := mapping.BusinessKey(h.Key, o)
+	if err != nil {
+		return idempotency.Result{}, false, err
+	}
+	return h.Ledger.DoHolding(ctx, orderLease(lock), effect, e.Repeat,
+		func(ctx context.Context, c *idempotency.Claim) (idempotency.Result, error) {
+			return h.track(ctx, t, o, c)
+		})
+}
+
+// track is the effect. Its result is the shipment's entity id.
+func (h *Tracked) track(ctx context.Context, t event.Tracking, o *magentoapi.Order, c *idempotency.Claim) (idempotency.Result, error) {
+	log := zerolog.Ctx(ctx).With().Str("key", c.Key.Key).Int64("entity_id", int64(o.EntityID)).Logger()
+
+	// Read while nobody else writes to the order: a number that is there is never added again, whoever added it.
+	shipments, err := h.Shipments.OfOrder(ctx, int64(o.EntityID))
+	if err != nil {
+		return idempotency.Result{}, event.NotDone(fromMagento(err))
+	}
+	p, err := newParcel(t, o, shipments)
+	if err != nil {
+		return idempotency.Result{}, event.NotDone(err)
+	}
+	if s := p.recorded(); s != nil {
+		log.Info().Int64("shipment", int64(s.EntityID)).Msg("the shipment has the tracking number already")
+		return idempotency.Result{Value: shipmentID(int64(s.EntityID))}, nil
+	}
+	s, err := p.shipment()
+	if err != nil {
+		return idempotency.Result{}, event.NotDone(err)
+	}
+	if s == nil {
+		return h.ship(ctx, p, c)
+	}
+	code, title := h.Rules.carrier(t)
+	c.Looked()
+	_, err = h.Shipments.AddTrack(ctx, magentoapi.ShipmentTrack{
+		OrderID: o.EntityID, ParentID: s.EntityID, TrackNumber: magentoapi.Text(t.TrackingNumber),
+		CarrierCode: magentoapi.Text(code), Title: magentoapi.Text(title),
+	})
+	if err != nil {
+		return idempotency.Result{}, fromMagento(err)
+	}
+	log.Info().Int64("shipment", int64(s.EntityID)).Msg("the tracking number was added to the shipment")
+	result := idempotency.Result{Value: shipmentID(int64(s.EntityID))}
+	if h.Rules.Notify {
+		result.Reason = mailDue
+	}
+	return result, nil
+}
+
+func shipmentID(id int64) string { return strconv.FormatInt(id, 10) }
+
+// ship makes a shipment with the number.
+func (h *Tracked) ship(ctx context.Context, p *parcel, c *idempotency.Claim) (idempotency.Result, error) {
+	number, id := p.order.IncrementID, int64(p.order.EntityID)
+	if !h.Rules.Create {
+		return idempotency.Result{}, event.NotDone(&event.Error{
+			Class: event.NotFound, Downstream: magento,
+			Err: fmt.Errorf("order %s has no shipment yet for the number, and TRACKING_WHEN_NO_SHIPMENT=wait makes none", number),
+		})
+	}
+	ways, err := p.goods.Ways()
+	if err != nil {
+		if s := p.within(); s != nil {
+			return idempotency.Result{Value: shipmentID(int64(s.EntityID))}, nil
+		}
+		return idempotency.Result{}, event.NotDone(err)
+	}
+	code, title := h.Rules.carrier(p.Tracking)
+	shipment := magentoapi.NewShipment{
+		Notify: h.Rules.Notify, SourceCode: p.SourceCode,
+		Tracks: []magentoapi.NewTrack{{TrackNumber: p.TrackingNumber, Title: title, CarrierCode: code}},
+	}
+	if shipment.SourceCode == "" {
+		shipment.SourceCode = h.Rules.SourceCode
+	}
+	for _, way := range ways {
+		shipment.Items = way
+		c.Looked()
+		var made int64
+		if made, err = h.Shipments.Ship(ctx, id, shipment); err == nil {
+			zerolog.Ctx(ctx).Info().Str("key", c.Key.Key).Int64("entity_id", id).Int64("shipment", made).Msg("the order was shipped")
+			return idempotency.Result{Value: shipmentID(made)}, nil
+		}
+		if !errors.Is(err, magentoapi.ErrBadRequest) {
+			return idempotency.Result{}, fromShip(err)
+		}
+		// Magento masks what went wrong as a 400, and the shipment may be there all the same.
+		shipments, lookErr := h.Shipments.OfOrder(ctx, id)
+		if lookErr != nil {
+			return idempotency.Result{}, uncertain(fromMagento(lookErr), fmt.Errorf("%w; and the shipments can't be read again: %w", err, lookErr))
+		}
+		if s := p.made(shipments); s != nil {
+			return idempotency.Result{Value: shipmentID(int64(s.EntityID))}, nil
+		}
+		if err = fromShip(err); event.ClassOf(err) != event.Rejected {
+			return idempotency.Result{}, err
+		}
+	}
+	return idempotency.Result{}, uncertain(err, fmt.Errorf("order %s (state %s) can't be shipped: %w", number, p.order.State, err))
+}
+
+// uncertain gives err the class of another error, or has it wait as that one does, and nothing else of it: not that
+// nothing was done.
+func uncertain(like, err error) error {
+	var classed *event.Error
+	var deferral *event.Deferral
+	switch {
+	case errors.As(like, &classed):
+		return &event.Error{Class: classed.Class, Downstream: classed.Downstream, RetryAfter: classed.RetryAfter, Err: errors.New(err.Error())}
+	case errors.As(like, &deferral):
+		return &event.Deferral{Reason: deferral.Reason, Downstream: deferral.Downstream, Wait: deferral.Wait, Pick: deferral.Pick, Err: errors.New(err.Error())}
+	default:
+		return errors.New(err.Error())
+	}
+}
+
+// mail mails a shipment to which a number was added; before says that this was done before. A mail that may have been sent
+// is not sent again.
+func (h *Tracked) mail(ctx context.Context, key, shipment string, repeat bool) (before bool, err error) {
+	res, before, err := h.Ledger.Do(ctx, idempotency.Key{Consumer: TrackingReceived, Key: key, Effect: effectMail}, repeat,
+		func(ctx context.Context, c *idempotency.Claim) (idempotency.Result, error) {
+			if c.Uncertain {
+				return idempotency.Result{Reason: "may have been sent before"}, nil
+			}
+			id, err := strconv.ParseInt(shipment, 10, 64)
+			if err != nil {
+				return idempotency.Result{}, event.Errorf(event.Internal, "the ledger has %q as the shipment of %s", shipment, key)
+			}
+			sent, err := h.Shipments.SendEmail(ctx, id)
+			log := zerolog.Ctx(ctx).With().Str("key", key).Str("shipment", shipment).Logger()
+			switch err = fromMagento(err); {
+			case isRefusal(err):
+				// The number is where it belongs: that Magento does not mail it must not make it a dead letter.
+				log.Warn().Bool("journal", true).Err(err).Msg("Magento refuses to mail the shipment")
+				return idempotency.Result{State: idempotency.Skipped, Reason: "Magento refuses the mail"}, nil
+			case err != nil:
+				return idempotency.Result{}, err
+			case !sent:
+				log.Info().Msg("Magento has taken the mail and not sent it: the shop sends none, or later")
+			}
+			return idempotency.Result{}, nil
+		})
+	return before || res.State == idempotency.Skipped, err
+}
+
+// order finds the order that a warehouse calls by a number: Magento's own, with the zeros that a spreadsheet has taken away,
+// or the ERP's document. An order that was edited is the one that has replaced it.
+func (h *Tracked) order(ctx context.Context, number string) (*magentoapi.Order, error) {
+	o, err := h.byNumber(ctx, number)
+	if err != nil {
+		return nil, err
+	}
+	for range 100 {
+		switch {
+		case o.RelationChildID != 0 && o.RelationChildID != o.EntityID:
+			o, err = find(ctx, h.Orders, event.Order{EntityID: event.ID(o.RelationChildID)})
+		case o.RelationChildID == 0 && o.RelationChildRealID != "" && o.RelationChildRealID != o.IncrementID:
+			o, err = find(ctx, h.Orders, event.Order{IncrementID: event.Text(o.RelationChildRealID)})
+		default:
+			return o, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return nil, event.Errorf(event.Invalid, "order %s was edited more than 100 times, or its replacements go round in a circle", number)
+}
+
+func (h *Tracked) byNumber(ctx context.Context, number string) (*magentoapi.Order, error) {
+	for _, candidate := range slices.Compact([]string{number, padded(number)}) {
+		o, err := find(ctx, h.Orders, event.Order{IncrementID: event.Text(candidate)})
+		if err == nil || event.ClassOf(err) != event.NotFound {
+			return o, err
+		}
+	}
+	ids, err := h.Ledger.OrdersByDocument(ctx, number)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(ids) > 1:
+		return nil, event.Errorf(event.Invalid, "several orders have the document number %s (entity ids %d): name the order by its own", number, ids)
+	case len(ids) == 1:
+		return find(ctx, h.Orders, event.Order{EntityID: event.ID(ids[0])})
+	}
+	return nil, &event.Error{
+		Class: event.NotFound, Downstream: magento,
+		Err: fmt.Errorf("neither Magento has an order %s nor the ledger a document of that number", number),
+	}
+}
+
+// padded gives digits with zeros in front to 9, as Magento counts.
+func padded(number string) string {
+	const width = 9
+	if len(number) >= width || strings.Trim(number, "0123456789") != "" {
+		return number
+	}
+	return strings.Repeat("0", width-len(number)) + number
+}

@@ -1,0 +1,813 @@
+package handlers_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/shopspring/decimal"
+
+	"github.com/mageline/mageline/event"
+	"github.com/mageline/mageline/handlers"
+	"github.com/mageline/mageline/idempotency"
+	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/testkit/fakemagento"
+	"github.com/mageline/mageline/testkit/fault"
+)
+
+// Calls to the shop.
+const (
+	findOrder     = "GET /orders"
+	findShipments = "GET /shipments"
+	ship          = "POST /order/:id/ship"
+	addTrack      = "POST /shipment/track"
+	mail          = "POST /shipment/:id/emails"
+)
+
+func (r *rig) trackedOn(l *idempotency.Ledger) *handlers.Tracked {
+	return &handlers.Tracked{
+		Orders: r.client.Orders, Shipments: r.client.Shipments, Ledger: l, Key: r.rules.Key, Rules: r.tracking,
+	}
+}
+
+func (r *rig) tracked(body string, changes ...func(*event.Event)) (event.Outcome, error) {
+	return r.handle(r.trackedOn(r.ledger), body, changes...)
+}
+
+// parcel is a message; more are further members of it.
+func parcel(order, number string, more ...string) string {
+	return fmt.Sprintf(`{"order_number":%q,"tracking_number":%q%s}`, order, number, strings.Join(append([]string{""}, more...), ","))
+}
+
+// items are quantities by SKU: "A=1", or "A" for all that is open.
+func items(of ...string) string {
+	var list []string
+	for _, item := range of {
+		sku, qty, ok := strings.Cut(item, "=")
+		if !ok {
+			list = append(list, fmt.Sprintf(`{"sku":%q}`, sku))
+			continue
+		}
+		list = append(list, fmt.Sprintf(`{"sku":%q,"quantity":%s}`, sku, qty))
+	}
+	return `"items":[` + strings.Join(list, ",") + `]`
+}
+
+func line(sku string, qty int64) fakemagento.Line {
+	return fakemagento.Line{SKU: sku, Name: sku, Qty: qty, Price: decimal.New(10, 0), TaxPercent: decimal.New(19, 0)}
+}
+
+func configurable(sku string, qty int64) fakemagento.Line {
+	l := line(sku, qty)
+	l.Type, l.Components = "configurable", []fakemagento.Line{line(sku, 1)}
+	return l
+}
+
+func bundle(sku string, qty int64, separately bool, components ...fakemagento.Line) fakemagento.Line {
+	l := line(sku, qty)
+	l.Type, l.Components, l.ShipSeparately = "bundle", components, separately
+	return l
+}
+
+// rows gives the item ids of an order's rows by their place.
+func (r *rig) rows(p fakemagento.Placed) []string {
+	r.t.Helper()
+	var o struct {
+		Items []struct {
+			ID json.Number `json:"item_id"`
+		} `json:"items"`
+	}
+	if err := json.Unmarshal(r.shop.Order(p.EntityID), &o); err != nil {
+		r.t.Fatal(err)
+	}
+	var ids []string
+	for _, item := range o.Items {
+		ids = append(ids, item.ID.String())
+	}
+	return ids
+}
+
+// shipped tells an order's shipments: of each the quantities by the row's place in the order, and the numbers.
+func (r *rig) shipped(p fakemagento.Placed) []string {
+	r.t.Helper()
+	rows := r.rows(p)
+	var all []string
+	for _, s := range r.shop.Shipments(p.EntityID) {
+		var what []string
+		for _, id := range slices.Sorted(maps.Keys(s.Items)) {
+			what = append(what, fmt.Sprintf("%d×%s", slices.Index(rows, id), s.Items[id]))
+		}
+		for _, t := range s.Tracks {
+			what = append(what, t.Number)
+		}
+		all = append(all, strings.Join(what, " "))
+	}
+	return all
+}
+
+func (r *rig) isShipped(p fakemagento.Placed, want ...string) {
+	r.t.Helper()
+	if got := r.shipped(p); !slices.Equal(got, want) {
+		r.t.Errorf("shipments %q, want %q", got, want)
+	}
+}
+
+// mails counts the mails about an order.
+func (r *rig) mails(p fakemagento.Placed) (n int) {
+	for _, s := range r.shop.Shipments(p.EntityID) {
+		n += len(s.Mails)
+	}
+	return n
+}
+
+var making = handlers.TrackingRules{Create: true}
+
+// Which shipment: each case of contract/tracking.md, "Which shipment". prepare is what a person has done before; the
+// rows of the order are A×2 and B×3.
+func TestWhichShipment(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, settings{tracking: making})
+	for _, tt := range []struct {
+		name    string
+		prepare func(p fakemagento.Placed, rows []string)
+		message []string // further members
+		want    []string
+		calls   []string
+	}{
+		{"none yet", nil, nil, []string{"0×2 1×3 T"}, []string{findOrder, findShipments, ship}},
+		{
+			"the only one", func(p fakemagento.Placed, rows []string) { r.shop.Ship(p.EntityID, map[string]int64{rows[0]: 1}) },
+			nil, []string{"0×1 T"}, []string{findOrder, findShipments, addTrack},
+		},
+		{"the only one, which has a track", func(p fakemagento.Placed, _ []string) { r.track(p, "T0") }, nil, []string{"0×2 1×3 T0 T"}, nil},
+		{"the newest without a track", func(p fakemagento.Placed, rows []string) {
+			for range 3 {
+				r.shop.Ship(p.EntityID, map[string]int64{rows[1]: 1})
+			}
+			r.track(p, "T0", `"shipment_number":`+r.number(p, 2))
+		}, nil, []string{"1×1", "1×1 T", "1×1 T0"}, nil},
+		{"all have a track: what is open", func(p fakemagento.Placed, _ []string) {
+			r.track(p, "T0", items("A=1"))
+			r.track(p, "T1", items("B=1"))
+		}, nil, []string{"0×1 T0", "1×1 T1", "0×1 1×2 T"}, nil},
+		{"one has the number", func(p fakemagento.Placed, _ []string) {
+			r.track(p, "T", items("A=1"))
+			r.track(p, "T1", items("B=1"))
+		}, nil, []string{"0×1 T", "1×1 T1"}, []string{findOrder, findShipments}},
+		{"named", func(p fakemagento.Placed, rows []string) {
+			r.shop.Ship(p.EntityID, map[string]int64{rows[0]: 1})
+			r.shop.Ship(p.EntityID, map[string]int64{rows[0]: 1})
+		}, []string{`"shipment_number":"FIRST"`}, []string{"0×1 T", "0×1"}, nil},
+		{"named without zeros", func(p fakemagento.Placed, rows []string) {
+			r.shop.Ship(p.EntityID, map[string]int64{rows[0]: 1})
+			r.shop.Ship(p.EntityID, map[string]int64{rows[0]: 1})
+		}, []string{`"shipment_number":"FIRST AS DIGITS"`}, []string{"0×1 T", "0×1"}, nil},
+		{"items: new", nil, []string{items("A=1", "B=2")}, []string{"0×1 1×2 T"}, nil},
+		{"items: all of a SKU", nil, []string{items("B")}, []string{"1×3 T"}, nil},
+		{"items: all that is open of a SKU", func(p fakemagento.Placed, _ []string) { r.track(p, "T0", items("B=1")) },
+			[]string{items("B")}, []string{"1×1 T0", "1×2 T"}, nil},
+		{"items: the one that holds just these", func(p fakemagento.Placed, rows []string) {
+			r.shop.Ship(p.EntityID, map[string]int64{rows[0]: 1, rows[1]: 1})
+			r.shop.Ship(p.EntityID, map[string]int64{rows[0]: 1})
+		}, []string{items("A=1")}, []string{"0×1 1×1", "0×1 T"}, []string{findOrder, findShipments, addTrack}},
+		{"items: all of a SKU is in the one that holds just that", func(p fakemagento.Placed, rows []string) {
+			r.shop.Ship(p.EntityID, map[string]int64{rows[0]: 2})
+		}, []string{items("A")}, []string{"0×2 T"}, nil},
+		{"items: that one has a track", func(p fakemagento.Placed, _ []string) { r.track(p, "T0", items("A=1")) },
+			[]string{items("A=1")}, []string{"0×1 T0", "0×1 T"}, nil},
+		{"items: other quantities", func(p fakemagento.Placed, rows []string) { r.shop.Ship(p.EntityID, map[string]int64{rows[0]: 1}) },
+			[]string{items("B=1")}, []string{"0×1", "1×1 T"}, nil},
+		{"items: the same number with other items", func(p fakemagento.Placed, _ []string) { r.track(p, "T", items("A=1")) },
+			[]string{items("B=1")}, []string{"0×1 T", "1×1 T"}, nil},
+		{"items: the same number with the same items", func(p fakemagento.Placed, _ []string) { r.track(p, "T", items("A=1", "B=1")) },
+			[]string{items("B=1.0", "a=1")}, []string{"0×1 1×1 T"}, []string{findOrder, findShipments}},
+		{"items: the number has all of them already", func(p fakemagento.Placed, _ []string) { r.track(p, "T") },
+			[]string{items("A=1")}, []string{"0×2 1×3 T"}, []string{findOrder, findShipments}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := r.in(t)
+			p := r.shop.PlaceOrder(fakemagento.Placing{Lines: []fakemagento.Line{line("A", 2), line("B", 3)}})
+			if tt.prepare != nil {
+				tt.prepare(p, r.rows(p))
+			}
+			for i, m := range tt.message {
+				if strings.Contains(m, "FIRST AS DIGITS") {
+					tt.message[i] = `"shipment_number":` + strings.TrimLeft(strings.Trim(r.number(p, 0), `"`), "0")
+				} else if strings.Contains(m, "FIRST") {
+					tt.message[i] = `"shipment_number":` + r.number(p, 0)
+				}
+			}
+			r.toShop.took()
+			outcome, err := r.tracked(parcel(p.IncrementID, "T", tt.message...))
+			isOutcome(t, outcome, err, event.Done)
+			if calls := r.toShop.took(); tt.calls != nil && calls != strings.Join(tt.calls, ", ") {
+				t.Errorf("calls %s, want %q", calls, tt.calls)
+			}
+			r.isShipped(p, tt.want...)
+			// Once more: the ledger knows it.
+			outcome, err = r.tracked(parcel(p.IncrementID, "T", tt.message...), repeated)
+			isOutcome(t, outcome, err, event.Duplicate)
+			isCalls(t, r.toShop)
+			r.isShipped(p, tt.want...)
+		})
+	}
+}
+
+// track handles a message for an order, which must go well.
+func (r *rig) track(p fakemagento.Placed, number string, more ...string) {
+	r.t.Helper()
+	outcome, err := r.tracked(parcel(p.IncrementID, number, more...))
+	isOutcome(r.t, outcome, err, event.Done)
+}
+
+// number is that of one of the order's shipments, quoted.
+func (r *rig) number(p fakemagento.Placed, at int) string {
+	return fmt.Sprintf("%q", r.shop.Shipments(p.EntityID)[at].Number)
+}
+
+// What does not go, and how it is told.
+func TestNoShipmentForIt(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, settings{tracking: making})
+	for _, tt := range []struct {
+		name    string
+		placing fakemagento.Placing
+		prepare func(p fakemagento.Placed)
+		message []string
+		rules   handlers.TrackingRules
+		class   event.Class
+		says    []string
+		state   idempotency.State
+	}{
+		{name: "wait", class: event.NotFound, says: []string{"no shipment yet", "TRACKING_WHEN_NO_SHIPMENT=wait"}, state: idempotency.Failed},
+		{name: "wait, others have tracks", prepare: func(p fakemagento.Placed) {
+			h := r.trackedOn(r.ledger)
+			h.Rules = making
+			for i, sku := range []string{"A=1", "B=1"} {
+				outcome, err := r.handle(h, parcel(p.IncrementID, fmt.Sprint("T", i), items(sku)))
+				isOutcome(t, outcome, err, event.Done)
+			}
+		}, class: event.NotFound, state: idempotency.Failed},
+		{name: "wait, none holds just these", prepare: func(p fakemagento.Placed) { r.shop.Ship(p.EntityID, nil) },
+			message: []string{items("A=1")}, class: event.NotFound, state: idempotency.Failed},
+		{name: "on hold", prepare: func(p fakemagento.Placed) { r.shop.SetState(p.EntityID, "holded") }, rules: making,
+			class: event.Rejected, says: []string{"state holded", "Shipment Document Validation Error(s)"}, state: idempotency.Uncertain},
+		{name: "cancelled", prepare: func(p fakemagento.Placed) { r.shop.Cancel(p.EntityID) }, rules: making,
+			class: event.Rejected, says: []string{"state canceled"}, state: idempotency.Uncertain},
+		{name: "in payment review", placing: fakemagento.Placing{State: "payment_review"}, rules: making,
+			class: event.Rejected, state: idempotency.Uncertain},
+		{name: "virtual", placing: fakemagento.Placing{Virtual: true}, rules: making, class: event.Rejected, state: idempotency.Uncertain},
+		{name: "nothing is open, and each has a track", prepare: func(p fakemagento.Placed) {
+			rows := r.rows(p)
+			for i, row := range rows {
+				r.shop.Ship(p.EntityID, map[string]int64{row: int64(2 + i)})
+				h := r.trackedOn(r.ledger)
+				outcome, err := r.handle(h, parcel(p.IncrementID, fmt.Sprint("T", i), `"shipment_number":`+r.number(p, i)))
+				isOutcome(t, outcome, err, event.Done)
+			}
+		}, rules: making, class: event.Rejected, says: []string{"does not allow a shipment"}, state: idempotency.Uncertain},
+		{name: "a shipment that is not there", message: []string{`"shipment_number":"000099999"`}, rules: making,
+			class: event.NotFound, says: []string{"has no shipment 000099999"}, state: idempotency.Failed},
+		{name: "a SKU that is not in the order", message: []string{items("C=1")}, rules: making,
+			class: event.Invalid, says: []string{`"C"`}, state: idempotency.Failed},
+		{name: "more than is open", message: []string{items("A=3")}, rules: making,
+			class: event.Invalid, says: []string{"3 of SKU A", "2 are open"}, state: idempotency.Failed},
+		{name: "nothing is open of it", prepare: func(p fakemagento.Placed) { r.shop.Ship(p.EntityID, map[string]int64{r.rows(p)[0]: 1}) },
+			message: []string{items("A=2")}, rules: making, class: event.Invalid, says: []string{"1 are open"}, state: idempotency.Failed},
+		{name: "a source that the shop does not have", message: []string{`"source_code":"moon"`}, rules: making,
+			class: event.Unavailable, says: []string{"see error log"}, state: idempotency.Uncertain},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := r.in(t)
+			tt.placing.Lines = []fakemagento.Line{line("A", 2), line("B", 3)}
+			p := r.shop.PlaceOrder(tt.placing)
+			if tt.prepare != nil {
+				tt.prepare(p)
+			}
+			before := r.shipped(p)
+			h := r.trackedOn(r.ledger)
+			h.Rules = tt.rules
+			_, err := r.handle(h, parcel(p.IncrementID, "T", tt.message...))
+			isClass(t, err, tt.class, tt.says...)
+			if key := event.KeyOf(err); !strings.HasPrefix(key, p.IncrementID+":T") {
+				t.Errorf("key %q", key)
+			}
+			r.isRow(handlers.TrackingReceived, event.KeyOf(err), "track", tt.state)
+			r.isShipped(p, before...)
+		})
+	}
+	for _, body := range []string{`{}`, `{"order_number":"1"}`, `[]`, parcel("1", "T", `"items":[{"sku":"A","quantity":-1}]`)} {
+		_, err := r.tracked(body)
+		isClass(t, err, event.Invalid)
+	}
+}
+
+// What a number is found by, and what follows when it is there.
+func TestWhichOrder(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, settings{tracking: making, shop: fakemagento.Options{Stores: []fakemagento.Store{{ID: 1, Code: "a"}, {ID: 2, Code: "b"}}}})
+	p := r.shop.PlaceOrder(fakemagento.Placing{IncrementID: "000000071"})
+	odd := r.shop.PlaceOrder(fakemagento.Placing{IncrementID: "WEB-17/a"})
+
+	t.Run("zeros in front", func(t *testing.T) {
+		r := r.in(t)
+		outcome, err := r.tracked(`{"order_number":71,"tracking_number":"zeros"}`)
+		isOutcome(t, outcome, err, event.Done)
+		isCalls(t, r.toShop, findOrder, findOrder, findShipments, ship)
+		r.isShipped(p, "0×2 zeros")
+	})
+	t.Run("the number as it is comes first", func(t *testing.T) {
+		r := r.in(t)
+		exact := r.shop.PlaceOrder(fakemagento.Placing{IncrementID: "71"})
+		r.track(exact, "exact")
+		r.isShipped(exact, "0×2 exact")
+	})
+	t.Run("no digits", func(t *testing.T) {
+		r := r.in(t)
+		r.track(odd, "odd")
+		r.isShipped(odd, "0×2 odd")
+	})
+	t.Run("document number", func(t *testing.T) {
+		r := r.in(t)
+		exported := r.shop.PlaceOrder(fakemagento.Placing{})
+		r.exported(exported)
+		document := r.erp.DocumentsOf(exported.IncrementID)[0].Number
+		outcome, err := r.tracked(parcel(document, "by document"))
+		isOutcome(t, outcome, err, event.Done)
+		r.isShipped(exported, "0×2 by document")
+	})
+	t.Run("document number of two orders", func(t *testing.T) {
+		r := r.in(t)
+		a, b := r.shop.PlaceOrder(fakemagento.Placing{}), r.shop.PlaceOrder(fakemagento.Placing{})
+		r.exported(a)
+		r.exported(b)
+		r.sql(`UPDATE orders SET document = 'D-1' WHERE entity_id = ANY($1)`, []int64{int64(a.EntityID), int64(b.EntityID)})
+		_, err := r.tracked(parcel("D-1", "two"))
+		isClass(t, err, event.Invalid, fmt.Sprint(a.EntityID), fmt.Sprint(b.EntityID))
+	})
+	t.Run("edited twice", func(t *testing.T) {
+		r := r.in(t)
+		first := r.shop.PlaceOrder(fakemagento.Placing{})
+		last := r.shop.Edit(r.shop.Edit(first.EntityID).EntityID)
+		r.track(first, "edited")
+		r.isShipped(last, "0×2 edited")
+	})
+	t.Run("not there, or not yet", func(t *testing.T) {
+		r := r.in(t)
+		for _, number := range []string{"999", "000000999", "WEB-18"} {
+			_, err := r.tracked(parcel(number, "T"))
+			isClass(t, err, event.NotFound, number)
+		}
+		late := r.shop.PlaceOrder(fakemagento.Placing{IncrementID: "000000999"})
+		outcome, err := r.tracked(parcel("999", "T"), repeated)
+		isOutcome(t, outcome, err, event.Done)
+		r.isShipped(late, "0×2 T")
+	})
+	t.Run("two stores count alike", func(t *testing.T) {
+		r := r.in(t)
+		a := r.shop.PlaceOrder(fakemagento.Placing{IncrementID: "5000", StoreID: 1})
+		b := r.shop.PlaceOrder(fakemagento.Placing{IncrementID: "5000", StoreID: 2})
+		_, err := r.tracked(parcel("5000", "T"))
+		isClass(t, err, event.Invalid, fmt.Sprint(a.EntityID), fmt.Sprint(b.EntityID))
+	})
+	t.Run("one number for two orders", func(t *testing.T) {
+		r := r.in(t)
+		a, b := r.shop.PlaceOrder(fakemagento.Placing{}), r.shop.PlaceOrder(fakemagento.Placing{})
+		r.track(a, "same")
+		r.track(b, "same")
+		r.isShipped(a, "0×2 same")
+		r.isShipped(b, "0×2 same")
+	})
+	t.Run("complete", func(t *testing.T) {
+		r := r.in(t)
+		done := r.shop.PlaceOrder(fakemagento.Placing{})
+		r.shop.Invoice(done.EntityID)
+		r.shop.Ship(done.EntityID, nil)
+		if !strings.Contains(string(r.shop.Order(done.EntityID)), `"state":"complete"`) {
+			t.Fatal("the order is not complete")
+		}
+		r.track(done, "late")
+		r.isShipped(done, "0×2 late")
+	})
+	t.Run("on hold with a shipment", func(t *testing.T) {
+		r := r.in(t)
+		held := r.shop.PlaceOrder(fakemagento.Placing{})
+		r.shop.Ship(held.EntityID, nil)
+		r.shop.SetState(held.EntityID, "holded")
+		r.track(held, "T")
+		r.isShipped(held, "0×2 T")
+	})
+	t.Run("on hold, and replayed when it is not any more", func(t *testing.T) {
+		r := r.in(t)
+		held := r.shop.PlaceOrder(fakemagento.Placing{})
+		r.shop.SetState(held.EntityID, "holded")
+		_, err := r.tracked(parcel(held.IncrementID, "T"))
+		isClass(t, err, event.Rejected)
+		r.shop.SetState(held.EntityID, "processing")
+		outcome, err := r.tracked(parcel(held.IncrementID, "T"), replayed)
+		isOutcome(t, outcome, err, event.Done)
+		r.isShipped(held, "0×2 T")
+	})
+}
+
+// A warehouse's SKUs, and what Magento ships by.
+func TestComposites(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, settings{tracking: making})
+	for _, tt := range []struct {
+		name  string
+		lines []fakemagento.Line
+		items []string
+		want  []string // after the message, and after another for the rest
+		posts int      // attempts to ship
+	}{
+		{"configurable", []fakemagento.Line{configurable("C-red", 3)}, []string{"C-red=1"}, []string{"0×1 T", "0×2 rest"}, 1},
+		{"configurable, all", []fakemagento.Line{configurable("C-red", 3)}, []string{"C-red"}, []string{"0×3 T"}, 1},
+		{"bundle together, its SKU", []fakemagento.Line{bundle("B", 2, false, line("x", 1), line("y", 2))},
+			[]string{"B=1"}, []string{"0×1 1×1 2×2 T", "0×1 1×1 2×2 rest"}, 2},
+		{"bundle together, its components", []fakemagento.Line{bundle("B", 2, false, line("x", 1), line("y", 2))},
+			[]string{"x=1", "y=2"}, []string{"0×1 1×1 2×2 T", "0×1 1×1 2×2 rest"}, 2},
+		{"bundle together, a part of it", []fakemagento.Line{bundle("B", 2, false, line("x", 1), line("y", 2))},
+			[]string{"y=1"}, []string{"0×1 1×1 2×2 T", "0×1 1×1 2×2 rest"}, 2},
+		{"bundle separately, a component", []fakemagento.Line{bundle("B", 1, true, line("x", 1), line("y", 2))},
+			[]string{"y=1"}, []string{"0×1 2×1 T", "0×1 1×1 2×1 rest"}, 1},
+		{"bundle separately, its SKU", []fakemagento.Line{bundle("B", 1, true, line("x", 1), line("y", 2))},
+			[]string{"B=1"}, []string{"0×1 1×1 2×2 T"}, 1},
+		{"bundle together beside others", []fakemagento.Line{line("A", 1), bundle("B", 1, false, line("x", 1)), configurable("C", 1)},
+			[]string{"A=1", "x=1"}, []string{"0×1 1×1 2×1 T", "3×1 rest"}, 1},
+		{"bundle separately beside others", []fakemagento.Line{line("A", 1), bundle("B", 1, true, line("x", 1), line("y", 1))},
+			[]string{"A=1", "x=1"}, []string{"0×1 1×1 2×1 T", "1×1 3×1 rest"}, 1},
+		{"two bundles of both kinds", []fakemagento.Line{bundle("B", 1, true, line("x", 1)), bundle("D", 1, false, line("z", 1))},
+			[]string{"x=1", "z=1"}, []string{"0×1 1×1 2×1 3×1 T"}, 1},
+		{"one SKU alone and in a bundle", []fakemagento.Line{line("x", 1), bundle("B", 1, true, line("x", 1))},
+			[]string{"x=2"}, []string{"0×1 1×1 2×1 T"}, 1},
+		{"one SKU on two rows", []fakemagento.Line{line("A", 2), line("A", 3)}, []string{"A=4"}, []string{"0×2 1×2 T", "1×1 rest"}, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := r.in(t)
+			p := r.shop.PlaceOrder(fakemagento.Placing{Lines: tt.lines})
+			r.track(p, "T", items(tt.items...))
+			if n := strings.Count(r.toShop.took(), ship); n != tt.posts {
+				t.Errorf("%d attempts to ship, want %d", n, tt.posts)
+			}
+			r.isShipped(p, tt.want[0])
+			// What a lost ledger leaves to be found in Magento.
+			r.sql(`DELETE FROM effect WHERE consumer = 'tracking_received' AND key LIKE $1`, p.IncrementID+":%")
+			outcome, err := r.tracked(parcel(p.IncrementID, "T", items(tt.items...)), repeated)
+			isOutcome(t, outcome, err, event.Done)
+			r.isShipped(p, tt.want[0])
+			if len(tt.want) == 1 {
+				return
+			}
+			r.shop.Ship(p.EntityID, nil)
+			r.track(p, "rest")
+			r.isShipped(p, tt.want...)
+		})
+	}
+}
+
+// The carrier that the track gets.
+func TestCarriers(t *testing.T) {
+	t.Parallel()
+	rules := making
+	rules.Carriers = []string{"hermes_paket"}
+	r := newRig(t, settings{tracking: rules, shop: fakemagento.Options{Carriers: []string{"dhl", "hermes_paket"}}})
+	long := strings.Repeat("ä", 300)
+	for _, tt := range []struct {
+		name        string
+		members     []string
+		code, title string
+	}{
+		{"none", nil, "custom", "custom"},
+		{"a title", []string{`"title":"Fahrradkurier"`}, "custom", "Fahrradkurier"},
+		{"Magento's", []string{`"carrier_code":"dhl"`}, "dhl", "dhl"},
+		{"Magento's in capitals, with a title", []string{`"carrier_code":"DHL"`, `"title":"DHL Paket"`}, "dhl", "DHL Paket"},
+		{"the shop's own", []string{`"carrier_code":"Hermes_Paket"`}, "hermes_paket", "Hermes_Paket"},
+		{"unknown", []string{`"carrier_code":"Post CH"`}, "custom", "Post CH"},
+		{"unknown, with a title", []string{`"carrier_code":"post_ch"`, `"title":"Die Post"`}, "custom", "Die Post"},
+		{"title too long", []string{`"title":"` + long + `"`}, "custom", strings.Repeat("ä", 255)},
+		{"unknown and too long", []string{`"carrier_code":"` + long + `"`}, "custom", strings.Repeat("ä", 255)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := r.in(t)
+			p := r.shop.PlaceOrder(fakemagento.Placing{})
+			r.track(p, "new", tt.members...)
+			r.track(p, "added", tt.members...)
+			for _, track := range r.shop.Shipments(p.EntityID)[0].Tracks {
+				if track.CarrierCode != tt.code || track.Title != tt.title {
+					t.Errorf("track %s is of %q, %q", track.Number, track.CarrierCode, track.Title)
+				}
+			}
+		})
+	}
+	if problems := r.shop.Problems(); len(problems) > 0 {
+		t.Errorf("problems: %v", problems)
+	}
+}
+
+func TestSources(t *testing.T) {
+	t.Parallel()
+	rules := making
+	rules.SourceCode = "eu"
+	r := newRig(t, settings{tracking: rules, shop: fakemagento.Options{Sources: []string{"eu", "us"}}})
+	for message, want := range map[string]string{"": "eu", `"source_code":"us"`: "us"} {
+		p := r.shop.PlaceOrder(fakemagento.Placing{})
+		body := parcel(p.IncrementID, "T")
+		if message != "" {
+			body = parcel(p.IncrementID, "T", message)
+		}
+		outcome, err := r.tracked(body)
+		isOutcome(t, outcome, err, event.Done)
+		if got := r.shop.Shipments(p.EntityID)[0].SourceCode; got != want {
+			t.Errorf("sent from %q, want %q", got, want)
+		}
+	}
+}
+
+// One mail for a shipment that is made, with its number, and one for each number that is added later.
+func TestMails(t *testing.T) {
+	t.Parallel()
+	rules := making
+	rules.Notify = true
+	r := newRig(t, settings{tracking: rules})
+
+	t.Run("made, then added", func(t *testing.T) {
+		r := r.in(t)
+		p := r.shop.PlaceOrder(fakemagento.Placing{})
+		r.track(p, "T1")
+		r.track(p, "T2")
+		for range 2 {
+			for _, number := range []string{"T1", "T2"} {
+				outcome, err := r.tracked(parcel(p.IncrementID, number), repeated)
+				isOutcome(t, outcome, err, event.Duplicate)
+			}
+		}
+		if got := fmt.Sprint(r.shop.Shipments(p.EntityID)[0].Mails); got != "[[T1] [T1 T2]]" {
+			t.Errorf("mails %s", got)
+		}
+	})
+	t.Run("the number was there", func(t *testing.T) {
+		r := r.in(t)
+		p := r.shop.PlaceOrder(fakemagento.Placing{})
+		r.track(p, "T1")
+		r.track(p, "T1", items("24-MB01=2"))
+		if n := r.mails(p); n != 1 {
+			t.Errorf("%d mails", n)
+		}
+	})
+	t.Run("a first attempt that failed costs no mail", func(t *testing.T) {
+		r := r.in(t)
+		p := r.shop.PlaceOrder(fakemagento.Placing{})
+		r.shop.Ship(p.EntityID, nil)
+		r.toShop.with(http.MethodGet, 404, `{"message":"no"}`)
+		_, err := r.tracked(parcel(p.IncrementID, "T"))
+		isClass(t, err, event.NotFound)
+		r.toShop.forget()
+		outcome, err := r.tracked(parcel(p.IncrementID, "T"), repeated)
+		isOutcome(t, outcome, err, event.Done)
+		if n := r.mails(p); n != 1 {
+			t.Errorf("%d mails", n)
+		}
+	})
+	for name, kind := range map[string]fault.Kind{"sent, the answer lost": fault.Drop, "not sent, nobody knows": fault.Refuse} {
+		t.Run(name, func(t *testing.T) {
+			r := r.in(t)
+			p := r.shop.PlaceOrder(fakemagento.Placing{})
+			r.shop.Ship(p.EntityID, nil)
+			r.shop.Faults.Set(fault.Plan{Every: fault.Fault{Kind: kind}, Only: func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/emails") }})
+			_, err := r.tracked(parcel(p.IncrementID, "T"))
+			isClass(t, err, event.Unavailable)
+			r.isShipped(p, "0×2 T")
+			before := r.mails(p)
+			r.shop.Faults.Set(fault.Plan{})
+			for _, want := range []event.Outcome{event.Done, event.Duplicate} {
+				outcome, err := r.tracked(parcel(p.IncrementID, "T"), repeated)
+				isOutcome(t, outcome, err, want)
+			}
+			if n := r.mails(p); n != before || n > 1 {
+				t.Errorf("%d mails, %d before", n, before)
+			}
+			r.isShipped(p, "0×2 T")
+		})
+	}
+	t.Run("refused for good", func(t *testing.T) {
+		r := r.in(t)
+		p := r.shop.PlaceOrder(fakemagento.Placing{})
+		r.shop.Ship(p.EntityID, nil)
+		r.toShop.answering(func(w http.ResponseWriter, req *http.Request) bool {
+			if !strings.HasSuffix(req.URL.Path, "/emails") {
+				return false
+			}
+			w.WriteHeader(http.StatusBadRequest)
+			return true
+		})
+		r.track(p, "T")
+		r.isShipped(p, "0×2 T")
+		if r.log.line("refuses to mail") == "" {
+			t.Error("nobody is told")
+		}
+	})
+	t.Run("the ship's answer lost", func(t *testing.T) {
+		r := r.in(t)
+		p := r.shop.PlaceOrder(fakemagento.Placing{})
+		r.shop.Faults.Set(fault.Plan{Every: fault.Fault{Kind: fault.Drop}, Only: func(r *http.Request) bool { return r.Method == http.MethodPost }})
+		_, err := r.tracked(parcel(p.IncrementID, "T"))
+		isClass(t, err, event.Unavailable)
+		r.shop.Faults.Set(fault.Plan{})
+		outcome, err := r.tracked(parcel(p.IncrementID, "T"), repeated)
+		isOutcome(t, outcome, err, event.Done)
+		r.isShipped(p, "0×2 T")
+		if n := r.mails(p); n != 1 {
+			t.Errorf("%d mails", n)
+		}
+	})
+}
+
+// A 400 that answers ship says nothing: the shipments are read again before it is judged.
+func TestMaskedSave(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, settings{tracking: making})
+	t.Run("saved all the same", func(t *testing.T) {
+		r := r.in(t)
+		p := r.shop.PlaceOrder(fakemagento.Placing{})
+		r.shop.MaskNextSaves(true)
+		r.track(p, "T")
+		isCalls(t, r.toShop, findOrder, findShipments, ship, findShipments)
+		r.isShipped(p, "0×2 T")
+	})
+	t.Run("not saved", func(t *testing.T) {
+		r := r.in(t)
+		p := r.shop.PlaceOrder(fakemagento.Placing{})
+		r.shop.MaskNextSaves(false)
+		_, err := r.tracked(parcel(p.IncrementID, "T"))
+		isClass(t, err, event.Unavailable, "see error log")
+		r.isShipped(p)
+		r.isRow(handlers.TrackingReceived, p.IncrementID+":T", "track", idempotency.Uncertain)
+		outcome, err := r.tracked(parcel(p.IncrementID, "T"), repeated)
+		isOutcome(t, outcome, err, event.Done)
+		r.isShipped(p, "0×2 T")
+	})
+	t.Run("nobody can look", func(t *testing.T) {
+		r := r.in(t)
+		p := r.shop.PlaceOrder(fakemagento.Placing{})
+		r.shop.MaskNextSaves(true)
+		shipped := false
+		r.toShop.answering(func(w http.ResponseWriter, req *http.Request) bool {
+			if shipped = shipped || req.Method == http.MethodPost; !shipped || req.Method == http.MethodPost {
+				return false
+			}
+			w.WriteHeader(http.StatusNotFound)
+			return true
+		})
+		_, err := r.tracked(parcel(p.IncrementID, "T"))
+		isClass(t, err, event.NotFound, "can't be read again")
+		r.isRow(handlers.TrackingReceived, p.IncrementID+":T", "track", idempotency.Uncertain)
+		r.toShop.forget()
+		outcome, err := r.tracked(parcel(p.IncrementID, "T"), repeated)
+		isOutcome(t, outcome, err, event.Done)
+		r.isShipped(p, "0×2 T")
+	})
+	t.Run("a refusal that a shipment belies", func(t *testing.T) {
+		r := r.in(t)
+		p := r.shop.PlaceOrder(fakemagento.Placing{})
+		r.toShop.answering(func(w http.ResponseWriter, req *http.Request) bool {
+			if req.Method != http.MethodPost {
+				return false
+			}
+			r.toShop.next.ServeHTTP(discarded{}, req)
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = w.Write([]byte(`{"message":"Shipment Document Validation Error(s):\nThe order does not allow a shipment to be created."}`))
+			return true
+		})
+		r.track(p, "T")
+		r.isShipped(p, "0×2 T")
+	})
+}
+
+// discarded is an answer that nobody gets.
+type discarded struct{}
+
+func (discarded) Header() http.Header         { return http.Header{} }
+func (discarded) Write(p []byte) (int, error) { return len(p), nil }
+func (discarded) WriteHeader(int)             {}
+
+// Whatever becomes of a request to the shop, no number is there twice, and no piece is shipped twice.
+func TestLostAnswers(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, settings{tracking: making})
+	for name, kind := range map[string]fault.Fault{
+		"dropped after the work": {Kind: fault.Drop}, "refused before": {Kind: fault.Refuse}, "failed": {Kind: fault.Fail, Status: 503},
+		"garbled": {Kind: fault.Garble}, "deadlock": {Kind: fault.Fail, Status: 400},
+	} {
+		for _, adding := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, adding %v", name, adding), func(t *testing.T) {
+				r := r.in(t)
+				p := r.shop.PlaceOrder(fakemagento.Placing{Lines: []fakemagento.Line{line("A", 5)}})
+				want := "0×1 T"
+				message := parcel(p.IncrementID, "T", items("A=1"))
+				if adding {
+					r.shop.Ship(p.EntityID, nil)
+					want, message = "0×5 T", parcel(p.IncrementID, "T")
+				}
+				r.shop.Faults.Set(fault.Plan{Every: kind, Only: func(r *http.Request) bool { return r.Method == http.MethodPost }})
+				for range 3 {
+					if _, err := r.tracked(message, repeated); err == nil && kind.Kind != fault.Drop && kind.Kind != fault.Garble {
+						t.Error("it went well")
+					}
+				}
+				r.shop.Faults.Set(fault.Plan{})
+				outcome, err := r.tracked(message, repeated)
+				if err != nil || outcome != event.Done && outcome != event.Duplicate {
+					t.Fatalf("%s, %v", outcome, err)
+				}
+				r.isShipped(p, want)
+			})
+		}
+	}
+}
+
+// Parcels of one order at the same moment on two replicas: one writes to the order at a time.
+func TestParcelsAtTheSameMoment(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, settings{tracking: making})
+	replicas := []*handlers.Tracked{r.trackedOn(r.ledger), r.trackedOn(r.replica("second"))}
+	p := r.shop.PlaceOrder(fakemagento.Placing{Lines: []fakemagento.Line{line("A", 4), line("B", 4)}})
+	r.shop.Faults.Set(fault.Plan{Latency: 20 * time.Millisecond}) // long enough for another to be let in
+	var mu sync.Mutex
+	writing, most := 0, 0
+	r.toShop.answering(func(w http.ResponseWriter, req *http.Request) bool {
+		if req.Method != http.MethodPost {
+			return false
+		}
+		mu.Lock()
+		writing++
+		most = max(most, writing)
+		mu.Unlock()
+		r.toShop.next.ServeHTTP(w, req)
+		mu.Lock()
+		writing--
+		mu.Unlock()
+		return true
+	})
+	var all sync.WaitGroup
+	for n := range 8 {
+		for i := range 2 { // the same event on both
+			all.Go(func() {
+				sku := []string{"A=1", "B=1"}[n%2]
+				e := event.Event{Body: []byte(parcel(p.IncrementID, fmt.Sprint("T", n), items(sku))), Attempt: 1}
+				testkit.Eventually(t, 60*time.Second, func() bool {
+					_, err := replicas[i].Handle(r.context(), e)
+					var d *event.Deferral
+					if err != nil && !asDeferral(err, &d) {
+						t.Error(err)
+					}
+					return err == nil
+				}, "the other parcels")
+			})
+		}
+	}
+	all.Wait()
+	numbers := map[string]int{}
+	for _, s := range r.shop.Shipments(p.EntityID) {
+		if len(s.Tracks) != 1 || len(s.Items) != 1 {
+			t.Errorf("shipment %+v", s)
+		}
+		for _, track := range s.Tracks {
+			numbers[track.Number]++
+		}
+	}
+	if len(numbers) != 8 || len(r.shop.Shipments(p.EntityID)) != 8 || most != 1 {
+		t.Errorf("%v; %d writes at once", numbers, most)
+	}
+}
+
+// Two parcels without items at the same moment: one makes the shipment, the other adds its number.
+func TestTwoNumbersOfOneShipment(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, settings{tracking: making})
+	replicas := []*handlers.Tracked{r.trackedOn(r.ledger), r.trackedOn(r.replica("second"))}
+	for range 5 {
+		p := r.shop.PlaceOrder(fakemagento.Placing{})
+		var all sync.WaitGroup
+		for i, h := range replicas {
+			all.Go(func() {
+				e := event.Event{Body: []byte(parcel(p.IncrementID, fmt.Sprint("T", i))), Attempt: 1}
+				testkit.Eventually(t, 60*time.Second, func() bool {
+					_, err := h.Handle(r.context(), e)
+					return err == nil
+				}, "the other parcel")
+			})
+		}
+		all.Wait()
+		shipments := r.shop.Shipments(p.EntityID)
+		if len(shipments) != 1 || len(shipments[0].Tracks) != 2 {
+			t.Errorf("shipments %+v", shipments)
+		}
+	}
+}

@@ -1,0 +1,219 @@
+package magentoapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+)
+
+// An operation is what is asked of Magento, apart from the credential.
+type operation struct {
+	method, path, query string
+	body                []byte // nil for none
+	// repeatable is set for a write that leaves the shop as it is when it is carried out a second time, as putting a
+	// whole entity in its place does. The method that sets it says why. GET needs no such word.
+	repeatable bool
+}
+
+// call sends the operation with body, unless it is nil, as JSON, and decodes the answer as Do does.
+func (c *Client) call(ctx context.Context, op operation, body, out any) error {
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return fmt.Errorf("magento: %s %s: making the request's body: %w", op.method, op.path, err)
+		}
+		op.body = b
+	}
+	answer, err := c.send(ctx, op, c.auth)
+	if err != nil {
+		return err
+	}
+	return op.decode(answer, out)
+}
+
+// confirmed is call for an endpoint that answers true when it has done what it was asked.
+func (c *Client) confirmed(ctx context.Context, op operation, body any) error {
+	var done Flag
+	if err := c.call(ctx, op, body, &done); err != nil {
+		return err
+	}
+	if !done.Bool {
+		return op.unreadable(http.StatusOK, []byte("false"), errors.New("false, where Magento answers true"))
+	}
+	return nil
+}
+
+// identified is call for an endpoint that answers with the id of what it has saved.
+func (c *Client) identified(ctx context.Context, op operation, body any) (int64, error) {
+	var id ID
+	if err := c.call(ctx, op, body, &id); err != nil {
+		return 0, err
+	}
+	if id == 0 {
+		return 0, op.unreadable(http.StatusOK, nil, errors.New("no id, where Magento answers one"))
+	}
+	return int64(id), nil
+}
+
+// get reads one object.
+func get[T any](ctx context.Context, c *Client, path string) (*T, error) {
+	var v T
+	if err := c.call(ctx, operation{method: http.MethodGet, path: path}, nil, &v); err != nil {
+		return nil, err
+	}
+	return &v, nil
+}
+
+// encodeQuery encodes deterministically, sorted by name, and a space as %20: Magento's check of an OAuth signature
+// decodes "+" in some versions and leaves it in others (Framework\Oauth\Helper\Request). Each name has its "=", without
+// which that check leaves the parameter out.
+func encodeQuery(query url.Values) string {
+	return strings.ReplaceAll(query.Encode(), "+", "%20")
+}
+
+// send carries an operation out, again if it may be, and gives the body of a 2xx answer.
+func (c *Client) send(ctx context.Context, op operation, auth Credential) ([]byte, error) {
+	for n := 1; ; n++ {
+		answer, err := c.attempt(ctx, op, auth)
+		if err == nil || !op.repeatable && op.method != http.MethodGet || !passing(err) {
+			return answer, err
+		}
+		if err := c.retries.wait(ctx, n, err); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// anonymous are endpoints that may need no credential, so that a success there says nothing of it
+// ("anonymous" in the etc/webapi.xml of Magento's Quote, Directory and Search modules; and for the stores where
+// webapi/webapisecurity/allow_insecure is 1).
+var anonymous = regexp.MustCompile(`^/V1/(?:store|directory|guest-carts|search)(?:/|$)`)
+
+// attempt sends an operation, once more with a renewed credential if Magento refuses the first.
+func (c *Client) attempt(ctx context.Context, op operation, auth Credential) ([]byte, error) {
+	for renewed := false; ; renewed = true {
+		req, err := c.request(ctx, op)
+		if err != nil {
+			return nil, err
+		}
+		if auth != nil {
+			if err := auth.Authorize(c, req); err != nil {
+				return nil, fmt.Errorf("magento: %s %s: %w", op.method, op.path, err)
+			}
+		}
+		answer, err := c.roundTrip(req, op)
+		if err == nil {
+			if auth != nil && !anonymous.MatchString(op.path) {
+				c.accepted.Store(true)
+			}
+			return answer, nil
+		}
+		var refusal *Error
+		if auth == nil || !errors.As(err, &refusal) || refusal.Status != http.StatusUnauthorized && refusal.Status != http.StatusForbidden {
+			return nil, err
+		}
+		if renewed {
+			if _, ok := auth.(*bearer); ok && !c.accepted.Load() && refusal.mayBeDisabledBearer() {
+				refusal.reason = ErrBearerDisabled
+			}
+			return nil, err
+		}
+		if o, ok := auth.(*oauth1); ok && strings.Contains(refusal.Message, "signature") {
+			o.signatureRefused(req)
+		} else {
+			auth.Refused(req)
+		}
+	}
+}
+
+func (c *Client) request(ctx context.Context, op operation) (*http.Request, error) {
+	if wrong := checkPath(op.path); wrong != "" {
+		return nil, fmt.Errorf("magento: path %q: %s", op.path, wrong)
+	}
+	var body io.Reader
+	if op.body != nil {
+		// Wrapped, so that net/http can't rewind it and sets no GetBody: it repeats by itself what it can rewind.
+		body = struct{ io.Reader }{bytes.NewReader(op.body)}
+	}
+	address := c.base + op.path
+	if op.query != "" {
+		address += "?" + op.query
+	}
+	req, err := http.NewRequestWithContext(ctx, op.method, address, body)
+	if err != nil {
+		var parse *url.Error
+		if errors.As(err, &parse) {
+			err = parse.Err
+		}
+		return nil, fmt.Errorf("magento: %s %s: %w", op.method, op.path, err)
+	}
+	if op.body != nil {
+		req.ContentLength = int64(len(op.body))
+		req.Header.Set("Content-Type", "application/json")
+	}
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", c.userAgent)
+	return req, nil
+}
+
+func (c *Client) roundTrip(req *http.Request, op operation) ([]byte, error) {
+	resp, err := c.http.Do(req)
+	if err != nil {
+		// A *url.Error has the whole address in its text, and with it the query.
+		if outer, ok := err.(*url.Error); ok { //nolint:errorlint // only the outermost one is net/http's own
+			err = outer.Err
+		}
+		return nil, fmt.Errorf("magento: %s %s: %w", op.method, op.path, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // what came of it is enough for a message
+		return nil, op.refused(resp, body)
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, c.maxBody+1))
+	if err != nil {
+		return nil, op.unreadable(resp.StatusCode, nil, fmt.Errorf("the answer broke off: %w", err))
+	}
+	if int64(len(body)) > c.maxBody {
+		return nil, op.unreadable(resp.StatusCode, nil, fmt.Errorf("the answer is longer than %d bytes", c.maxBody))
+	}
+	return body, nil
+}
+
+// decode reads the body of a 2xx answer into out.
+func (op operation) decode(body []byte, out any) error {
+	if out == nil {
+		if trimmed := bytes.TrimSpace(body); len(trimmed) == 0 || json.Valid(trimmed) {
+			return nil
+		}
+		return op.unreadable(http.StatusOK, body, errors.New("not JSON"))
+	}
+	if err := json.Unmarshal(body, out); err != nil {
+		return op.unreadable(http.StatusOK, body, describeJSON(err))
+	}
+	if string(bytes.TrimSpace(body)) == "null" { // which Magento never answers: its null is []
+		return op.unreadable(http.StatusOK, body, errors.New("null"))
+	}
+	return nil
+}
+
+// describeJSON leaves out what the errors of encoding/json quote of the body, but its shape.
+func describeJSON(err error) error {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &syntax):
+		return fmt.Errorf("not JSON, or only the beginning of it (at byte %d)", syntax.Offset)
+	case errors.As(err, &kind):
+		return fmt.Errorf("field %q holds something that can't be read as %s", kind.Field, kind.Type)
+	default:
+		return errors.New(bound(maskQuoted(err.Error()), maxParameter))
+	}
+}

@@ -1,0 +1,294 @@
+package mapping
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/shopspring/decimal"
+
+	"github.com/mageline/mageline/event"
+	"github.com/mageline/mageline/magentoapi"
+)
+
+// Parcel is what a warehouse says is in a parcel, beside an order and the shipments that Magento has of it.
+//
+// A warehouse knows pieces: a variant, a component of a bundle. Magento has a row for the composite and one for each
+// component, and ships a configurable product by its own row, a bundle by its row ("ship together") or by those of its
+// components ("separately"). Which of these a bundle is, REST does not tell.
+type Parcel struct {
+	pieces []*piece
+	wants  []want
+}
+
+// piece is something that can be in a parcel.
+type piece struct {
+	row    *magentoapi.OrderItem // by which Magento ships it, unless that is bundle
+	skus   []string
+	bundle *magentoapi.OrderItem // of which row is a component; nil for none
+	per    decimal.Decimal       // pieces for one of the bundle
+	open   decimal.Decimal
+}
+
+// want is one SKU of a parcel; the same SKU may be on several rows of an order.
+type want struct {
+	sku    string
+	pieces []*piece
+	qty    decimal.NullDecimal // not Valid: all that is open
+}
+
+// NewParcel matches items to the order's rows, without regard to case as Magento's database does. A SKU that the order
+// has nothing to ship of is Invalid.
+func NewParcel(o *magentoapi.Order, shipments []*magentoapi.Shipment, items []event.ParcelItem) (*Parcel, error) {
+	p := &Parcel{pieces: pieces(o)}
+	shipped := map[*piece]decimal.Decimal{}
+	for _, s := range shipments {
+		for piece, qty := range p.content(s) {
+			shipped[piece] = shipped[piece].Add(qty)
+		}
+	}
+	for _, piece := range p.pieces {
+		// The order may have been read before the last of the shipments; and Magento may count more than it shows.
+		piece.open = piece.open.Sub(decimal.Max(shipped[piece], piece.row.QtyShipped.Decimal))
+	}
+	for _, item := range items {
+		wants := p.named(item)
+		if len(wants) == 0 {
+			return nil, event.Errorf(event.Invalid, "order %s has nothing to ship with the SKU %q", o.IncrementID, item.SKU)
+		}
+		p.wants = append(p.wants, wants...)
+	}
+	return p, nil
+}
+
+func pieces(o *magentoapi.Order) []*piece {
+	items := rows(o)
+	var all []*piece
+	for _, item := range items {
+		if item.IsVirtual.Bool {
+			continue
+		}
+		var composite *magentoapi.OrderItem
+		var components []*magentoapi.OrderItem
+		for _, other := range items {
+			switch {
+			case other == item:
+			case other.ItemID == item.ParentItemID:
+				composite = other
+			case other.ParentItemID == item.ItemID:
+				components = append(components, other)
+			}
+		}
+		switch {
+		case composite != nil && composite.ProductType == "configurable":
+			// Its product's row stands for it.
+		case composite != nil:
+			all = append(all, component(item, composite))
+		case item.ProductType == "configurable" || len(components) == 0:
+			p := &piece{row: item, skus: []string{string(item.SKU)}}
+			for _, variant := range components { // the product's row may have the product's own SKU
+				p.skus = append(p.skus, string(variant.SKU))
+			}
+			p.open = item.QtyOrdered.Decimal.Sub(item.QtyCanceled.Decimal).Sub(item.QtyRefunded.Decimal)
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// component is a piece of a bundle. What was cancelled or refunded may be told on its own row or on the bundle's.
+func component(item, bundle *magentoapi.OrderItem) *piece {
+	p := &piece{row: item, skus: []string{string(item.SKU)}, bundle: bundle, per: decimal.New(1, 0)}
+	if bundle.QtyOrdered.Decimal.IsPositive() && item.QtyOrdered.Decimal.IsPositive() {
+		p.per = item.QtyOrdered.Decimal.Div(bundle.QtyOrdered.Decimal)
+	}
+	canceled := decimal.Max(item.QtyCanceled.Decimal, bundle.QtyCanceled.Decimal.Mul(p.per))
+	refunded := decimal.Max(item.QtyRefunded.Decimal, bundle.QtyRefunded.Decimal.Mul(p.per))
+	p.open = item.QtyOrdered.Decimal.Sub(canceled).Sub(refunded)
+	return p
+}
+
+// content tells how many of each piece a shipment has. A bundle that is shipped together may be in it without rows for
+// its components; one whose components are shipped separately has a row that counts for nothing.
+func (p *Parcel) content(s *magentoapi.Shipment) map[*piece]decimal.Decimal {
+	qty := map[magentoapi.ID]decimal.Decimal{}
+	for _, item := range s.Items {
+		qty[item.OrderItemID] = qty[item.OrderItemID].Add(item.Qty.Decimal)
+	}
+	byComponent := map[*magentoapi.OrderItem]bool{}
+	for _, piece := range p.pieces {
+		if piece.bundle != nil && qty[piece.row.ItemID].IsPositive() {
+			byComponent[piece.bundle] = true
+		}
+	}
+	content := map[*piece]decimal.Decimal{}
+	for _, piece := range p.pieces {
+		n := qty[piece.row.ItemID]
+		if piece.bundle != nil && !byComponent[piece.bundle] {
+			n = qty[piece.bundle.ItemID].Mul(piece.per).Round(4)
+		}
+		if n.IsPositive() {
+			content[piece] = n
+		}
+	}
+	return content
+}
+
+// named finds the pieces of a SKU; of a bundle's SKU all of its components.
+func (p *Parcel) named(item event.ParcelItem) []want {
+	w := want{sku: item.SKU, qty: item.Quantity}
+	for _, piece := range p.pieces {
+		if slices.ContainsFunc(piece.skus, func(sku string) bool { return strings.EqualFold(sku, item.SKU) }) {
+			w.pieces = append(w.pieces, piece)
+		}
+	}
+	if len(w.pieces) > 0 {
+		return []want{w}
+	}
+	var wants []want
+	for i, piece := range p.pieces {
+		if piece.bundle == nil || !strings.EqualFold(string(piece.bundle.SKU), item.SKU) {
+			continue
+		}
+		qty := item.Quantity
+		if qty.Valid {
+			qty.Decimal = qty.Decimal.Mul(piece.per).Round(4)
+		}
+		wants = append(wants, want{piece.skus[0], p.pieces[i : i+1], qty})
+	}
+	return wants
+}
+
+// Just reports whether a shipment holds just what is in the parcel.
+func (p *Parcel) Just(s *magentoapi.Shipment) bool { return p.just(p.content(s)) }
+
+func (p *Parcel) just(content map[*piece]decimal.Decimal) bool {
+	for _, w := range p.wants {
+		if n := w.in(content); !n.IsPositive() || w.qty.Valid && !n.Equal(w.qty.Decimal) {
+			return false
+		}
+	}
+	for piece := range content {
+		if !slices.ContainsFunc(p.wants, func(w want) bool { return slices.Contains(w.pieces, piece) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// Made reports whether a shipment holds just what is in the parcel, or what Ways makes of it: whole bundles, of which a
+// part is in the parcel.
+func (p *Parcel) Made(s *magentoapi.Shipment) bool {
+	content := p.content(s)
+	if p.just(content) {
+		return true
+	}
+	parts := map[*magentoapi.OrderItem]map[*piece]decimal.Decimal{} // of each bundle in the parcel
+	for _, w := range p.wants {
+		if first := w.pieces[0]; len(w.pieces) == 1 && first.bundle != nil && w.qty.Valid {
+			if parts[first.bundle] == nil {
+				parts[first.bundle] = map[*piece]decimal.Decimal{}
+			}
+			parts[first.bundle][first] = parts[first.bundle][first].Add(w.qty.Decimal)
+		}
+	}
+	for bundle, part := range parts {
+		whole := decimal.Zero
+		for piece, n := range part {
+			whole = decimal.Max(whole, piece.bundles(n))
+		}
+		of := func(piece *piece) bool { return piece.bundle == bundle }
+		if slices.ContainsFunc(p.pieces, func(piece *piece) bool {
+			return of(piece) && !content[piece].Equal(whole.Mul(piece.per).Round(4))
+		}) {
+			continue
+		}
+		maps.DeleteFunc(content, func(piece *piece, _ decimal.Decimal) bool { return of(piece) })
+		maps.Copy(content, part)
+	}
+	return p.just(content)
+}
+
+// bundles is how many bundles have to be shipped so that n of a component are.
+func (p *piece) bundles(n decimal.Decimal) decimal.Decimal { return n.Div(p.per).Round(4).Ceil() }
+
+// Within reports whether a shipment holds at least what is in the parcel.
+func (p *Parcel) Within(s *magentoapi.Shipment) bool {
+	content := p.content(s)
+	return !slices.ContainsFunc(p.wants, func(w want) bool {
+		n := w.in(content)
+		return !n.IsPositive() || w.qty.Valid && n.LessThan(w.qty.Decimal)
+	})
+}
+
+func (w want) in(content map[*piece]decimal.Decimal) decimal.Decimal {
+	n := decimal.Zero
+	for _, piece := range w.pieces {
+		n = n.Add(content[piece])
+	}
+	return n
+}
+
+// Ways gives the quantities to ship by, in the order in which they are to be tried: Magento refuses what is not the
+// bundle's way, if nothing else is in the parcel. Beside other things it leaves the bundle out and says nothing
+// (Sales\Model\Order\ShipmentFactory), and takes of a bundle's row and its components' those that it ships by; so there
+// both come first. More than what is open is Invalid, for Magento would ship what is open and say nothing.
+//
+// A parcel without items is everything that is open: one way, without quantities.
+func (p *Parcel) Ways() ([][]magentoapi.NewDocumentItem, error) {
+	if len(p.wants) == 0 {
+		return [][]magentoapi.NewDocumentItem{nil}, nil
+	}
+	taken := map[*piece]decimal.Decimal{}
+	for _, w := range p.wants {
+		left := decimal.Zero
+		for _, piece := range w.pieces {
+			left = left.Add(piece.open.Sub(taken[piece]))
+		}
+		asked := left
+		if w.qty.Valid {
+			asked = w.qty.Decimal
+		}
+		if !asked.IsPositive() || asked.GreaterThan(left) {
+			return nil, event.Errorf(event.Invalid, "%s of SKU %s are to be shipped, and %s are open", amountOf(w.qty), w.sku, decimal.Max(left, decimal.Zero))
+		}
+		for _, piece := range w.pieces {
+			n := decimal.Max(decimal.Min(asked, piece.open.Sub(taken[piece])), decimal.Zero)
+			taken[piece], asked = taken[piece].Add(n), asked.Sub(n)
+		}
+	}
+	var others, components, bundles []magentoapi.NewDocumentItem
+	for _, piece := range p.pieces {
+		n := taken[piece]
+		switch {
+		case !n.IsPositive():
+		case piece.bundle == nil:
+			others = append(others, magentoapi.NewDocumentItem{OrderItemID: int64(piece.row.ItemID), Qty: n})
+		default:
+			components = append(components, magentoapi.NewDocumentItem{OrderItemID: int64(piece.row.ItemID), Qty: n})
+			// A bundle of which a part is in the parcel counts as shipped: Magento knows no part of it.
+			whole := piece.bundles(n)
+			at := slices.IndexFunc(bundles, func(i magentoapi.NewDocumentItem) bool { return i.OrderItemID == int64(piece.bundle.ItemID) })
+			if at < 0 {
+				bundles = append(bundles, magentoapi.NewDocumentItem{OrderItemID: int64(piece.bundle.ItemID), Qty: whole})
+				continue
+			}
+			bundles[at].Qty = decimal.Max(bundles[at].Qty, whole)
+		}
+	}
+	if len(bundles) == 0 {
+		return [][]magentoapi.NewDocumentItem{others}, nil
+	}
+	ways := [][]magentoapi.NewDocumentItem{slices.Concat(others, components), slices.Concat(others, bundles)}
+	if len(others) > 0 || len(bundles) > 1 {
+		ways = slices.Insert(ways, 0, slices.Concat(others, components, bundles))
+	}
+	return ways, nil
+}
+
+func amountOf(qty decimal.NullDecimal) string {
+	if !qty.Valid {
+		return "all"
+	}
+	return qty.Decimal.String()
+}

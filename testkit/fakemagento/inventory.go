@@ -1,0 +1,349 @@
+package fakemagento
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/shopspring/decimal"
+)
+
+// inventory is what is where (multi-source inventory).
+type inventory struct {
+	settings  map[int]map[string]any // of stock items, by product id
+	sources   []map[string]any
+	items     []sourceItem
+	stocks    []map[string]any
+	nextStock int
+	links     []map[string]any
+}
+
+// sourceItem is how many of a SKU are in a source. Status 1 is in stock, 0 out.
+type sourceItem struct {
+	sku, source string
+	quantity    decimal.Decimal
+	status      int
+}
+
+// init makes the sources, and the stock 1, which has them all and sells everything.
+func (inv *inventory) init(sources []string) {
+	inv.settings = map[int]map[string]any{}
+	inv.nextStock = 1
+	inv.stocks = []map[string]any{{
+		"stock_id": 1, "name": "Default Stock",
+		"extension_attributes": map[string]any{"sales_channels": []any{map[string]any{"type": "website", "code": "base"}}},
+	}}
+	if !slices.Contains(sources, defaultSource) {
+		sources = append([]string{defaultSource}, sources...)
+	}
+	for i, code := range sources {
+		inv.sources = append(inv.sources, map[string]any{
+			"source_code": code, "name": code, "enabled": true, "country_id": "US", "postcode": "00000",
+			"use_default_carrier_config": true, "carrier_links": []any{},
+		})
+		inv.links = append(inv.links, map[string]any{"stock_id": 1, "source_code": code, "priority": i + 1})
+	}
+}
+
+func (inv *inventory) find(sku, source string) int {
+	return slices.IndexFunc(inv.items, func(i sourceItem) bool { return strings.EqualFold(i.sku, sku) && i.source == source })
+}
+
+func (inv *inventory) save(item sourceItem) {
+	if at := inv.find(item.sku, item.source); at >= 0 {
+		inv.items[at] = item
+		return
+	}
+	inv.items = append(inv.items, item)
+}
+
+// take takes what is shipped out of a source, if the source is known to have the SKU.
+func (inv *inventory) take(sku, source string, quantity decimal.Decimal) {
+	if at := inv.find(sku, source); at >= 0 {
+		inv.items[at].quantity = inv.items[at].quantity.Sub(quantity)
+	}
+}
+
+// salable is what a stock may still sell of a SKU: what its enabled sources have, less what is promised to open orders
+// that were placed from carts.
+func (s *Server) salable(sku string, stock int) decimal.Decimal {
+	inv := &s.inventory
+	var sum decimal.Decimal
+	for _, link := range inv.links {
+		code := text(link["source_code"])
+		source, at := document(inv.sources, "source_code", code), inv.find(sku, code)
+		if text(link["stock_id"]) == strconv.Itoa(stock) && yes(source["enabled"]) && at >= 0 && inv.items[at].status == 1 {
+			sum = sum.Add(inv.items[at].quantity)
+		}
+	}
+	if stock == 1 {
+		sum = sum.Sub(s.promised(sku))
+	}
+	return sum
+}
+
+func (s *Server) promised(sku string) decimal.Decimal {
+	var sum decimal.Decimal
+	for _, k := range s.carts.all {
+		o := s.find(k.order)
+		if o == nil {
+			continue
+		}
+		for _, row := range o.rows() {
+			if strings.EqualFold(text(row["sku"]), sku) {
+				sum = sum.Add(openQty(row))
+			}
+		}
+	}
+	return sum
+}
+
+// document gives the one whose key has the value, or nil.
+func document(all []map[string]any, key, value string) map[string]any {
+	at := slices.IndexFunc(all, func(d map[string]any) bool { return text(d[key]) == value })
+	if at < 0 {
+		return nil
+	}
+	return all[at]
+}
+
+// fieldErrors is what the validators of Magento's inventory found wrong.
+type fieldErrors []map[string]any
+
+func validationFailed(template string, parameters map[string]any) *problem {
+	return invalid("Validation Failed", fieldErrors{{"message": template, "parameters": parameters}})
+}
+
+func empty(field string) *problem {
+	return validationFailed(`"%field" can not be empty.`, map[string]any{"field": field})
+}
+
+func (s *Server) inventoryRoutes(routes *http.ServeMux) {
+	inv := &s.inventory
+	route := func(pattern, resource string, f func(call) (any, *problem)) {
+		routes.Handle(pattern, s.allowed("Magento_Inventory"+resource, s.endpoint(f)))
+	}
+	lists := func(all func() []map[string]any, columns ...string) func(call) (any, *problem) {
+		return func(c call) (any, *problem) {
+			return list(c, func(field string) bool { return slices.Contains(columns, field) }, slices.Clone(all()))
+		}
+	}
+	route("GET /V1/inventory/sources", "Api::source",
+		lists(func() []map[string]any { return inv.sources }, "source_code", "name", "enabled", "country_id"))
+	route("GET /V1/inventory/sources/{code}", "Api::source", s.getSource)
+	route("POST /V1/inventory/sources", "Api::source_edit", s.saveSource)
+	route("PUT /V1/inventory/sources/{code}", "Api::source_edit", s.saveSource)
+	route("GET /V1/inventory/stocks", "Api::stock", lists(func() []map[string]any { return inv.stocks }, "stock_id", "name"))
+	route("GET /V1/inventory/stocks/{id}", "Api::stock", s.getStock)
+	route("POST /V1/inventory/stocks", "Api::stock_edit", s.saveStock)
+	route("PUT /V1/inventory/stocks/{id}", "Api::stock_edit", s.saveStock)
+	route("DELETE /V1/inventory/stocks/{id}", "Api::stock_delete", s.deleteStock)
+	route("GET /V1/inventory/stock-source-links", "Api::stock_source_link",
+		lists(func() []map[string]any { return inv.links }, "stock_id", "source_code", "priority"))
+	route("POST /V1/inventory/stock-source-links", "Api::stock_source_link", s.saveLinks)
+	route("POST /V1/inventory/stock-source-links-delete", "Api::stock_source_link", s.deleteLinks)
+	route("GET /V1/inventory/source-items", "Api::source", lists(inv.sourceItems, "source_item_id", "sku", "source_code", "quantity", "status"))
+	route("POST /V1/inventory/source-items", "Api::stock_source_item_assign", s.saveSourceItems)
+	route("POST /V1/inventory/source-items-delete", "Api::stock_source_item_assign", s.deleteSourceItems)
+	route("GET /V1/inventory/get-product-salable-quantity/{sku}/{stock}", "SalesApi::stock", func(c call) (any, *problem) {
+		quantity, wrong := s.salableOf(c)
+		return amount(quantity), wrong
+	})
+	route("GET /V1/inventory/is-product-salable/{sku}/{stock}", "SalesApi::stock", func(c call) (any, *problem) {
+		quantity, wrong := s.salableOf(c)
+		return quantity.IsPositive(), wrong
+	})
+}
+
+func (inv *inventory) sourceItems() []map[string]any {
+	var documents []map[string]any
+	for _, item := range inv.items { // the source_item_id is their order, and is not shown
+		documents = append(documents, map[string]any{
+			"sku": item.sku, "source_code": item.source, "quantity": amount(item.quantity), "status": item.status,
+		})
+	}
+	return documents
+}
+
+func (s *Server) getSource(c call) (any, *problem) {
+	code := c.PathValue("code")
+	source := document(s.inventory.sources, "source_code", code)
+	if source == nil {
+		return nil, notFound(`Source with code "%value" does not exist.`, map[string]string{"value": code})
+	}
+	return source, nil
+}
+
+func (s *Server) saveSource(c call) (any, *problem) {
+	source, wrong := c.object("source")
+	if wrong != nil {
+		return nil, wrong
+	}
+	if code := c.PathValue("code"); code != "" { // what the path says overrides the body
+		source["source_code"] = code
+	}
+	known := document(s.inventory.sources, "source_code", text(source["source_code"]))
+	saved := map[string]any{"carrier_links": []any{}}
+	maps.Copy(saved, known)
+	maps.Copy(saved, source)
+	for _, field := range []string{"source_code", "name", "country_id", "postcode"} {
+		if text(saved[field]) == "" {
+			return nil, empty(field)
+		}
+	}
+	if known != nil {
+		maps.Copy(known, saved)
+	} else {
+		s.inventory.sources = append(s.inventory.sources, saved)
+	}
+	return []any{}, nil
+}
+
+func (s *Server) stock(id string) (map[string]any, *problem) {
+	stock := document(s.inventory.stocks, "stock_id", id)
+	if stock == nil {
+		return nil, notFound(`Stock with id "%value" does not exist.`, map[string]string{"value": id})
+	}
+	return stock, nil
+}
+
+func (s *Server) getStock(c call) (any, *problem) {
+	stock, wrong := s.stock(c.PathValue("id"))
+	return stock, wrong
+}
+
+func (s *Server) saveStock(c call) (any, *problem) {
+	given, wrong := c.object("stock")
+	if wrong != nil {
+		return nil, wrong
+	}
+	if text(given["name"]) == "" {
+		return nil, empty("name")
+	}
+	id := c.PathValue("id")
+	if id == "" {
+		s.inventory.nextStock++
+		given["stock_id"] = s.inventory.nextStock
+		s.inventory.stocks = append(s.inventory.stocks, given)
+		return given["stock_id"], nil
+	}
+	stock, wrong := s.stock(id)
+	if wrong != nil {
+		return nil, wrong
+	}
+	delete(given, "stock_id")
+	maps.Copy(stock, given)
+	return stock["stock_id"], nil
+}
+
+func (s *Server) deleteStock(c call) (any, *problem) {
+	id := c.PathValue("id")
+	if id == "1" {
+		return nil, invalid("Default Stock could not be deleted.", nil)
+	}
+	of := func(d map[string]any) bool { return text(d["stock_id"]) == id }
+	s.inventory.stocks = slices.DeleteFunc(s.inventory.stocks, of)
+	s.inventory.links = slices.DeleteFunc(s.inventory.links, of)
+	return []any{}, nil
+}
+
+func (s *Server) saveLinks(c call) (any, *problem) {
+	links, wrong := s.takeLinks(c)
+	if wrong != nil {
+		return nil, wrong
+	}
+	s.inventory.links = append(s.inventory.links, links...)
+	return []any{}, nil
+}
+
+func (s *Server) deleteLinks(c call) (any, *problem) {
+	_, wrong := s.takeLinks(c)
+	return []any{}, wrong
+}
+
+// takeLinks takes away the links of the stocks and sources that the body names, and gives the body's.
+func (s *Server) takeLinks(c call) ([]map[string]any, *problem) {
+	links, wrong := c.rows("links")
+	if wrong != nil {
+		return nil, wrong
+	}
+	if len(links) == 0 {
+		return nil, invalid("Input data is empty", nil)
+	}
+	for _, link := range links {
+		if _, wrong := s.stock(text(link["stock_id"])); wrong != nil {
+			return nil, validationFailed(`Stock with id "%id" does not exist.`, map[string]any{"id": link["stock_id"]})
+		}
+		s.inventory.links = slices.DeleteFunc(s.inventory.links, func(d map[string]any) bool {
+			return text(d["stock_id"]) == text(link["stock_id"]) && d["source_code"] == link["source_code"]
+		})
+	}
+	return links, nil
+}
+
+// saveSourceItems saves all or none. Magento does not ask whether there is such a product.
+func (s *Server) saveSourceItems(c call) (any, *problem) {
+	rows, wrong := c.rows("sourceItems")
+	if wrong != nil {
+		return nil, wrong
+	}
+	if len(rows) == 0 {
+		return nil, invalid("Input data is empty", nil)
+	}
+	var items []sourceItem
+	for _, row := range rows {
+		item := sourceItem{sku: text(row["sku"]), source: text(row["source_code"])}
+		var numeric, known bool
+		item.quantity, numeric = money(row["quantity"])
+		item.status, known = number(row["status"])
+		switch {
+		case item.sku == "":
+			return nil, empty("sku")
+		case document(s.inventory.sources, "source_code", item.source) == nil:
+			return nil, validationFailed(`Source with code "%code" does not exist.`, map[string]any{"code": item.source})
+		case !numeric:
+			return nil, validationFailed(`"%field" should be numeric.`, map[string]any{"field": "quantity"})
+		case !known || item.status < 0 || item.status > 1:
+			return nil, validationFailed(`"%field" should be a known status.`, map[string]any{"field": "status"})
+		}
+		items = append(items, item)
+	}
+	for _, item := range items {
+		s.inventory.save(item)
+	}
+	return []any{}, nil
+}
+
+func (s *Server) deleteSourceItems(c call) (any, *problem) {
+	rows, wrong := c.rows("sourceItems")
+	if wrong != nil {
+		return nil, wrong
+	}
+	if len(rows) == 0 {
+		return nil, invalid("Input data is empty", nil)
+	}
+	for _, row := range rows {
+		if at := s.inventory.find(text(row["sku"]), text(row["source_code"])); at >= 0 {
+			s.inventory.items = slices.Delete(s.inventory.items, at, at+1)
+		}
+	}
+	return []any{}, nil
+}
+
+func (s *Server) salableOf(c call) (decimal.Decimal, *problem) {
+	p, wrong := s.catalog.product(c.PathValue("sku"))
+	if wrong != nil {
+		return decimal.Zero, wrong
+	}
+	id, wrong := c.id("stock")
+	if wrong != nil {
+		return decimal.Zero, wrong
+	}
+	if _, wrong := s.stock(fmt.Sprint(id)); wrong != nil {
+		return decimal.Zero, wrong
+	}
+	return s.salable(p.sku, id), nil
+}
