@@ -91,7 +91,8 @@ var trackingFaults = []*scenario{
 		w.run(2)
 		w.shop.Faults.Set(fault.Plan{Only: posts, Chances: []fault.Chance{
 			{OneIn: 3, Fault: fault.Fault{Kind: fault.Late, After: time.Second + 200*time.Millisecond}},
-			{OneIn: 4, Fault: fault.Fault{Kind: fault.Drop}}, {OneIn: 6, Fault: fault.Fault{Kind: fault.Garble}},
+			{OneIn: 4, Fault: fault.Fault{Kind: fault.Drop}},
+			{OneIn: 6, Fault: fault.Fault{Kind: fault.Garble}},
 		}})
 		w.shop.MaskNextSaves(true, false, true, true, false)
 		w.parcels(10, 3)

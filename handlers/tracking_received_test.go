@@ -143,7 +143,9 @@ func TestWhichShipment(t *testing.T) {
 		{"none yet", nil, nil, []string{"0×2 1×3 T"}, []string{findOrder, findShipments, ship}},
 		{
 			"the only one", func(p fakemagento.Placed, rows []string) { r.shop.Ship(p.EntityID, map[string]int64{rows[0]: 1}) },
-			nil, []string{"0×1 T"}, []string{findOrder, findShipments, addTrack},
+			nil,
+			[]string{"0×1 T"},
+			[]string{findOrder, findShipments, addTrack},
 		},
 		{"the only one, which has a track", func(p fakemagento.Placed, _ []string) { r.track(p, "T0") }, nil, []string{"0×2 1×3 T0 T"}, nil},
 		{"the newest without a track", func(p fakemagento.Placed, rows []string) {
@@ -170,8 +172,12 @@ func TestWhichShipment(t *testing.T) {
 		}, []string{`"shipment_number":"FIRST AS DIGITS"`}, []string{"0×1 T", "0×1"}, nil},
 		{"items: new", nil, []string{items("A=1", "B=2")}, []string{"0×1 1×2 T"}, nil},
 		{"items: all of a SKU", nil, []string{items("B")}, []string{"1×3 T"}, nil},
-		{"items: all that is open of a SKU", func(p fakemagento.Placed, _ []string) { r.track(p, "T0", items("B=1")) },
-			[]string{items("B")}, []string{"1×1 T0", "1×2 T"}, nil},
+		{
+			"items: all that is open of a SKU", func(p fakemagento.Placed, _ []string) { r.track(p, "T0", items("B=1")) },
+			[]string{items("B")},
+			[]string{"1×1 T0", "1×2 T"},
+			nil,
+		},
 		{"items: the one that holds just these", func(p fakemagento.Placed, rows []string) {
 			r.shop.Ship(p.EntityID, map[string]int64{rows[0]: 1, rows[1]: 1})
 			r.shop.Ship(p.EntityID, map[string]int64{rows[0]: 1})
@@ -179,16 +185,36 @@ func TestWhichShipment(t *testing.T) {
 		{"items: all of a SKU is in the one that holds just that", func(p fakemagento.Placed, rows []string) {
 			r.shop.Ship(p.EntityID, map[string]int64{rows[0]: 2})
 		}, []string{items("A")}, []string{"0×2 T"}, nil},
-		{"items: that one has a track", func(p fakemagento.Placed, _ []string) { r.track(p, "T0", items("A=1")) },
-			[]string{items("A=1")}, []string{"0×1 T0", "0×1 T"}, nil},
-		{"items: other quantities", func(p fakemagento.Placed, rows []string) { r.shop.Ship(p.EntityID, map[string]int64{rows[0]: 1}) },
-			[]string{items("B=1")}, []string{"0×1", "1×1 T"}, nil},
-		{"items: the same number with other items", func(p fakemagento.Placed, _ []string) { r.track(p, "T", items("A=1")) },
-			[]string{items("B=1")}, []string{"0×1 T", "1×1 T"}, nil},
-		{"items: the same number with the same items", func(p fakemagento.Placed, _ []string) { r.track(p, "T", items("A=1", "B=1")) },
-			[]string{items("B=1.0", "a=1")}, []string{"0×1 1×1 T"}, []string{findOrder, findShipments}},
-		{"items: the number has all of them already", func(p fakemagento.Placed, _ []string) { r.track(p, "T") },
-			[]string{items("A=1")}, []string{"0×2 1×3 T"}, []string{findOrder, findShipments}},
+		{
+			"items: that one has a track", func(p fakemagento.Placed, _ []string) { r.track(p, "T0", items("A=1")) },
+			[]string{items("A=1")},
+			[]string{"0×1 T0", "0×1 T"},
+			nil,
+		},
+		{
+			"items: other quantities", func(p fakemagento.Placed, rows []string) { r.shop.Ship(p.EntityID, map[string]int64{rows[0]: 1}) },
+			[]string{items("B=1")},
+			[]string{"0×1", "1×1 T"},
+			nil,
+		},
+		{
+			"items: the same number with other items", func(p fakemagento.Placed, _ []string) { r.track(p, "T", items("A=1")) },
+			[]string{items("B=1")},
+			[]string{"0×1 T", "1×1 T"},
+			nil,
+		},
+		{
+			"items: the same number with the same items", func(p fakemagento.Placed, _ []string) { r.track(p, "T", items("A=1", "B=1")) },
+			[]string{items("B=1.0", "a=1")},
+			[]string{"0×1 1×1 T"},
+			[]string{findOrder, findShipments},
+		},
+		{
+			"items: the number has all of them already", func(p fakemagento.Placed, _ []string) { r.track(p, "T") },
+			[]string{items("A=1")},
+			[]string{"0×2 1×3 T"},
+			[]string{findOrder, findShipments},
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := r.in(t)
@@ -254,14 +280,22 @@ func TestNoShipmentForIt(t *testing.T) {
 				isOutcome(t, outcome, err, event.Done)
 			}
 		}, class: event.NotFound, state: idempotency.Failed},
-		{name: "wait, none holds just these", prepare: func(p fakemagento.Placed) { r.shop.Ship(p.EntityID, nil) },
-			message: []string{items("A=1")}, class: event.NotFound, state: idempotency.Failed},
-		{name: "on hold", prepare: func(p fakemagento.Placed) { r.shop.SetState(p.EntityID, "holded") }, rules: making,
-			class: event.Rejected, says: []string{"state holded", "Shipment Document Validation Error(s)"}, state: idempotency.Uncertain},
-		{name: "cancelled", prepare: func(p fakemagento.Placed) { r.shop.Cancel(p.EntityID) }, rules: making,
-			class: event.Rejected, says: []string{"state canceled"}, state: idempotency.Uncertain},
-		{name: "in payment review", placing: fakemagento.Placing{State: "payment_review"}, rules: making,
-			class: event.Rejected, state: idempotency.Uncertain},
+		{
+			name: "wait, none holds just these", prepare: func(p fakemagento.Placed) { r.shop.Ship(p.EntityID, nil) },
+			message: []string{items("A=1")}, class: event.NotFound, state: idempotency.Failed,
+		},
+		{
+			name: "on hold", prepare: func(p fakemagento.Placed) { r.shop.SetState(p.EntityID, "holded") }, rules: making,
+			class: event.Rejected, says: []string{"state holded", "Shipment Document Validation Error(s)"}, state: idempotency.Uncertain,
+		},
+		{
+			name: "cancelled", prepare: func(p fakemagento.Placed) { r.shop.Cancel(p.EntityID) }, rules: making,
+			class: event.Rejected, says: []string{"state canceled"}, state: idempotency.Uncertain,
+		},
+		{
+			name: "in payment review", placing: fakemagento.Placing{State: "payment_review"}, rules: making,
+			class: event.Rejected, state: idempotency.Uncertain,
+		},
 		{name: "virtual", placing: fakemagento.Placing{Virtual: true}, rules: making, class: event.Rejected, state: idempotency.Uncertain},
 		{name: "nothing is open, and each has a track", prepare: func(p fakemagento.Placed) {
 			rows := r.rows(p)
@@ -272,16 +306,26 @@ func TestNoShipmentForIt(t *testing.T) {
 				isOutcome(t, outcome, err, event.Done)
 			}
 		}, rules: making, class: event.Rejected, says: []string{"does not allow a shipment"}, state: idempotency.Uncertain},
-		{name: "a shipment that is not there", message: []string{`"shipment_number":"000099999"`}, rules: making,
-			class: event.NotFound, says: []string{"has no shipment 000099999"}, state: idempotency.Failed},
-		{name: "a SKU that is not in the order", message: []string{items("C=1")}, rules: making,
-			class: event.Invalid, says: []string{`"C"`}, state: idempotency.Failed},
-		{name: "more than is open", message: []string{items("A=3")}, rules: making,
-			class: event.Invalid, says: []string{"3 of SKU A", "2 are open"}, state: idempotency.Failed},
-		{name: "nothing is open of it", prepare: func(p fakemagento.Placed) { r.shop.Ship(p.EntityID, map[string]int64{r.rows(p)[0]: 1}) },
-			message: []string{items("A=2")}, rules: making, class: event.Invalid, says: []string{"1 are open"}, state: idempotency.Failed},
-		{name: "a source that the shop does not have", message: []string{`"source_code":"moon"`}, rules: making,
-			class: event.Unavailable, says: []string{"see error log"}, state: idempotency.Uncertain},
+		{
+			name: "a shipment that is not there", message: []string{`"shipment_number":"000099999"`}, rules: making,
+			class: event.NotFound, says: []string{"has no shipment 000099999"}, state: idempotency.Failed,
+		},
+		{
+			name: "a SKU that is not in the order", message: []string{items("C=1")}, rules: making,
+			class: event.Invalid, says: []string{`"C"`}, state: idempotency.Failed,
+		},
+		{
+			name: "more than is open", message: []string{items("A=3")}, rules: making,
+			class: event.Invalid, says: []string{"3 of SKU A", "2 are open"}, state: idempotency.Failed,
+		},
+		{
+			name: "nothing is open of it", prepare: func(p fakemagento.Placed) { r.shop.Ship(p.EntityID, map[string]int64{r.rows(p)[0]: 1}) },
+			message: []string{items("A=2")}, rules: making, class: event.Invalid, says: []string{"1 are open"}, state: idempotency.Failed,
+		},
+		{
+			name: "a source that the shop does not have", message: []string{`"source_code":"moon"`}, rules: making,
+			class: event.Unavailable, says: []string{"see error log"}, state: idempotency.Uncertain,
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := r.in(t)
@@ -429,24 +473,69 @@ func TestComposites(t *testing.T) {
 	}{
 		{"configurable", []fakemagento.Line{configurable("C-red", 3)}, []string{"C-red=1"}, []string{"0×1 T", "0×2 rest"}, 1},
 		{"configurable, all", []fakemagento.Line{configurable("C-red", 3)}, []string{"C-red"}, []string{"0×3 T"}, 1},
-		{"bundle together, its SKU", []fakemagento.Line{bundle("B", 2, false, line("x", 1), line("y", 2))},
-			[]string{"B=1"}, []string{"0×1 1×1 2×2 T", "0×1 1×1 2×2 rest"}, 2},
-		{"bundle together, its components", []fakemagento.Line{bundle("B", 2, false, line("x", 1), line("y", 2))},
-			[]string{"x=1", "y=2"}, []string{"0×1 1×1 2×2 T", "0×1 1×1 2×2 rest"}, 2},
-		{"bundle together, a part of it", []fakemagento.Line{bundle("B", 2, false, line("x", 1), line("y", 2))},
-			[]string{"y=1"}, []string{"0×1 1×1 2×2 T", "0×1 1×1 2×2 rest"}, 2},
-		{"bundle separately, a component", []fakemagento.Line{bundle("B", 1, true, line("x", 1), line("y", 2))},
-			[]string{"y=1"}, []string{"0×1 2×1 T", "0×1 1×1 2×1 rest"}, 1},
-		{"bundle separately, its SKU", []fakemagento.Line{bundle("B", 1, true, line("x", 1), line("y", 2))},
-			[]string{"B=1"}, []string{"0×1 1×1 2×2 T"}, 1},
-		{"bundle together beside others", []fakemagento.Line{line("A", 1), bundle("B", 1, false, line("x", 1)), configurable("C", 1)},
-			[]string{"A=1", "x=1"}, []string{"0×1 1×1 2×1 T", "3×1 rest"}, 1},
-		{"bundle separately beside others", []fakemagento.Line{line("A", 1), bundle("B", 1, true, line("x", 1), line("y", 1))},
-			[]string{"A=1", "x=1"}, []string{"0×1 1×1 2×1 T", "1×1 3×1 rest"}, 1},
-		{"two bundles of both kinds", []fakemagento.Line{bundle("B", 1, true, line("x", 1)), bundle("D", 1, false, line("z", 1))},
-			[]string{"x=1", "z=1"}, []string{"0×1 1×1 2×1 3×1 T"}, 1},
-		{"one SKU alone and in a bundle", []fakemagento.Line{line("x", 1), bundle("B", 1, true, line("x", 1))},
-			[]string{"x=2"}, []string{"0×1 1×1 2×1 T"}, 1},
+		{
+			"bundle together, its SKU",
+			[]fakemagento.Line{bundle("B", 2, false, line("x", 1), line("y", 2))},
+			[]string{"B=1"},
+			[]string{"0×1 1×1 2×2 T", "0×1 1×1 2×2 rest"},
+			2,
+		},
+		{
+			"bundle together, its components",
+			[]fakemagento.Line{bundle("B", 2, false, line("x", 1), line("y", 2))},
+			[]string{"x=1", "y=2"},
+			[]string{"0×1 1×1 2×2 T", "0×1 1×1 2×2 rest"},
+			2,
+		},
+		{
+			"bundle together, a part of it",
+			[]fakemagento.Line{bundle("B", 2, false, line("x", 1), line("y", 2))},
+			[]string{"y=1"},
+			[]string{"0×1 1×1 2×2 T", "0×1 1×1 2×2 rest"},
+			2,
+		},
+		{
+			"bundle separately, a component",
+			[]fakemagento.Line{bundle("B", 1, true, line("x", 1), line("y", 2))},
+			[]string{"y=1"},
+			[]string{"0×1 2×1 T", "0×1 1×1 2×1 rest"},
+			1,
+		},
+		{
+			"bundle separately, its SKU",
+			[]fakemagento.Line{bundle("B", 1, true, line("x", 1), line("y", 2))},
+			[]string{"B=1"},
+			[]string{"0×1 1×1 2×2 T"},
+			1,
+		},
+		{
+			"bundle together beside others",
+			[]fakemagento.Line{line("A", 1), bundle("B", 1, false, line("x", 1)), configurable("C", 1)},
+			[]string{"A=1", "x=1"},
+			[]string{"0×1 1×1 2×1 T", "3×1 rest"},
+			1,
+		},
+		{
+			"bundle separately beside others",
+			[]fakemagento.Line{line("A", 1), bundle("B", 1, true, line("x", 1), line("y", 1))},
+			[]string{"A=1", "x=1"},
+			[]string{"0×1 1×1 2×1 T", "1×1 3×1 rest"},
+			1,
+		},
+		{
+			"two bundles of both kinds",
+			[]fakemagento.Line{bundle("B", 1, true, line("x", 1)), bundle("D", 1, false, line("z", 1))},
+			[]string{"x=1", "z=1"},
+			[]string{"0×1 1×1 2×1 3×1 T"},
+			1,
+		},
+		{
+			"one SKU alone and in a bundle",
+			[]fakemagento.Line{line("x", 1), bundle("B", 1, true, line("x", 1))},
+			[]string{"x=2"},
+			[]string{"0×1 1×1 2×1 T"},
+			1,
+		},
 		{"one SKU on two rows", []fakemagento.Line{line("A", 2), line("A", 3)}, []string{"A=4"}, []string{"0×2 1×2 T", "1×1 rest"}, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
