@@ -35,10 +35,10 @@ test: ## every test, with the race detector, against a real RabbitMQ and Postgre
 	cd deploy && go test ./...
 	cd bench/watermill && go vet ./...
 
-chaos: ## the tests of failures at their full size: 10,000 orders with replicas killed and servers that crash, the ERP away for a minute, 200 large bodies, 100,000 dead letters
+chaos: ## the tests of failures at their full size: 10,000 orders with replicas killed and servers that crash, the ERP away for a minute, 200 large bodies, 100,000 dead letters, a folder of 1,000 tracking files
 	scripts/services/install.sh rabbitmq # the test restarts servers of its own
 	scripts/services/install.sh postgres
-	$(SERVICES) env MAGELINE_E2E_ORDERS=2000 MAGELINE_E2E_PROBES=60 go test -count=1 -v -timeout 30m -run 'Chaos$$|ChaosEverywhere|ERPAway' ./e2e
+	$(SERVICES) env MAGELINE_E2E_ORDERS=2000 MAGELINE_E2E_PROBES=60 MAGELINE_E2E_FILES=1000 go test -count=1 -v -timeout 30m -run 'Chaos$$|ChaosEverywhere|ERPAway|Folder' ./e2e
 	MAGELINE_E2E_ORDERS=10000 go test -count=1 -v -timeout 60m -run ChaosOfServers ./e2e
 	$(SERVICES) env MAGELINE_LARGE_BODIES=200 go test -count=1 -v -timeout 30m -run LargeBodies ./consumer
 	$(SERVICES) env MAGELINE_TEST_LETTERS=100000 go test -count=1 -v -timeout 20m -run TestKilledReplayOfMany ./deadletter

@@ -20,13 +20,14 @@ type sizes struct {
 	known    int    // orders that those messages are about
 	orders   int    // end to end, of one round
 	tracks   int    // of the one round
+	rows     int    // of a tracking file
 	pings    int    // on an idle system
 	latency  time.Duration
 }
 
 var (
-	full  = sizes{messages: 20_000, rounds: 5, drain: [2]int{10_000, 200_000}, known: 1000, orders: 2000, tracks: 10_000, pings: 500, latency: 20 * time.Millisecond}
-	smoke = sizes{messages: 200, rounds: 1, drain: [2]int{50, 150}, known: 10, orders: 10, tracks: 20, pings: 5, latency: time.Millisecond}
+	full  = sizes{messages: 20_000, rounds: 5, drain: [2]int{10_000, 200_000}, known: 1000, orders: 2000, tracks: 10_000, rows: 200_000, pings: 500, latency: 20 * time.Millisecond}
+	smoke = sizes{messages: 200, rounds: 1, drain: [2]int{50, 150}, known: 10, orders: 10, tracks: 20, rows: 1000, pings: 5, latency: time.Millisecond}
 )
 
 const (

@@ -23,6 +23,8 @@ type RabbitMQ struct {
 	Topology rabbitmq.Topology
 	// Management is the address of the broker's HTTP API with user and password, for what AMQP does not tell; may be empty.
 	Management string
+	// Publishes says that an enabled consumer publishes events to the exchange, as Magento does.
+	Publishes bool
 }
 
 const (
@@ -261,7 +263,7 @@ func (r RabbitMQ) publishing(ctx context.Context) Line {
 	publish := &right{verb: "publish", permission: "write"}
 	targets := []string{""}
 	for _, e := range r.Topology.Exchanges() {
-		if e.Name != r.Topology.Exchange { // that one is Magento's to publish to
+		if e.Name != r.Topology.Exchange || r.Publishes { // else that one is Magento's to publish to
 			targets = append(targets, e.Name)
 		}
 	}

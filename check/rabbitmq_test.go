@@ -87,7 +87,7 @@ func options(q *testkit.Queues) rabbitmq.Options { return rabbitmq.Options{URL: 
 func TestNothingThereYet(t *testing.T) {
 	t.Parallel()
 	q, topology, conn := broker(t)
-	found := lines(t, check.RabbitMQ{Options: options(q), Topology: topology})
+	found := lines(t, check.RabbitMQ{Options: options(q), Topology: topology, Publishes: true})
 	wantNo(t, found, check.Warn, check.Fail)
 	want(t, found, check.OK, "exchange "+q.Exchange, "will be created")
 	want(t, found, check.OK, "queue "+q.Queue("order_placed"), "will be created")

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -30,6 +31,7 @@ func (l *loader) check(need Need) {
 	l.checkMagento()
 	l.checkERP()
 	l.checkProxies()
+	l.checkTracking()
 	if len(l.c.OrderStatusExported) > 0 && !l.c.OrderComment {
 		l.problem("ORDER_STATUS_EXPORTED", "is set together with the comment: leave it empty, or set %sORDER_COMMENT=true", prefix)
 	}
@@ -169,6 +171,8 @@ func (l *loader) checkConsumers() {
 			l.problem("CONSUMERS", "the consumer %s is not in this build", name)
 		case consumer.ERP && l.c.ERP == NoERP:
 			l.problem("CONSUMERS", "the consumer %s needs an ERP: set %sERP, or leave it out", name, prefix)
+		case consumer.Inbox && l.c.TrackingDir == "":
+			l.problem("CONSUMERS", "the consumer %s needs an inbox: set %sTRACKING_DIR, or leave it out", name, prefix)
 		}
 	}
 }
@@ -224,6 +228,18 @@ func (l *loader) checkERP() {
 	l.checkURL("ERP_URL", l.c.ERPURL)
 	if len(l.c.ERPReferencePrefix) > 50 {
 		l.problem("ERP_REFERENCE_PREFIX", "must have at most 50 bytes")
+	}
+}
+
+func (l *loader) checkTracking() {
+	if dir := l.c.TrackingDir; dir != "" {
+		// One that is not there may be a share that is mounted later; check and the log say so.
+		if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+			l.problem("TRACKING_DIR", "must be the path of a directory, such as /srv/tracking")
+		}
+	}
+	if _, err := filepath.Match(l.c.TrackingPattern, ""); err != nil || l.c.TrackingPattern == "" || strings.Contains(l.c.TrackingPattern, "/") {
+		l.problem("TRACKING_PATTERN", "must be a glob of file names, such as *.csv or *.[cC][sS][vV]")
 	}
 }
 

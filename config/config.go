@@ -8,7 +8,7 @@ import "time"
 // prefix is before each variable's name.
 const prefix = "MAGELINE_"
 
-// Config holds what CONTRACT section 2 and contract/orders.md name, as far as this build uses it. The tags are the
+// Config holds what CONTRACT section 2, contract/orders.md and contract/tracking.md name, as far as this build uses it. The tags are the
 // variable's name without prefix, its default and its meaning.
 type Config struct {
 	AMQPURL      Secret `envconfig:"AMQP_URL" default:"amqp://guest:guest@127.0.0.1:5672/" meaning:"RabbitMQ; amqps:// with the system's roots or the files below"`
@@ -71,9 +71,13 @@ type Config struct {
 	ERPReferencePrefix string        `envconfig:"ERP_REFERENCE_PREFIX" meaning:"before every external reference"`
 	ERPUncertainWait   time.Duration `envconfig:"ERP_UNCERTAIN_WAIT" default:"0" meaning:"that long after an uncertain create the ERP is only asked, never sent to again"`
 
-	TrackingSourceCode     string         `envconfig:"TRACKING_SOURCE_CODE" meaning:"MSI source of shipments that mageline creates, if the row names none"`
-	TrackingWhenNoShipment WhenNoShipment `envconfig:"TRACKING_WHEN_NO_SHIPMENT" default:"create" meaning:"what becomes of a tracking number of an order that has no shipment for it: create makes one, wait waits until there is one"`
-	TrackingNotify         bool           `envconfig:"TRACKING_NOTIFY" default:"false" meaning:"mail the customer once for each shipment that mageline creates, and once for each tracking number that is added later"`
+	TrackingDir            string           `envconfig:"TRACKING_DIR" meaning:"the inbox: the directory into which a 3PL's files are dropped; processed/ and failed/ are made beneath it"`
+	TrackingPattern        string           `envconfig:"TRACKING_PATTERN" default:"*.csv" meaning:"glob of the names of files in the inbox"`
+	TrackingColumns        TrackingColumns  `envconfig:"TRACKING_COLUMNS" meaning:"the file's own names of columns, as order_number=Auftragsnr.,tracking_number=Sendungsnr.; or their numbers from 1, for files without a header"`
+	TrackingCarriers       TrackingCarriers `envconfig:"TRACKING_CARRIERS" meaning:"the file's carriers and Magento's codes, as DHL Paket=dhl,DPD DE=dpd; one that is not named becomes custom"`
+	TrackingSourceCode     string           `envconfig:"TRACKING_SOURCE_CODE" meaning:"MSI source of shipments that mageline creates, if the row names none"`
+	TrackingWhenNoShipment WhenNoShipment   `envconfig:"TRACKING_WHEN_NO_SHIPMENT" default:"create" meaning:"what becomes of a tracking number of an order that has no shipment for it: create makes one, wait waits until there is one"`
+	TrackingNotify         bool             `envconfig:"TRACKING_NOTIFY" default:"false" meaning:"mail the customer once for each shipment that mageline creates, and once for each tracking number that is added later"`
 
 	BreakerFailures int           `envconfig:"BREAKER_FAILURES" default:"5" meaning:"consecutive failures of one downstream that open its circuit; 0: no circuit"`
 	BreakerOpenFor  time.Duration `envconfig:"BREAKER_OPEN_FOR" default:"30s" meaning:"until a probe is let through"`

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mageline/mageline/config"
+	"github.com/mageline/mageline/tracking"
 )
 
 // environment sets exactly these variables of ours, for the test.
@@ -200,6 +201,19 @@ func TestProblems(t *testing.T) {
 		{[]string{"ORDER_STATUS_EXPORTED", "exported", "ORDER_COMMENT", "false"}, "ORDER_STATUS_EXPORTED"},
 		{[]string{"ORDER_STATUS_EXPORTED", "processing:"}, "ORDER_STATUS_EXPORTED"},
 		{[]string{"ORDER_STATUS_EXPORTED", "paid:x"}, "ORDER_STATUS_EXPORTED"},
+		{[]string{"CONSUMERS", "tracking_file_ready"}, "CONSUMERS"},
+		{[]string{"TRACKING_DIR", "config.go"}, "TRACKING_DIR"},
+		{[]string{"TRACKING_PATTERN", "[a"}, "TRACKING_PATTERN"},
+		{[]string{"TRACKING_PATTERN", "in/*.csv"}, "TRACKING_PATTERN"},
+		{[]string{"TRACKING_COLUMNS", "order_number"}, "TRACKING_COLUMNS"},
+		{[]string{"TRACKING_COLUMNS", "order=x"}, "TRACKING_COLUMNS"},
+		{[]string{"TRACKING_COLUMNS", "sku=a,sku=b"}, "TRACKING_COLUMNS"},
+		{[]string{"TRACKING_COLUMNS", "order_number=1,tracking_number=0"}, "TRACKING_COLUMNS"},
+		{[]string{"TRACKING_COLUMNS", "order_number=1,tracking_number=Nr."}, "TRACKING_COLUMNS"},
+		{[]string{"TRACKING_COLUMNS", "order_number=1,sku=2"}, "TRACKING_COLUMNS"},
+		{[]string{"TRACKING_CARRIERS", "dhl"}, "TRACKING_CARRIERS"},
+		{[]string{"TRACKING_CARRIERS", "DHL=Deutsche Post"}, "TRACKING_CARRIERS"},
+		{[]string{"TRACKING_CARRIERS", "DHL=dhl,DHL=post"}, "TRACKING_CARRIERS"},
 		{[]string{"BREAKER_FAILURES", "-1"}, "BREAKER_FAILURES"},
 		{[]string{"BREAKER_OPEN_FOR", "0s"}, "BREAKER_OPEN_FOR"},
 		{[]string{"HTTP_ADDR", "8080"}, "HTTP_ADDR"},
@@ -330,13 +344,35 @@ func TestSecretsAreNotShown(t *testing.T) {
 }
 
 func TestUnknownVariablesWarn(t *testing.T) {
-	environment(t, complete("PREFECTH", "1", "TRACKING_DIR", "/in", "TEST_AMQP_URL", "x", "PREFETCH_FILE", "x"))
+	environment(t, complete("PREFECTH", "1", "SEARCH_URL", "/in", "TEST_AMQP_URL", "x", "PREFETCH_FILE", "x"))
 	c, err := config.Load(config.EnabledConsumers)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := strings.Join(c.Warnings, "\n"); len(c.Warnings) != 3 || !strings.Contains(got, "MAGELINE_PREFECTH") || !strings.Contains(got, "MAGELINE_PREFETCH_FILE") {
 		t.Errorf("warnings:\n%s", got)
+	}
+}
+
+func TestTracking(t *testing.T) {
+	environment(t, complete("TRACKING_DIR", "/there/is/none/yet", "CONSUMERS", "tracking_file_ready",
+		"TRACKING_COLUMNS", "order_number=Auftragsnr., tracking_number=Nr. = Sendung", "TRACKING_CARRIERS", "DHL Paket=dhl, DPD=DE=dpd"))
+	c, err := config.Load(config.EnabledConsumers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.EnabledConsumers(); len(got) != 1 || got[0].Name != "tracking_file_ready" {
+		t.Errorf("enabled %+v", got)
+	}
+	if c.TrackingPattern != "*.csv" || len(c.TrackingColumns) != 2 || c.TrackingColumns["tracking_number"] != "Nr. = Sendung" ||
+		len(c.TrackingCarriers) != 2 || c.TrackingCarriers["DPD=DE"] != "dpd" {
+		t.Errorf("%+v", c)
+	}
+	// What is taken for a column here is one for the reader.
+	for _, name := range tracking.ColumnNames() {
+		if err := new(config.TrackingColumns).Decode(name + "=x"); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -8,6 +8,8 @@ type Consumer struct {
 	Topics []string // that its queue is bound with
 	// Magento and ERP say what it needs to run at all.
 	Magento, ERP bool
+	// Inbox says that it needs TRACKING_DIR.
+	Inbox bool
 	// Batch consumers work on entries, not messages: the ledger has no row for a message of theirs.
 	Batch bool
 	built bool
@@ -21,7 +23,7 @@ var all = []Consumer{
 	{Name: "shipment_created"},
 	{Name: "creditmemo_created"},
 	{Name: "customer_saved"},
-	{Name: "tracking_file_ready"},
+	{Name: "tracking_file_ready", Topics: []string{"shipping.tracking_file.ready"}, Inbox: true, built: true},
 	{Name: "tracking_received", Topics: []string{"shipping.tracking.received"}, Magento: true, built: true},
 	{Name: "products_exported", Batch: true},
 	{Name: "price_sync", Batch: true},
@@ -47,12 +49,12 @@ func ConsumerNames() []string {
 }
 
 // EnabledConsumers gives the consumers that this deployment runs, with their topics as BINDINGS has them. Those whose
-// downstream is none are left out.
+// downstream is none, and the one without its inbox, are left out.
 func (c *Config) EnabledConsumers() []Consumer {
 	var enabled []Consumer
 	for _, consumer := range all {
 		named := c.Consumers.All() || slices.Contains(c.Consumers, consumer.Name)
-		if !consumer.built || !named || consumer.ERP && c.ERP == NoERP {
+		if !consumer.built || !named || consumer.ERP && c.ERP == NoERP || consumer.Inbox && c.TrackingDir == "" {
 			continue
 		}
 		consumer.Topics = slices.Clone(consumer.Topics)

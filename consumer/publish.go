@@ -110,13 +110,32 @@ func (l *line) destination(d *delivery) (exchange, key string, msg amqp.Publishi
 // Send publishes an event of mageline's own to a consumer's queue, through the default exchange, and waits until the
 // queue has stored it. It carries ctx's trace.
 func (r *Runtime) Send(ctx context.Context, consumer, topic string, body []byte) error {
+	return r.send(ctx, "", r.topology.Queue(consumer), amqp.Table{rabbitmq.HeaderTopic: topic}, body)
+}
+
+// PublishEvent publishes an event of mageline's own to the exchange, for whoever is bound to its topic, and waits until a queue
+// has stored it. Its errors are an event's.
+func (r *Runtime) PublishEvent(ctx context.Context, topic string, body []byte) error {
+	err := r.send(ctx, r.opts.Exchange, topic, amqp.Table{}, body)
+	switch {
+	case errors.Is(err, rabbitmq.ErrReturned):
+		return event.Errorf(event.Unavailable, "no queue is bound to %q at exchange %q: enable a consumer of it, or run `mageline topology`: %w",
+			topic, r.opts.Exchange, err)
+	case errors.Is(err, rabbitmq.ErrRefused):
+		return event.Errorf(event.Unavailable, "publish %s: %w", topic, err)
+	case errors.Is(err, rabbitmq.ErrUnconfirmed):
+		return &event.Deferral{Reason: "RabbitMQ is away", Err: err}
+	}
+	return err
+}
+
+func (r *Runtime) send(ctx context.Context, exchange, key string, headers amqp.Table, body []byte) error {
 	s := r.session.Load()
 	if s == nil {
 		return &event.Deferral{Reason: "RabbitMQ is away"}
 	}
-	headers := amqp.Table{rabbitmq.HeaderTopic: topic}
 	propagation.TraceContext{}.Inject(ctx, carrier(headers))
-	err := s.publish.Publish(ctx, "", r.topology.Queue(consumer), amqp.Publishing{
+	err := s.publish.Publish(ctx, exchange, key, amqp.Publishing{
 		Headers: headers, ContentType: "application/json", DeliveryMode: amqp.Persistent,
 		MessageId: rand.Text(), Timestamp: time.Now(), Body: body,
 	})

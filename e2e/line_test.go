@@ -206,7 +206,10 @@ func (l *line) done(orders []fakemagento.Placed) bool {
 // left counts the messages that wait in the queues of the consumers and for a retry.
 func (l *line) left() int {
 	l.t.Helper()
-	n := max(0, l.Depth(l.Queue("order_placed"))) + max(0, l.Depth(l.Queue("order_canceled")))
+	n := 0
+	for _, consumer := range []string{"order_placed", "order_canceled", "tracking_file_ready", "tracking_received"} {
+		n += max(0, l.Depth(l.Queue(consumer)))
+	}
 	seen := map[time.Duration]bool{}
 	for _, d := range l.delays {
 		if !seen[d] {

@@ -34,7 +34,7 @@ const (
 )
 
 // consumers are those whose queues a world looks at.
-var consumers = []string{"order_placed", "tracking_received"}
+var consumers = []string{"order_placed", "tracking_received", "tracking_file_ready"}
 
 // world is what mageline stands between, with a proxy before each part, and the events that were published in it.
 type world struct {
@@ -552,7 +552,12 @@ func (w *world) report(unexpected int) {
 		known[s.id] = true
 	}
 	parked, waiting := map[string]bool{}, map[string]bool{}
-	for _, d := range slices.Concat(w.take(w.DeadLetters(consumers[0])), w.take(w.DeadLetters(consumers[1]))) {
+	var letters, messages []amqp.Delivery
+	for _, c := range consumers {
+		letters = append(letters, w.take(w.DeadLetters(c))...)
+		messages = append(messages, w.take(w.Queue(c))...)
+	}
+	for _, d := range letters {
 		reason, class := fmt.Sprint(d.Headers["x-mageline-reason"]), fmt.Sprint(d.Headers["x-mageline-error-class"])
 		if !known[d.MessageId] || d.Headers["x-mageline-reason"] == nil || d.Headers["x-mageline-error"] == nil {
 			odd("a dead letter that nobody has published, or that does not say why it is there: %v", d.Headers)
@@ -565,7 +570,7 @@ func (w *world) report(unexpected int) {
 			waiting[d.MessageId] = true
 		}
 	}
-	for _, d := range slices.Concat(w.take(w.Queue(consumers[0])), w.take(w.Queue(consumers[1]))) {
+	for _, d := range messages {
 		odd("a message is left in the queue: %s", d.MessageId)
 		waiting[d.MessageId] = true
 	}

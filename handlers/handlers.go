@@ -41,9 +41,10 @@ type Ledger interface {
 
 // Names of the consumers.
 const (
-	OrderPlaced      = "order_placed"
-	OrderCanceled    = "order_canceled"
-	TrackingReceived = "tracking_received"
+	OrderPlaced       = "order_placed"
+	OrderCanceled     = "order_canceled"
+	TrackingFileReady = "tracking_file_ready"
+	TrackingReceived  = "tracking_received"
 )
 
 // effectCreate is the effect of OrderPlaced that makes the ERP's document; its row tells how an order stands.

@@ -41,11 +41,13 @@ type Tracked struct {
 	Rules     TrackingRules
 }
 
-// Effects of TrackingReceived, and the reason in the row of the first that says that the second is due.
+// Effects of TrackingReceived, and what the row of the first has as its reason: that the second is due, or that the
+// shipment was made with the number, by its mail too.
 const (
-	effectTrack = "track"
-	effectMail  = "mail"
-	mailDue     = "mail due"
+	effectTrack  = "track"
+	effectMail   = "mail"
+	mailDue      = "mail due"
+	shipmentMade = "made the shipment"
 )
 
 // Handle brings each number of an order, with the same items, to Magento once.
@@ -60,7 +62,10 @@ func (h *Tracked) Handle(ctx context.Context, e event.Event) (event.Outcome, err
 }
 
 func (h *Tracked) handle(ctx context.Context, e event.Event, t event.Tracking, key string) (event.Outcome, error) {
-	res, before, err := h.once(ctx, e, t, key)
+	// The lease is mostly the right one: then it costs no write of its own.
+	res, before, err := h.Ledger.DoHolding(ctx, orderLease(t.OrderNumber),
+		idempotency.Key{Consumer: TrackingReceived, Key: key, Effect: effectTrack}, e.Repeat,
+		func(ctx context.Context, c *idempotency.Claim) (idempotency.Result, error) { return h.find(ctx, t, c) })
 	if err != nil {
 		return "", err
 	}
@@ -75,29 +80,28 @@ func (h *Tracked) handle(ctx context.Context, e event.Event, t event.Tracking, k
 	return doneOrDuplicate(before && mailed), nil
 }
 
-// once has the number brought to Magento by one delivery; before says that it was there already.
-func (h *Tracked) once(ctx context.Context, e event.Event, t event.Tracking, key string) (res idempotency.Result, before bool, err error) {
-	effect := idempotency.Key{Consumer: TrackingReceived, Key: key, Effect: effectTrack}
-	// A row that is done costs Magento nothing, though the order must be known before the claim: the lease has its name.
-	row, _, err := h.Ledger.Lookup(ctx, effect)
-	if err != nil || row.State == idempotency.Done {
-		return row.Result, true, err
-	}
+// find is the effect: it finds the order, and goes on as the only one who writes to it. Its result is the shipment's
+// entity id.
+func (h *Tracked) find(ctx context.Context, t event.Tracking, c *idempotency.Claim) (idempotency.Result, error) {
 	o, err := h.order(ctx, t.OrderNumber)
 	if err != nil {
-		return idempotency.Result{}, false, err
+		return idempotency.Result{}, event.NotDone(err)
 	}
 	lock, err := mapping.BusinessKey(h.Key, o)
 	if err != nil {
-		return idempotency.Result{}, false, err
+		return idempotency.Result{}, event.NotDone(err)
 	}
-	return h.Ledger.DoHolding(ctx, orderLease(lock), effect, e.Repeat,
-		func(ctx context.Context, c *idempotency.Claim) (idempotency.Result, error) {
-			return h.track(ctx, t, o, c)
-		})
+	if lock == t.OrderNumber {
+		return h.track(ctx, t, o, c)
+	}
+	held, release, err := h.Ledger.Lease(ctx, orderLease(lock))
+	if err != nil {
+		return idempotency.Result{}, event.NotDone(err)
+	}
+	defer release()
+	return h.track(held, t, o, c)
 }
 
-// track is the effect. Its result is the shipment's entity id.
 func (h *Tracked) track(ctx context.Context, t event.Tracking, o *magentoapi.Order, c *idempotency.Claim) (idempotency.Result, error) {
 	log := zerolog.Ctx(ctx).With().Str("key", c.Key.Key).Int64("entity_id", int64(o.EntityID)).Logger()
 
@@ -154,7 +158,7 @@ func (h *Tracked) ship(ctx context.Context, p *parcel, c *idempotency.Claim) (id
 		if s := p.within(); s != nil {
 			return idempotency.Result{Value: shipmentID(int64(s.EntityID))}, nil
 		}
-		return idempotency.Result{}, event.NotDone(err)
+		return idempotency.Result{}, event.NotDone(fmt.Errorf("order %s (state %s): %w", number, p.order.State, err))
 	}
 	code, title := h.Rules.carrier(p.Tracking)
 	shipment := magentoapi.NewShipment{
@@ -170,7 +174,7 @@ func (h *Tracked) ship(ctx context.Context, p *parcel, c *idempotency.Claim) (id
 		var made int64
 		if made, err = h.Shipments.Ship(ctx, id, shipment); err == nil {
 			zerolog.Ctx(ctx).Info().Str("key", c.Key.Key).Int64("entity_id", id).Int64("shipment", made).Msg("the order was shipped")
-			return idempotency.Result{Value: shipmentID(made)}, nil
+			return idempotency.Result{Value: shipmentID(made), Reason: shipmentMade}, nil
 		}
 		if !errors.Is(err, magentoapi.ErrBadRequest) {
 			return idempotency.Result{}, fromShip(err)
@@ -181,7 +185,7 @@ func (h *Tracked) ship(ctx context.Context, p *parcel, c *idempotency.Claim) (id
 			return idempotency.Result{}, uncertain(fromMagento(lookErr), fmt.Errorf("%w; and the shipments can't be read again: %w", err, lookErr))
 		}
 		if s := p.made(shipments); s != nil {
-			return idempotency.Result{Value: shipmentID(int64(s.EntityID))}, nil
+			return idempotency.Result{Value: shipmentID(int64(s.EntityID)), Reason: shipmentMade}, nil
 		}
 		if err = fromShip(err); event.ClassOf(err) != event.Rejected {
 			return idempotency.Result{}, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -225,4 +226,21 @@ func must[T any](v T, err error) T {
 		panic(err)
 	}
 	return v
+}
+
+// A document number leads to the orders that have it; an order that has none yet has not the empty one.
+func TestOrdersByDocument(t *testing.T) {
+	l := open(t, database(t), "a", time.Minute)
+	for id, document := range map[string]string{"1": "SO-1", "2": "SO-2", "3": "SO-2", "4": ""} {
+		entity, err := strconv.ParseInt(id, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		do(t, l, order(id), gives(idempotency.Result{Value: document, Order: &idempotency.Order{EntityID: entity}}, nil))
+	}
+	for document, want := range map[string]string{"SO-1": "[1]", "SO-2": "[2 3]", "SO-3": "[]", "": "[]", "so-1": "[]", "SO\x001": "[]"} {
+		if got, err := l.OrdersByDocument(t.Context(), document); err != nil || fmt.Sprint(got) != want {
+			t.Errorf("%q leads to %v, %v; want %s", document, got, err, want)
+		}
+	}
 }

@@ -240,20 +240,21 @@ func (p *Parcel) Ways() ([][]magentoapi.NewDocumentItem, error) {
 		return [][]magentoapi.NewDocumentItem{nil}, nil
 	}
 	taken := map[*piece]decimal.Decimal{}
+	free := func(piece *piece) decimal.Decimal { return decimal.Max(piece.open.Sub(taken[piece]), decimal.Zero) }
 	for _, w := range p.wants {
 		left := decimal.Zero
 		for _, piece := range w.pieces {
-			left = left.Add(piece.open.Sub(taken[piece]))
+			left = left.Add(free(piece))
 		}
 		asked := left
 		if w.qty.Valid {
 			asked = w.qty.Decimal
 		}
 		if !asked.IsPositive() || asked.GreaterThan(left) {
-			return nil, event.Errorf(event.Invalid, "%s of SKU %s are to be shipped, and %s are open", amountOf(w.qty), w.sku, decimal.Max(left, decimal.Zero))
+			return nil, event.Errorf(event.Invalid, "%s of SKU %s are to be shipped, and %s are open", amountOf(w.qty), w.sku, left)
 		}
 		for _, piece := range w.pieces {
-			n := decimal.Max(decimal.Min(asked, piece.open.Sub(taken[piece])), decimal.Zero)
+			n := decimal.Min(asked, free(piece))
 			taken[piece], asked = taken[piece].Add(n), asked.Sub(n)
 		}
 	}

@@ -69,6 +69,7 @@ func TestStoryEndsWellOrTellsWhatIsWrong(t *testing.T) {
 		{"right", time.Minute, ""},
 		{"doubles", time.Minute, "order 000000003 is in the ERP 2 times, and should be there once"},
 		{"loses", 5 * time.Second, "(1 of 20 orders are not)"},
+		{"forgets", 5 * time.Second, "(order and number) is in Magento not at all"},
 	}
 	for _, test := range tests {
 		t.Run(test.mode, func(t *testing.T) {
@@ -85,7 +86,7 @@ func TestStoryEndsWellOrTellsWhatIsWrong(t *testing.T) {
 			}
 			prefix := prefixIn(told)
 			if test.wrong == "" {
-				for _, part := range []string{"/readyz", "/metrics", prefix + ".order_placed.dlq", "replayed 1, skipped 0, failed 0", "skipped, with nothing sent", "comment"} {
+				for _, part := range []string{"/readyz", "/metrics", prefix + ".order_placed.dlq", "replayed 1, skipped 0, failed 0", "skipped, with nothing sent", "comment", "picture.csv.error.txt"} {
 					if !strings.Contains(told, part) {
 						t.Errorf("it does not tell of %q", part)
 					}

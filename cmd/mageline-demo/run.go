@@ -37,7 +37,8 @@ func runCommand() *cobra.Command {
 		Short: "Tell the story of mageline between a shop and an ERP that fail, and check its end",
 		Long: "Tell the story of mageline between a simulated shop and a simulated ERP that fail, on a real RabbitMQ and a real\n" +
 			"Postgres, with queues and a database of its own that are deleted at the end. Exit code 0 only if every order is\n" +
-			"in the ERP exactly once and has exactly one comment in Magento.",
+			"in the ERP exactly once and has exactly one comment in Magento, and every parcel of the 3PL's files has its number\n" +
+			"on exactly one shipment.",
 		Example: "  mageline-demo run --once --mageline bin/mageline --amqp amqp://guest:guest@127.0.0.1:5672/ \\\n" +
 			"    --database postgres://postgres@127.0.0.1:5432/postgres",
 		Args: cobra.NoArgs,
@@ -110,6 +111,10 @@ func run(ctx context.Context, o runOptions, out io.Writer) (err error) {
 		}
 	}
 	d.address = "http://" + o.httpAddr
+	if d.inbox, err = os.MkdirTemp("", name+"-inbox-"); err != nil {
+		return fmt.Errorf("make an inbox: %w", err)
+	}
+	undo = append(undo, func() error { return os.RemoveAll(d.inbox) })
 	d.program = program{path: o.binary, env: append(withoutMageline(os.Environ()),
 		"MAGELINE_AMQP_URL="+o.amqpURL,
 		"MAGELINE_AMQP_EXCHANGE="+d.exchange,
@@ -126,6 +131,8 @@ func run(ctx context.Context, o runOptions, out io.Writer) (err error) {
 		"MAGELINE_ERP_NAME=Demo ERP",
 		"MAGELINE_RETRY_DELAYS="+durations(retryDelays),
 		"MAGELINE_BREAKER_OPEN_FOR=2s",
+		"MAGELINE_TRACKING_DIR="+d.inbox,
+		"MAGELINE_TRACKING_CARRIERS=DHL Paket=dhl",
 		"MAGELINE_HTTP_ADDR="+o.httpAddr,
 	)}
 	if d.child, err = d.program.start(); err != nil {
@@ -153,6 +160,7 @@ func run(ctx context.Context, o runOptions, out io.Writer) (err error) {
 	d.fact("ERP", erp.url+"  (simulated; books whatever it gets, twice if it is sent twice)")
 	d.fact("RabbitMQ", "exchange "+d.exchange+", queues "+d.prefix+".*  (real; deleted at the end)")
 	d.fact("Postgres", "database "+databaseName+"  (real; dropped at the end)")
+	d.fact("inbox", d.inbox+"  (of a 3PL's files; deleted at the end)")
 	d.fact("mageline", fmt.Sprintf("process %d, log %s", d.child.command.Process.Pid, d.child.log.Name()))
 	if err := d.play(ctx, o.once); err != nil && ctx.Err() == nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -21,7 +22,7 @@ import (
 // standIn is a mageline in the small, run as a process by the tests of the demo: it shows that the demo's verdict tells
 // a right mageline from one that loses or doubles. Its mode says which order it gets wrong, and how.
 type standIn struct {
-	mode    string // right, loses or doubles
+	mode    string // right, loses, doubles or forgets
 	prefix  string
 	channel *amqp.Channel
 	http    http.Client
@@ -98,6 +99,7 @@ func (s *standIn) run() error {
 			}
 		}()
 	}
+	go s.parcels(ctx)
 	server := &http.Server{Addr: env("HTTP_ADDR"), Handler: s, ReadHeaderTimeout: time.Second}
 	go func() { _ = server.ListenAndServe() }()
 	for {
@@ -200,6 +202,59 @@ func (s *standIn) order(number string) bool {
 	status, err = s.call(http.MethodPost, fmt.Sprintf("%s/rest/V1/orders/%d/comments", env("MAGENTO_URL"), order.ID), env("MAGENTO_TOKEN"), comment, nil)
 	s.set(func() { s.rows[number] = "done" })
 	return err == nil && status == http.StatusOK
+}
+
+// parcels does with tracking files what the demo looks for. Of its modes only forgets is about them.
+func (s *standIn) parcels(ctx context.Context) {
+	inbox := env("TRACKING_DIR")
+	for _, dir := range []string{"processed", "failed"} {
+		_ = os.MkdirAll(filepath.Join(inbox, dir), 0o755)
+	}
+	for pause(ctx, 50*time.Millisecond) {
+		names, _ := filepath.Glob(filepath.Join(inbox, "*.csv"))
+		for _, path := range names {
+			content, err := os.ReadFile(path)
+			if err != nil {
+				continue
+			}
+			name, to, failed := filepath.Base(path), "processed", filepath.Join(inbox, "failed")
+			bad := 0
+			for i, line := range strings.Split(strings.TrimSpace(string(content)), "\n") {
+				cells := strings.Split(line, ";")
+				switch {
+				case len(cells) != 3:
+					to = "failed"
+				case i > 0 && len(cells[1]) > 4:
+					s.ship(ctx, cells[0], cells[1])
+				case i > 0:
+					bad++
+				}
+			}
+			if bad > 0 {
+				_ = os.WriteFile(filepath.Join(failed, name+".rejected.csv"), []byte("bad rows\n"), 0o600)
+			}
+			if to == "failed" {
+				_ = os.WriteFile(filepath.Join(failed, name+".error.txt"), []byte("no CSV\n"), 0o600)
+			}
+			_ = os.Rename(path, filepath.Join(inbox, to, name))
+		}
+	}
+}
+
+// ship ships an order; the mode forgets leaves one parcel out.
+func (s *standIn) ship(ctx context.Context, number, parcel string) {
+	if s.mode == "forgets" && strings.HasSuffix(parcel, "2") {
+		return
+	}
+	body, _ := json.Marshal(map[string]any{"tracks": []map[string]string{{"track_number": parcel, "title": "DHL", "carrier_code": "dhl"}}})
+	id := strings.TrimLeft(number, "0") // the simulated shop counts both alike
+	for ctx.Err() == nil {
+		status, err := s.call(http.MethodPost, env("MAGENTO_URL")+"/rest/V1/order/"+id+"/ship", env("MAGENTO_TOKEN"), body, nil)
+		if err == nil && status == http.StatusOK {
+			return
+		}
+		pause(ctx, 100*time.Millisecond)
+	}
 }
 
 func (s *standIn) call(method, address, token string, body []byte, into any) (int, error) {

@@ -26,8 +26,10 @@ type demo struct {
 	program          program
 	child            *child
 
-	orders []expected
-	poison int // letters that must be dead at the end
+	orders  []expected
+	inbox   string   // a directory
+	parcels []string // of the 3PL's files: order number, space, tracking number
+	poison  int      // letters that must be dead at the end
 }
 
 const (
@@ -46,7 +48,7 @@ func (d *demo) play(ctx context.Context, once bool) error {
 		return err
 	}
 	d.good("mageline is ready: it has migrated its database, declared its queues and subscribed")
-	for _, scene := range []func(context.Context) error{d.ordinaryDay, d.unpaid, d.canceledBeforePaid, d.brokenERP, d.poisoned} {
+	for _, scene := range []func(context.Context) error{d.ordinaryDay, d.unpaid, d.canceledBeforePaid, d.trackingFiles, d.brokenERP, d.poisoned} {
 		if err := scene(ctx); err != nil {
 			return err
 		}
@@ -291,10 +293,14 @@ func (d *demo) end(ctx context.Context, stop func() error) error {
 	if n, err := d.wire.depth(d.prefix + ".order_canceled.dlq"); err != nil || n > 0 {
 		problems = append(problems, fmt.Sprintf("there are %d dead cancellations, and should be none", n))
 	}
+	if n, err := d.wire.depth(d.prefix + ".tracking_received.dlq"); err != nil || n > 0 {
+		problems = append(problems, fmt.Sprintf("there are %d dead parcels, and should be none", n))
+	}
 	if err := stop(); err != nil {
 		problems = append(problems, err.Error())
 	}
 	problems = append(problems, verdict(d.orders, d.erp.Counts(), d.shop.CommentCounts())...)
+	problems = append(problems, parcelVerdict(d.parcels, d.shop.TrackCounts())...)
 	for problem, n := range d.erp.Problems() {
 		problems = append(problems, fmt.Sprintf("%d calls to the ERP: %s", n, problem))
 	}
@@ -312,6 +318,6 @@ func (d *demo) end(ctx context.Context, stop func() error) error {
 		wanted += o.documents
 	}
 	d.good("of %d orders placed, the %d that were to reach the ERP are there, each exactly once,", len(d.orders), wanted)
-	d.say("  with exactly one comment in Magento")
+	d.say("  with exactly one comment in Magento; the %d parcels of the 3PL's files have their numbers there", len(d.parcels))
 	return nil
 }

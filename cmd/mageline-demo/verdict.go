@@ -37,6 +37,20 @@ func verdict(orders []expected, documents, comments map[string]int) []string {
 	return problems
 }
 
+// parcelVerdict compares the tracking numbers in Magento, by order number and tracking number, with those of the files.
+func parcelVerdict(parcels []string, tracks map[string]int) []string {
+	var problems []string
+	for _, p := range parcels {
+		if n := tracks[p]; n != 1 {
+			problems = append(problems, fmt.Sprintf("the parcel %s (order and number) is in Magento %s, and should be there once", p, times(n)))
+		}
+	}
+	if len(tracks) > len(parcels) {
+		problems = append(problems, fmt.Sprintf("Magento has %d tracking numbers, and should have %d", len(tracks), len(parcels)))
+	}
+	return problems
+}
+
 func times(n int) string {
 	switch n {
 	case 0:

@@ -11,6 +11,7 @@ import (
 	"github.com/mageline/mageline/config"
 	"github.com/mageline/mageline/deadletter"
 	"github.com/mageline/mageline/handlers"
+	"github.com/mageline/mageline/tracking/inbox"
 )
 
 func newCheck(t terminal) *cobra.Command {
@@ -69,14 +70,15 @@ func checkAll(ctx context.Context, cfg *config.Config) ([]check.Line, error) {
 
 	topology := topologyOf(cfg)
 	settings := check.Settings{Retention: cfg.IdempotencyRetention, RetryDelays: cfg.RetryDelays, Warnings: cfg.Warnings}
-	var magento, erp, ship bool
+	var magento, erp, ship, files bool
 	for _, c := range cfg.EnabledConsumers() {
 		settings.Consumers = append(settings.Consumers, c.Name)
+		files = files || c.Inbox
 		magento, erp = magento || c.Magento, erp || c.ERP
 		ship = ship || c.Name == handlers.TrackingReceived
 	}
 	probes := []check.Probe{
-		check.RabbitMQ{Options: broker, Topology: topology, Management: cfg.AMQPManagementURL.Reveal()},
+		check.RabbitMQ{Options: broker, Topology: topology, Management: cfg.AMQPManagementURL.Reveal(), Publishes: files},
 		check.DeadLetters{
 			Options: broker, Topology: topology, Retention: cfg.IdempotencyRetention,
 			Reader: deadletter.New(deadletter.Options{
@@ -93,6 +95,9 @@ func checkAll(ctx context.Context, cfg *config.Config) ([]check.Line, error) {
 	}
 	if erp {
 		probes = append(probes, check.ERP{Address: cfg.ERPURL, Find: remotes.connector.FindOrder})
+	}
+	if files {
+		probes = append(probes, check.Inbox{Path: cfg.TrackingDir, Beneath: []string{inbox.Processed, inbox.Failed}})
 	}
 	return check.Run(ctx, append(probes, settings)...), nil
 }

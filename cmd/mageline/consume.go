@@ -91,6 +91,9 @@ func consume(ctx context.Context, t terminal) error {
 		periodic.Run(ctx, s.ledger, ready, log, s.tasks...)
 	})
 
+	if s.inbox != nil {
+		background.Go(func() { s.inbox.Run(ctx) })
+	}
 	background.Go(func() { s.secrets.watch(ctx, log, s.runtime.CredentialsChanged) })
 	background.Go(func() { s.pauses.watch(ctx) })
 	background.Go(func() { s.live(serving) }) // also while it drains

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -30,6 +32,7 @@ import (
 	"github.com/mageline/mageline/migrations"
 	"github.com/mageline/mageline/periodic"
 	"github.com/mageline/mageline/rabbitmq"
+	"github.com/mageline/mageline/tracking/inbox"
 )
 
 // loadConfig reads the environment. What is wrong with it ends the program with exit code 2, every line of it said.
@@ -223,6 +226,7 @@ type service struct {
 	runtime *consumer.Runtime
 	pauses  *pauses
 	tasks   []periodic.Task
+	inbox   *inbox.Watcher // nil where no tracking files are handled
 }
 
 // wire builds the service. It connects to nothing yet: what is away at start is waited for.
@@ -288,12 +292,14 @@ func wire(ctx context.Context, cfg *config.Config, log zerolog.Logger, registry 
 			wired.Handler = &handlers.Canceled{
 				Orders: s.remotes.shop.Orders, ERP: s.remotes.connector, Ledger: s.ledger, Rules: rules,
 			}
+		case handlers.TrackingFileReady:
+			wired.Handler = s.wireInbox(registry)
 		case handlers.TrackingReceived:
 			wired.Handler = &handlers.Tracked{
 				Orders: s.remotes.shop.Orders, Shipments: s.remotes.shop.Shipments, Ledger: s.ledger, Key: rules.Key,
 				Rules: handlers.TrackingRules{
 					SourceCode: cfg.TrackingSourceCode, Create: cfg.TrackingWhenNoShipment == config.CreateShipment,
-					Notify: cfg.TrackingNotify,
+					Notify: cfg.TrackingNotify, Carriers: slices.Sorted(maps.Values(cfg.TrackingCarriers)),
 				},
 			}
 		default:

@@ -184,18 +184,26 @@ func (s *Server) searchShipments(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	candidates := inOrder(s.shipments.byID)
-	for _, group := range c.groups { // the index on order_id
-		if len(group) == 1 && group[0].Field == "order_id" && group[0].Condition == "eq" {
-			id, _ := strconv.Atoi(group[0].Value)
-			candidates = s.shipments.of[id]
-		}
+	candidates, indexed := s.shipmentsOf(&c)
+	if !indexed {
+		candidates = inOrder(s.shipments.byID)
 	}
 	var rows []row
 	for _, sh := range candidates {
 		rows = append(rows, row{sh.document, sh.show})
 	}
 	c.answer(w, r, rows)
+}
+
+// shipmentsOf are the shipments of the order that a search names; there is an index on order_id. It needs mu.
+func (s *Server) shipmentsOf(c *criteria) ([]*shipment, bool) {
+	for _, group := range c.groups {
+		if len(group) == 1 && group[0].Field == "order_id" && group[0].Condition == "eq" {
+			id, err := strconv.Atoi(group[0].Value)
+			return s.shipments.of[id], err == nil
+		}
+	}
+	return nil, false
 }
 
 // ofShipment hands the shipment that a path names to next, or answers 404.

@@ -1,0 +1,81 @@
+package bench
+
+import (
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mageline/mageline/tracking"
+)
+
+// rows compares what mageline takes to read a tracking file, both looks at it, with encoding/csv alone on the same file.
+func rows(t *testing.T, out *table) {
+	var b strings.Builder
+	b.WriteString("Order Number;Tracking Number;Carrier Code;Name;SKU;Quantity\n")
+	for i := range size.rows {
+		name := []string{"Müller", `"Meier; Söhne"`, "Schmidt", ""}[i%4]
+		fmt.Fprintf(&b, "%09d;00340434%012d;DHL Paket;%s;24-MB%02d;%d\n", i, i, name, i%50, 1+i%3)
+	}
+	path := filepath.Join(t.TempDir(), "parcels.csv")
+	if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	measure := func(read func(f *os.File) (int, error)) float64 {
+		f, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = f.Close() }()
+		began := time.Now()
+		n, err := read(f)
+		took := time.Since(began)
+		if err != nil || n != size.rows {
+			t.Fatalf("%d rows, want %d: %v", n, size.rows, err)
+		}
+		return float64(n) / took.Seconds()
+	}
+	var ours, limit []float64
+	for range 5 * size.rounds {
+		ours = append(ours, measure(readRows))
+		limit = append(limit, measure(readCSV))
+	}
+	out.rates("rows of a tracking file", ours, limit, "0.6", "limit: encoding/csv alone, once through the file")
+}
+
+func readRows(f *os.File) (n int, err error) {
+	about, err := tracking.Look(f)
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return 0, err
+	}
+	r, err := tracking.NewReader(f, about, tracking.Format{Carriers: map[string]string{"DHL Paket": "dhl"}})
+	for err == nil {
+		var p tracking.Parcel
+		p, _, err = r.Next()
+		n += p.Rows
+	}
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return n, err
+}
+
+func readCSV(f *os.File) (n int, err error) {
+	r := csv.NewReader(f)
+	r.Comma = ';'
+	for n = -1; err == nil; n++ { // the header, and the end
+		_, err = r.Read()
+	}
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return n - 1, err
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/mageline/mageline/config"
+	"github.com/mageline/mageline/handlers"
+	"github.com/mageline/mageline/tracking"
+	"github.com/mageline/mageline/tracking/inbox"
+)
+
+func trackingFormat(cfg *config.Config) tracking.Format {
+	return tracking.Format{Columns: cfg.TrackingColumns, Carriers: cfg.TrackingCarriers}
+}
+
+// wireInbox gives the handler of tracking files, and sets up the watcher that finds them.
+func (s *service) wireInbox(registerer prometheus.Registerer) *handlers.TrackingFile {
+	dir := &inbox.Dir{Path: s.cfg.TrackingDir, Pattern: s.cfg.TrackingPattern}
+	publish := func(ctx context.Context, topic string, body []byte) error {
+		return s.runtime.PublishEvent(ctx, topic, body)
+	}
+	s.inbox = &inbox.Watcher{
+		Dir: dir, Log: s.log,
+		Ready: func() bool { return s.runtime.Status().RabbitMQ.OK },
+		Tell: func(ctx context.Context, f inbox.Found) error {
+			body, err := json.Marshal(handlers.FileReady(f))
+			if err != nil {
+				return err
+			}
+			return publish(ctx, handlers.TopicFileReady, body)
+		},
+	}
+	return &handlers.TrackingFile{
+		Inbox: dir, Ledger: s.ledger, Format: trackingFormat(s.cfg), Publish: publish, Meter: newFileMeter(registerer),
+	}
+}
+
+// fileMeter shows how tracking files go on.
+type fileMeter struct {
+	running        prometheus.Gauge
+	sent, rejected prometheus.Counter
+}
+
+func newFileMeter(registerer prometheus.Registerer) *fileMeter {
+	running := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "mageline_tracking_files_in_work", Help: "Tracking files that are being read.",
+	})
+	rows := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "mageline_tracking_rows_total", Help: "Rows of tracking files, by what became of them.",
+	}, []string{"outcome"})
+	registerer.MustRegister(running, rows)
+	return &fileMeter{running: running, sent: rows.WithLabelValues("sent"), rejected: rows.WithLabelValues("rejected")}
+}
+
+// Began counts a file that is being read, until end is called.
+func (m *fileMeter) Began() (end func()) {
+	m.running.Inc()
+	return sync.OnceFunc(m.running.Dec)
+}
+
+// Sent counts rows whose parcels are out.
+func (m *fileMeter) Sent(rows int) { m.sent.Add(float64(rows)) }
+
+// Rejected counts bad rows.
+func (m *fileMeter) Rejected(rows int) { m.rejected.Add(float64(rows)) }

@@ -1,0 +1,142 @@
+package e2e
+
+import (
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/testkit/fakemagento"
+)
+
+// A folder of files of all kinds, two replicas, one of them killed at some moment: every good row of every file is on
+// exactly one shipment exactly once, every bad row in exactly one rejected file, and every file has left the inbox.
+func TestFolder(t *testing.T) {
+	l := newLine(t, time.Second, 2*time.Second, 4*time.Second, 8*time.Second, 15*time.Second)
+	var orders []string
+	for range 1 + folder/4 {
+		orders = append(orders, l.shop.PlaceOrder(fakemagento.Placing{}).IncrementID)
+	}
+	dropped := testkit.TrackingFiles(seed, folder, orders)
+	t.Logf("MAGELINE_E2E_SEED=%d", seed)
+	dir := t.TempDir()
+	l.env = l.with("CONSUMERS", "tracking_file_ready,tracking_received", "TRACKING_DIR", dir,
+		"HANDLER_TIMEOUT", "5s", "IDEMPOTENCY_LEASE", "10s")
+	// Some are there before anybody runs.
+	for _, f := range dropped[:len(dropped)/10] {
+		drop(t, dir, f)
+	}
+	stays, dies := start(t, l.env).AwaitReady(), start(t, l.env).AwaitReady()
+	death := len(dropped)/10 + rand.New(rand.NewPCG(seed, 1)).IntN(len(dropped)*8/10)
+	for i, f := range dropped[len(dropped)/10:] {
+		drop(t, dir, f)
+		if i == death {
+			testkit.Eventually(t, patience, func() bool { return len(lying(t, dir, "processed")) > death/4 }, "files to be under way")
+			dies.Kill()
+		}
+	}
+
+	good, bad, unusable := map[string]bool{}, map[string]int{}, 0
+	for _, f := range dropped {
+		for _, parcel := range f.Good {
+			good[parcel] = true
+		}
+		for _, word := range f.Bad {
+			bad[word] = 0
+		}
+		if f.Unusable {
+			unusable++
+		}
+	}
+	testkit.Eventually(t, patience+time.Duration(folder)*100*time.Millisecond, func() bool {
+		return len(lying(t, dir, ".")) == 0 && len(l.shop.TrackCounts()) == len(good)
+	}, fmt.Sprintf("%d parcels in Magento, and the inbox to be empty", len(good)))
+	l.finish(stays)
+
+	counts := l.shop.TrackCounts()
+	for parcel := range good {
+		if counts[parcel] != 1 {
+			t.Errorf("the parcel %s is in Magento %d times", parcel, counts[parcel])
+		}
+	}
+	if len(counts) != len(good) {
+		t.Errorf("Magento has %d tracking numbers, want %d", len(counts), len(good))
+	}
+	if n := len(lying(t, dir, "processed")); n != len(dropped)-unusable {
+		t.Errorf("%d files are processed, want %d", n, len(dropped)-unusable)
+	}
+	moved, explained := 0, 0
+	for _, name := range lying(t, dir, "failed") {
+		switch {
+		case strings.HasSuffix(name, ".error.txt"):
+			explained++
+		case strings.HasSuffix(name, ".rejected.csv"):
+			content, err := os.ReadFile(filepath.Join(dir, "failed", name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, part := range strings.Split(string(content), "bad-row-")[1:] {
+				number, _, _ := strings.Cut(part, "-")
+				bad["bad-row-"+number+"-of-all"]++
+			}
+		default:
+			moved++
+		}
+	}
+	for word, times := range bad {
+		if times != 1 {
+			t.Errorf("the bad row %s is in %d rejected files", word, times)
+		}
+	}
+	if moved != unusable || explained != unusable {
+		t.Errorf("%d files have failed, with %d explanations, want %d", moved, explained, unusable)
+	}
+	for _, consumer := range []string{"tracking_file_ready", "tracking_received"} {
+		if n := l.Depth(l.DeadLetters(consumer)); n != 0 {
+			t.Errorf("%d dead letters of %s", n, consumer)
+		}
+		if n := l.Depth(l.Queue(consumer)); n != 0 {
+			t.Errorf("%d messages left for %s", n, consumer)
+		}
+	}
+}
+
+// drop writes a file as a 3PL does: in one go or slowly.
+func drop(t *testing.T, dir string, file testkit.TrackingFile) {
+	t.Helper()
+	f, err := os.Create(filepath.Join(dir, file.Name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	rest := file.Content
+	for n := max(1, file.Pieces); n > 0; n-- {
+		piece := rest[:len(rest)/n]
+		if _, err := f.Write(piece); err != nil {
+			t.Fatal(err)
+		}
+		if rest = rest[len(piece):]; n > 1 {
+			<-time.After(300 * time.Millisecond) // how slowly it writes is what this is about
+		}
+	}
+}
+
+// lying gives the names of the files that are directly in a directory of the inbox.
+func lying(t *testing.T, dir, beneath string) (names []string) {
+	t.Helper()
+	entries, err := fs.ReadDir(os.DirFS(dir), beneath)
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if !e.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	return names
+}

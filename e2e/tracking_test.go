@@ -1,0 +1,150 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/mageline/mageline/testkit"
+)
+
+// receiver takes what mageline publishes for the parcels of tracking files, as tracking_received would.
+type receiver struct {
+	mu    sync.Mutex
+	times map[string]int // by tracking number
+	wrong []string
+}
+
+// receiveTracking binds a queue to the topic, and counts what arrives in it.
+func receiveTracking(t *testing.T, l *line) *receiver {
+	t.Helper()
+	conn, err := amqp.Dial(l.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &receiver{times: map[string]int{}}
+	queue := l.Queue("tracking_received")
+	ch, err := conn.Channel()
+	if err == nil {
+		err = testkit.DeclareExchange(ch, l.Exchange)
+	}
+	if err == nil {
+		_, err = ch.QueueDeclare(queue, true, false, false, false, amqp.Table{"x-queue-type": "quorum"})
+	}
+	if err == nil {
+		err = ch.QueueBind(queue, "shipping.tracking.received", l.Exchange, false, nil)
+	}
+	var deliveries <-chan amqp.Delivery
+	if err == nil {
+		deliveries, err = ch.Consume(queue, "", true, false, false, false, nil)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ended sync.WaitGroup
+	ended.Go(func() {
+		for d := range deliveries {
+			r.take(d.Body)
+		}
+	})
+	t.Cleanup(func() { _ = conn.Close(); ended.Wait() })
+	return r
+}
+
+func (r *receiver) take(body []byte) {
+	var p struct {
+		OrderNumber    string `json:"order_number"`
+		TrackingNumber string `json:"tracking_number"`
+	}
+	err := json.Unmarshal(body, &p)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err != nil || p.OrderNumber == "" || p.TrackingNumber == "" {
+		r.wrong = append(r.wrong, string(body))
+	}
+	r.times[p.TrackingNumber]++
+}
+
+// arrived counts the parcels that have arrived, however often.
+func (r *receiver) arrived() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.times)
+}
+
+// A replica is killed in the middle of a file. Another one goes on behind the last block that was recorded: no row is lost,
+// what was recorded is not sent again, and the file is processed.
+func TestKilledInATrackingFile(t *testing.T) {
+	const rows = 20_000
+	l := newLine(t, time.Second)
+	r := receiveTracking(t, l)
+	dir := t.TempDir()
+	env := l.with("CONSUMERS", "tracking_file_ready", "TRACKING_DIR", dir, "HANDLER_TIMEOUT", "5s", "IDEMPOTENCY_LEASE", "10s")
+	first := start(t, env).AwaitReady()
+
+	var content strings.Builder
+	content.WriteString("order_number;tracking_number;carrier_code\n")
+	for i := range rows {
+		fmt.Fprintf(&content, "%09d;T%d;dhl\n", i, i)
+	}
+	const name = "20261123 – Sendungen.csv"
+	if err := os.WriteFile(filepath.Join(dir, "upload"), []byte(content.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(filepath.Join(dir, "upload"), filepath.Join(dir, name)); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, patience, func() bool { return r.arrived() > 1000 }, "the file to be under way")
+	first.Kill()
+	before := r.arrived()
+	if before >= rows {
+		t.Fatal("the whole file was out before the replica was killed")
+	}
+	if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+		t.Errorf("the file is not in the inbox any more: %v", err)
+	}
+
+	second := start(t, env).AwaitReady()
+	testkit.Eventually(t, 2*patience, func() bool {
+		_, err := os.Stat(filepath.Join(dir, "processed", name))
+		return err == nil
+	}, "the file to be processed")
+	testkit.Eventually(t, patience, func() bool { return r.arrived() == rows }, "every row to arrive")
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.wrong) > 0 {
+		t.Errorf("events without an order or a number: %.500q", r.wrong)
+	}
+	twice := 0
+	for number, times := range r.times {
+		if times > 2 {
+			t.Errorf("parcel %s has arrived %d times", number, times)
+		}
+		if times == 2 {
+			twice++
+		}
+	}
+	if twice > 500 {
+		t.Errorf("%d parcels have arrived twice: more than the block that was under way", twice)
+	}
+	if sent := second.Metric("mageline_tracking_rows_total", `outcome="sent"`); sent == 0 || sent >= rows {
+		t.Errorf("the second replica has sent %v rows; %d had arrived before", sent, before)
+	}
+	l.empty() // the second replica has told of the file too
+	second.Terminate()
+	if code := second.Exit(); code != 0 {
+		t.Errorf("exit code %d; see %s", code, second.Log)
+	}
+	for _, queue := range []string{l.Queue("tracking_file_ready"), l.DeadLetters("tracking_file_ready"), l.RetryQueue(time.Second)} {
+		if n := l.Depth(queue); n > 0 {
+			t.Errorf("%d messages are in %s", n, queue)
+		}
+	}
+}

@@ -1,0 +1,195 @@
+package handlers
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"strings"
+
+	"github.com/rs/zerolog"
+
+	"github.com/mageline/mageline/event"
+	"github.com/mageline/mageline/idempotency"
+	"github.com/mageline/mageline/tracking"
+)
+
+// FileReady is the body of shipping.tracking_file.ready: a file of the inbox that is complete.
+type FileReady struct {
+	Path   string `json:"path"` // relative to the inbox
+	SHA256 string `json:"sha256,omitempty"`
+	Size   int64  `json:"size,omitempty"`
+}
+
+// TopicFileReady is the topic of FileReady, topicTracking that of a parcel.
+const (
+	TopicFileReady = "shipping.tracking_file.ready"
+	topicTracking  = "shipping.tracking.received"
+)
+
+// Inbox is the directory of tracking files. *inbox.Dir is one.
+type Inbox interface {
+	// Open opens a file. One that is not there is fs.ErrNotExist, one that is not to be read tracking.ErrRefused; with any
+	// other error nobody knows.
+	Open(path string) (tracking.File, error)
+}
+
+// FileMeter is told how the files go on.
+type FileMeter interface {
+	// Began says that a file is being read; end that it no longer is.
+	Began() (end func())
+	// Sent and Rejected count rows: whose parcels are out, and bad ones.
+	Sent(rows int)
+	Rejected(rows int)
+}
+
+// TrackingFile handles tracking_file_ready: it reads the file, publishes an event for each parcel, confirmed, and moves the
+// file when all are out.
+//
+// The file is known by its content. Each block of parcels is an effect of its own in the ledger, so that a handling that was
+// cut goes on behind the last one; a block that was under way is sent once more, and its parcels are found done by who
+// receives them.
+type TrackingFile struct {
+	Inbox  Inbox
+	Ledger Ledger
+	Format tracking.Format
+	// Publish publishes an event, confirmed.
+	Publish func(ctx context.Context, topic string, body []byte) error
+	Meter   FileMeter
+}
+
+// Handle sends what is in the file, once however often an event for it comes.
+func (h *TrackingFile) Handle(ctx context.Context, e event.Event) (event.Outcome, error) {
+	ready, err := parseFileReady(e.Body)
+	if err != nil {
+		return "", err
+	}
+	outcome, err := h.file(ctx, e, &ready)
+	return outcome, event.WithKey(err, ready.SHA256)
+}
+
+func parseFileReady(body json.RawMessage) (FileReady, error) {
+	var ready struct { // the size is of no use: the hash says more
+		Path   string `json:"path"`
+		SHA256 string `json:"sha256"`
+	}
+	if err := json.Unmarshal(body, &ready); err != nil {
+		return FileReady{}, event.Errorf(event.Invalid, "the event can't be read as one about a tracking file: %w", err)
+	}
+	if ready.Path == "" {
+		return FileReady{}, event.Errorf(event.Invalid, "the event names no file: it has no path")
+	}
+	sum := strings.ToLower(ready.SHA256)
+	if b, err := hex.DecodeString(sum); err != nil || sum != "" && len(b) != sha256.Size {
+		return FileReady{}, event.Errorf(event.Invalid, "sha256 must be the 64 hex digits of the file's hash, or nothing")
+	}
+	return FileReady{Path: ready.Path, SHA256: sum}, nil
+}
+
+func fileKey(sum, effect string) idempotency.Key {
+	return idempotency.Key{Consumer: TrackingFileReady, Key: sum, Effect: effect}
+}
+
+// effectFile is all of a file: done when all its parcels are out, skipped when it is unusable.
+const effectFile = "file"
+
+// file handles one, and notes its hash in ready when it is known.
+func (h *TrackingFile) file(ctx context.Context, e event.Event, ready *FileReady) (event.Outcome, error) {
+	log := zerolog.Ctx(ctx).With().Str("file", ready.Path).Logger()
+	ctx = log.WithContext(ctx)
+	if _, err := h.done(ctx, ready.SHA256); err != nil {
+		return "", err
+	}
+	f, err := h.Inbox.Open(ready.Path)
+	switch {
+	case errors.Is(err, tracking.ErrRefused):
+		return "", event.Errorf(event.Invalid, "%w", err)
+	case errors.Is(err, fs.ErrNotExist):
+		return h.gone(ctx, ready)
+	case err != nil: // the inbox may be a share that is away: no fault of the file
+		return "", &event.Deferral{Reason: "the tracking file can't be opened", Err: err}
+	}
+	defer func() { _ = f.Close() }()
+	defer h.Meter.Began()()
+	about, err := tracking.Look(stepwise(ctx, f))
+	if err != nil {
+		return "", reading(ctx, err)
+	}
+	if ready.SHA256 != "" && ready.SHA256 != about.SHA256 {
+		log.Warn().Str("key", ready.SHA256).Str("sha256", about.SHA256).
+			Msg("the file has other content by now, of which there is another event: nothing is done for this one")
+		return event.Skipped, nil
+	}
+	ready.SHA256 = about.SHA256
+
+	s := &sending{TrackingFile: h, file: f, about: about, repeat: e.Repeat, log: log.With().Str("key", about.SHA256).Logger()}
+	result, before, err := h.Ledger.Do(ctx, fileKey(about.SHA256, effectFile), e.Repeat,
+		func(ctx context.Context, _ *idempotency.Claim) (idempotency.Result, error) { return s.send(ctx) })
+	if err != nil {
+		return "", err
+	}
+	if result.State == idempotency.Skipped {
+		name, err := f.Failed(about.SHA256, s.explanation())
+		if err != nil {
+			return "", moving(err)
+		}
+		s.log.Error().Str("moved_to", name).Str("reason", result.Reason).Msg("nothing can be made of the tracking file")
+		return event.Skipped, nil
+	}
+	name, err := f.Processed(about.SHA256)
+	if err != nil {
+		return "", moving(err)
+	}
+	if before {
+		s.log.Info().Str("moved_to", name).Str("result", result.Value).Msg("a file with this content was done before: nothing is sent again")
+	} else {
+		s.log.Info().Str("moved_to", name).Str("result", result.Value).Msg("the tracking file is done")
+	}
+	return doneOrDuplicate(before), nil
+}
+
+// gone is a file that is not there: moved away by who has handled it, or never there.
+func (h *TrackingFile) gone(ctx context.Context, ready *FileReady) (event.Outcome, error) {
+	done, err := h.done(ctx, ready.SHA256)
+	switch {
+	case err != nil:
+		return "", err
+	case done:
+		return event.Duplicate, nil
+	}
+	return "", event.Errorf(event.NotFound, "there is no file %q in the inbox, and none with its content was done", ready.Path)
+}
+
+// done reports whether a file with that hash has found its end, which it may find again. One that another handling has in
+// work is put off before it is even opened: reading it takes long.
+func (h *TrackingFile) done(ctx context.Context, sum string) (bool, error) {
+	if sum == "" {
+		return false, nil
+	}
+	row, found, err := h.Ledger.Lookup(ctx, fileKey(sum, effectFile))
+	switch {
+	case err != nil || !found:
+		return false, err
+	case row.State == idempotency.InProgress && !row.Expired:
+		return false, &event.Deferral{Reason: "the tracking file is in work at " + row.Owner}
+	}
+	return row.State == idempotency.Done || row.State == idempotency.Skipped, nil
+}
+
+// reading gives an error its class: what has none is of the file system.
+func reading(ctx context.Context, err error) error {
+	var (
+		classed  *event.Error
+		deferral *event.Deferral
+	)
+	if ctx.Err() != nil || errors.As(err, &classed) || errors.As(err, &deferral) {
+		return err
+	}
+	return event.Errorf(event.Unavailable, "read the tracking file: %w", err)
+}
+
+func moving(err error) error {
+	return event.Errorf(event.Unavailable, "the tracking file is done, and can't be moved: %w", err)
+}

@@ -1,0 +1,229 @@
+package handlers
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/mageline/mageline/event"
+	"github.com/mageline/mageline/idempotency"
+	"github.com/mageline/mageline/tracking"
+)
+
+// The bounds of a block: what is out together, and recorded together.
+const (
+	blockParcels = 500
+	blockBytes   = 1 << 20
+	// publishers is how many parcels of a block are on their way at once.
+	publishers = 32
+	// stepBytes is how much of a file is read until that counts as progress.
+	stepBytes = 16 << 20
+	// reportEvery is how often the log tells of a file that takes long.
+	reportEvery = 10 * time.Second
+)
+
+// stepwise reads r, lets a shutdown cut that, and counts it as progress.
+func stepwise(ctx context.Context, r io.Reader) io.Reader { return &steps{ctx: ctx, r: r} }
+
+type steps struct {
+	ctx  context.Context
+	r    io.Reader
+	read int
+}
+
+func (s *steps) Read(p []byte) (int, error) {
+	if err := s.ctx.Err(); err != nil {
+		return 0, err
+	}
+	n, err := s.r.Read(p)
+	if s.read += n; s.read >= stepBytes {
+		s.read = 0
+		if err := event.Progress(s.ctx); err != nil {
+			return n, err
+		}
+	}
+	return n, err
+}
+
+// sending is one handling of a file.
+type sending struct {
+	*TrackingFile
+	file     tracking.File
+	about    tracking.About
+	repeat   bool
+	log      zerolog.Logger
+	unusable *tracking.UnusableError
+
+	rejected           *tracking.Rejected
+	rejects            io.WriteCloser
+	bad, sent, parcels int
+	block              [][]byte
+	blockSize          int
+	blockRows          int
+	blockFrom, blockTo int // lines
+	reported           time.Time
+}
+
+// send is the effect: it ends when all that is good is out, and all that is bad on the disk.
+func (s *sending) send(ctx context.Context) (idempotency.Result, error) {
+	err := s.read(ctx, func(r io.Reader) error { return tracking.Check(r, s.about, s.Format) })
+	if err == nil {
+		sum := sha256.New()
+		err = s.read(ctx, func(r io.Reader) error { return s.rows(ctx, io.TeeReader(r, sum), sum) })
+	}
+	switch {
+	case errors.As(err, &s.unusable):
+		return idempotency.Result{State: idempotency.Skipped, Reason: s.unusable.Reason}, nil
+	case err != nil:
+		return idempotency.Result{}, reading(ctx, err)
+	}
+	return idempotency.Result{Value: fmt.Sprintf("%d rows, %d parcels, %d bad rows", s.sent+s.bad, s.parcels, s.bad)}, nil
+}
+
+// read reads the file from its beginning.
+func (s *sending) read(ctx context.Context, f func(r io.Reader) error) error {
+	if _, err := s.file.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	return f(stepwise(ctx, s.file))
+}
+
+func (s *sending) rows(ctx context.Context, in io.Reader, sum hash.Hash) (err error) {
+	defer func() {
+		if s.rejects != nil {
+			err = errors.Join(err, s.rejects.Close())
+		}
+	}()
+	r, err := tracking.NewReader(in, s.about, s.Format)
+	if err != nil {
+		return err
+	}
+	s.reported = time.Now()
+	for {
+		p, bad, err := r.Next()
+		switch {
+		case errors.Is(err, io.EOF):
+			if err := s.flush(ctx); err != nil {
+				return err
+			}
+			if hex.EncodeToString(sum.Sum(nil)) != s.about.SHA256 {
+				return event.Errorf(event.Unavailable, "the tracking file was written to while it was read: it is read again")
+			}
+			s.Meter.Rejected(s.bad)
+			return nil
+		case err != nil:
+			return err
+		case bad != nil:
+			err = s.reject(r, bad)
+		default:
+			err = s.add(ctx, &p)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (s *sending) reject(r *tracking.Reader, bad *tracking.BadRow) (err error) {
+	s.bad++
+	if s.rejected == nil {
+		if s.rejects, err = s.file.Rejected(s.about.SHA256); err == nil {
+			s.rejected, err = r.NewRejected(s.rejects)
+		}
+	}
+	if err == nil {
+		err = s.rejected.Write(bad)
+	}
+	return err
+}
+
+// add adds a parcel to the block, and sends it when it is full.
+func (s *sending) add(ctx context.Context, p *tracking.Parcel) error {
+	body, err := json.Marshal(p)
+	if err != nil {
+		return fmt.Errorf("write an event: %w", err)
+	}
+	if len(s.block) == 0 {
+		s.blockFrom = p.Line
+	}
+	s.block, s.blockTo = append(s.block, body), p.LastLine
+	s.blockSize += len(body)
+	s.blockRows += p.Rows
+	if len(s.block) < blockParcels && s.blockSize < blockBytes {
+		return nil
+	}
+	return s.flush(ctx)
+}
+
+// flush sends a block, unless that was done before, and records it.
+func (s *sending) flush(ctx context.Context) error {
+	if len(s.block) == 0 {
+		return nil
+	}
+	block := fileKey(s.about.SHA256, fmt.Sprintf("lines %d to %d", s.blockFrom, s.blockTo))
+	_, before, err := s.Ledger.Do(ctx, block, s.repeat, func(ctx context.Context, _ *idempotency.Claim) (idempotency.Result, error) {
+		return idempotency.Result{}, s.publish(ctx)
+	})
+	if err != nil {
+		return err
+	}
+	if !before {
+		s.Meter.Sent(s.blockRows)
+	}
+	s.sent += s.blockRows
+	s.parcels += len(s.block)
+	s.block, s.blockSize, s.blockRows = s.block[:0], 0, 0
+	if time.Since(s.reported) > reportEvery {
+		s.reported = time.Now()
+		s.log.Info().Int("line", s.blockTo).Int("rows", s.sent).Int("bad_rows", s.bad).Msg("the tracking file goes on")
+	}
+	return event.Progress(ctx)
+}
+
+// publish publishes the block, several parcels at once, and ends when each is confirmed. It does not look whether a
+// handling before has done so: who receives a parcel twice finds it done.
+func (s *sending) publish(ctx context.Context) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var (
+		next  atomic.Int64
+		group sync.WaitGroup
+	)
+	for range min(publishers, len(s.block)) {
+		group.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(s.block)) && ctx.Err() == nil; i = next.Add(1) - 1 {
+				if err := s.Publish(ctx, topicTracking, s.block[i]); err != nil {
+					stop(fmt.Errorf("publish a parcel: %w", err))
+				}
+			}
+		})
+	}
+	group.Wait()
+	return context.Cause(ctx)
+}
+
+// explanation is the text beside a file that is unusable.
+func (s *sending) explanation() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Nothing was sent of this file: %s.\n\nSHA-256 %s, %d bytes, %s\n", s.unusable.Reason, s.about.SHA256, s.about.Size, s.about.Encoding)
+	for i, name := range s.unusable.Header {
+		if i == 50 {
+			b.WriteString("…\n")
+			break
+		}
+		fmt.Fprintf(&b, "Column %d: %.100q\n", i+1, name)
+	}
+	b.WriteString("\n`mageline tracking check FILE` shows what would become of a corrected one. Move it into the inbox again.\n")
+	return b.String()
+}

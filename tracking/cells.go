@@ -1,0 +1,209 @@
+package tracking
+
+import (
+	"encoding/json"
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+func isSpace(r rune) bool {
+	return unicode.IsSpace(r) || r == '\u200b' || r == '\ufeff' // what is pasted from web pages brings them along
+}
+
+// unmarked takes off what spreadsheets and people put around a cell so that it stays a text: ="…", a leading ' or #.
+func unmarked(cell string) string {
+	if n := len(cell); n > 0 && isPlain(cell[0]) && isPlain(cell[n-1]) {
+		return cell // as nearly all are
+	}
+	cell = strings.TrimFunc(cell, isSpace)
+	if inner, ok := strings.CutPrefix(cell, `="`); ok {
+		if inner, ok = strings.CutSuffix(inner, `"`); ok {
+			cell = strings.TrimFunc(inner, isSpace)
+		}
+	}
+	return strings.TrimFunc(strings.TrimLeft(cell, "'#"), isSpace)
+}
+
+// isPlain says of a byte that nothing of it is ever taken off.
+func isPlain(c byte) bool {
+	return '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
+}
+
+// isPrintable says that there is nothing in a cell but letters, digits and signs of ASCII.
+func isPrintable(cell []byte) bool {
+	for _, c := range cell {
+		if c < ' ' || c > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// code is what Magento's carrier codes look like.
+var code = regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`)
+
+// isSpoilt says that a cell is what a spreadsheet shows for a long number: 1.23E+11, with a decimal comma in some countries.
+func isSpoilt(cell string) bool {
+	sign := len(cell) - 2
+	for sign > 1 && isDigits(cell[sign:sign+1]) {
+		sign--
+	}
+	if sign < 2 || cell[sign] != '+' && cell[sign] != '-' || !isDigits(cell[sign+1:]) || cell[sign-1]|0x20 != 'e' {
+		return false
+	}
+	mantissa := cell[:sign-1]
+	return isDigits(mantissa[:1]) && (len(mantissa) == 1 || (mantissa[1] == '.' || mantissa[1] == ',') && isDigits(mantissa[2:]))
+}
+
+// isDigits says that there is nothing but digits, and at least one.
+func isDigits(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// identifiers are the columns that must be exactly as they were meant.
+var identifiers = [columns]bool{
+	columnOrder: true, columnTracking: true, columnShipment: true, columnSKU: true, columnSource: true,
+}
+
+// parcel makes a parcel of a row's cells. A reason says why they are a bad row.
+func (r *Reader) parcel(p *Parcel, row row) (reason string) {
+	var values [columns]string
+	cells, whole := row.cells, string(row.raw) // one piece of memory for all that is kept of the row
+	for column, i := range r.layout.at {
+		if i < 0 || i >= len(cells) || column == columnCarrier {
+			continue
+		}
+		if values[column], reason = value(column, cells[i], whole); reason != "" {
+			return reason
+		}
+	}
+	switch {
+	case values[columnOrder] == "" && values[columnTracking] == "":
+		return "order_number and tracking_number are missing"
+	case values[columnOrder] == "":
+		return "order_number is missing"
+	case values[columnTracking] == "":
+		return "tracking_number is missing"
+	}
+	*p = Parcel{
+		OrderNumber: values[columnOrder], TrackingNumber: values[columnTracking],
+		ShipmentNumber: values[columnShipment], SourceCode: values[columnSource], CarrierCode: custom, Rows: 1,
+	}
+	if i := r.layout.at[columnCarrier]; i >= 0 && i < len(cells) {
+		if p.CarrierCode, p.Title, reason = r.carrier(cells[i]); reason != "" {
+			return reason
+		}
+	}
+	if values[columnTitle] != "" {
+		p.Title = values[columnTitle]
+	}
+	item := Item{SKU: values[columnSKU]}
+	if q := values[columnQuantity]; q != "" {
+		var ok bool
+		if item.Quantity, ok = quantity(q); !ok {
+			return "quantity is not a positive number"
+		}
+	}
+	if item.SKU != "" {
+		p.Items = []Item{item}
+	}
+	return ""
+}
+
+// value gives what a cell of a row says, or the reason why it can't be used.
+func value(column int, c cell, row string) (value, reason string) {
+	name, text := columnNames[column], c.text
+	if len(text) > maxCell || identifiers[column] && len(text) > maxIdentifier && utf8.RuneCount(text) > maxIdentifier {
+		return "", name + " is too long"
+	}
+	printable := isPrintable(text)
+	if !printable && !utf8.Valid(text) {
+		return "", name + " has bytes that are no character in the encoding of the file: save the file as UTF-8"
+	}
+	if c.at >= 0 {
+		value = unmarked(row[c.at : c.at+len(text)])
+	} else {
+		value = unmarked(string(text))
+	}
+	switch {
+	case !identifiers[column] && printable:
+	case !identifiers[column]:
+		value = strings.Map(func(r rune) rune {
+			if unicode.IsControl(r) {
+				return ' '
+			}
+			return r
+		}, value)
+	case isSpoilt(value):
+		return "", name + " was spoilt by a spreadsheet, as 1.23E+11: format the column as text and export it again"
+	case !printable && strings.ContainsFunc(value, func(r rune) bool { return unicode.IsControl(r) || r == utf8.RuneError }):
+		return "", name + " has a line break or another character in it that can't be part of one"
+	case strings.HasPrefix(value, `"`):
+		return "", name + " begins with a quote that belongs to nothing: take it away, or close it"
+	}
+	return value, ""
+}
+
+// quantity reads a positive decimal as Magento's columns hold it (decimal(12,4)): 8 digits, and 4 that are not 0 behind the
+// point. Behind a comma there are not three digits: that may be a thousand or a decimal one, and is nobody's guess.
+func quantity(text string) (json.Number, bool) {
+	text = strings.TrimPrefix(text, "+")
+	whole, rest, point := strings.Cut(text, ".")
+	if !point {
+		whole, rest, point = strings.Cut(text, ",")
+		if point && len(rest) == 3 {
+			return "", false
+		}
+	}
+	if !isDigits(whole) || point && !isDigits(rest) {
+		return "", false
+	}
+	whole, rest = strings.TrimLeft(whole, "0"), strings.TrimRight(rest, "0")
+	switch {
+	case len(whole) > 8 || len(rest) > 4 || whole+rest == "":
+		return "", false
+	case rest == "":
+		return json.Number(whole), true
+	case whole == "":
+		whole = "0"
+	}
+	return json.Number(whole + "." + rest), true
+}
+
+// custom is Magento's code for a carrier that it does not know.
+const custom = "custom"
+
+// named is a carrier as it is told.
+type named struct{ code, title string }
+
+// maxNamed is how many carriers of a file are remembered.
+const maxNamed = 1000
+
+// carrier gives Magento's code for the file's carrier, and the file's text for the title. Without TRACKING_CARRIERS what
+// looks like a code is one.
+func (r *Reader) carrier(c cell) (carrierCode, title, reason string) {
+	if n, ok := r.named[string(c.text)]; ok {
+		return n.code, n.title, ""
+	}
+	c.at = -1 // what is remembered is not to hold a row
+	if title, reason = value(columnCarrier, c, ""); reason != "" {
+		return "", "", reason
+	}
+	n := named{custom, title}
+	if ours, ok := r.carriers[strings.ToLower(title)]; ok {
+		n.code = ours
+	} else if len(r.carriers) == 0 && code.MatchString(title) {
+		n.code = title
+	}
+	if len(r.named) < maxNamed {
+		r.named[string(c.text)] = n
+	}
+	return n.code, n.title, ""
+}

@@ -1,0 +1,237 @@
+package inbox
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/mageline/mageline/testkit"
+)
+
+const patience = 30 * time.Second
+
+// rig is a watcher that runs, and what it has told.
+type rig struct {
+	t   *testing.T
+	dir string
+
+	mu    sync.Mutex
+	found []Found
+	at    map[string]time.Time
+	tell  error
+	away  bool
+	log   strings.Builder
+}
+
+func watch(t *testing.T, dir string) *rig {
+	t.Helper()
+	r := &rig{t: t, dir: dir, at: map[string]time.Time{}}
+	w := &Watcher{
+		Dir: &Dir{Path: dir, Pattern: "*.csv"}, Log: zerolog.New(r),
+		Ready: func() bool { r.mu.Lock(); defer r.mu.Unlock(); return !r.away },
+		Tell: func(_ context.Context, f Found) error {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			if r.tell != nil {
+				return r.tell
+			}
+			r.found = append(r.found, f)
+			r.at[f.Path] = time.Now()
+			return nil
+		},
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var ended sync.WaitGroup
+	ended.Go(func() { w.Run(ctx) })
+	t.Cleanup(func() { cancel(); ended.Wait() })
+	return r
+}
+
+func (r *rig) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.log.Write(p)
+}
+
+func (r *rig) logged() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.log.String()
+}
+
+func (r *rig) told() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return names(r.found)
+}
+
+func (r *rig) set(f func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f()
+}
+
+func (r *rig) awaitTold(want ...string) {
+	r.t.Helper()
+	slices.Sort(want)
+	testkit.Eventually(r.t, patience, func() bool { return slices.Equal(r.told(), want) }, fmt.Sprintf("the watcher to tell of %q; it told of %q", want, r.told()))
+}
+
+func (r *rig) awaitLog(text string) {
+	r.t.Helper()
+	testkit.Eventually(r.t, patience, func() bool { return strings.Contains(r.logged(), text) }, "the log to say: "+text)
+}
+
+func TestFilesAreFound(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	put(t, "there at start", dir, "old.csv")
+	put(t, "no match", dir, "notes.txt")
+	put(t, "hidden", dir, ".upload.csv")
+	put(t, "done", dir, "processed", "done.csv")
+	put(t, "x", dir, "caf\xe9.csv")
+	if err := os.Symlink("old.csv", filepath.Join(dir, "link.csv")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "folder.csv"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r := watch(t, dir)
+	r.awaitLog("watching the inbox")
+
+	began := time.Now()
+	put(t, "written", dir, "with spaces – ü.csv")
+	r.awaitTold("old.csv", "with spaces – ü.csv")
+	if took := time.Since(began); took < still {
+		t.Errorf("a file that might be written to still counts as complete after %s", took)
+	}
+	sum := sha256.Sum256([]byte("written"))
+	r.set(func() {
+		if f := r.found[slices.IndexFunc(r.found, func(f Found) bool { return f.Path != "old.csv" })]; f.SHA256 != hex.EncodeToString(sum[:]) || f.Size != 7 {
+			t.Errorf("told %+v", f)
+		}
+	})
+	for _, text := range []string{"link.csv", "not UTF-8"} {
+		if n := strings.Count(r.logged(), text); n != 1 {
+			t.Errorf("%q is in the log %d times:\n%s", text, n, r.logged())
+		}
+	}
+	for _, name := range []string{Processed, Failed} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			t.Error(err)
+		}
+	}
+	// The same name with other content is a new file.
+	put(t, "other", dir, "old.csv")
+	r.awaitTold("old.csv", "old.csv", "with spaces – ü.csv")
+}
+
+func TestMovedInIsCompleteAtOnce(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	r := watch(t, dir)
+	r.awaitLog("watching the inbox")
+	if !strings.Contains(r.logged(), `"inotify":true`) {
+		t.Fatalf("this system has no inotify: %s", r.logged())
+	}
+	from := put(t, "whole", dir, "upload.part")
+	began := time.Now()
+	if err := os.Rename(from, filepath.Join(dir, "upload.csv")); err != nil {
+		t.Fatal(err)
+	}
+	r.awaitTold("upload.csv")
+	r.set(func() {
+		if took := r.at["upload.csv"].Sub(began); took >= still {
+			t.Errorf("it took %s", took)
+		}
+	})
+}
+
+func TestWrittenSlowly(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	r := watch(t, dir)
+	f, err := os.Create(filepath.Join(dir, "slow.csv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	var last time.Time
+	tick := time.NewTicker(still / 2)
+	defer tick.Stop()
+	for range 5 {
+		last = time.Now()
+		if _, err := f.WriteString("row\n"); err != nil {
+			t.Fatal(err)
+		}
+		<-tick.C // the time is what this is about
+	}
+	r.awaitTold("slow.csv")
+	r.set(func() {
+		if r.found[0].Size != 20 || r.at["slow.csv"].Sub(last) < still {
+			t.Errorf("told %+v %s after the last write", r.found[0], r.at["slow.csv"].Sub(last))
+		}
+	})
+}
+
+func TestDirectoryVanishesAndReturns(t *testing.T) {
+	t.Parallel()
+	parent := t.TempDir()
+	dir := filepath.Join(parent, "inbox")
+	r := watch(t, dir)
+	r.awaitLog("can't be opened")
+	put(t, "1", dir, "a.csv")
+	r.awaitTold("a.csv")
+	if err := os.Rename(dir, filepath.Join(parent, "elsewhere")); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, patience, func() bool { return strings.Count(r.logged(), "can't be opened") == 2 }, "the log to say that the inbox is away again")
+	put(t, "2", dir, "b.csv") // another directory
+	r.awaitTold("a.csv", "b.csv")
+	if err := os.Rename(put(t, "3", parent, "c.csv"), filepath.Join(dir, "c.csv")); err != nil {
+		t.Fatal(err)
+	}
+	r.awaitTold("a.csv", "b.csv", "c.csv")
+}
+
+// What can't be told, or not yet, is told later; one file that can't be read keeps none of the others waiting.
+func TestToldLater(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	r := watch(t, dir)
+	r.set(func() { r.tell = errors.New("no route") })
+	put(t, "1", dir, "a.csv")
+	r.awaitLog("no route")
+	r.set(func() { r.away = true; r.tell = nil })
+	put(t, "2", dir, "b.csv")
+	r.set(func() { r.away = false })
+	r.awaitTold("a.csv", "b.csv")
+	if n := strings.Count(r.logged(), "no route"); n != 1 {
+		t.Errorf("it was said %d times:\n%s", n, r.logged())
+	}
+}
+
+func TestManyFiles(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	const files = 1500
+	var want []string
+	for i := range files {
+		name := fmt.Sprintf("%04d.csv", i)
+		put(t, name, dir, name)
+		want = append(want, name)
+	}
+	r := watch(t, dir)
+	r.awaitTold(want...)
+}

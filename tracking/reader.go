@@ -1,0 +1,213 @@
+package tracking
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+)
+
+// Reader gives what is in a file, in its order. It holds one row and one parcel at a time.
+type Reader struct {
+	rows     *rows
+	layout   layout
+	carriers map[string]string // by what the file says, in lower case
+	named    map[string]named  // by what the file says, those that were read
+	about    About
+	wide     bool // UTF-16: only its characters tell whether it is text
+
+	total  int    // rows so far, bad ones included
+	next   Parcel // gathers, if it has rows
+	bad    *BadRow
+	failed error
+}
+
+// NewReader begins at the beginning of a file that was looked at. Its error is an *UnusableError where nothing can be made
+// of the file. That it has too many rows, or bytes that no text has, only [Reader.Next] can say, at the last moment: see
+// [Check].
+func NewReader(file io.Reader, about About, format Format) (*Reader, error) {
+	switch {
+	case about.Size == 0:
+		return nil, errEmpty
+	case about.Size > MaxBytes:
+		return nil, unusable("the file has %d bytes, at most %d are read: split it", about.Size, MaxBytes)
+	case about.zero:
+		return nil, errNotText
+	}
+	text, err := about.Encoding.text(file)
+	if err != nil {
+		return nil, err
+	}
+	r := &Reader{
+		rows: newRows(text), about: about, wide: about.Encoding == UTF16LE || about.Encoding == UTF16BE,
+		carriers: make(map[string]string, len(format.Carriers)), named: map[string]named{},
+	}
+	for theirs, ours := range format.Carriers {
+		r.carriers[strings.ToLower(theirs)] = ours
+		r.carriers[strings.ToLower(ours)] = ours
+	}
+	if err := r.begin(format); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+var (
+	errEmpty   = unusable("the file is empty")
+	errNotText = unusable("the file is not text: it has bytes of 0, as workbooks (.xlsx), archives and images have; export it as CSV")
+)
+
+// begin finds the layout by the first row.
+func (r *Reader) begin(format Format) error {
+	end, err := r.rows.begin()
+	switch {
+	case errors.Is(err, io.EOF):
+		return errEmpty
+	case errors.Is(err, errLong):
+		return unusable("the first row is longer than a mebibyte: this is no CSV")
+	case err != nil:
+		return err
+	}
+	split := func(delimiter byte) (names []string) {
+		r.rows.delimiter = delimiter
+		first, _, _ := r.rows.look(end)
+		for _, c := range first.cells {
+			names = append(names, strings.ToValidUTF8(string(c.text), "\uFFFD"))
+		}
+		return names
+	}
+	if r.layout, err = layoutOf(format, split); err != nil {
+		return err
+	}
+	r.rows.delimiter = r.layout.delimiter
+	if !r.layout.header {
+		return nil
+	}
+	header, err := r.rows.next()
+	if err == nil && r.wide && bytes.IndexByte(header.raw, 0) >= 0 {
+		err = errNotText
+	}
+	return err
+}
+
+// Next gives the next parcel or the next bad row; io.EOF at the end. A parcel comes when the row after it is read, so that
+// a bad row that is behind it comes later.
+func (r *Reader) Next() (Parcel, *BadRow, error) {
+	for {
+		if r.bad != nil && r.next.Rows == 0 {
+			bad := r.bad
+			r.bad = nil
+			return Parcel{}, bad, nil
+		}
+		if r.bad != nil || r.failed != nil && r.next.Rows > 0 {
+			return r.give(Parcel{}), nil, nil
+		}
+		if r.failed != nil {
+			return Parcel{}, nil, r.failed
+		}
+		row, err := r.rows.next()
+		switch {
+		case err != nil:
+			if r.failed = err; !errors.Is(err, io.EOF) {
+				return Parcel{}, nil, err
+			}
+		case r.wide && bytes.IndexByte(row.raw, 0) >= 0:
+			return r.fail(errNotText)
+		case r.total == MaxRows:
+			return r.fail(unusable("the file has more than %d rows: split it", MaxRows))
+		default:
+			if p := r.take(row); p.Rows > 0 {
+				return p, nil, nil
+			}
+		}
+	}
+}
+
+func (r *Reader) fail(err error) (Parcel, *BadRow, error) {
+	r.failed, r.next = err, Parcel{}
+	return Parcel{}, nil, err
+}
+
+// give gives the parcel that was gathered, and begins with another one.
+func (r *Reader) give(next Parcel) Parcel {
+	p := r.next
+	r.next = next
+	return p
+}
+
+// take takes a row in, and gives the parcel that ends with it, if one does.
+func (r *Reader) take(row row) Parcel {
+	r.total++
+	reason := row.fault
+	var p Parcel
+	if reason == "" {
+		reason = r.parcel(&p, row)
+	}
+	if reason != "" {
+		r.bad = &BadRow{Line: row.line, Reason: reason, Raw: string(row.raw)}
+		if row.fault == faultQuote {
+			for _, c := range row.cells {
+				r.bad.cells = append(r.bad.cells, string(c.text))
+			}
+		}
+		return Parcel{}
+	}
+	p.Line, p.LastLine = row.line, row.line
+	n := &r.next
+	if n.Rows == 0 {
+		*n = p
+		return Parcel{}
+	}
+	if n.OrderNumber != p.OrderNumber || n.ShipmentNumber != p.ShipmentNumber || n.TrackingNumber != p.TrackingNumber ||
+		len(n.Items) == maxItems {
+		return r.give(p)
+	}
+	n.Items = append(n.Items, p.Items...)
+	n.Rows++
+	n.LastLine = p.Line
+	if n.CarrierCode == custom && n.Title == "" {
+		n.CarrierCode, n.Title = p.CarrierCode, p.Title
+	}
+	if n.SourceCode == "" {
+		n.SourceCode = p.SourceCode
+	}
+	return Parcel{}
+}
+
+// Rows counts those that were read so far, bad ones included.
+func (r *Reader) Rows() int { return r.total }
+
+// Delimiter is that of the file.
+func (r *Reader) Delimiter() byte { return r.layout.delimiter }
+
+// Columns gives the file's own names, or the numbers, of the columns that were found, by ours.
+func (r *Reader) Columns() map[string]string {
+	found := map[string]string{}
+	for column, i := range r.layout.at {
+		switch {
+		case i < 0:
+		case r.layout.header:
+			found[columnNames[column]] = r.layout.names[i]
+		default:
+			found[columnNames[column]] = number(i + 1)
+		}
+	}
+	return found
+}
+
+// Check reads the whole file where its size leaves it open whether it has more rows than it may, or bytes that no text has;
+// nothing of such a file is to go out.
+func Check(file io.Reader, about About, format Format) error {
+	if about.lines < MaxRows && !slices.Contains([]Encoding{UTF16LE, UTF16BE}, about.Encoding) {
+		return nil
+	}
+	r, err := NewReader(file, about, format)
+	for err == nil {
+		_, _, err = r.Next()
+	}
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,101 @@
+package tracking
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+)
+
+func number(n int) string { return strconv.Itoa(n) }
+
+// The columns that are added to rejected rows.
+const (
+	addedLine   = "line"
+	addedReason = "reason"
+)
+
+// Rejected writes bad rows so that a corrected copy of them can be read again: the rows as they were, in UTF-8 with the
+// file's header and delimiter, with their line and the reason in two columns behind the header's. Those of an earlier time
+// are replaced.
+type Rejected struct {
+	w      io.Writer
+	l      *layout
+	width  int // cells before line and reason
+	behind int // the first cell after them: more than width where a header has the two already
+	split  *rows
+}
+
+// NewRejected begins with the header.
+func (r *Reader) NewRejected(w io.Writer) (*Rejected, error) {
+	j := &Rejected{w: w, l: &r.layout, width: r.layout.width, split: &rows{delimiter: r.layout.delimiter}}
+	for column := range r.layout.at {
+		j.width = max(j.width, r.layout.at[column]+1)
+	}
+	j.behind = j.width
+	if n := len(r.layout.names); n > 2 && folded(r.layout.names[n-2]) == addedLine && folded(r.layout.names[n-1]) == addedReason {
+		j.width, j.behind = n-2, n
+	}
+	mark := ""
+	if r.about.Encoding == UTF8BOM {
+		mark = byteOrderMarks[UTF8BOM]
+	}
+	if !r.layout.header {
+		_, err := io.WriteString(w, mark)
+		return j, err
+	}
+	header := append(append([]string{}, r.layout.names[:j.width]...), addedLine, addedReason)
+	_, err := io.WriteString(w, mark+j.join(header)+"\n")
+	return j, err
+}
+
+// Write adds a row.
+func (j *Rejected) Write(b *BadRow) error {
+	var before, after string
+	var have int // cells
+	if b.cells != nil {
+		have = len(b.cells)
+		before = j.join(b.cells[:min(have, j.width)])
+		after = j.join(b.cells[min(have, j.behind):])
+	} else {
+		// A row that could be read is written as it was, with what its cells need to be cells again.
+		before = b.Raw
+		if _, state := j.split.split([]byte(b.Raw), true); state != closed {
+			j.split.splitPlain([]byte(b.Raw)) // one that was cut
+			before = j.quote(b.Raw)
+			j.split.cells = j.split.cells[:1]
+		}
+		have = len(j.split.cells)
+		if have > j.behind {
+			after = b.Raw[j.split.cells[j.behind].start:]
+		}
+		if have > j.width {
+			before = b.Raw[:j.split.cells[j.width].start-1]
+		}
+	}
+	d := string(j.l.delimiter)
+	line := before + strings.Repeat(d, max(0, j.width-have)) + d + number(b.Line) + d + j.quote(b.Reason)
+	if have > j.behind {
+		line += d + after
+	}
+	if _, err := io.WriteString(j.w, strings.ToValidUTF8(line, "\uFFFD")+"\n"); err != nil {
+		return fmt.Errorf("write a rejected row: %w", err)
+	}
+	return nil
+}
+
+func (j *Rejected) join(cells []string) string {
+	quoted := make([]string, 0, len(cells))
+	for _, c := range cells {
+		quoted = append(quoted, j.quote(c))
+	}
+	return strings.Join(quoted, string(j.l.delimiter))
+}
+
+// quote quotes a cell where it would not be read as it is.
+func (j *Rejected) quote(cell string) string {
+	if strings.ContainsAny(cell, "\"\r\n"+string(j.l.delimiter)) || strings.HasPrefix(cell, " ") {
+		return `"` + strings.ReplaceAll(cell, `"`, `""`) + `"`
+	}
+	return cell
+}
