@@ -1,6 +1,7 @@
 package tracking
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"regexp"
 	"strings"
@@ -31,9 +32,18 @@ func isPlain(c byte) bool {
 	return '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
 }
 
-// isPrintable says that there is nothing in a cell but letters, digits and signs of ASCII.
-func isPrintable(cell []byte) bool {
-	for _, c := range cell {
+// isPrintable says that there is nothing in a text but letters, digits and signs of ASCII. It looks at eight bytes at once.
+func isPrintable(text []byte) bool {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	for len(text) >= 8 {
+		b := binary.LittleEndian.Uint64(text)
+		// A top bit is set in a byte above 127, where a byte is below 32, or where one is 127.
+		if (b|(b-32*ones)|(b+ones))&tops != 0 {
+			return false
+		}
+		text = text[8:]
+	}
+	for _, c := range text {
 		if c < ' ' || c > '~' {
 			return false
 		}
@@ -46,8 +56,8 @@ var code = regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`)
 
 // isSpoilt says that a cell is what a spreadsheet shows for a long number: 1.23E+11, with a decimal comma in some countries.
 func isSpoilt(cell string) bool {
-	sign := len(cell) - 2
-	for sign > 1 && isDigits(cell[sign:sign+1]) {
+	sign := len(cell) - 2 // of three digits at most
+	for sign > 1 && sign > len(cell)-4 && isDigits(cell[sign:sign+1]) {
 		sign--
 	}
 	if sign < 2 || cell[sign] != '+' && cell[sign] != '-' || !isDigits(cell[sign+1:]) || cell[sign-1]|0x20 != 'e' {
@@ -76,11 +86,12 @@ var identifiers = [columns]bool{
 func (r *Reader) parcel(p *Parcel, row row) (reason string) {
 	var values [columns]string
 	cells, whole := row.cells, string(row.raw) // one piece of memory for all that is kept of the row
+	printable := isPrintable(row.raw)
 	for column, i := range r.layout.at {
 		if i < 0 || i >= len(cells) || column == columnCarrier {
 			continue
 		}
-		if values[column], reason = value(column, cells[i], whole); reason != "" {
+		if values[column], reason = value(column, cells[i], whole, printable); reason != "" {
 			return reason
 		}
 	}
@@ -94,7 +105,8 @@ func (r *Reader) parcel(p *Parcel, row row) (reason string) {
 	}
 	*p = Parcel{
 		OrderNumber: values[columnOrder], TrackingNumber: values[columnTracking],
-		ShipmentNumber: values[columnShipment], SourceCode: values[columnSource], CarrierCode: custom, Rows: 1,
+		ShipmentNumber: values[columnShipment], SourceCode: values[columnSource], CarrierCode: custom,
+		Line: row.line, LastLine: row.line, Rows: 1,
 	}
 	if i := r.layout.at[columnCarrier]; i >= 0 && i < len(cells) {
 		if p.CarrierCode, p.Title, reason = r.carrier(cells[i]); reason != "" {
@@ -118,12 +130,12 @@ func (r *Reader) parcel(p *Parcel, row row) (reason string) {
 }
 
 // value gives what a cell of a row says, or the reason why it can't be used.
-func value(column int, c cell, row string) (value, reason string) {
+func value(column int, c cell, row string, printable bool) (value, reason string) {
 	name, text := columnNames[column], c.text
 	if len(text) > maxCell || identifiers[column] && len(text) > maxIdentifier && utf8.RuneCount(text) > maxIdentifier {
 		return "", name + " is too long"
 	}
-	printable := isPrintable(text)
+	printable = printable || isPrintable(text)
 	if !printable && !utf8.Valid(text) {
 		return "", name + " has bytes that are no character in the encoding of the file: save the file as UTF-8"
 	}
@@ -193,7 +205,7 @@ func (r *Reader) carrier(c cell) (carrierCode, title, reason string) {
 		return n.code, n.title, ""
 	}
 	c.at = -1 // what is remembered is not to hold a row
-	if title, reason = value(columnCarrier, c, ""); reason != "" {
+	if title, reason = value(columnCarrier, c, "", false); reason != "" {
 		return "", "", reason
 	}
 	n := named{custom, title}

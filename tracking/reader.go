@@ -17,8 +17,9 @@ type Reader struct {
 	about    About
 	wide     bool // UTF-16: only its characters tell whether it is text
 
-	total  int    // rows so far, bad ones included
-	next   Parcel // gathers, if it has rows
+	total  int     // rows so far, bad ones included
+	next   *Parcel // gathers, if it has rows
+	spare  *Parcel // where the next one is made: most rows are one, and copying costs
 	bad    *BadRow
 	failed error
 }
@@ -42,6 +43,7 @@ func NewReader(file io.Reader, about About, format Format) (*Reader, error) {
 	r := &Reader{
 		rows: newRows(text), about: about, wide: about.Encoding == UTF16LE || about.Encoding == UTF16BE,
 		carriers: make(map[string]string, len(format.Carriers)), named: map[string]named{},
+		next: &Parcel{}, spare: &Parcel{},
 	}
 	for theirs, ours := range format.Carriers {
 		r.carriers[strings.ToLower(theirs)] = ours
@@ -101,7 +103,9 @@ func (r *Reader) Next() (Parcel, *BadRow, error) {
 			return Parcel{}, bad, nil
 		}
 		if r.bad != nil || r.failed != nil && r.next.Rows > 0 {
-			return r.give(Parcel{}), nil, nil
+			p := *r.next
+			r.next.Rows = 0
+			return p, nil, nil
 		}
 		if r.failed != nil {
 			return Parcel{}, nil, r.failed
@@ -117,32 +121,25 @@ func (r *Reader) Next() (Parcel, *BadRow, error) {
 		case r.total == MaxRows:
 			return r.fail(unusable("the file has more than %d rows: split it", MaxRows))
 		default:
-			if p := r.take(row); p.Rows > 0 {
-				return p, nil, nil
+			if p := r.take(row); p != nil {
+				return *p, nil, nil
 			}
 		}
 	}
 }
 
 func (r *Reader) fail(err error) (Parcel, *BadRow, error) {
-	r.failed, r.next = err, Parcel{}
+	r.failed, r.next.Rows = err, 0
 	return Parcel{}, nil, err
 }
 
-// give gives the parcel that was gathered, and begins with another one.
-func (r *Reader) give(next Parcel) Parcel {
-	p := r.next
-	r.next = next
-	return p
-}
-
 // take takes a row in, and gives the parcel that ends with it, if one does.
-func (r *Reader) take(row row) Parcel {
+func (r *Reader) take(row row) *Parcel {
 	r.total++
+	n, p := r.next, r.spare
 	reason := row.fault
-	var p Parcel
 	if reason == "" {
-		reason = r.parcel(&p, row)
+		reason = r.parcel(p, row)
 	}
 	if reason != "" {
 		r.bad = &BadRow{Line: row.line, Reason: reason, Raw: string(row.raw)}
@@ -151,17 +148,16 @@ func (r *Reader) take(row row) Parcel {
 				r.bad.cells = append(r.bad.cells, string(c.text))
 			}
 		}
-		return Parcel{}
+		return nil
 	}
-	p.Line, p.LastLine = row.line, row.line
-	n := &r.next
 	if n.Rows == 0 {
-		*n = p
-		return Parcel{}
+		r.next, r.spare = p, n
+		return nil
 	}
-	if n.OrderNumber != p.OrderNumber || n.ShipmentNumber != p.ShipmentNumber || n.TrackingNumber != p.TrackingNumber ||
+	if n.TrackingNumber != p.TrackingNumber || n.OrderNumber != p.OrderNumber || n.ShipmentNumber != p.ShipmentNumber ||
 		len(n.Items) == maxItems {
-		return r.give(p)
+		r.next, r.spare = p, n
+		return n
 	}
 	n.Items = append(n.Items, p.Items...)
 	n.Rows++
@@ -172,7 +168,7 @@ func (r *Reader) take(row row) Parcel {
 	if n.SourceCode == "" {
 		n.SourceCode = p.SourceCode
 	}
-	return Parcel{}
+	return nil
 }
 
 // Rows counts those that were read so far, bad ones included.

@@ -69,7 +69,7 @@ func TestStoryEndsWellOrTellsWhatIsWrong(t *testing.T) {
 		{"right", time.Minute, ""},
 		{"doubles", time.Minute, "order 000000003 is in the ERP 2 times, and should be there once"},
 		{"loses", 5 * time.Second, "(1 of 20 orders are not)"},
-		{"forgets", 5 * time.Second, "(order and number) is in Magento not at all"},
+		{"forgets", 30 * time.Second, "(order and number) is in Magento not at all"},
 	}
 	for _, test := range tests {
 		t.Run(test.mode, func(t *testing.T) {
