@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -97,7 +98,7 @@ func Remedy(err error, variable string) string {
 		case answer.Code == "3D000":
 			return "make the database (createdb), or correct its name in " + variable
 		case answer.Code == "42501":
-			return "grant the role of " + variable + " that right; `mageline check` lists all that it lacks"
+			return lackingRight(answer.Message, variable)
 		}
 	}
 	var unknown x509.UnknownAuthorityError
@@ -118,6 +119,23 @@ func Remedy(err error, variable string) string {
 		return "Postgres has no TLS: set ssl=on there, or another sslmode in " + variable
 	}
 	return ""
+}
+
+// denied is what Postgres says of a right that is missing, in English.
+var denied = regexp.MustCompile(`^permission denied for (schema|table) ("?[^ "]+"?)$`)
+
+func lackingRight(message, variable string) string {
+	role := "the role of " + variable
+	m := denied.FindStringSubmatch(message)
+	switch {
+	case m != nil && m[1] == "schema":
+		return "GRANT USAGE, CREATE ON SCHEMA " + m[2] + " TO " + role + " (CREATE only where it migrates), or run `mageline migrate` as a role that has it and set MAGELINE_MIGRATE to false"
+	case m != nil:
+		return "GRANT SELECT, INSERT, UPDATE, DELETE ON " + m[2] + " TO " + role + "; `mageline check` lists all that it lacks"
+	case strings.HasPrefix(message, "must be owner of"):
+		return "migrate as the role that owns the tables (`mageline migrate` with MAGELINE_MIGRATE_DATABASE_URL), or give them to " + role
+	}
+	return "grant " + role + " that right; `mageline check` lists all that it lacks"
 }
 
 func closeConn(conn *pgx.Conn) {

@@ -148,7 +148,17 @@ func (b *broker) permissions() []Line {
 			return ch.QueueUnbind(binding.Queue, "mageline-check."+rand.Text(), binding.Exchange, nil)
 		})
 	}
-	return []Line{declare.line(), bind.line(), consume.line()}
+	grant := b.grant(b.conn)
+	return []Line{declare.line(grant), bind.line(grant), consume.line(grant)}
+}
+
+// grant is the call that gives the user of a connection every right that mageline needs.
+func (r RabbitMQ) grant(conn *amqp.Connection) string {
+	user := "USER"
+	if uri, err := amqp.ParseURI(r.Options.URL); err == nil {
+		user = uri.Username
+	}
+	return r.Topology.Grant(conn.Config.Vhost, user, true)
 }
 
 func (r RabbitMQ) isRetry(queue string) bool {
@@ -208,13 +218,14 @@ func (r *right) ask(conn *amqp.Connection, what string, f func(*amqp.Channel) er
 	}
 }
 
-func (r *right) line() Line {
+// line is of all that was asked; grant is the call that gives every right.
+func (r *right) line(grant string) Line {
 	subject := "RabbitMQ permission to " + r.verb
 	switch {
 	case len(r.refused) > 0:
 		return Line{
 			Fail, subject, "refused for " + strings.Join(r.refused, ", "),
-			fmt.Sprintf("give the user of MAGELINE_AMQP_URL the right to %s (rabbitmqctl set_permissions)", r.permission),
+			fmt.Sprintf("give the user of MAGELINE_AMQP_URL the right to %s: %s", r.permission, grant),
 		}
 	case len(r.unclear) > 0:
 		return Line{Unknown, subject, r.unclear[0], "see that RabbitMQ stays reachable, and check again"}
@@ -237,6 +248,7 @@ func (r RabbitMQ) publishing(ctx context.Context) Line {
 		return Line{Unknown, subject, inTime(ctx, err).Error(), "see that RabbitMQ stays reachable, and check again"}
 	}
 	defer context.AfterFunc(ctx, func() { rabbitmq.Close(conn) })()
+	grant := r.grant(conn)
 	blocked := conn.NotifyBlocked(make(chan amqp.Blocking, 16))
 	var alarm string
 	var watching sync.WaitGroup
@@ -276,5 +288,5 @@ func (r RabbitMQ) publishing(ctx context.Context) Line {
 	if alarm != "" {
 		return Line{Fail, subject, "the broker takes no messages: " + alarm, "free memory or disk on the broker's machine"}
 	}
-	return publish.line()
+	return publish.line(grant)
 }

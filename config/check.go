@@ -30,6 +30,7 @@ func (l *loader) check(need Need) {
 	l.checkConsumers()
 	l.checkMagento()
 	l.checkERP()
+	l.checkProxies()
 	l.checkTracking()
 	if len(l.c.OrderStatusExported) > 0 && !l.c.OrderComment {
 		l.problem("ORDER_STATUS_EXPORTED", "is set together with the comment: leave it empty, or set %sORDER_COMMENT=true", prefix)

@@ -49,7 +49,7 @@ func consumeLarge() int {
 	if err != nil {
 		panic(err)
 	}
-	debug.SetMemoryLimit(memoryLimit + memoryBeside/2) // as cmd/mageline does
+	debug.SetMemoryLimit(memoryLimit) // as cmd/mageline does
 	handle := func(_ context.Context, e event.Event) (event.Outcome, error) {
 		head, _, _ := bytes.Cut(e.Body, []byte(","))
 		n, err := strconv.Atoi(strings.TrimPrefix(string(head), `{"n":`))
@@ -135,7 +135,7 @@ func TestLargeBodies(t *testing.T) {
 		}
 		return dead == messages/4 && len(numbersIn(t, file)) == messages-messages/4
 	}, "the poison is dead-lettered and the others are done")
-	peak := peakMemory(t, child.Process.Pid)
+	peak := testkit.PeakMemory(t, child.Process.Pid)
 	if err := child.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -151,24 +151,4 @@ func TestLargeBodies(t *testing.T) {
 	if peak > memoryLimit+memoryBeside {
 		t.Errorf("peak memory %d MiB, want at most %d", peak>>20, (memoryLimit+memoryBeside)>>20)
 	}
-}
-
-// peakMemory is the most physical memory that a process has had.
-func peakMemory(t *testing.T, pid int) (bytes int64) {
-	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(status)) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			kB, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return kB << 10
-		}
-	}
-	t.Fatal("no VmHWM")
-	return 0
 }

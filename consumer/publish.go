@@ -24,8 +24,8 @@ func (l *line) publish(d *delivery) bool {
 	name := holdPublishing + l.consumer.Name
 	backOff := firstBackOff
 	for {
-		if l.s.over() { // the broker delivers it again: a copy of it would be one too many
-			l.r.gate.release(name) // the session may have ended while it was backing off
+		if l.over() { // the broker delivers it again: a copy of it would be one too many
+			l.r.gate.release(name) // its channel may have ended while it was backing off
 			return false
 		}
 		err := l.s.publish.Publish(l.r.work, exchange, key, msg)
@@ -41,12 +41,16 @@ func (l *line) publish(d *delivery) bool {
 			l.r.gate.release(name) // the next session starts with a topology that was looked at
 			return false
 		}
+		refused := rabbitmq.IsRefused(err) // which the topology can't help
+		err = l.r.topology.Explain(err, rabbitmq.ToPublish)
 		if l.r.gate.hold(name, hold{consumer: l.consumer.Name, text: err.Error()}) {
 			l.r.opts.Log.Error().Err(err).Str("consumer", l.consumer.Name).Str("id", d.id()).
 				Msg("a message can't be put off or dead-lettered; it is kept, the consumer is paused: see `mageline check`")
 		}
-		if err := l.r.declare(l.r.work, l.s); err != nil {
-			l.r.opts.Log.Error().Err(err).Msg("the topology can't be put right")
+		if !refused {
+			if err := l.r.declare(l.r.work, l.s, l.r.topology); err != nil {
+				l.r.opts.Log.Error().Err(err).Msg("the topology can't be put right")
+			}
 		}
 		select {
 		case <-time.After(backOff):
@@ -142,8 +146,9 @@ func (r *Runtime) send(ctx context.Context, exchange, key string, headers amqp.T
 		return &event.Deferral{Reason: "RabbitMQ is away"}
 	}
 	propagation.TraceContext{}.Inject(ctx, carrier(headers))
-	return s.publish.Publish(ctx, exchange, key, amqp.Publishing{
+	err := s.publish.Publish(ctx, exchange, key, amqp.Publishing{
 		Headers: headers, ContentType: "application/json", DeliveryMode: amqp.Persistent,
 		MessageId: rand.Text(), Timestamp: time.Now(), Body: body,
 	})
+	return r.topology.Explain(err, rabbitmq.ToPublish)
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/mageline/mageline/rabbitmq"
 )
 
 // pump is one consumer: its handlers, over all sessions.
@@ -26,7 +28,8 @@ type pump struct {
 	freed        chan struct{} // says that a slot is free
 
 	subscribed  atomic.Bool
-	full        atomic.Bool // what it held at a pause leaves no room for a subscription
+	full        atomic.Bool            // what it held at a pause leaves no room for a subscription
+	trouble     atomic.Pointer[string] // why it is not subscribed though nothing pauses it; nil once it is
 	memory      memory
 	lastSuccess atomic.Int64 // Unix nanoseconds
 }
@@ -46,6 +49,8 @@ type line struct {
 	s    *session
 	ch   *amqp.Channel
 	look chan struct{} // says to the goroutine of run that something was settled which it waits for
+	fail chan error    // ends run
+	gone atomic.Bool   // the channel has ended: what came on it can't be settled any more
 
 	// of the goroutine of run
 	consumers     []string // tags of the subscriptions
@@ -72,21 +77,20 @@ type line struct {
 // tick is how often a paused consumer looks whether it may go on, besides being told.
 const tick = 500 * time.Millisecond
 
-// run pumps until the session ends, which its own errors do too, or until a drain is complete.
-func (p *pump) run(s *session) {
+// pump pumps on a channel of its own until this or the session ends, or until a drain is complete; then it returns nil.
+func (p *pump) pump(s *session) error {
 	ch, err := s.consume.Channel()
 	if err != nil {
-		s.end(fmt.Errorf("open a channel for %s: %w", p.queue, err))
-		return
+		return fmt.Errorf("open a channel for %s: %w", p.queue, err)
 	}
-	l := &line{pump: p, s: s, ch: ch, look: make(chan struct{}, 1), tags: newTags(), ackLate: time.NewTimer(ackPatience)}
+	l := &line{
+		pump: p, s: s, ch: ch, look: make(chan struct{}, 1), fail: make(chan error, 1), tags: newTags(), ackLate: time.NewTimer(ackPatience),
+	}
 	defer l.leave()
-	if err := l.run(); err != nil {
-		s.end(err)
-	}
+	return l.run()
 }
 
-// run gives the error that is to end the session, or nil when it has ended or a drain is complete.
+// run gives the error that has ended the channel, or nil when the session has ended or a drain is complete.
 func (l *line) run() error {
 	closed := l.ch.NotifyClose(make(chan *amqp.Error, 1))
 	cancelled := l.ch.NotifyCancel(make(chan string, 16))
@@ -120,11 +124,16 @@ func (l *line) run() error {
 			cancelled = nil
 		case err := <-closed:
 			return fmt.Errorf("the channel of queue %s ended: %w", l.queue, errors.Join(amqp.ErrClosed, asError(err)))
+		case err := <-l.fail:
+			return err
 		case <-l.s.ended:
 			return nil
 		}
 	}
 }
+
+// over reports whether what came on the line can't be settled any more.
+func (l *line) over() bool { return l.gone.Load() || l.s.over() }
 
 func asError(err *amqp.Error) error {
 	if err == nil {
@@ -142,9 +151,10 @@ func (l *line) drained() bool {
 
 // leave ends what the line has begun: the channel goes, and with it the subscriptions and everything not settled.
 func (l *line) leave() {
+	l.gone.Store(true)
 	l.mu.Lock()
 	l.closed = true
-	l.flush() // of a session that has ended: what has gathered is stale
+	l.flush() // of a channel that has ended: what has gathered is stale
 	l.mu.Unlock()
 	l.ackLate.Stop()
 	l.full.Store(false)
@@ -231,10 +241,11 @@ func (l *line) subscribe(n int) error {
 	tag := "mageline." + l.consumer.Name + "." + strconv.Itoa(l.subscriptions)
 	in, err := l.ch.Consume(l.queue, tag, false, false, false, false, nil)
 	if err != nil {
-		return fmt.Errorf("subscribe to queue %s: %w", l.queue, err)
+		return fmt.Errorf("subscribe to queue %s: %w", l.queue, l.r.topology.Explain(err, rabbitmq.ToConsume))
 	}
 	l.consumers = append(l.consumers, tag)
 	l.subscribed.Store(true)
+	l.trouble.Store(nil)
 	l.metrics.paused.Set(0)
 	l.forwarders.Go(func() {
 		for d := range in {
@@ -308,7 +319,7 @@ func (l *line) probe(st standing) error {
 	got, ok, err := l.ch.Get(l.queue, false)
 	if err != nil {
 		giveUp()
-		return fmt.Errorf("take a message from queue %s: %w", l.queue, err)
+		return fmt.Errorf("take a message from queue %s: %w", l.queue, l.r.topology.Explain(err, rabbitmq.ToConsume))
 	}
 	if !ok {
 		giveUp()
@@ -359,7 +370,7 @@ func (l *line) beginLocked() {
 }
 
 // more reports whether a delivery may begin. mu is held.
-func (l *line) more() bool { return len(l.waiting) > 0 && !l.closed && !l.s.over() }
+func (l *line) more() bool { return len(l.waiting) > 0 && !l.closed && !l.over() }
 
 // start begins with d, in a goroutine whose slot is taken already. mu is held.
 func (l *line) start(d *delivery) {
@@ -401,7 +412,7 @@ func (l *line) nextLocked() *delivery {
 		return d
 	}
 	<-l.slots
-	if l.s.over() { // what waits in the next session does not see this one's slots
+	if l.over() { // what waits on the next channel does not see this one's slots
 		select {
 		case l.freed <- struct{}{}:
 		default:

@@ -52,6 +52,7 @@ type Runtime struct {
 	session   atomic.Pointer[session]
 	forbidden atomic.Int64           // until then, in nanoseconds since 1970, nothing is published to the exchange
 	broker    atomic.Pointer[string] // why RabbitMQ is not there; nil when it is
+	trouble   atomic.Pointer[string] // what it refuses of what all consumers share; nil when nothing
 	draining  atomic.Bool
 	stopping  sync.Once
 	deadline  time.Time
@@ -128,16 +129,36 @@ func (r *Runtime) runSession(ctx context.Context, number int) error {
 	}
 	defer s.close()
 	defer r.session.Store(nil)
-	if err := r.declare(ctx, s); err != nil {
-		return err
+	r.trouble.Store(nil)
+	ended := func(err error) bool { return err != nil && (s.consume.IsClosed() || ctx.Err() != nil) }
+	missing := r.declareShared(ctx, s)
+	if ended(missing) {
+		return missing
+	}
+	refused := make([]error, len(r.pumps))
+	for i, p := range r.pumps {
+		if refused[i] = p.declare(ctx, s); ended(refused[i]) {
+			return refused[i]
+		}
 	}
 	r.broker.Store(nil)
 	r.session.Store(s)
 	r.opts.Log.Info().Int("session", number).Str("broker", rabbitmq.HostPort(r.opts.Broker.URL)).Msg("connected to RabbitMQ")
 
 	var pumps sync.WaitGroup
-	for _, p := range r.pumps {
-		pumps.Go(func() { p.run(s) })
+	if missing != nil {
+		pumps.Go(func() {
+			if s.insist(ctx, missing, r.refusedShared, func() error { return r.declareShared(ctx, s) }) == nil {
+				r.trouble.Store(nil)
+			}
+		})
+	}
+	for i, p := range r.pumps {
+		pumps.Go(func() {
+			if err := p.run(ctx, s, refused[i]); err != nil {
+				s.end(err)
+			}
+		})
 	}
 	done := make(chan struct{})
 	go func() {
@@ -215,8 +236,8 @@ func (r *Runtime) awaitHandlers() error {
 	return nil
 }
 
-func (r *Runtime) declare(ctx context.Context, s *session) error {
-	made, err := r.topology.Declare(ctx, s.consume)
+func (r *Runtime) declare(ctx context.Context, s *session, t rabbitmq.Topology) error {
+	made, err := t.Declare(ctx, s.consume)
 	if len(made) > 0 {
 		r.opts.Log.Info().Strs("made", made).Msg("declared what was missing in RabbitMQ")
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/mageline/mageline/rabbitmq"
 )
 
-// session is one pair of connections and all that lives on them. When anything of it breaks, all of it ends, and the
+// session is one pair of connections and all that lives on them. When one of them breaks, all of it ends, and the
 // deliveries that came with it can no longer be settled: the broker gives them to others.
 type session struct {
 	number  int
@@ -45,7 +45,6 @@ func (r *Runtime) open(ctx context.Context, number int) (*session, error) {
 	s := &session{number: number, consume: consume, publish: publish, ended: make(chan struct{})}
 	s.watch("the connection that consumes", consume.NotifyClose(make(chan *amqp.Error, 1)))
 	s.watch("the connection that publishes", conn.NotifyClose(make(chan *amqp.Error, 1)))
-	s.watch("the channel that publishes", publish.Closed)
 	blocks := conn.NotifyBlocked(make(chan amqp.Blocking, 16))
 	s.wg.Go(func() { // ends when the connection closes
 		for b := range blocks {

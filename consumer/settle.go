@@ -80,7 +80,7 @@ func (l *line) settle(d *delivery) {
 	defer l.mu.Unlock()
 	l.gathered = append(l.gathered, d)
 	switch {
-	case len(l.gathered) >= l.enough() || l.s.over():
+	case len(l.gathered) >= l.enough() || l.over():
 		l.flush()
 	case len(l.gathered) == 1:
 		l.ackLate.Reset(ackPatience)
@@ -101,7 +101,7 @@ func (l *line) flush() {
 		return
 	}
 	l.acking = true
-	for again := true; again; again = len(l.gathered) >= l.enough() || len(l.gathered) > 0 && l.s.over() {
+	for again := true; again; again = len(l.gathered) >= l.enough() || len(l.gathered) > 0 && l.over() {
 		batch := l.gathered
 		l.gathered = nil
 		err := l.acknowledge(batch)
@@ -114,7 +114,7 @@ func (l *line) flush() {
 			l.metrics.outcomes[d.counted()].Inc()
 		}
 		if err != nil {
-			l.s.end(err)
+			l.end(err)
 		}
 	}
 	l.acking = false
@@ -128,7 +128,7 @@ func (l *line) flush() {
 
 // acknowledge writes the acknowledgements of a batch. It is called with mu held, and lets go of it meanwhile.
 func (l *line) acknowledge(batch []*delivery) error {
-	if l.s.over() {
+	if l.over() {
 		return errSessionOver
 	}
 	numbers := make([]uint64, len(batch))
@@ -161,7 +161,7 @@ func (l *line) giveBack(d *delivery) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
-	case l.s.over():
+	case l.over():
 		l.stale(d)
 		return true
 	case l.granted > 0:
@@ -170,7 +170,7 @@ func (l *line) giveBack(d *delivery) bool {
 	d.nack = true
 	if err := l.ch.Nack(d.DeliveryTag, false, true); err != nil {
 		l.stale(d)
-		l.s.end(fmt.Errorf("give a delivery back to queue %s: %w", l.queue, err))
+		l.end(fmt.Errorf("give a delivery back to queue %s: %w", l.queue, err))
 		return true
 	}
 	l.tags.settled(d.DeliveryTag)
@@ -198,10 +198,18 @@ func (l *line) nudge() {
 	}
 }
 
+// end ends the line; the first cause stays.
+func (l *line) end(cause error) {
+	select {
+	case l.fail <- cause:
+	default:
+	}
+}
+
 // stale says of d that it was handled and can't be settled any more.
 func (l *line) stale(d *delivery) {
 	l.memory.drop(d.Body)
 	l.r.metrics.stale.Inc()
 	l.r.opts.Log.Warn().Str("consumer", l.consumer.Name).Str("id", d.id()).
-		Msg("handled, but its connection has ended: it will be delivered again, and found done")
+		Msg("handled, but its connection or channel has ended: it will be delivered again, and found done")
 }

@@ -55,6 +55,9 @@ func (r *Runtime) Status() Status {
 			}
 		}
 	}
+	if why := r.trouble.Load(); why != nil && s.RabbitMQ.State == "connected" {
+		s.RabbitMQ.Reason = *why
+	}
 	if text, held := r.gate.held(holdPostgres); held {
 		s.Postgres = Part{State: "away", Reason: text}
 	}
@@ -67,22 +70,25 @@ func (r *Runtime) Status() Status {
 		s.Downstreams[c.Name()] = part
 	}
 	for _, p := range r.pumps {
-		standing := r.gate.standing(p.consumer)
+		standing, why := r.gate.standing(p.consumer), p.trouble.Load()
+		part := Part{State: "starting", Reason: "not subscribed yet"}
 		switch {
 		case standing.paused:
-			s.Consumers[p.consumer.Name] = Part{OK: true, State: "paused", Reason: standing.reason}
+			part = Part{OK: true, State: "paused", Reason: standing.reason}
+			if why != nil { // a probe may be what the broker refuses
+				part.Reason += "; " + *why
+			}
 		case p.subscribed.Load():
-			s.Consumers[p.consumer.Name] = Part{OK: true, State: "subscribed"}
+			part = Part{OK: true, State: "subscribed"}
 		case p.full.Load():
-			s.Consumers[p.consumer.Name] = Part{OK: true, State: "paused", Reason: "what it handles from before a pause leaves no room for more (PREFETCH, MEMORY_LIMIT)"}
-		default:
-			s.Consumers[p.consumer.Name] = Part{State: "starting", Reason: "not subscribed yet"}
+			part = Part{OK: true, State: "paused", Reason: "what it handles from before a pause leaves no room for more (PREFETCH, MEMORY_LIMIT)"}
+		case why != nil:
+			part = Part{State: "refused", Reason: *why}
 		}
 		if names := r.hung.of(p); names != "" {
-			part := s.Consumers[p.consumer.Name]
 			part.Reason = strings.TrimPrefix(part.Reason+"; "+names, "; ")
-			s.Consumers[p.consumer.Name] = part
 		}
+		s.Consumers[p.consumer.Name] = part
 	}
 	return s
 }

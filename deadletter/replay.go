@@ -401,10 +401,11 @@ func (r *run) publish(ctx context.Context, l letter) (wait pending, stays, err e
 		defer cancel()
 		defer stop()
 		err = stored(publishing)
-		if errors.Is(err, rabbitmq.ErrReturned) || errors.Is(err, rabbitmq.ErrRefused) {
+		// A right that is missing is the run's trouble and not the letter's.
+		if errors.Is(err, rabbitmq.ErrReturned) || errors.Is(err, rabbitmq.ErrRefused) && !rabbitmq.IsRefused(err) {
 			return err, nil
 		}
-		return nil, err
+		return nil, rabbitmq.Explain(err)
 	}, nil, nil
 }
 

@@ -81,7 +81,7 @@ func New(o Options) *Downstream {
 		dial = (&net.Dialer{Timeout: connect, KeepAlive: 30 * time.Second}).DialContext
 	}
 	d.transport = &http.Transport{
-		Proxy:                  proxy,
+		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            dial,
 		TLSClientConfig:        o.TLS,
 		TLSHandshakeTimeout:    connect,
@@ -318,14 +318,4 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 // address names a request without what may be secret or personal in it: no user, no query.
 func address(method string, u *url.URL) string {
 	return method + " " + u.Scheme + "://" + u.Host + u.EscapedPath()
-}
-
-// proxy is the environment's (HTTPS_PROXY, HTTP_PROXY, NO_PROXY). The error of an address that can't be read would repeat it,
-// with its password.
-func proxy(req *http.Request) (*url.URL, error) {
-	u, err := http.ProxyFromEnvironment(req)
-	if err != nil {
-		return nil, errors.New("HTTPS_PROXY or HTTP_PROXY is no address: want http://user:password@host:port")
-	}
-	return u, nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/mageline/mageline/testkit/fakemagento"
 	"github.com/mageline/mageline/testkit/fault"
 	"github.com/mageline/mageline/testkit/private"
+	"github.com/mageline/mageline/testkit/replica"
 )
 
 // erpChaos fails one call in ten before it does anything, and answers one in twenty when the caller has given up, with
@@ -129,10 +130,10 @@ func impatient(l *line) *line {
 // chaos is one under way.
 type chaos struct {
 	t        *testing.T
-	replicas []*replica
+	replicas []*replica.Replica
 	kills    int
 
-	frozen    *replica
+	frozen    *replica.Replica
 	thaw      <-chan time.Time
 	away      int // servers: while one is, nothing can be published
 	restarted chan error
@@ -145,9 +146,7 @@ func (c *chaos) freeze(d time.Duration) {
 }
 
 func (c *chaos) signal(s syscall.Signal) {
-	if err := c.frozen.command.Process.Signal(s); err != nil {
-		c.t.Errorf("%s: %v", s, err)
-	}
+	c.frozen.Signal(s)
 }
 
 // restart has a server crash and start again while replicas go on to be killed.
@@ -164,7 +163,7 @@ func (l *line) chaos(n, least int, also func(*chaos)) {
 	const ms = time.Millisecond
 	c := &chaos{
 		t:         l.t,
-		replicas:  []*replica{start(l.t, l.env).awaitReady(), start(l.t, l.env).awaitReady()},
+		replicas:  []*replica.Replica{start(l.t, l.env).AwaitReady(), start(l.t, l.env).AwaitReady()},
 		restarted: make(chan error, 2), // RabbitMQ and Postgres; nobody waits for them when the test has failed
 	}
 	l.erp.Faults.Set(fault.Plan{Latency: 30 * ms, Chances: erpChaos})
@@ -194,7 +193,7 @@ func (l *line) chaos(n, least int, also func(*chaos)) {
 			if c.replicas[victim] == c.frozen {
 				victim = 1 - victim
 			}
-			c.replicas[victim].kill()
+			c.replicas[victim].Kill()
 			c.replicas[victim] = start(l.t, l.env)
 			also(c)
 			c.kills++
@@ -215,7 +214,7 @@ func (l *line) chaos(n, least int, also func(*chaos)) {
 	took := time.Since(began)
 	for _, r := range c.replicas {
 		// A circuit that is open with no message left stays so: nobody needs it.
-		testkit.Eventually(l.t, patience, func() bool { status, _ := r.ready(); return status == http.StatusOK }, "the replicas to be ready")
+		testkit.Eventually(l.t, patience, func() bool { status, _ := r.Ready(); return status == http.StatusOK }, "the replicas to be ready")
 	}
 	l.finish(c.replicas...)
 	if !l.done(placed) { // also after what came last

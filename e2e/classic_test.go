@@ -16,12 +16,12 @@ func TestClassicQueues(t *testing.T) {
 	t.Parallel()
 	l := newLine(t, 200*time.Millisecond, time.Second)
 	l.env = l.with("QUEUE_TYPE", "classic", "BREAKER_FAILURES", "0", "ERP_UNCERTAIN_WAIT", "0")
-	r := start(t, l.env).awaitReady()
+	r := start(t, l.env).AwaitReady()
 	failed := fault.Fault{Kind: fault.Fail, Status: 503}
 	l.erp.Faults.Next(failed, failed, failed)
 	placed := l.place(20, fakemagento.Placing{})
 	l.awaitDone(patience, placed...)
-	if n := r.metric("mageline_deliveries_total", `outcome="retried"`); n < 3 {
+	if n := r.Metric("mageline_deliveries_total", `outcome="retried"`); n < 3 {
 		t.Errorf("%v retries, want 3", n)
 	}
 	l.erp.Faults.Set(fault.Plan{Every: fault.Fault{Kind: fault.Fail, Status: 422}})

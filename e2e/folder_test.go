@@ -31,13 +31,13 @@ func TestFolder(t *testing.T) {
 	for _, f := range dropped[:len(dropped)/10] {
 		drop(t, dir, f)
 	}
-	stays, dies := start(t, l.env).awaitReady(), start(t, l.env).awaitReady()
+	stays, dies := start(t, l.env).AwaitReady(), start(t, l.env).AwaitReady()
 	death := len(dropped)/10 + rand.New(rand.NewPCG(seed, 1)).IntN(len(dropped)*8/10)
 	for i, f := range dropped[len(dropped)/10:] {
 		drop(t, dir, f)
 		if i == death {
 			testkit.Eventually(t, patience, func() bool { return len(lying(t, dir, "processed")) > death/4 }, "files to be under way")
-			dies.kill()
+			dies.Kill()
 		}
 	}
 

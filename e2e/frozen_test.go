@@ -17,17 +17,17 @@ func TestFrozenReplica(t *testing.T) {
 	t.Parallel()
 	l := newLine(t, 200*time.Millisecond, time.Second)
 	l.env = l.with("HANDLER_TIMEOUT", "1s", "IDEMPOTENCY_LEASE", "6s", "ERP_TIMEOUT", "500ms")
-	frozen := start(t, l.env).awaitReady()
+	frozen := start(t, l.env).AwaitReady()
 	l.erp.Faults.Next(fault.Fault{Kind: fault.Late, After: time.Hour})
 	o := l.place(1, fakemagento.Placing{})[0]
 	testkit.Eventually(t, patience, func() bool { return len(l.erp.DocumentsOf(o.IncrementID)) == 1 }, "the ERP to book")
-	_ = frozen.command.Process.Signal(syscall.SIGSTOP)
-	other := start(t, l.env).awaitReady()
+	frozen.Signal(syscall.SIGSTOP)
+	other := start(t, l.env).AwaitReady()
 	l.Publish("sales.order.updated", event(o, 1)) // the broker still takes the frozen one for alive
 	l.awaitDone(patience, o)
 	number := l.number(o)
-	_ = frozen.command.Process.Signal(syscall.SIGCONT)
-	testkit.Eventually(t, patience, func() bool { status, _ := frozen.ready(); return status == http.StatusOK }, "the frozen one to go on")
+	frozen.Signal(syscall.SIGCONT)
+	testkit.Eventually(t, patience, func() bool { status, _ := frozen.Ready(); return status == http.StatusOK }, "the frozen one to go on")
 	l.finish(frozen, other)
 	if !l.done([]fakemagento.Placed{o}) || l.number(o) != number {
 		t.Error("the order was exported or commented once more")

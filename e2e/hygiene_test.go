@@ -1,16 +1,16 @@
 package e2e
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/mageline/mageline/testkit/replica"
 )
 
 // Credentials of the simulated shop and ERP, and passwords in URLs. None may be in any log.
@@ -21,6 +21,7 @@ const (
 	databasePassword = "pg-Geheim-4714"
 	brokerPassword   = "mq-Geheim-4715"
 	adminPassword    = "admin-Geheim-4716"
+	proxyPassword    = "proxy-Geheim-4717"
 )
 
 // forbidden is what no log and no dead letter's error may hold: the credentials, and the people of the fixtures (those of
@@ -43,7 +44,7 @@ var forbidden = sync.OnceValues(func() ([]string, error) {
 })
 
 // check looks for the same in what mageline shows elsewhere.
-func check(t *testing.T, what, text string) {
+func check(t testing.TB, what, text string) {
 	t.Helper()
 	words, err := forbidden()
 	if err != nil {
@@ -58,36 +59,27 @@ func check(t *testing.T, what, text string) {
 }
 
 // searchLogs looks into everything that any process has written in any test.
-func searchLogs(dir string) error {
+func searchLogs() error {
 	words, err := forbidden()
 	if err != nil {
 		return err
 	}
-	files, err := filepath.Glob(filepath.Join(dir, "*"))
-	if err != nil {
-		return err
-	}
 	var found []error
-	for _, name := range files {
-		content, err := os.ReadFile(name)
-		if err != nil {
-			return err
-		}
-		for line := range bytes.Lines(content) {
-			for _, word := range words {
-				if bytes.Contains(bytes.ToLower(line), bytes.ToLower([]byte(word))) {
-					found = append(found, fmt.Errorf("%s holds %q, a secret or personal data: %s", filepath.Base(name), word, line))
-				}
-			}
-			if bytes.Contains(line, []byte("DATA RACE")) || bytes.HasPrefix(line, []byte("panic:")) {
-				found = append(found, fmt.Errorf("%s: %s", name, line))
+	err = program.Lines(func(file, line string) {
+		lower := strings.ToLower(line)
+		for _, word := range words {
+			if strings.Contains(lower, strings.ToLower(word)) {
+				found = append(found, fmt.Errorf("%s holds %q, a secret or personal data: %s", file, word, line))
 			}
 		}
-	}
+		if replica.Bug(line) {
+			found = append(found, fmt.Errorf("%s: %s", file, line))
+		}
+	})
 	if len(found) > 20 {
 		found = append(found[:20], fmt.Errorf("and %d more", len(found)-20))
 	}
-	return errors.Join(found...)
+	return errors.Join(err, errors.Join(found...))
 }
 
 // checkLetter looks into what mageline has written on a dead letter; the body is the event as it came.

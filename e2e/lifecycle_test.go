@@ -15,6 +15,7 @@ import (
 	"github.com/mageline/mageline/testkit"
 	"github.com/mageline/mageline/testkit/fakemagento"
 	"github.com/mageline/mageline/testkit/fault"
+	"github.com/mageline/mageline/testkit/replica"
 )
 
 // RabbitMQ and Postgres away at the start: the process stays up, says so, and goes on by itself when they come.
@@ -26,22 +27,22 @@ func TestStartsWithoutServices(t *testing.T) {
 	broker.Refuse()
 	database.Refuse()
 	r := start(t, l.with("AMQP_URL", brokerURL, "DATABASE_URL", databaseURL))
-	away := func(p part) bool { return p.State == "away" && p.Reason != "" }
+	away := func(p replica.Part) bool { return p.State == "away" && p.Reason != "" }
 	testkit.Eventually(t, patience, func() bool {
-		status, document := r.ready()
+		status, document := r.Ready()
 		return status == 503 && !document.Ready && away(document.RabbitMQ) && away(document.Postgres) &&
-			r.said("no RabbitMQ: check AMQP_URL and the broker; trying again") >= 2
+			r.Said("no RabbitMQ: check AMQP_URL and the broker; trying again") >= 2
 	}, "/readyz to say that both are away")
-	if status, body := r.get("/healthz"); status != 200 {
+	if status, body := r.Get("/healthz"); status != 200 {
 		t.Errorf("/healthz answers %d %s", status, body)
 	}
 	broker.Accept()
 	testkit.Eventually(t, patience, func() bool {
-		status, document := r.ready()
+		status, document := r.Ready()
 		return status == 503 && document.RabbitMQ.State == "connected" && away(document.Postgres)
 	}, "/readyz to say that RabbitMQ is there and Postgres is not")
 	database.Accept()
-	r.awaitReady()
+	r.AwaitReady()
 	l.awaitDone(patience, l.place(3, fakemagento.Placing{})...)
 	l.finish(r)
 }
@@ -57,15 +58,15 @@ func TestWrongPassword(t *testing.T) {
 	u.User = url.UserPassword("guest", brokerPassword)
 	r := start(t, l.with("AMQP_URL", u.String()))
 	testkit.Eventually(t, patience, func() bool {
-		status, document := r.ready()
+		status, document := r.Ready()
 		return status == 503 && strings.Contains(document.RabbitMQ.Reason, "403")
 	}, "/readyz to say that RabbitMQ refuses the password")
-	_, body := r.get("/readyz")
+	_, body := r.Get("/readyz")
 	if strings.Contains(body, brokerPassword) {
 		t.Error("/readyz shows the password")
 	}
-	r.terminate()
-	if code := r.exit(); code != 0 {
+	r.Terminate()
+	if code := r.Exit(); code != 0 {
 		t.Errorf("exit code %d, with nothing in flight", code)
 	}
 }
@@ -117,14 +118,14 @@ func TestTenReplicasStart(t *testing.T) {
 			query.Set("pool_max_conns", "2")
 			u.RawQuery = query.Encode()
 			l.env = l.with("DATABASE_URL", u.String())
-			var replicas []*replica
+			var replicas []*replica.Replica
 			for range 10 {
 				replicas = append(replicas, start(t, l.env))
 			}
 			applied := map[string]int{}
 			for _, r := range replicas {
-				r.awaitReady()
-				for _, line := range r.logged() {
+				r.AwaitReady()
+				for _, line := range r.Logged() {
 					if file, ok := line["migration"].(string); ok {
 						applied[file]++
 					}
@@ -194,7 +195,7 @@ func (l *line) inFlight() fakemagento.Placed {
 }
 
 // warm has some orders done and settled: a subscription starts with one message at a time, and grows.
-func (l *line) warm(r *replica) {
+func (l *line) warm(r *replica.Replica) {
 	l.t.Helper()
 	l.awaitDone(patience, l.place(10, fakemagento.Placing{})...)
 	acked(l.t, r, "order_placed", 10)
@@ -204,24 +205,24 @@ func (l *line) warm(r *replica) {
 func TestDrains(t *testing.T) {
 	t.Parallel()
 	l := newLine(t, 200*time.Millisecond)
-	r := start(t, l.env).awaitReady()
+	r := start(t, l.env).AwaitReady()
 	l.warm(r)
 	release := l.hold()
 	o := l.inFlight()
-	r.terminate()
-	testkit.Eventually(t, patience, func() bool { status, _ := r.ready(); return status == 503 }, "/readyz to say that it drains")
+	r.Terminate()
+	testkit.Eventually(t, patience, func() bool { status, _ := r.Ready(); return status == 503 }, "/readyz to say that it drains")
 	later := l.place(2, fakemagento.Placing{}) // for the next replica
-	if !r.running() {
+	if !r.Running() {
 		t.Fatalf("it ended with a handler in flight")
 	}
 	release()
-	if code := r.exit(); code != 0 {
+	if code := r.Exit(); code != 0 {
 		t.Errorf("exit code %d after a drain that finished everything", code)
 	}
 	if l.number(o) == "" || l.exported(later) != 0 {
 		t.Errorf("of the later orders %d were taken during the drain", l.exported(later))
 	}
-	r = start(t, l.env).awaitReady()
+	r = start(t, l.env).AwaitReady()
 	l.awaitDone(patience, append(later, o)...)
 	l.finish(r)
 }
@@ -232,19 +233,19 @@ func TestCut(t *testing.T) {
 	t.Parallel()
 	l := newLine(t, 200*time.Millisecond, time.Second)
 	l.env = l.with("SHUTDOWN_TIMEOUT", "1s", "IDEMPOTENCY_LEASE", "1h")
-	r := start(t, l.env).awaitReady()
+	r := start(t, l.env).AwaitReady()
 	l.warm(r)
 	l.erp.Faults.Next(fault.Fault{Kind: fault.Late, After: time.Hour})
 	booked := l.place(1, fakemagento.Placing{})[0]
 	testkit.Eventually(t, patience, func() bool { return len(l.erp.DocumentsOf(booked.IncrementID)) == 1 }, "the ERP to book the order")
 	release := l.hold()
 	unbooked := l.inFlight()
-	r.terminate()
-	if code := r.exit(); code != 3 {
+	r.Terminate()
+	if code := r.Exit(); code != 3 {
 		t.Errorf("exit code %d, want 3: handlers were cut", code)
 	}
 	release()
-	r = start(t, l.env).awaitReady()
+	r = start(t, l.env).AwaitReady()
 	l.awaitDone(patience, booked, unbooked)
 	l.finish(r)
 	if n := len(l.erp.Documents()); n != 12 {
@@ -256,14 +257,14 @@ func TestCut(t *testing.T) {
 func TestSecondSignal(t *testing.T) {
 	t.Parallel()
 	l := newLine(t, 200*time.Millisecond, time.Second)
-	r := start(t, l.env).awaitReady()
+	r := start(t, l.env).AwaitReady()
 	l.warm(r)
 	release := l.hold()
 	o := l.inFlight()
-	r.terminate()
-	testkit.Eventually(t, patience, func() bool { status, _ := r.ready(); return status == 503 }, "/readyz to say that it drains")
-	_ = r.command.Process.Signal(syscall.SIGINT)
-	if code := r.exit(); code != 1 {
+	r.Terminate()
+	testkit.Eventually(t, patience, func() bool { status, _ := r.Ready(); return status == 503 }, "/readyz to say that it drains")
+	r.Signal(syscall.SIGINT)
+	if code := r.Exit(); code != 1 {
 		t.Errorf("exit code %d, want 1 after a second signal", code)
 	}
 	release()
@@ -271,7 +272,7 @@ func TestSecondSignal(t *testing.T) {
 	if out, code := call(t, l.env, "key", "release", "order_placed:"+o.IncrementID, "--effect", "create"); code != 0 {
 		t.Fatalf("key release ends with %d: %s", code, out)
 	}
-	r = start(t, l.env).awaitReady()
+	r = start(t, l.env).AwaitReady()
 	l.awaitDone(patience, o)
 	l.finish(r)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/mageline/mageline/testkit"
 	"github.com/mageline/mageline/testkit/fakeerp"
 	"github.com/mageline/mageline/testkit/fakemagento"
+	"github.com/mageline/mageline/testkit/replica"
 )
 
 // line is what mageline stands between: a shop, an ERP, a broker and a database, all this test's own.
@@ -249,23 +250,23 @@ func (l *line) empty() {
 
 // finish waits until no message is left, stops the replicas, who must say that they ended well, and checks that nothing
 // has come back. A message that a replica held when it was told to stop is given back: another one takes it.
-func (l *line) finish(replicas ...*replica) {
+func (l *line) finish(replicas ...*replica.Replica) {
 	l.t.Helper()
 	for range 5 {
 		l.empty()
 		for _, r := range replicas {
-			r.terminate()
+			r.Terminate()
 		}
 		for _, r := range replicas {
-			if code := r.exit(); code != 0 {
-				l.t.Errorf("a replica ended with exit code %d; its log: %s", code, r.log)
+			if code := r.Exit(); code != 0 {
+				l.t.Errorf("a replica ended with exit code %d; its log: %s", code, r.Log)
 			}
 		}
 		if l.left() == 0 {
 			l.checkNoLetters()
 			return
 		}
-		replicas = []*replica{start(l.t, l.env)}
+		replicas = []*replica.Replica{start(l.t, l.env)}
 	}
 	l.t.Errorf("%d messages are left, however often a replica starts and ends", l.left())
 }

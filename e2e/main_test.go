@@ -8,20 +8,20 @@
 package e2e
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/mageline/mageline/testkit/replica"
 )
 
 // Of the whole run.
 var (
-	binary   string // mageline
-	logs     string // a folder with the output of every process of every test
+	program  *replica.Program
 	orders   int
 	probes   int
 	folder   int
@@ -41,14 +41,6 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) (code int, err error) {
-	dir, err := os.MkdirTemp("", "mageline-e2e-")
-	if err != nil {
-		return 1, err
-	}
-	binary, logs = filepath.Join(dir, "mageline"), filepath.Join(dir, "logs")
-	if err := os.Mkdir(logs, 0o700); err != nil {
-		return 1, err
-	}
 	for name, n := range map[string]*int{"MAGELINE_E2E_ORDERS": &orders, "MAGELINE_E2E_PROBES": &probes, "MAGELINE_E2E_FILES": &folder} {
 		if *n, err = number(name, map[string]int{"MAGELINE_E2E_ORDERS": 300, "MAGELINE_E2E_PROBES": 5, "MAGELINE_E2E_FILES": 100}[name]); err != nil {
 			return 1, err
@@ -67,27 +59,31 @@ func run(m *testing.M) (code int, err error) {
 	if seed = uint64(s); seed == 0 { //nolint:gosec // any number will do
 		seed = uint64(os.Getpid()) //nolint:gosec // the same
 	}
-	args := []string{"build", "-o", binary}
-	if raced {
-		args = append(args, "-race")
+	if program, err = replica.Build(); err != nil {
+		return 1, err
 	}
-	build := exec.Command("go", append(args, "github.com/mageline/mageline/cmd/mageline")...) //nolint:gosec,noctx // constant but for the folder; the test's time-out ends it
-	if out, err := build.CombinedOutput(); err != nil {
-		return 1, fmt.Errorf("build mageline: %w\n%s", err, out)
-	}
+	program.Show = check
 	code = m.Run()
-	if err := stopPrivate(); err != nil {
-		return 1, err
+	if err := errors.Join(stopPrivate(), searchLogs()); err != nil {
+		return 1, errors.Join(err, program.Remove(true))
 	}
-	if err := searchLogs(logs); err != nil {
-		return 1, err
-	}
-	if code != 0 || verbose {
-		fmt.Fprintln(os.Stderr, "e2e: the logs of all processes are in", logs)
-		return code, os.Remove(binary)
-	}
-	return code, os.RemoveAll(dir)
+	return code, program.Remove(code != 0 || verbose)
 }
+
+// start starts a replica.
+func start(t *testing.T, env map[string]string) *replica.Replica {
+	t.Helper()
+	return program.Start(t, env)
+}
+
+// call runs another command of mageline to its end.
+func call(t *testing.T, env map[string]string, args ...string) (output string, code int) {
+	t.Helper()
+	return program.Call(t, env, args...)
+}
+
+// patience is how long anything may take that has no reason to take long, on a machine that is busy.
+const patience = 60 * time.Second
 
 // number reads a size from the environment.
 func number(name string, otherwise int) (int, error) {

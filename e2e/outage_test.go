@@ -8,6 +8,7 @@ import (
 
 	"github.com/mageline/mageline/testkit"
 	"github.com/mageline/mageline/testkit/fakemagento"
+	"github.com/mageline/mageline/testkit/replica"
 )
 
 // The ERP is away with 1,000 messages waiting: nobody is dead-lettered, hardly anybody uses up an attempt, and all is done
@@ -22,7 +23,7 @@ func TestERPAway(t *testing.T) {
 	}
 	erp := testkit.NewProxy(t, u.Host)
 	l.env = l.with("ERP_URL", "http://"+erp.Addr(), "BREAKER_FAILURES", fmt.Sprint(breaker), "BREAKER_OPEN_FOR", "1s")
-	r := start(t, l.env).awaitReady()
+	r := start(t, l.env).AwaitReady()
 
 	// One order, so that there is a connection to cut.
 	placed := l.place(1, fakemagento.Placing{})
@@ -30,13 +31,13 @@ func TestERPAway(t *testing.T) {
 	erp.Refuse()
 	placed = append(placed, l.place(1000, fakemagento.Placing{})...)
 	testkit.Eventually(t, patience, func() bool {
-		return r.metric("mageline_circuit_breaker_state", `downstream="erp"`) > 0
+		return r.Metric("mageline_circuit_breaker_state", `downstream="erp"`) > 0
 	}, "the ERP's circuit to open")
-	calls := func() float64 { return r.metric("mageline_downstream_requests_total", `downstream="erp"`) }
+	calls := func() float64 { return r.Metric("mageline_downstream_requests_total", `downstream="erp"`) }
 	opened := calls()
 	testkit.Eventually(t, time.Duration(probes)*10*time.Second, func() bool { return calls() >= opened+float64(probes) },
 		fmt.Sprintf("%d probes to fail", probes))
-	if status, document := r.ready(); status != 200 || document.Consumers["order_placed"].State != "paused" ||
+	if status, document := r.Ready(); status != 200 || document.Consumers["order_placed"].State != "paused" ||
 		document.Consumers["order_placed"].Reason == "" {
 		t.Errorf("/readyz answers %d %+v with the ERP away", status, document)
 	}
@@ -44,7 +45,7 @@ func TestERPAway(t *testing.T) {
 	back := time.Now()
 	l.awaitDone(patience, placed...)
 	t.Logf("1000 orders done %s after the ERP's return", time.Since(back).Round(time.Millisecond))
-	if n := r.metric("mageline_deliveries_total", `outcome="retried"`); n > breaker-1 {
+	if n := r.Metric("mageline_deliveries_total", `outcome="retried"`); n > breaker-1 {
 		t.Errorf("%v attempts were used up, at most %d may be", n, breaker-1)
 	}
 	l.finish(r)
@@ -59,7 +60,7 @@ func TestConnectionsCut(t *testing.T) {
 	database, databaseURL := testkit.ProxyURL(t, l.database)
 	l.env = l.with("AMQP_URL", brokerURL, "DATABASE_URL", databaseURL, "HANDLER_TIMEOUT", "3s", "IDEMPOTENCY_LEASE", "8s",
 		"ERP_TIMEOUT", "1s", "CONCURRENCY", "4")
-	replicas := []*replica{start(t, l.env).awaitReady(), start(t, l.env).awaitReady()}
+	replicas := []*replica.Replica{start(t, l.env).AwaitReady(), start(t, l.env).AwaitReady()}
 	placed := l.place(n, fakemagento.Placing{})
 	both := func(a, b func()) func() { return func() { a(); b() } }
 	cuts := []func(){
@@ -71,7 +72,7 @@ func TestConnectionsCut(t *testing.T) {
 	}
 	for _, r := range replicas {
 		testkit.Eventually(t, patience, func() bool {
-			status, document := r.ready()
+			status, document := r.Ready()
 			return status == 503 && document.RabbitMQ.State == "away" && document.RabbitMQ.Reason != "" &&
 				document.Postgres.State == "away" && document.Postgres.Reason != ""
 		}, "/readyz to say that RabbitMQ and Postgres are away")
@@ -80,7 +81,7 @@ func TestConnectionsCut(t *testing.T) {
 	broker.Accept()
 	l.awaitDone(patience, placed...)
 	for _, r := range replicas {
-		r.awaitReady()
+		r.AwaitReady()
 	}
 	l.finish(replicas...)
 	if !l.done(placed) {

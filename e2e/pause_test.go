@@ -9,6 +9,7 @@ import (
 
 	"github.com/mageline/mageline/testkit"
 	"github.com/mageline/mageline/testkit/fakemagento"
+	"github.com/mageline/mageline/testkit/replica"
 )
 
 // An operator pauses the ERP: both replicas obey, and so does one that is started later; what is in flight finishes, and
@@ -16,7 +17,7 @@ import (
 func TestPausedByOperator(t *testing.T) {
 	t.Parallel()
 	l := newLine(t, 200*time.Millisecond, time.Second)
-	replicas := []*replica{start(t, l.env).awaitReady(), start(t, l.env).awaitReady()}
+	replicas := []*replica.Replica{start(t, l.env).AwaitReady(), start(t, l.env).AwaitReady()}
 	release := l.hold()
 	begun := l.place(1, fakemagento.Placing{})
 	testkit.Eventually(t, patience, func() bool { return l.kept.Load() == 1 }, "a call in flight")
@@ -25,14 +26,14 @@ func TestPausedByOperator(t *testing.T) {
 		t.Fatalf("pause: exit %d, %s", code, out)
 	}
 	for _, r := range replicas {
-		r.awaitPaused("order_placed", "order_canceled")
+		awaitPaused(r, "order_placed", "order_canceled")
 	}
 	release()
 	l.awaitDone(patience, begun...)
 
 	replicas = append(replicas, start(t, l.env))
-	replicas[2].awaitPaused("order_placed", "order_canceled")
-	for _, line := range replicas[2].logged() {
+	awaitPaused(replicas[2], "order_placed", "order_canceled")
+	for _, line := range replicas[2].Logged() {
 		if line["message"] == "subscribed" && strings.HasPrefix(fmt.Sprint(line["consumer"]), "order_") {
 			t.Errorf("the replica that was started later has subscribed before it knew of the pause: %v", line)
 		}
@@ -49,10 +50,10 @@ func TestPausedByOperator(t *testing.T) {
 	}
 	for _, r := range replicas {
 		testkit.Eventually(t, patience, func() bool {
-			_, document := r.ready()
+			_, document := r.Ready()
 			return document.Consumers["order_canceled"].State == "subscribed"
 		}, "order_canceled to go on")
-		r.awaitPaused("order_placed")
+		awaitPaused(r, "order_placed")
 	}
 	testkit.Eventually(t, patience, func() bool { return l.Depth(l.Queue("order_placed")) == len(waiting) }, "every order to wait in its queue")
 	if n := len(l.erp.Requests()) - calls; n != 0 {
@@ -62,7 +63,7 @@ func TestPausedByOperator(t *testing.T) {
 		t.Fatalf("resume: exit %d, %s", code, out)
 	}
 	for _, r := range replicas {
-		r.awaitReady()
+		r.AwaitReady()
 	}
 	l.awaitDone(patience, waiting...)
 
@@ -71,22 +72,20 @@ func TestPausedByOperator(t *testing.T) {
 		t.Fatalf("pause: exit %d, %s", code, out)
 	}
 	for _, r := range replicas {
-		testkit.Eventually(t, patience, func() bool { return r.said("an operator's pause is over") == 3 }, "the third pause to be over")
-		r.awaitReady()
+		testkit.Eventually(t, patience, func() bool { return r.Said("an operator's pause is over") == 3 }, "the third pause to be over")
+		r.AwaitReady()
 	}
 	l.finish(replicas...)
 }
 
 // awaitPaused waits until consumers are paused by an operator, on a replica that is ready all the same.
-func (r *replica) awaitPaused(consumers ...string) {
-	r.t.Helper()
-	testkit.Eventually(r.t, patience, func() bool {
-		status, document := r.ready()
+func awaitPaused(r *replica.Replica, consumers ...string) {
+	r.AwaitSaying("an operator's pause is obeyed", func(status int, d replica.Readiness) bool {
 		for _, c := range consumers {
-			if c := document.Consumers[c]; c.State != "paused" || !strings.Contains(c.Reason, "paused by an operator since ") {
+			if c := d.Consumers[c]; c.State != "paused" || !strings.Contains(c.Reason, "paused by an operator since ") {
 				return false
 			}
 		}
 		return status == http.StatusOK
-	}, "an operator's pause to be obeyed; its log: "+r.log)
+	})
 }

@@ -19,7 +19,7 @@ func TestPoisonDelaysNobody(t *testing.T) {
 	t.Parallel()
 	l := newLine(t, time.Hour)
 	l.env = l.with("CONCURRENCY", "1", "PREFETCH", "4")
-	r := start(t, l.env).awaitReady()
+	r := start(t, l.env).AwaitReady()
 	refused := l.shop.PlaceOrder(fakemagento.Placing{})
 	l.erp.Faults.Set(fault.Plan{
 		Every: fault.Fault{Kind: fault.Fail, Status: http.StatusUnprocessableEntity},
@@ -60,8 +60,8 @@ func TestPoisonDelaysNobody(t *testing.T) {
 			t.Errorf("dlq show ends with %d: %s", code, out)
 		}
 	}
-	r.terminate()
-	if code := r.exit(); code != 0 {
+	r.Terminate()
+	if code := r.Exit(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	classes := map[string]int{}

@@ -13,6 +13,7 @@ import (
 	"github.com/mageline/mageline/testkit"
 	"github.com/mageline/mageline/testkit/fakemagento"
 	"github.com/mageline/mageline/testkit/fault"
+	"github.com/mageline/mageline/testkit/replica"
 )
 
 // The broker itself has dead-lettered a message, and written its x-death on it. Replayed, it fails once more, waits in a
@@ -35,7 +36,7 @@ func TestReplayOfBrokersOwnLetter(t *testing.T) {
 				t.Errorf("dlq list ends with %d: %s", code, out)
 			}
 
-			r := start(t, l.env).awaitReady()
+			r := start(t, l.env).AwaitReady()
 			refused := fault.Fault{Kind: fault.Fail, Status: 503}
 			l.erp.Faults.Next(refused, refused, refused)
 			out, code = call(t, l.env, "--replay-dlq", letters)
@@ -43,7 +44,7 @@ func TestReplayOfBrokersOwnLetter(t *testing.T) {
 				t.Errorf("the replay ends with %d: %s", code, out)
 			}
 			l.awaitDone(patience, placed...)
-			if n := r.metric("mageline_deliveries_total", `outcome="retried"`); n < 1 {
+			if n := r.Metric("mageline_deliveries_total", `outcome="retried"`); n < 1 {
 				t.Errorf("%v retries: nothing has failed once more, so nothing was shown", n)
 			}
 			l.finish(r)
@@ -58,7 +59,7 @@ func TestReplayOfBrokersOwnLetter(t *testing.T) {
 func TestReplayAfterRefusal(t *testing.T) {
 	t.Parallel()
 	l := newLine(t, 200*time.Millisecond)
-	r := start(t, l.env).awaitReady()
+	r := start(t, l.env).AwaitReady()
 	l.erp.Faults.Set(fault.Plan{Every: fault.Fault{Kind: fault.Fail, Status: 422}})
 	placed := l.place(5, fakemagento.Placing{})
 	letters := l.DeadLetters("order_placed")
@@ -86,7 +87,7 @@ func TestReplayAfterRefusal(t *testing.T) {
 func TestReplayOfEditedLetter(t *testing.T) {
 	t.Parallel()
 	l := newLine(t, 200*time.Millisecond)
-	r := start(t, l.env).awaitReady()
+	r := start(t, l.env).AwaitReady()
 	l.Publish("sales.order.placed", `{"increment_id":}`)
 	letters := l.DeadLetters("order_placed")
 	await := func() {
@@ -137,7 +138,7 @@ func TestReplayBesideLiveTraffic(t *testing.T) {
 	const n = 40
 	l := newLine(t, 200*time.Millisecond, 500*time.Millisecond, time.Second)
 	l.env = l.with("BREAKER_FAILURES", "0")
-	replicas := []*replica{start(t, l.env).awaitReady(), start(t, l.env).awaitReady()}
+	replicas := []*replica.Replica{start(t, l.env).AwaitReady(), start(t, l.env).AwaitReady()}
 	l.erp.Faults.Set(fault.Plan{Every: fault.Fault{Kind: fault.Fail, Status: 422}})
 	placed := l.place(n, fakemagento.Placing{})
 	letters := l.DeadLetters("order_placed")
@@ -166,7 +167,7 @@ func TestReplayBesideLiveTraffic(t *testing.T) {
 func TestReplayCanary(t *testing.T) {
 	t.Parallel()
 	l := newLine(t, 200*time.Millisecond)
-	r := start(t, l.env).awaitReady()
+	r := start(t, l.env).AwaitReady()
 	refuse := fault.Plan{Every: fault.Fault{Kind: fault.Fail, Status: 422}}
 	l.erp.Faults.Set(refuse)
 	placed := l.place(5, fakemagento.Placing{})
@@ -212,7 +213,7 @@ func TestReplayCanary(t *testing.T) {
 	if out, code := call(t, l.env, "pause", "order_placed"); code != 0 {
 		t.Fatalf("pause ends with %d: %s", code, out)
 	}
-	r.awaitPaused("order_placed")
+	awaitPaused(r, "order_placed")
 	canary(3, "is not through after 3s (the ledger has order_placed:"+more[0].IncrementID+" as create failed)", "--canary-timeout", "3s")
 	depth(1)
 	if out, code := call(t, l.env, "resume", "order_placed"); code != 0 {

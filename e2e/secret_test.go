@@ -29,16 +29,16 @@ func TestSecretIsReplaced(t *testing.T) {
 	env := l.with("MAGENTO_TOKEN_FILE", file, "BREAKER_OPEN_FOR", "1h")
 	delete(env, "MAGENTO_TOKEN")
 	r := start(t, env)
-	r.awaitReady()
+	r.AwaitReady()
 	orders := l.place(3, fakemagento.Placing{})
 	testkit.Eventually(t, patience, func() bool {
-		status, document := r.ready()
+		status, document := r.Ready()
 		c := document.Consumers["order_placed"]
 		return status == 200 && c.State == "paused" && strings.Contains(c.Reason, "401")
 	}, "/readyz to say that the credential is refused")
 	write(magentoToken)
 	l.awaitDone(patience, orders...)
-	if n := r.metric("mageline_deliveries_total", `outcome="retried"`); n != 0 {
+	if n := r.Metric("mageline_deliveries_total", `outcome="retried"`); n != 0 {
 		t.Errorf("%v attempts were used", n)
 	}
 	l.finish(r)

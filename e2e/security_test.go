@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/url"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/mageline/mageline/testkit"
 	"github.com/mageline/mageline/testkit/fakemagento"
+	"github.com/mageline/mageline/testkit/replica"
 )
 
 // mounted is a folder of secrets as Kubernetes mounts it: each file is a link into ..data, which is a link that is replaced.
@@ -47,11 +49,9 @@ func (m *mounted) put(files map[string]string) {
 func (m *mounted) path(name string) string { return filepath.Join(m.dir, name) }
 
 // awaitAway waits until /readyz is 503 and tells all these words of RabbitMQ and of Postgres; nil words: it is connected.
-func (r *replica) awaitAway(rabbitmq, postgres []string) {
-	r.t.Helper()
-	var status int
-	var document readiness
-	says := func(p part, words []string) bool {
+func awaitAway(t *testing.T, r *replica.Replica, rabbitmq, postgres []string) {
+	t.Helper()
+	says := func(p replica.Part, words []string) bool {
 		for _, word := range words {
 			if !strings.Contains(p.Reason, word) {
 				return false
@@ -59,18 +59,25 @@ func (r *replica) awaitAway(rabbitmq, postgres []string) {
 		}
 		return words == nil && p.State == "connected" || words != nil && p.State == "away"
 	}
-	r.t.Cleanup(func() {
-		if r.t.Failed() {
-			r.t.Logf("/readyz was %d %+v", status, document)
-		}
+	r.AwaitSaying(fmt.Sprintf("%q of RabbitMQ and %q of Postgres, with 503", rabbitmq, postgres), func(status int, d replica.Readiness) bool {
+		return status == 503 && says(d.RabbitMQ, rabbitmq) && says(d.Postgres, postgres)
 	})
-	testkit.Eventually(r.t, patience, func() bool {
-		status, document = r.ready()
-		return status == 503 && says(document.RabbitMQ, rabbitmq) && says(document.Postgres, postgres)
-	}, fmt.Sprintf("/readyz to be 503 and to say %q of RabbitMQ and %q of Postgres", rabbitmq, postgres))
-	if !r.running() {
-		r.t.Fatal("the process has ended")
+	if !r.Running() {
+		t.Fatal("the process has ended")
 	}
+}
+
+// awaitRefused waits until /readyz is 503 because RabbitMQ refuses a consumer something, with all these words, and only that.
+func awaitRefused(r *replica.Replica, consumer string, words ...string) {
+	r.AwaitSaying(fmt.Sprintf("%s is refused, with %q and 503", consumer, words), func(status int, d replica.Readiness) bool {
+		c := d.Consumers[consumer]
+		for _, word := range words {
+			if !strings.Contains(c.Reason, word) {
+				return false
+			}
+		}
+		return status == 503 && c.State == "refused" && d.RabbitMQ.State == "connected" && d.Postgres.State == "connected"
+	})
 }
 
 // TLS with a CA and client certificates of our own, to RabbitMQ and Postgres: what is wrong is said in words, and once the
@@ -94,13 +101,15 @@ func TestTLS(t *testing.T) {
 		ca                 *authority
 		host               string
 		until              time.Time
-		without            bool // a client certificate
+		without            bool   // a client certificate
+		password           string // in place of the right ones
 		rabbitmq, postgres []string
 	}{
-		{"wrong CA", other, "127.0.0.1", time.Now().Add(time.Hour), false, []string{"AMQP_CA_FILE", "signed by none"}, []string{"sslrootcert", "signed by none"}},
-		{"expired client certificate", p.ca, "127.0.0.1", time.Now().Add(-time.Hour), false, []string{"AMQP_CERT_FILE", "expired"}, []string{"sslcert", "expired"}},
-		{"no client certificate", p.ca, "127.0.0.1", time.Now().Add(time.Hour), true, []string{"AMQP_CERT_FILE", "AMQP_KEY_FILE"}, []string{"sslcert", "sslkey"}},
-		{"wrong host name", p.ca, "localhost", time.Now().Add(time.Hour), false, []string{"another host", "AMQP_URL"}, []string{"another host", "DATABASE_URL"}},
+		{"wrong CA", other, "127.0.0.1", time.Now().Add(time.Hour), false, "", []string{"AMQP_CA_FILE", "signed by none"}, []string{"sslrootcert", "signed by none"}},
+		{"expired client certificate", p.ca, "127.0.0.1", time.Now().Add(-time.Hour), false, "", []string{"AMQP_CERT_FILE", "expired"}, []string{"sslcert", "expired"}},
+		{"no client certificate", p.ca, "127.0.0.1", time.Now().Add(time.Hour), true, "", []string{"AMQP_CERT_FILE", "AMQP_KEY_FILE"}, []string{"sslcert", "sslkey"}},
+		{"wrong host name", p.ca, "localhost", time.Now().Add(time.Hour), false, "", []string{"another host", "AMQP_URL"}, []string{"another host", "DATABASE_URL"}},
+		{"wrong password", p.ca, "127.0.0.1", time.Now().Add(time.Hour), false, "other-Geheim-4718", []string{"correct the user and the password in MAGELINE_AMQP_URL"}, []string{"password authentication failed", "the password in MAGELINE_DATABASE_URL"}},
 	}
 	for i, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -109,7 +118,7 @@ func TestTLS(t *testing.T) {
 			m := &mounted{t: t, dir: t.TempDir()}
 			database := fmt.Sprintf("tls%d", i)
 			p.sql(t, p.database, "CREATE DATABASE "+database+" OWNER tls")
-			files := func(ca *authority, host, port string, until time.Time, without bool) map[string]string {
+			files := func(ca *authority, host, port string, until time.Time, without bool, password string) map[string]string {
 				cert, key, err := p.ca.issue("tls", until)
 				if err != nil {
 					t.Fatal(err)
@@ -121,11 +130,11 @@ func TestTLS(t *testing.T) {
 				}
 				return map[string]string{
 					"ca.pem": string(ca.pem), "tls.crt": string(cert), "tls.key": string(key),
-					"amqp":     "amqps://tls:" + brokerPassword + "@" + host + ":" + p.tlsPort + "/\n",
-					"database": "postgres://tls:" + databasePassword + "@" + host + ":" + port + "/" + database + "?" + query.Encode() + "\n",
+					"amqp":     "amqps://tls:" + cmp.Or(password, brokerPassword) + "@" + host + ":" + p.tlsPort + "/\n",
+					"database": "postgres://tls:" + cmp.Or(password, databasePassword) + "@" + host + ":" + port + "/" + database + "?" + query.Encode() + "\n",
 				}
 			}
-			m.put(files(tt.ca, tt.host, host.Port(), tt.until, tt.without))
+			m.put(files(tt.ca, tt.host, host.Port(), tt.until, tt.without, tt.password))
 			env := l.with("AMQP_URL_FILE", m.path("amqp"), "DATABASE_URL_FILE", m.path("database"), "AMQP_CA_FILE", m.path("ca.pem"),
 				"AMQP_CERT_FILE", m.path("tls.crt"), "AMQP_KEY_FILE", m.path("tls.key"))
 			delete(env, "AMQP_URL")
@@ -136,7 +145,7 @@ func TestTLS(t *testing.T) {
 				delete(bad, "AMQP_KEY_FILE")
 			}
 			r := start(t, bad)
-			r.awaitAway(tt.rabbitmq, tt.postgres)
+			awaitAway(t, r, tt.rabbitmq, tt.postgres)
 			var checked string
 			var code int
 			// The alert of a server that refuses a certificate may be overtaken by the end of the connection.
@@ -144,12 +153,12 @@ func TestTLS(t *testing.T) {
 				checked, code = call(t, bad, "check")
 				return code == 1 && failLine(checked, tt.rabbitmq) && failLine(checked, tt.postgres)
 			}, fmt.Sprintf("check to have FAIL lines with %q and %q", tt.rabbitmq, tt.postgres))
-			m.put(files(p.ca, "127.0.0.1", host.Port(), time.Now().Add(time.Hour), false))
+			m.put(files(p.ca, "127.0.0.1", host.Port(), time.Now().Add(time.Hour), false, ""))
 			if tt.without { // the environment of a process can't be changed
-				r.kill()
+				r.Kill()
 				r = start(t, env)
 			}
-			r.awaitReady()
+			r.AwaitReady()
 			if checked, code = call(t, env, "check"); code != 0 {
 				t.Errorf("check ends with %d:\n%s", code, checked)
 			}
@@ -161,8 +170,8 @@ func TestTLS(t *testing.T) {
 				t.Fatal(out)
 			}
 			l.awaitDone(patience, placed)
-			r.terminate()
-			if code := r.exit(); code != 0 {
+			r.Terminate()
+			if code := r.Exit(); code != 0 {
 				t.Errorf("exit code %d", code)
 			}
 		})
@@ -231,57 +240,58 @@ func TestRevoked(t *testing.T) {
 	}
 
 	r := start(t, env)
-	r.awaitAway([]string{"vhost", "set_permissions"}, nil)
+	awaitAway(t, r, []string{"vhost", "set_permissions"}, nil)
 	fails("vhost", "set_permissions")
 	grant := func(user, configure, write, read string) {
 		t.Helper()
 		p.ctl(t, "set_permissions", "-p", "rotated", user, configure, write, read)
 	}
 	grant("old", "^$", ".*", ".*")
-	r.awaitAway([]string{l.Exchange, "set_permissions"}, nil) // declare
+	awaitRefused(r, "order_placed", "configure on exchange "+l.Exchange, "set_permissions -p rotated old") // declare
 	fails("permission to declare", "set_permissions")
 	grant("old", ".*", ".*", ".*")
-	r.awaitReady()
+	r.AwaitReady()
 	works()
 
-	// The right to consume from one queue goes; the broker looks at it when the next session subscribes.
+	// The right to consume from one queue goes; the broker looks at it when the next session subscribes. The others work.
 	grant("old", ".*", ".*", `^(?!rotated\.order_canceled$)`)
 	p.ctl(t, "close_all_connections", "--vhost", "rotated", "test")
-	r.awaitAway([]string{"queue", "rotated.order_canceled", "set_permissions"}, nil)
-	fails("permission to consume", "rotated.order_canceled")
+	awaitRefused(r, "order_canceled", "read on queue rotated.order_canceled", "set_permissions -p rotated old")
+	fails("permission to consume", "rotated.order_canceled", "set_permissions -p rotated old")
+	works()
 	grant("old", ".*", ".*", ".*")
-	r.awaitReady()
+	r.AwaitReady()
 
 	// The user is replaced by another, whose password comes in the file.
 	p.ctl(t, "delete_user", "old")
-	r.awaitAway([]string{"MAGELINE_AMQP_URL"}, nil)
+	awaitAway(t, r, []string{"MAGELINE_AMQP_URL"}, nil)
 	fails("RabbitMQ credential", "MAGELINE_AMQP_URL")
 	p.ctl(t, "add_user", "new", brokerPassword+"-new")
 	grant("new", ".*", ".*", ".*")
 	put("new", "rotated")
-	r.awaitReady()
+	r.AwaitReady()
 	works()
 
 	// So with Postgres: a right, then the role.
 	direct := *host
 	direct.Path = "/rotated"
 	p.sql(t, direct.String(), "CREATE ROLE heir LOGIN SUPERUSER", "ALTER TABLE effect OWNER TO postgres", "REVOKE ALL ON effect FROM rotated")
-	r.awaitAway(nil, []string{"effect", "GRANT"})
+	awaitAway(t, r, nil, []string{"effect", "GRANT"})
 	fails("Postgres permissions", "effect")
 	p.sql(t, direct.String(), "GRANT ALL ON effect TO rotated")
-	r.awaitReady()
+	r.AwaitReady()
 	works()
 	p.sql(t, direct.String(), "ALTER ROLE rotated NOLOGIN", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'rotated'")
-	r.awaitAway(nil, []string{"MAGELINE_DATABASE_URL"})
+	awaitAway(t, r, nil, []string{"MAGELINE_DATABASE_URL"})
 	fails("Postgres credential", "MAGELINE_DATABASE_URL")
 	put("new", "heir")
-	r.awaitReady()
+	r.AwaitReady()
 	works()
-	if retried := r.metric("mageline_deliveries_total", `outcome="retried"`) + r.metric("mageline_deliveries_total", `outcome="dead_lettered"`); retried != 0 {
+	if retried := r.Metric("mageline_deliveries_total", `outcome="retried"`) + r.Metric("mageline_deliveries_total", `outcome="dead_lettered"`); retried != 0 {
 		t.Errorf("%v attempts were used or messages dead-lettered", retried)
 	}
-	r.terminate()
-	if code := r.exit(); code != 0 {
+	r.Terminate()
+	if code := r.Exit(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 }

@@ -35,7 +35,7 @@ var moments = []struct {
 func (l *line) killedAt(at func(*testkit.Frame) bool, passes bool) fakemagento.Placed {
 	l.t.Helper()
 	frames := testkit.NewFrames(l.t, l.URL)
-	r := start(l.t, l.with("AMQP_URL", frames.URL)).awaitReady()
+	r := start(l.t, l.with("AMQP_URL", frames.URL)).AwaitReady()
 	struck := make(chan struct{})
 	strike := sync.OnceFunc(func() { close(struck) })
 	over := false
@@ -49,9 +49,9 @@ func (l *line) killedAt(at func(*testkit.Frame) bool, passes bool) fakemagento.P
 		over = true
 		defer strike()
 		if passes {
-			_ = r.command.Process.Signal(syscall.SIGSTOP)
+			r.Signal(syscall.SIGSTOP)
 		} else {
-			r.kill()
+			r.Kill()
 		}
 		return passes
 	})
@@ -61,7 +61,7 @@ func (l *line) killedAt(at func(*testkit.Frame) bool, passes bool) fakemagento.P
 	case <-time.After(patience):
 		l.t.Fatal("the moment did not come")
 	}
-	r.kill()
+	r.Kill()
 	return o
 }
 
@@ -80,7 +80,7 @@ func TestKilledDuringRetry(t *testing.T) {
 			}
 			want := 1 + m.copies
 			testkit.Eventually(t, patience, func() bool { return l.left() == want }, fmt.Sprintf("%d messages to be at the broker", want))
-			r := start(t, l.env).awaitReady()
+			r := start(t, l.env).AwaitReady()
 			l.awaitDone(patience, o)
 			l.finish(r)
 			if !l.done([]fakemagento.Placed{o}) {
@@ -103,10 +103,10 @@ func TestKilledDuringDeadLettering(t *testing.T) {
 			letters, queue := l.DeadLetters("order_placed"), l.Queue("order_placed")
 			testkit.Eventually(t, patience, func() bool { return l.Depth(queue) == 1 && l.Depth(letters) == m.copies },
 				fmt.Sprintf("the message to be there, and %d dead letters", m.copies))
-			r := start(t, l.env).awaitReady()
+			r := start(t, l.env).AwaitReady()
 			testkit.Eventually(t, patience, func() bool { return l.left() == 0 && l.Depth(letters) == m.copies+1 },
 				"the message to be dead-lettered again")
-			acked := func() bool { return r.metric("mageline_in_flight") == 0 && l.left() == 0 }
+			acked := func() bool { return r.Metric("mageline_in_flight") == 0 && l.left() == 0 }
 			testkit.Eventually(t, patience, acked, "it to be acknowledged")
 			out, code := call(t, l.env, "dlq", "list", letters, "--json")
 			var letter struct {

@@ -15,6 +15,7 @@ import (
 	"github.com/mageline/mageline/testkit/fakemagento"
 	"github.com/mageline/mageline/testkit/fault"
 	"github.com/mageline/mageline/testkit/private"
+	"github.com/mageline/mageline/testkit/replica"
 )
 
 // How hard the soak is.
@@ -56,7 +57,7 @@ type soak struct {
 	node   *private.RabbitMQ
 
 	brokerLink, databaseLink, shopLink, erpLink *testkit.Proxy
-	steady, victim                              *replica // the second one is killed now and then
+	steady, victim                              *replica.Replica // the second one is killed now and then
 
 	placed []fakemagento.Placed
 	counts map[string]int
@@ -75,8 +76,8 @@ func newSoak(t *testing.T) *soak {
 	}
 	s.brokerLink, s.databaseLink, s.shopLink, s.erpLink = behind("AMQP_URL"), behind("DATABASE_URL"), behind("MAGENTO_URL"), behind("ERP_URL")
 	l.env = l.with("ERP_UNCERTAIN_WAIT", (2 * soakStall).String())
-	s.steady = start(t, l.env).awaitReady()
-	s.victim = start(t, l.env).awaitReady()
+	s.steady = start(t, l.env).AwaitReady()
+	s.victim = start(t, l.env).AwaitReady()
 	return s
 }
 
@@ -150,8 +151,8 @@ func (s *soak) breakSomething() (mend func()) {
 		{"Magento cut", once(s.shopLink.Cut)},
 		{"Magento fails", answers(s.shop.Faults, fault.Fault{Kind: fault.Fail, Status: 503})},
 		{"Magento drops", answers(s.shop.Faults, fault.Fault{Kind: fault.Drop})},
-		{sigkill, once(func() { s.victim.kill(); s.victim = start(s.t, s.env) })},
-		{sigkill, once(func() { s.victim.kill(); s.victim = start(s.t, s.env) })},
+		{sigkill, once(func() { s.victim.Kill(); s.victim = start(s.t, s.env) })},
+		{sigkill, once(func() { s.victim.Kill(); s.victim = start(s.t, s.env) })},
 	}
 	chosen := all[s.random.IntN(len(all))]
 	s.last = chosen.name
@@ -164,9 +165,9 @@ func (s *soak) settle() {
 	s.t.Helper()
 	s.last = "-"
 	s.awaitDone(2*patience, s.placed...)
-	atRest := func(r *replica) bool {
-		status, _ := r.ready()
-		return status == http.StatusOK && r.metric("mageline_in_flight") == 0
+	atRest := func(r *replica.Replica) bool {
+		status, _ := r.Ready()
+		return status == http.StatusOK && r.Metric("mageline_in_flight") == 0
 	}
 	testkit.Eventually(s.t, patience, func() bool {
 		return s.left() == 0 && atRest(s.steady) && atRest(s.victim) && s.left() == 0
@@ -207,10 +208,10 @@ func (s *soak) row(first string, cells ...string) {
 func (s *soak) measure() measures {
 	s.t.Helper()
 	m := measures{done: s.exported(s.placed), left: s.left(), kills: s.counts[sigkill], fault: s.last}
-	for i, r := range []*replica{s.steady, s.victim} {
-		m.goroutines[i], m.files[i] = r.metric("go_goroutines"), r.metric("process_open_fds")
+	for i, r := range []*replica.Replica{s.steady, s.victim} {
+		m.goroutines[i], m.files[i] = r.Metric("go_goroutines"), r.Metric("process_open_fds")
 		// The next collection's goal is what has outlived the last one, and as much again.
-		m.heap[i], m.memory[i] = r.metric("go_memstats_next_gc_bytes"), r.metric("process_resident_memory_bytes")
+		m.heap[i], m.memory[i] = r.Metric("go_memstats_next_gc_bytes"), r.Metric("process_resident_memory_bytes")
 	}
 	out, err := s.node.Ctl("-q", "list_connections", "name", "--no-table-headers")
 	if err != nil {

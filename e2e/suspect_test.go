@@ -16,7 +16,7 @@ func TestSuspectsAreEntered(t *testing.T) {
 	t.Parallel()
 	l := newLine(t, 200*time.Millisecond, time.Second)
 	l.env = l.with("HANDLER_TIMEOUT", "1s", "IDEMPOTENCY_LEASE", "6s", "ERP_TIMEOUT", "500ms")
-	killed := start(t, l.env).awaitReady()
+	killed := start(t, l.env).AwaitReady()
 	db, err := pgx.Connect(t.Context(), l.database)
 	if err != nil {
 		t.Fatal(err)
@@ -36,8 +36,8 @@ func TestSuspectsAreEntered(t *testing.T) {
 	l.held.Store(&held)
 	o := l.place(1, fakemagento.Placing{})[0]
 	testkit.Eventually(t, patience, func() bool { return l.kept.Load() > 0 }, "the ERP to be called")
-	killed.kill()
-	other := start(t, l.env).awaitReady()
+	killed.Kill()
+	other := start(t, l.env).AwaitReady()
 	testkit.Eventually(t, patience, func() bool { return rows("suspect") == 1 }, "the message to be entered")
 	l.held.Store(nil)
 	close(held)

@@ -90,7 +90,7 @@ func TestKilledInATrackingFile(t *testing.T) {
 	r := receiveTracking(t, l)
 	dir := t.TempDir()
 	env := l.with("CONSUMERS", "tracking_file_ready", "TRACKING_DIR", dir, "HANDLER_TIMEOUT", "5s", "IDEMPOTENCY_LEASE", "10s")
-	first := start(t, env).awaitReady()
+	first := start(t, env).AwaitReady()
 
 	var content strings.Builder
 	content.WriteString("order_number;tracking_number;carrier_code\n")
@@ -105,7 +105,7 @@ func TestKilledInATrackingFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	testkit.Eventually(t, patience, func() bool { return r.arrived() > 1000 }, "the file to be under way")
-	first.kill()
+	first.Kill()
 	before := r.arrived()
 	if before >= rows {
 		t.Fatal("the whole file was out before the replica was killed")
@@ -114,7 +114,7 @@ func TestKilledInATrackingFile(t *testing.T) {
 		t.Errorf("the file is not in the inbox any more: %v", err)
 	}
 
-	second := start(t, env).awaitReady()
+	second := start(t, env).AwaitReady()
 	testkit.Eventually(t, 2*patience, func() bool {
 		_, err := os.Stat(filepath.Join(dir, "processed", name))
 		return err == nil
@@ -137,13 +137,13 @@ func TestKilledInATrackingFile(t *testing.T) {
 	if twice > 500 {
 		t.Errorf("%d parcels have arrived twice: more than the block that was under way", twice)
 	}
-	if sent := second.metric("mageline_tracking_rows_total", `outcome="sent"`); sent == 0 || sent >= rows {
+	if sent := second.Metric("mageline_tracking_rows_total", `outcome="sent"`); sent == 0 || sent >= rows {
 		t.Errorf("the second replica has sent %v rows; %d had arrived before", sent, before)
 	}
 	l.empty() // the second replica has told of the file too
-	second.terminate()
-	if code := second.exit(); code != 0 {
-		t.Errorf("exit code %d; see %s", code, second.log)
+	second.Terminate()
+	if code := second.Exit(); code != 0 {
+		t.Errorf("exit code %d; see %s", code, second.Log)
 	}
 	for _, queue := range []string{l.Queue("tracking_file_ready"), l.DeadLetters("tracking_file_ready"), l.RetryQueue(time.Second)} {
 		if n := l.Depth(queue); n > 0 {
@@ -179,16 +179,16 @@ func TestTrackingWithoutTheRightToPublish(t *testing.T) {
 	}
 	r := start(t, env)
 	testkit.Eventually(t, patience, func() bool {
-		for _, line := range r.logged() {
+		for _, line := range r.Logged() {
 			if text, _ := line["message"].(string); strings.Contains(text, "a.csv") && strings.Contains(text, "set_permissions") {
 				return true
 			}
 		}
 		return false
 	}, "the log to name the right that is missing")
-	r.awaitReady()
+	r.AwaitReady()
 	l.awaitDone(patience, l.place(20, fakemagento.Placing{})...)
-	if n := r.said("connected to RabbitMQ"); n > 3 {
+	if n := r.Said("connected to RabbitMQ"); n > 3 {
 		t.Errorf("it has connected to RabbitMQ %d times", n)
 	}
 	p.ctl(t, "set_permissions", user, ".*", ".*", ".*")

@@ -10,15 +10,16 @@ import (
 
 	"github.com/mageline/mageline/testkit"
 	"github.com/mageline/mageline/testkit/fakemagento"
+	"github.com/mageline/mageline/testkit/replica"
 )
 
 // acked waits until so many events of a consumer have been settled for good, in whichever way.
-func acked(t *testing.T, r *replica, consumer string, n float64) {
+func acked(t *testing.T, r *replica.Replica, consumer string, n float64) {
 	t.Helper()
 	testkit.Eventually(t, patience, func() bool {
 		sum := 0.0
 		for _, outcome := range []string{"acked", "duplicate", "skipped", "dead_lettered"} {
-			sum += r.metric("mageline_deliveries_total", `consumer="`+consumer+`"`, `outcome="`+outcome+`"`)
+			sum += r.Metric("mageline_deliveries_total", `consumer="`+consumer+`"`, `outcome="`+outcome+`"`)
 		}
 		return sum >= n
 	}, "the events to be settled")
@@ -28,7 +29,7 @@ func acked(t *testing.T, r *replica, consumer string, n float64) {
 func TestWaitsForPayment(t *testing.T) {
 	t.Parallel()
 	l := newLine(t, 200*time.Millisecond, time.Second)
-	r := start(t, l.with("ORDER_WAIT_EVERY", "1h")).awaitReady()
+	r := start(t, l.with("ORDER_WAIT_EVERY", "1h")).AwaitReady()
 	o := l.shop.PlaceOrder(fakemagento.Placing{State: "pending_payment", Method: "paypal_express"})
 	for form := range 3 {
 		l.Publish("sales.order.placed", event(o, form))
@@ -53,11 +54,11 @@ func TestWaitsAndIsFound(t *testing.T) {
 	t.Parallel()
 	l := newLine(t, 200*time.Millisecond, time.Second)
 	l.env = l.with("ORDER_WAIT_EVERY", "500ms")
-	a, b := start(t, l.env).awaitReady(), start(t, l.env).awaitReady()
+	a, b := start(t, l.env).AwaitReady(), start(t, l.env).AwaitReady()
 	paid := l.place(3, fakemagento.Placing{State: "pending_payment", Method: "paypal_express"})
 	cancelled := l.place(1, fakemagento.Placing{State: "pending_payment", Method: "paypal_express"})[0]
 	testkit.Eventually(t, patience, func() bool {
-		return a.said("the order waits until it may go out")+b.said("the order waits until it may go out") >= 4
+		return a.Said("the order waits until it may go out")+b.Said("the order waits until it may go out") >= 4
 	}, "the orders to wait")
 	for _, o := range paid {
 		l.shop.Pay(o.EntityID)
@@ -75,7 +76,7 @@ func TestWaitsAndIsFound(t *testing.T) {
 func TestCancelledWhileItWaits(t *testing.T) {
 	t.Parallel()
 	l := newLine(t, 200*time.Millisecond, time.Second)
-	r := start(t, l.with("ORDER_WAIT_EVERY", "1h")).awaitReady()
+	r := start(t, l.with("ORDER_WAIT_EVERY", "1h")).AwaitReady()
 	told, untold := l.place(1, fakemagento.Placing{State: "pending_payment"})[0], l.place(1, fakemagento.Placing{State: "pending_payment"})[0]
 	acked(t, r, "order_placed", 2)
 	l.shop.Cancel(told.EntityID)
@@ -104,7 +105,7 @@ func TestCancelledWhileItWaits(t *testing.T) {
 func TestCancelsInERP(t *testing.T) {
 	t.Parallel()
 	l := newLine(t, 200*time.Millisecond, time.Second)
-	r := start(t, l.env).awaitReady()
+	r := start(t, l.env).AwaitReady()
 	two := fakemagento.Placing{Method: "paypal_express", Lines: []fakemagento.Line{
 		{SKU: "A", Name: "A", Qty: 2, Price: decimal.New(10, 0)}, {SKU: "B", Name: "B", Qty: 5, Price: decimal.New(1, 0)},
 	}}

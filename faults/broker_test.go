@@ -26,12 +26,13 @@ import (
 	"github.com/mageline/mageline/testkit"
 	"github.com/mageline/mageline/testkit/fakemagento"
 	"github.com/mageline/mageline/testkit/fault"
+	"github.com/mageline/mageline/testkit/replica"
 )
 
 // patient is the environment in which a call may take as long as something else goes wrong.
 var patient = []string{"ERP_TIMEOUT", "20s", "HANDLER_TIMEOUT", "25s", "IDEMPOTENCY_LEASE", "31s"}
 
-func brokerAway(status int, d readiness) bool {
+func brokerAway(status int, d replica.Readiness) bool {
 	return status == 503 && d.RabbitMQ.State == "away" && d.RabbitMQ.Reason != ""
 }
 
@@ -40,7 +41,7 @@ var brokerFaults = []*scenario{
 		w.run(2)
 		w.awaitDone(w.place(6))
 		servers.broker(w.t).Stop()
-		w.replicas[0].awaitSaying("the broker is away", brokerAway)
+		w.replicas[0].AwaitSaying("the broker is away", brokerAway)
 		w.restartBroker()
 		w.awaitDone(w.place(6))
 	}},
@@ -51,7 +52,7 @@ var brokerFaults = []*scenario{
 		orders := w.place(8)
 		w.awaitCalls(3)
 		servers.broker(w.t).Kill()
-		w.replicas[0].awaitSaying("the broker is away", brokerAway)
+		w.replicas[0].AwaitSaying("the broker is away", brokerAway)
 		orders = append(orders, w.place(1)...) // not confirmed
 		release()
 		w.restartBroker()
@@ -65,9 +66,9 @@ var brokerFaults = []*scenario{
 		w.place(8)
 		w.awaitCalls(3)
 		for _, r := range w.replicas {
-			before := r.said("connected to RabbitMQ")
+			before := r.Said("connected to RabbitMQ")
 			w.brokerLink.Cut()
-			testkit.Eventually(w.t, patience, func() bool { return r.said("connected to RabbitMQ") > before }, "a new session")
+			testkit.Eventually(w.t, patience, func() bool { return r.Said("connected to RabbitMQ") > before }, "a new session")
 		}
 		release()
 		w.awaitDone(w.placed)
@@ -75,7 +76,7 @@ var brokerFaults = []*scenario{
 		testkit.Eventually(w.t, patience, func() bool {
 			stale = 0
 			for _, r := range w.replicas {
-				stale += r.said("its connection has ended")
+				stale += r.Said("its connection or channel has ended")
 			}
 			return stale > 0
 		}, "a delivery of the old session to be finished")
@@ -85,7 +86,7 @@ var brokerFaults = []*scenario{
 		w.awaitDone(w.place(6))
 		w.brokerLink.Stall()
 		orders := w.place(6)
-		w.replicas[0].awaitSaying("the broker is away", brokerAway)
+		w.replicas[0].AwaitSaying("the broker is away", brokerAway)
 		w.brokerLink.Resume()
 		w.awaitDone(orders)
 	}},
@@ -96,7 +97,7 @@ var brokerFaults = []*scenario{
 		w.erp.Faults.Next(fault.Fault{Kind: fault.Fail}, fault.Fault{Kind: fault.Fail})
 		orders := w.place(3)
 		w.poison(2)
-		w.replicas[0].awaitSaying("the broker is away", brokerAway)
+		w.replicas[0].AwaitSaying("the broker is away", brokerAway)
 		w.brokerLink.Drip(0)
 		w.awaitDone(orders)
 	}},
@@ -142,7 +143,7 @@ var brokerFaults = []*scenario{
 		w.awaitDone(w.place(6))
 		w.settle()
 		w.brokerLink.Refuse()
-		w.replicas[0].awaitSaying("the broker is away", brokerAway)
+		w.replicas[0].AwaitSaying("the broker is away", brokerAway)
 		w.channel(func(ch *amqp.Channel) error {
 			if _, err := ch.QueueDelete(w.Queue("order_placed"), false, false, false); err != nil {
 				return err
@@ -186,9 +187,9 @@ var brokerFaults = []*scenario{
 		w.erp.Faults.Next(fault.Fault{Kind: fault.Fail}, fault.Fault{Kind: fault.Fail})
 		orders := w.place(3)
 		w.poison(2)
-		before := w.replicas[0].said("connected to RabbitMQ")
+		before := w.replicas[0].Said("connected to RabbitMQ")
 		testkit.Eventually(w.t, patience, func() bool {
-			return swallowed.Load() > 0 && w.replicas[0].said("connected to RabbitMQ") > before
+			return swallowed.Load() > 0 && w.replicas[0].Said("connected to RabbitMQ") > before
 		}, "a new session, for want of a confirm")
 		w.frames.On(nil)
 		w.awaitDone(orders)
@@ -222,7 +223,7 @@ var brokerFaults = []*scenario{
 			}
 			w.frames.On(func(f *testkit.Frame) bool {
 				if f.FromBroker && f.Is(testkit.MethodAck) {
-					go r.kill()
+					go r.Kill()
 					return false
 				}
 				return true
@@ -232,7 +233,7 @@ var brokerFaults = []*scenario{
 			} else {
 				w.place(1)
 			}
-			testkit.Eventually(w.t, patience, func() bool { return !r.running() }, "the publisher to die")
+			testkit.Eventually(w.t, patience, func() bool { return !r.Running() }, "the publisher to die")
 			w.frames.On(nil)
 		}
 		w.run(1)
@@ -277,7 +278,7 @@ var brokerFaults = []*scenario{
 		ctl("change_password", "line", "second")
 		w.brokerLink.Cut()
 		orders := w.place(3)
-		r.awaitSaying("the broker refuses the password", func(status int, d readiness) bool {
+		r.AwaitSaying("the broker refuses the password", func(status int, d replica.Readiness) bool {
 			return brokerAway(status, d) && strings.Contains(d.RabbitMQ.Reason, "403")
 		})
 		ctl("change_password", "line", "first")
@@ -288,7 +289,7 @@ var brokerFaults = []*scenario{
 		orders = w.place(3)
 		w.poison(1)
 		w.brokerLink.Cut()
-		r.awaitSaying("the broker refuses", func(status int, d readiness) bool { return brokerAway(status, d) })
+		r.AwaitSaying("the broker refuses", func(status int, d replica.Readiness) bool { return brokerAway(status, d) })
 		ctl("set_permissions", "line", ".*", ".*", ".*")
 		w.awaitDone(orders)
 	}},
@@ -299,7 +300,7 @@ var brokerFaults = []*scenario{
 		w.awaitDone(w.place(6))
 		certs.serve(-time.Hour)
 		orders := w.place(3)
-		r.awaitSaying("the certificate has expired", func(status int, d readiness) bool {
+		r.AwaitSaying("the certificate has expired", func(status int, d replica.Readiness) bool {
 			return brokerAway(status, d) && strings.Contains(d.RabbitMQ.Reason, "expired")
 		})
 		certs.serve(time.Hour)
@@ -344,7 +345,7 @@ var brokerFaults = []*scenario{
 		release := w.hold()
 		orders := w.place(6)
 		w.awaitCalls(2)
-		testkit.Eventually(w.t, patience, func() bool { return r.said("PRECONDITION_FAILED") > 0 }, "the broker to lose its patience")
+		testkit.Eventually(w.t, patience, func() bool { return r.Said("PRECONDITION_FAILED") > 0 }, "the broker to lose its patience")
 		release()
 		w.awaitDone(orders)
 	}},
@@ -357,8 +358,8 @@ func (w *world) restartBroker() {
 		w.t.Fatal(err)
 	}
 	for _, r := range w.replicas {
-		if !r.killed.Load() {
-			r.await()
+		if !r.Killed() {
+			r.AwaitReady()
 		}
 	}
 }
@@ -367,7 +368,7 @@ func (w *world) restartBroker() {
 func (w *world) awaitBinding() {
 	w.t.Helper()
 	for _, r := range w.replicas {
-		r.await()
+		r.AwaitReady()
 	}
 }
 
@@ -396,7 +397,7 @@ func (w *world) alarm(raise, end []string) {
 	ctl(raise)
 	r := w.run(1)[0]
 	w.awaitDone(orders[:9])
-	testkit.Eventually(w.t, patience, func() bool { return r.said("RabbitMQ reads nothing that is published") > 0 }, "the replica to say so")
+	testkit.Eventually(w.t, patience, func() bool { return r.Said("RabbitMQ reads nothing that is published") > 0 }, "the replica to say so")
 	w.erp.Faults.Set(fault.Plan{})
 	ctl(end)
 }

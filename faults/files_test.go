@@ -22,8 +22,8 @@ var fileFaults = []*scenario{
 		var once sync.Once
 		w.onCall(&w.shopFront, http.MethodPost, "/ship", true, func() {
 			once.Do(func() {
-				r[0].kill()
-				r[1].kill()
+				r[0].Kill()
+				r[1].Kill()
 				close(struck)
 			})
 		})

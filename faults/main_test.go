@@ -14,20 +14,18 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/mageline/mageline/testkit/private"
+	"github.com/mageline/mageline/testkit/replica"
 )
 
 // Of the whole run.
 var (
-	binary string // mageline
-	logs   string // a folder with the output of every process
-	table  results
+	program *replica.Program
+	table   results
 )
 
 func TestMain(m *testing.M) {
@@ -41,53 +39,26 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) (code int, err error) {
-	dir, err := os.MkdirTemp("", "mageline-faults-")
-	if err != nil {
+	if program, err = replica.Build(); err != nil {
 		return 1, err
-	}
-	binary, logs = filepath.Join(dir, "mageline"), filepath.Join(dir, "logs")
-	if err := os.Mkdir(logs, 0o700); err != nil {
-		return 1, err
-	}
-	args := []string{"build", "-o", binary}
-	if raced {
-		args = append(args, "-race")
-	}
-	build := exec.Command("go", append(args, "github.com/mageline/mageline/cmd/mageline")...) //nolint:gosec,noctx // constant but for the folder; the test's time-out ends it
-	if out, err := build.CombinedOutput(); err != nil {
-		return 1, fmt.Errorf("build mageline: %w\n%s", err, out)
 	}
 	code = m.Run()
 	servers.close()
 	fmt.Print(table.String())
-	races, err := searchLogs()
-	if err != nil || races != nil {
-		return 1, errors.Join(err, races)
+	var bugs error
+	err = program.Lines(func(file, line string) {
+		if replica.Bug(line) {
+			bugs = errors.Join(bugs, fmt.Errorf("%s: %s", file, line))
+		}
+	})
+	if err = errors.Join(err, bugs); err != nil {
+		code = 1
 	}
-	if code != 0 || os.Getenv("MAGELINE_FAULTS_KEEP") != "" {
-		fmt.Fprintln(os.Stderr, "faults: the logs of all processes are in", logs)
-		return code, os.Remove(binary)
-	}
-	return code, os.RemoveAll(dir)
+	return code, errors.Join(err, program.Remove(code != 0 || os.Getenv("MAGELINE_FAULTS_KEEP") != ""))
 }
 
-// searchLogs looks for what no process may say.
-func searchLogs() (found, err error) {
-	files, err := filepath.Glob(filepath.Join(logs, "*"))
-	for _, name := range files {
-		content, rerr := os.ReadFile(name)
-		if rerr != nil {
-			return found, rerr
-		}
-		for line := range strings.Lines(string(content)) {
-			if strings.Contains(line, "DATA RACE") || strings.HasPrefix(line, "panic:") || strings.HasPrefix(line, "fatal error:") ||
-				strings.Contains(line, "a handler panicked") {
-				found = errors.Join(found, fmt.Errorf("%s: %s", name, line))
-			}
-		}
-	}
-	return found, err
-}
+// patience is how long anything may take that has no reason to take long, on a machine that is busy.
+const patience = 90 * time.Second
 
 // servers are those that tests may break. Each is started when it is first asked for, and shared by the tests, one after
 // the other.

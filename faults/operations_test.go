@@ -10,6 +10,7 @@ import (
 	"github.com/mageline/mageline/testkit"
 	"github.com/mageline/mageline/testkit/fakemagento"
 	"github.com/mageline/mageline/testkit/fault"
+	"github.com/mageline/mageline/testkit/replica"
 )
 
 var operationsFaults = []*scenario{
@@ -52,7 +53,7 @@ var operationsFaults = []*scenario{
 		w.run(1)
 		orders := w.letters(40)
 		for i := 1; i <= 3; i++ {
-			command, log := mageline(w.t, w.env, "dlq", "replay", w.DeadLetters("order_placed"), "--yes", "--rate", "30")
+			command, log := program.Command(w.t, w.env, "dlq", "replay", w.DeadLetters("order_placed"), "--yes", "--rate", "30")
 			if err := command.Start(); err != nil {
 				w.t.Fatal(err)
 			}
@@ -98,7 +99,7 @@ var operationsFaults = []*scenario{
 		if code != 0 || !strings.Contains(out, "replayed 30,") || time.Since(began) < 2900*time.Millisecond {
 			w.t.Errorf("the replay ends with %d after %s: %s", code, time.Since(began), out)
 		}
-		r.awaitSaying("the consumer is paused", func(_ int, d readiness) bool { return d.Consumers["order_placed"].State == "paused" })
+		r.AwaitSaying("the consumer is paused", func(_ int, d replica.Readiness) bool { return d.Consumers["order_placed"].State == "paused" })
 		// The circuit holds them: what is replayed neither falls upon the ERP nor comes back dead.
 		if n := len(w.erp.Requests()); n > 30+30 {
 			w.t.Errorf("the ERP was called %d times", n)

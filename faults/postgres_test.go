@@ -10,9 +10,10 @@ import (
 
 	"github.com/mageline/mageline/testkit"
 	"github.com/mageline/mageline/testkit/fault"
+	"github.com/mageline/mageline/testkit/replica"
 )
 
-func databaseAway(status int, d readiness) bool {
+func databaseAway(status int, d replica.Readiness) bool {
 	return status == 503 && d.Postgres.State == "away" && d.Postgres.Reason != ""
 }
 
@@ -20,7 +21,7 @@ var postgresFaults = []*scenario{
 	{number: 32, name: "Postgres down at start", run: func(w *world) {
 		w.databaseLink.Refuse()
 		r := w.start()
-		r.awaitSaying("Postgres is away", databaseAway)
+		r.AwaitSaying("Postgres is away", databaseAway)
 		if out, code := w.call("topology"); code != 0 {
 			w.t.Fatalf("topology ends with %d: %s", code, out)
 		}
@@ -35,7 +36,7 @@ var postgresFaults = []*scenario{
 		for _, n := range []int{5, 15} {
 			w.awaitSome(w.placed, n)
 			servers.database(w.t).Crash()
-			w.replicas[0].awaitSaying("Postgres is away", databaseAway)
+			w.replicas[0].AwaitSaying("Postgres is away", databaseAway)
 			if err := servers.database(w.t).Start(); err != nil {
 				w.t.Fatal(err)
 			}
@@ -91,7 +92,7 @@ var postgresFaults = []*scenario{
 		}
 		orders := w.place(20)
 		testkit.Eventually(w.t, patience, func() bool {
-			return w.replicas[0].said("no Postgres")+w.replicas[0].said("Postgres is away") > 0
+			return w.replicas[0].Said("no Postgres")+w.replicas[0].Said("Postgres is away") > 0
 		}, "the replica to say that it gets no answer")
 		if _, err := conn.Exec(ctx, "ROLLBACK"); err != nil {
 			w.t.Fatal(err)
@@ -106,7 +107,7 @@ var postgresFaults = []*scenario{
 		w.failing("RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100';")
 		orders := w.place(20)
 		testkit.Eventually(w.t, patience, func() bool {
-			return w.replicas[0].said("No space left on device") > 0
+			return w.replicas[0].Said("No space left on device") > 0
 		}, "the replica to say so")
 		w.working()
 		w.awaitDone(orders)
@@ -165,18 +166,18 @@ func (w *world) failover(die bool) {
 	w.awaitCalls(3)
 	primary.Crash()
 	release() // the ERP books them, and Postgres can't be told
-	w.replicas[0].awaitSaying("Postgres is away", databaseAway)
+	w.replicas[0].AwaitSaying("Postgres is away", databaseAway)
 	testkit.Eventually(w.t, patience, func() bool { return len(w.erp.Counts()) > 12+6+1 }, "documents that the ledger can't be told of")
 	if die {
 		testkit.Eventually(w.t, patience, func() bool {
 			n := 0
 			for _, r := range w.replicas {
-				n += r.said("put off, no attempt used")
+				n += r.Said("put off, no attempt used")
 			}
 			return n > 1
 		}, "the messages to be put off")
 		for _, r := range w.replicas {
-			r.kill()
+			r.Kill()
 		}
 	}
 	if err := standby.Exec(w.t.Context(), "SELECT pg_promote()"); err != nil {

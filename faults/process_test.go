@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -22,8 +23,8 @@ var processFaults = []*scenario{
 		w.erp.Faults.Set(fault.Plan{Latency: 200 * time.Millisecond})
 		orders := w.place(40)
 		w.awaitSome(orders, 5)
-		w.replicas[0].terminate()
-		if code := w.replicas[0].exit(); code != 0 {
+		w.replicas[0].Terminate()
+		if code := w.replicas[0].Exit(); code != 0 {
 			w.t.Errorf("exit code %d", code)
 		}
 		if w.done(orders) == len(orders) {
@@ -67,19 +68,18 @@ var processFaults = []*scenario{
 			var once atomic.Bool
 			step.arm(func() {
 				if once.CompareAndSwap(false, true) {
-					_ = r.command.Process.Kill()
-					r.killed.Store(true)
+					r.Strike()
 				}
 			})
 			order := w.place(1)
-			testkit.Eventually(w.t, patience, func() bool { return !r.running() }, "the process to be killed "+step.name)
+			testkit.Eventually(w.t, patience, func() bool { return !r.Running() }, "the process to be killed "+step.name)
 			w.frames.On(nil)
 			w.shopFront.Store(nil)
 			w.erpFront.Store(nil)
 			other := w.run(1)[0]
 			w.awaitDone(order)
-			other.terminate()
-			if code := other.exit(); code != 0 {
+			other.Terminate()
+			if code := other.Exit(); code != 0 {
 				w.t.Errorf("exit code %d after the kill %s", code, step.name)
 			}
 		}
@@ -95,7 +95,7 @@ var processFaults = []*scenario{
 			w.publish(o.IncrementID, amqp.Publishing{Body: b})
 		}
 		w.awaitCalls(1)
-		w.replicas[0].kill()
+		w.replicas[0].Kill()
 		release()
 		w.run(1)
 		w.awaitDone(w.placed)
@@ -109,10 +109,10 @@ var processFaults = []*scenario{
 		w.place(40)
 		w.awaitSome(w.placed, 30)
 		for _, r := range w.replicas {
-			r.terminate()
+			r.Terminate()
 		}
 		for _, r := range w.replicas {
-			if code := r.exit(); code != 0 {
+			if code := r.Exit(); code != 0 {
 				w.t.Errorf("exit code %d", code)
 			}
 		}
@@ -138,13 +138,13 @@ var processFaults = []*scenario{
 		r := w.run(2)
 		w.place(40)
 		w.awaitSome(w.placed, 10)
-		r[0].freeze()
+		r[0].Signal(syscall.SIGSTOP)
 		for _, o := range w.placed { // the broker takes the frozen one for alive, and what it holds for being handled
 			w.event(o)
 		}
 		w.awaitDone(w.placed)
-		r[0].thaw()
-		r[0].await()
+		r[0].Signal(syscall.SIGCONT)
+		r[0].AwaitReady()
 	}},
 	{number: 31, name: "the database's clock jumps forward and back", mode: fakeerp.HonoursKeys, prepare: movableClock, run: func(w *world) {
 		w.erp.Faults.Set(fault.Plan{Latency: 50 * time.Millisecond})

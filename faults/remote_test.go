@@ -14,6 +14,7 @@ import (
 	"github.com/mageline/mageline/testkit"
 	"github.com/mageline/mageline/testkit/fakemagento"
 	"github.com/mageline/mageline/testkit/fault"
+	"github.com/mageline/mageline/testkit/replica"
 )
 
 var remoteFaults = []*scenario{
@@ -41,7 +42,7 @@ var remoteFaults = []*scenario{
 		w.awaitDone(w.place(6))
 		w.erp.Faults.Set(fault.Plan{Every: fault.Fault{Kind: fault.Fail}})
 		w.place(200)
-		r.awaitSaying("the consumer is paused", func(_ int, d readiness) bool { return d.Consumers["order_placed"].State == "paused" })
+		r.AwaitSaying("the consumer is paused", func(_ int, d replica.Readiness) bool { return d.Consumers["order_placed"].State == "paused" })
 		calls := len(w.erp.Requests())
 		testkit.Eventually(w.t, patience, func() bool { return len(w.erp.Requests()) >= calls+2 }, "two probes")
 		if now, later := w.left(); now+later < 200 {

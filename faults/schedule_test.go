@@ -8,12 +8,14 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/mageline/mageline/testkit"
 	"github.com/mageline/mageline/testkit/fakeerp"
 	"github.com/mageline/mageline/testkit/fault"
+	"github.com/mageline/mageline/testkit/replica"
 )
 
 var seedFlag = flag.Uint64("seed", 0, "of one random schedule; MAGELINE_FAULTS_SEED is the same")
@@ -85,17 +87,17 @@ var injections = []injection{
 	{"magento", "answers lost", shopPlan(fault.Fault{Kind: fault.Drop})},
 	{"magento", "garbled", shopPlan(fault.Fault{Kind: fault.Garble})},
 	{"process", "killed", func(w *world, random *rand.Rand) func() {
-		w.victim(random).kill()
+		w.victim(random).Kill()
 		return func() { w.start() }
 	}},
 	{"process", "terminated", func(w *world, random *rand.Rand) func() {
-		w.victim(random).terminate()
+		w.victim(random).Terminate()
 		return func() { w.start() }
 	}},
 	{"process", "frozen", func(w *world, random *rand.Rand) func() {
 		r := w.victim(random)
-		r.freeze()
-		return r.thaw
+		r.Signal(syscall.SIGSTOP)
+		return func() { r.Signal(syscall.SIGCONT) }
 	}},
 }
 
@@ -114,11 +116,11 @@ func shopPlan(f fault.Fault) func(*world, *rand.Rand) func() {
 }
 
 // victim is a replica that runs.
-func (w *world) victim(random *rand.Rand) *replica {
+func (w *world) victim(random *rand.Rand) *replica.Replica {
 	w.t.Helper()
-	var alive []*replica
+	var alive []*replica.Replica
 	for _, r := range w.replicas {
-		if r.running() {
+		if r.Running() {
 			alive = append(alive, r)
 		}
 	}
@@ -126,7 +128,7 @@ func (w *world) victim(random *rand.Rand) *replica {
 		w.t.Fatal("no replica runs")
 	}
 	r := alive[random.IntN(len(alive))]
-	r.url("") // a process that has not begun yet would end by the signal itself
+	r.URL("") // a process that has not begun yet would end by the signal itself
 	return r
 }
 
@@ -193,8 +195,8 @@ func schedule(t *testing.T, seed uint64) {
 		}
 	}
 	for _, r := range w.replicas {
-		if r.running() { // with a circuit half-open as long as no message needs it
-			r.awaitSaying("it is ready", func(status int, _ readiness) bool { return status == http.StatusOK })
+		if r.Running() { // with a circuit half-open as long as no message needs it
+			r.AwaitSaying("it is ready", func(status int, _ replica.Readiness) bool { return status == http.StatusOK })
 		}
 	}
 	w.awaitDone(w.placed)

@@ -60,8 +60,8 @@ var trackingFaults = []*scenario{
 			var once sync.Once
 			w.onCall(&w.shopFront, http.MethodPost, "/ship", after, func() {
 				once.Do(func() {
-					r[0].kill()
-					r[1].kill()
+					r[0].Kill()
+					r[1].Kill()
 					close(struck)
 				})
 			})

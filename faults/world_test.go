@@ -25,6 +25,7 @@ import (
 	"github.com/mageline/mageline/testkit/fakeerp"
 	"github.com/mageline/mageline/testkit/fakemagento"
 	"github.com/mageline/mageline/testkit/private"
+	"github.com/mageline/mageline/testkit/replica"
 )
 
 const (
@@ -47,7 +48,7 @@ type world struct {
 	database string // its address, past the proxy
 	delays   []time.Duration
 	env      map[string]string // of every replica, without MAGELINE_
-	replicas []*replica
+	replicas []*replica.Replica
 
 	// Proxies.
 	brokerLink, databaseLink, shopLink, erpLink *testkit.Proxy
@@ -235,15 +236,29 @@ func (w *world) awaitCalls(n int64) {
 	testkit.Eventually(w.t, patience, func() bool { return w.kept.Load() >= n }, fmt.Sprintf("%d calls of the ERP", n))
 }
 
+// start starts a replica and does not wait for anything.
+func (w *world) start() *replica.Replica {
+	w.t.Helper()
+	r := program.Start(w.t, w.env)
+	w.replicas = append(w.replicas, r)
+	return r
+}
+
+// call runs another command of mageline to its end.
+func (w *world) call(args ...string) (output string, code int) {
+	w.t.Helper()
+	return program.Call(w.t, w.env, args...)
+}
+
 // run starts replicas and waits until they are ready.
-func (w *world) run(replicas int) []*replica {
+func (w *world) run(replicas int) []*replica.Replica {
 	w.t.Helper()
 	from := len(w.replicas)
 	for range replicas {
 		w.start()
 	}
 	for _, r := range w.replicas[from:] {
-		r.await()
+		r.AwaitReady()
 	}
 	return w.replicas[from:]
 }
@@ -452,12 +467,12 @@ func (w *world) finish() {
 	for range 5 {
 		w.settle()
 		for _, r := range w.replicas {
-			r.terminate()
+			r.Terminate()
 		}
 		unexpected := 0
 		for _, r := range w.replicas {
-			if code := r.exit(); !r.killed.Load() && code != 0 && !slices.Contains(w.exits, code) {
-				w.t.Errorf("a replica ended with exit code %d; its log: %s", code, r.log)
+			if code := r.Exit(); !r.Killed() && code != 0 && !slices.Contains(w.exits, code) {
+				w.t.Errorf("a replica ended with exit code %d; its log: %s", code, r.Log)
 				unexpected++
 			}
 		}
@@ -467,7 +482,7 @@ func (w *world) finish() {
 			return
 		}
 		w.replicas = nil
-		w.start().await()
+		w.start().AwaitReady()
 	}
 	w.t.Error("messages are left, however often a replica starts and ends")
 	w.report(1)

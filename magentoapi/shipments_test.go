@@ -1,6 +1,7 @@
 package magentoapi
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -154,4 +155,21 @@ func TestShippingIsNotRepeated(t *testing.T) {
 	if n := len(s.requests("")); n != 3 {
 		t.Errorf("%d requests for three writes", n)
 	}
+}
+
+// What is read and saved unchanged is what it was, whatever the type has no field for.
+func FuzzShipment(f *testing.F) {
+	for _, body := range []string{
+		`{"entity_id":"9","items":[{"qty":1.5000,"x":[]}],"tracks":[{"track_number":1e3,"weight":null}],"packages":[],"extension_attributes":[]}`,
+		`{"comments":[{"is_customer_notified":"1"}],"extension_attributes":{"source_code":7}}`, `[]`, `null`,
+	} {
+		f.Add(body)
+	}
+	f.Fuzz(func(t *testing.T, body string) {
+		saved[Shipment](t, body)
+		var s Shipment
+		if json.Unmarshal([]byte(body), &s) == nil {
+			_ = s.SourceCode()
+		}
+	})
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 )
 
 // tables are those of the migrations, with what the service does to them.
@@ -22,22 +21,22 @@ var tables = map[string][]string{
 // MissingRights gives what the role of db lacks on the tables that are there, as "SELECT, INSERT ON effect" for a GRANT, and
 // how many of the tables there are.
 func MissingRights(ctx context.Context, db Querier) (grants []string, there int, err error) {
+	var names, rights []string // of the same length: a right on a table
 	for _, table := range slices.Sorted(maps.Keys(tables)) {
-		var exists bool
-		var missing []string
-		err := db.QueryRow(ctx, `
-			SELECT to_regclass($1) IS NOT NULL,
-			       coalesce(array_agg(p) FILTER (WHERE NOT has_table_privilege(to_regclass($1), p)), '{}')
-			FROM unnest(string_to_array($2, ',')) AS p`, table, strings.Join(tables[table], ",")).Scan(&exists, &missing)
-		if err != nil {
-			return nil, 0, fmt.Errorf("migrations: look at the rights on %s: %w", table, err)
+		for _, right := range tables[table] {
+			names, rights = append(names, table), append(rights, right)
 		}
-		if exists {
-			there++
-		}
-		if len(missing) > 0 {
-			grants = append(grants, fmt.Sprintf("%s ON %s", strings.Join(missing, ", "), table))
-		}
+	}
+	err = db.QueryRow(ctx, `
+		SELECT coalesce(array_agg(missing || ' ON ' || name ORDER BY name) FILTER (WHERE missing <> ''), '{}'), count(*)
+		FROM (
+			SELECT name, string_agg(CASE WHEN has_table_privilege(to_regclass(name), p) THEN NULL ELSE p END, ', ' ORDER BY n) AS missing
+			FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS wanted(name, p, n)
+			WHERE to_regclass(name) IS NOT NULL
+			GROUP BY name
+		) AS t`, names, rights).Scan(&grants, &there)
+	if err != nil {
+		return nil, 0, fmt.Errorf("migrations: look at the rights on the tables: %w", err)
 	}
 	return grants, there, nil
 }

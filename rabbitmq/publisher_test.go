@@ -130,20 +130,44 @@ func TestPublishRefused(t *testing.T) {
 	}
 }
 
-// An exchange that is not there closes the channel: nobody can publish on it any more, and everybody is told.
+// The broker closes the channel of a publish to an exchange that is not there: that is said, publishes to others go on, and
+// so do those to this one when it is there.
 func TestPublishToMissingExchange(t *testing.T) {
 	t.Parallel()
 	broker := testkit.Broker(t)
-	p := publisher(t, broker.URL)
-	err := p.Publish(t.Context(), broker.Prefix+".missing", "k", testkit.Publishing([]byte("{}")))
-	if !errors.Is(err, rabbitmq.ErrUnconfirmed) {
-		t.Errorf("%v, want that it is not confirmed", err)
+	conn, p := dial(t, broker.URL), publisher(t, broker.URL)
+	queue, exchange := broker.Queue("order_placed"), broker.Exchange
+	declare(t, conn, queue, nil)
+	const together = 8
+	for round := range 3 {
+		var wg sync.WaitGroup
+		for i := range together {
+			wg.Go(func() {
+				err := p.Publish(t.Context(), exchange, "k", testkit.Publishing([]byte("{}")))
+				if !errors.Is(err, rabbitmq.ErrRefused) || !rabbitmq.IsNotFound(err) || !strings.Contains(err.Error(), exchange) {
+					t.Errorf("%v, want that the exchange is not there", err)
+				}
+			})
+			wg.Go(func() {
+				if err := p.Publish(t.Context(), "", queue, testkit.Publishing(fmt.Appendf(nil, "[%d,%d]", round, i))); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
 	}
-	if closed := <-p.Closed; closed == nil || closed.Code != amqp.NotFound {
-		t.Errorf("the channel was closed because of %v", closed)
+	if n, _, err := rabbitmq.Depth(conn, queue); err != nil || n != 3*together {
+		t.Errorf("the queue has %d messages, %v", n, err)
 	}
-	if err := p.Publish(t.Context(), "", "k", testkit.Publishing([]byte("{}"))); !errors.Is(err, rabbitmq.ErrUnconfirmed) {
-		t.Errorf("on a closed channel: %v", err)
+	on(t, conn, func(ch *amqp.Channel) error { return testkit.DeclareExchange(ch, exchange) })
+	if err := p.Publish(t.Context(), exchange, "k", testkit.Publishing([]byte("{}"))); !errors.Is(err, rabbitmq.ErrReturned) {
+		t.Errorf("with the exchange: %v", err)
+	}
+	p.Close()
+	for _, exchange := range []string{"", exchange, "another"} {
+		if err := p.Publish(t.Context(), exchange, queue, testkit.Publishing([]byte("{}"))); !errors.Is(err, rabbitmq.ErrUnconfirmed) {
+			t.Errorf("closed: %v", err)
+		}
 	}
 }
 

@@ -125,26 +125,36 @@ func (t Topology) distinctDelays() []time.Duration {
 }
 
 // Declare makes what is missing and returns the names of what it made. What exists is used as it is, even with other
-// arguments: `mageline check` tells of those. Every question is asked on a channel of its own, because the broker closes
-// the channel of one that it answers with no.
+// arguments: `mageline check` tells of those. What the broker refuses keeps nothing else from being made; the error tells
+// all of it. Every question is asked on a channel of its own, because the broker closes the channel of one that it answers
+// with no.
 func (t Topology) Declare(ctx context.Context, conn *amqp.Connection) (made []string, err error) {
+	note := func(what string, missing bool, failure error) (goOn bool) {
+		switch {
+		case failure == nil && missing:
+			made = append(made, what)
+		case failure == nil:
+		case err == nil:
+			err = fmt.Errorf("%s: %w", what, failure)
+		default:
+			err = fmt.Errorf("%w; %s: %w", err, what, failure)
+		}
+		return failure == nil || ctx.Err() == nil && !conn.IsClosed()
+	}
 	for _, e := range t.Exchanges() {
-		missing, err := ensure(ctx, conn,
+		missing, failure := ensure(ctx, conn,
 			func(ch *amqp.Channel) error {
 				return ch.ExchangeDeclarePassive(e.Name, e.Kind, true, false, false, false, nil)
 			},
 			func(ch *amqp.Channel) error {
 				return ch.ExchangeDeclare(e.Name, e.Kind, true, false, false, false, nil)
 			})
-		if err != nil {
-			return made, fmt.Errorf("exchange %s: %w", e.Name, err)
-		}
-		if missing {
-			made = append(made, "exchange "+e.Name)
+		if !note("exchange "+e.Name, missing, t.Explain(failure, toDeclareExchange)) {
+			return made, err
 		}
 	}
 	for _, q := range t.Queues() {
-		missing, err := ensure(ctx, conn,
+		missing, failure := ensure(ctx, conn,
 			func(ch *amqp.Channel) error {
 				_, err := ch.QueueDeclarePassive(q.Name, true, false, false, false, nil)
 				return err
@@ -153,21 +163,24 @@ func (t Topology) Declare(ctx context.Context, conn *amqp.Connection) (made []st
 				_, err := ch.QueueDeclare(q.Name, true, false, false, false, q.Args)
 				return err
 			})
-		if err != nil {
-			return made, fmt.Errorf("queue %s: %w", q.Name, err)
-		}
-		if missing {
-			made = append(made, "queue "+q.Name)
+		if !note("queue "+q.Name, missing, t.Explain(failure, toDeclareQueue)) {
+			return made, err
 		}
 	}
-	err = OnChannel(conn, func(ch *amqp.Channel) error {
-		for _, b := range t.Bindings() {
-			if err := ch.QueueBind(b.Queue, b.Key, b.Exchange, false, nil); err != nil {
-				return fmt.Errorf("bind queue %s to exchange %s with %q: %w", b.Queue, b.Exchange, b.Key, err)
+	for rest := t.Bindings(); len(rest) > 0; {
+		b := rest[0]
+		failure := OnChannel(conn, func(ch *amqp.Channel) (err error) { // all on one, until one is refused
+			for len(rest) > 0 && err == nil {
+				b, rest = rest[0], rest[1:]
+				err = ch.QueueBind(b.Queue, b.Key, b.Exchange, false, nil)
 			}
+			return err
+		})
+		what := fmt.Sprintf("bind queue %s to exchange %s with %q", b.Queue, b.Exchange, b.Key)
+		if !note(what, false, t.Explain(failure, toBind)) || errors.Is(failure, amqp.ErrChannelMax) {
+			return made, err
 		}
-		return nil
-	})
+	}
 	return made, err
 }
 

@@ -24,8 +24,9 @@ import (
 	"github.com/mageline/mageline/periodic"
 )
 
-// memoryBeside is what the process needs beside the bodies of messages; above it the garbage collector works harder.
-const memoryBeside = 32 << 20
+// leastMemory is what the process needs for itself. The garbage collector works harder above MEMORY_LIMIT, but not below this:
+// between two of its rounds large bodies go far beyond, and the contract has 64 MiB beside the bodies.
+const leastMemory = 64 << 20
 
 // gcPercent lets the heap grow to four times what is live before it is collected. Little is live at a time, and each delivery
 // leaves some kilobytes of garbage: by default a tenth of the processor time would go into that. MEMORY_LIMIT bounds it.
@@ -54,7 +55,7 @@ func consume(ctx context.Context, t terminal) error {
 		debug.SetGCPercent(gcPercent)
 	}
 	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(int64(cfg.MemoryLimit) + memoryBeside)
+		debug.SetMemoryLimit(max(int64(cfg.MemoryLimit), leastMemory))
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -67,9 +68,11 @@ func consume(ctx context.Context, t terminal) error {
 
 	// The page for health outlives ctx: a drain must be seen on it.
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
+	ctx, stop := context.WithCancel(ctx)
 	var background sync.WaitGroup
 	defer background.Wait()
 	defer stopServing()
+	defer stop() // the runtime may have ended by itself
 	if cfg.HTTPAddr != "" {
 		listener, err := ops.Listen(ctx, cfg.HTTPAddr)
 		if err != nil {

@@ -19,6 +19,7 @@ func newMigrate(t terminal) *cobra.Command {
 			return err
 		}
 		applied, err := migrations.Up(cmd.Context(), directURL(cfg))
+		err = explainPostgres(err, directVariable(cfg))
 		if asJSON {
 			return errors.Join(failed(err), printJSON(t.out, append([]migrations.Migration{}, applied...)))
 		}
@@ -50,7 +51,7 @@ func newMigrate(t terminal) *cobra.Command {
 			}
 			all, err := migrations.Status(cmd.Context(), directURL(cfg))
 			if err != nil {
-				return failed(err)
+				return failed(explainPostgres(err, directVariable(cfg)))
 			}
 			if asJSON {
 				return printJSON(t.out, all)

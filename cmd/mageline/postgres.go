@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/mageline/mageline/check"
+	"github.com/mageline/mageline/config"
 	"github.com/mageline/mageline/migrations"
 )
 
@@ -70,7 +71,7 @@ func parseDatabaseURL(url string) (*pgxpool.Config, error) {
 func (s *service) rights(ctx context.Context) error {
 	lacks, _, err := migrations.MissingRights(ctx, s.pool)
 	if err != nil {
-		return explainPostgres(err)
+		return explainPostgres(err, databaseVariable)
 	}
 	if len(lacks) > 0 {
 		return fmt.Errorf("the role of MAGELINE_DATABASE_URL lacks rights: GRANT %s TO it", strings.Join(lacks, "; GRANT "))
@@ -78,13 +79,25 @@ func (s *service) rights(ctx context.Context) error {
 	return nil
 }
 
-// explainPostgres adds to an error which variable, file or right is at fault and what to do.
-func explainPostgres(err error) error {
+// explainPostgres adds to an error which part of an address, which file or right is at fault and what to do; variable has
+// the address.
+func explainPostgres(err error, variable string) error {
 	if err == nil {
 		return nil
 	}
-	if todo := check.Remedy(err, "MAGELINE_DATABASE_URL"); todo != "" {
+	if todo := check.Remedy(err, variable); todo != "" {
 		return fmt.Errorf("%w: %s", err, todo)
 	}
 	return err
+}
+
+// Where the addresses of Postgres are.
+const databaseVariable = "MAGELINE_DATABASE_URL"
+
+// directVariable has the address of directURL.
+func directVariable(cfg *config.Config) string {
+	if cfg.MigrateDatabaseURL != "" {
+		return "MAGELINE_MIGRATE_DATABASE_URL"
+	}
+	return databaseVariable
 }

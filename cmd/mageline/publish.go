@@ -96,7 +96,7 @@ func publishAll(ctx context.Context, p *rabbitmq.Publisher, exchange, topic stri
 		if errors.Is(err, rabbitmq.ErrReturned) {
 			return fmt.Errorf("no queue is bound to topic %q at exchange %q: run `mageline topology`, or correct the topic", topic, exchange)
 		}
-		return err
+		return rabbitmq.Explain(err)
 	}
 	if !lines {
 		body, err := io.ReadAll(io.LimitReader(in, event.MaxBody+1))

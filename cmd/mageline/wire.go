@@ -181,7 +181,7 @@ func wireRemotes(cfg *config.Config, secrets *secrets, log zerolog.Logger, regis
 		}
 	}
 	if cfg.ERP == config.Webhook && cfg.ERPURL != "" {
-		r.connector, err = webhook.New(r.erp.Client(), webhook.Options{
+		r.connector, err = webhook.New(erpClient(r.erp), webhook.Options{
 			URL: cfg.ERPURL, Token: secrets.value("MAGELINE_ERP_TOKEN"), Secret: secrets.value("MAGELINE_ERP_SECRET"),
 		})
 		if err != nil {
@@ -190,6 +190,9 @@ func wireRemotes(cfg *config.Config, secrets *secrets, log zerolog.Logger, regis
 	}
 	return r, nil
 }
+
+// erpClient is what the ERP is called with; the program that e2e/ builds has another (hang.go).
+var erpClient = (*downstream.Downstream).Client
 
 func (r *remotes) close() {
 	r.magento.Close()
@@ -341,22 +344,22 @@ func (s *service) database() func(ctx context.Context) error {
 	return func(ctx context.Context) error {
 		if !upToDate {
 			if err := s.schema(ctx); err != nil {
-				return explainPostgres(err)
+				return err
 			}
 			upToDate = true
 		}
 		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
 		if err := s.ledger.Ready(ctx); err != nil {
-			return explainPostgres(err)
+			return explainPostgres(err, databaseVariable)
 		}
 		if err := s.rights(ctx); err != nil {
 			return err
 		}
 		if err := s.ledger.Live(ctx); err != nil {
-			return explainPostgres(err)
+			return explainPostgres(err, databaseVariable)
 		}
-		return explainPostgres(s.pauses.read(ctx))
+		return explainPostgres(s.pauses.read(ctx), databaseVariable)
 	}
 }
 
@@ -397,11 +400,11 @@ func (s *service) schema(ctx context.Context) error {
 		for _, m := range applied {
 			s.log.Info().Str("migration", m.File).Msg("applied")
 		}
-		return err
+		return explainPostgres(err, directVariable(s.cfg))
 	}
 	pending, err := migrations.Pending(ctx, s.databaseURL())
 	if err != nil {
-		return err
+		return explainPostgres(err, databaseVariable)
 	}
 	if pending {
 		return errors.New("the database schema is not up to date and MAGELINE_MIGRATE is false: run `mageline migrate`")

@@ -1,5 +1,5 @@
 //go:build !race
 
-package faults
+package replica
 
 const raced = false

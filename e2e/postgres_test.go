@@ -1,0 +1,118 @@
+package e2e
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mageline/mageline/testkit/fakemagento"
+)
+
+// asRole gives an address of the private Postgres for a role and a database, with a password that a server that trusts
+// takes.
+func (p privateServers) asRole(t *testing.T, role, database string) string {
+	t.Helper()
+	u, err := url.Parse(p.database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User, u.Path = url.UserPassword(role, databasePassword), "/"+database
+	return u.String()
+}
+
+// says checks what a call of a command has printed.
+func says(t *testing.T, env map[string]string, code int, args []string, words ...string) {
+	t.Helper()
+	out, got := call(t, env, args...)
+	if got != code {
+		t.Errorf("mageline %v ends with %d, want %d:\n%s", args, got, code, out)
+	}
+	for _, word := range words {
+		if !strings.Contains(out, word) {
+			t.Errorf("mageline %v does not say %q:\n%s", args, word, out)
+		}
+	}
+}
+
+// A database that is not there is named, with what to do, by the service and by every command; when it is there the service
+// goes on by itself.
+func TestDatabaseMissing(t *testing.T) {
+	t.Parallel()
+	p := privateServices(t)
+	l := newLine(t, 200*time.Millisecond)
+	l.env = l.with("DATABASE_URL", p.asRole(t, "postgres", "comes_later"))
+	r := start(t, l.env)
+	awaitAway(t, r, nil, []string{"comes_later", "createdb", "MAGELINE_DATABASE_URL"})
+	if out, code := call(t, l.env, "check"); code != 1 || !failLine(out, []string{"Postgres database", "createdb"}) {
+		t.Errorf("check ends with %d:\n%s", code, out)
+	}
+	says(t, l.env, 1, []string{"migrate"}, "comes_later", "createdb", "MAGELINE_DATABASE_URL")
+	says(t, l.env, 1, []string{"migrate", "status"}, "createdb")
+	p.sql(t, p.database, "CREATE DATABASE comes_later")
+	r.AwaitReady()
+	l.awaitDone(patience, l.place(2, fakemagento.Placing{})...)
+	l.finish(r)
+}
+
+// What the role lacks to migrate is named as a GRANT, by `migrate` and by the service, which waits for it.
+func TestMigrateWithoutRights(t *testing.T) {
+	t.Parallel()
+	p := privateServices(t)
+	l := newLine(t, 200*time.Millisecond)
+	p.sql(t, p.database, "CREATE ROLE weak LOGIN", "CREATE DATABASE weak")
+	admin := p.asRole(t, "postgres", "weak")
+	p.sql(t, admin, "REVOKE CREATE ON SCHEMA public FROM PUBLIC") // as it is from Postgres 15 on
+	l.env = l.with("DATABASE_URL", p.asRole(t, "weak", "weak"))
+
+	create := []string{"GRANT USAGE, CREATE ON SCHEMA public", "MAGELINE_DATABASE_URL", "MAGELINE_MIGRATE"}
+	says(t, l.env, 1, []string{"migrate"}, create...)
+	if out, code := call(t, l.env, "check"); code != 1 || !failLine(out, []string{"Postgres schema", "GRANT CREATE ON SCHEMA public TO weak"}) {
+		t.Errorf("check ends with %d:\n%s", code, out)
+	}
+	r := start(t, l.env)
+	awaitAway(t, r, nil, create)
+	p.sql(t, admin, "GRANT CREATE ON SCHEMA public TO weak")
+	r.AwaitReady()
+	says(t, l.env, 0, []string{"migrate"}, "up to date")
+
+	// Rights that are taken away later.
+	p.sql(t, admin, "ALTER TABLE mageline_migrations OWNER TO postgres", "REVOKE ALL ON mageline_migrations FROM weak")
+	table := []string{"GRANT SELECT, INSERT, UPDATE, DELETE ON mageline_migrations", "MAGELINE_DATABASE_URL"}
+	says(t, l.env, 1, []string{"migrate"}, table...)
+	says(t, l.env, 1, []string{"migrate", "status"}, table...)
+	direct := l.with("MIGRATE_DATABASE_URL", l.env["DATABASE_URL"])
+	says(t, direct, 1, []string{"migrate", "up"}, "MAGELINE_MIGRATE_DATABASE_URL")
+	p.sql(t, admin, "GRANT SELECT ON mageline_migrations TO weak")
+	says(t, l.env, 0, []string{"migrate"}, "up to date")
+	p.sql(t, admin, "DELETE FROM mageline_migrations WHERE version_id = (SELECT max(version_id) FROM mageline_migrations)",
+		"REVOKE CREATE ON SCHEMA public FROM weak")
+	says(t, l.env, 1, []string{"migrate"}, "permission denied", "GRANT ")
+	l.awaitDone(patience, l.place(2, fakemagento.Placing{})...) // the service has its tables
+	l.finish(r)
+}
+
+// The address for migrations is read again from its file before each try, and named when it is at fault; what can't be used
+// leaves the one from before.
+func TestMigrateURLIsReplaced(t *testing.T) {
+	t.Parallel()
+	p := privateServices(t)
+	l := newLine(t, 200*time.Millisecond)
+	m := &mounted{t: t, dir: t.TempDir()}
+	p.sql(t, p.database, "CREATE ROLE serves LOGIN", "CREATE DATABASE migrated")
+	p.sql(t, p.asRole(t, "postgres", "migrated"), "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+		"ALTER DEFAULT PRIVILEGES GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO serves")
+	m.put(map[string]string{"direct": p.asRole(t, "not_made_yet", "migrated")})
+	l.env = l.with("DATABASE_URL", p.asRole(t, "serves", "migrated"), "MIGRATE_DATABASE_URL_FILE", m.path("direct"))
+	r := start(t, l.env)
+	awaitAway(t, r, nil, []string{"not_made_yet", "MAGELINE_MIGRATE_DATABASE_URL"})
+	m.put(map[string]string{"direct": ""})
+	r.AwaitSaid("the value from before is used")
+	m.put(map[string]string{"direct": p.asRole(t, "postgres", "migrated")})
+	r.AwaitReady()
+	if n := r.Said("MAGELINE_MIGRATE_DATABASE_URL_FILE"); n < 2 {
+		t.Errorf("the log names the variable %d times", n)
+	}
+	l.awaitDone(patience, l.place(2, fakemagento.Placing{})...)
+	l.finish(r)
+}
