@@ -70,6 +70,7 @@ type line struct {
 	closed   bool        // nothing begins any more: it unsubscribes, or has left
 	starting bool        // a goroutine that has a slot has not taken its first delivery yet
 	gathered []*delivery // to be acknowledged
+	behind   []*delivery // too, but with one below that was open at the last flush
 	acking   bool        // somebody is at it
 	ackLate  *time.Timer // until when what has gathered may wait for company
 }
@@ -146,7 +147,7 @@ func asError(err *amqp.Error) error {
 func (l *line) drained() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.granted == 0 && l.inFlight == 0 && len(l.gathered) == 0 && !l.acking
+	return l.granted == 0 && l.inFlight == 0 && len(l.gathered)+len(l.behind) == 0 && !l.acking
 }
 
 // leave ends what the line has begun: the channel goes, and with it the subscriptions and everything not settled.
@@ -154,7 +155,7 @@ func (l *line) leave() {
 	l.gone.Store(true)
 	l.mu.Lock()
 	l.closed = true
-	l.flush() // of a channel that has ended: what has gathered is stale
+	l.flush(true) // of a channel that has ended: what has gathered is stale
 	l.mu.Unlock()
 	l.ackLate.Stop()
 	l.full.Store(false)

@@ -1,8 +1,10 @@
 package consumer
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/mageline/mageline/event"
@@ -81,8 +83,8 @@ func (l *line) settle(d *delivery) {
 	l.gathered = append(l.gathered, d)
 	switch {
 	case len(l.gathered) >= l.enough() || l.over():
-		l.flush()
-	case len(l.gathered) == 1:
+		l.flush(false)
+	case len(l.gathered) == 1 && len(l.behind) == 0:
 		l.ackLate.Reset(ackPatience)
 	}
 }
@@ -91,20 +93,30 @@ func (l *line) settle(d *delivery) {
 func (l *line) acknowledgeLate() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.flush()
+	l.flush(true)
 }
 
-// flush acknowledges what has gathered. While somebody is at it already, that one goes on with it if it is enough, or stale;
-// else it waits anew. It is called with mu held, and lets go of it meanwhile.
-func (l *line) flush() {
-	if l.acking || len(l.gathered) == 0 {
+// flush acknowledges what has gathered. What lies behind a delivery that is still open can't go with the others: some of it
+// waits for the next flush, unless it is late. While somebody is at it already, that one goes on with what has gathered if
+// it is enough, or stale; else it waits anew. It is called with mu held, and lets go of it meanwhile.
+func (l *line) flush(late bool) {
+	if l.acking || len(l.gathered)+len(l.behind) == 0 {
 		return
 	}
 	l.acking = true
 	for again := true; again; again = len(l.gathered) >= l.enough() || len(l.gathered) > 0 && l.over() {
-		batch := l.gathered
-		l.gathered = nil
-		err := l.acknowledge(batch)
+		batch := append(l.behind, l.gathered...)
+		l.behind, l.gathered = nil, nil
+		for _, d := range batch {
+			l.tags.settled(d.DeliveryTag)
+		}
+		slices.SortFunc(batch, func(a, b *delivery) int { return cmp.Compare(a.DeliveryTag, b.DeliveryTag) })
+		n, _ := slices.BinarySearchFunc(batch, l.tags.first, func(d *delivery, first uint64) int { return cmp.Compare(d.DeliveryTag, first) })
+		together, alone := batch[:n], batch[n:]
+		if !late && len(alone) <= l.granted/4 && !l.over() {
+			batch, alone, l.behind = together, nil, alone
+		}
+		err := l.acknowledge(together, alone)
 		for _, d := range batch {
 			if err != nil {
 				l.stale(d)
@@ -118,7 +130,7 @@ func (l *line) flush() {
 		}
 	}
 	l.acking = false
-	if len(l.gathered) > 0 {
+	if len(l.gathered)+len(l.behind) > 0 {
 		l.ackLate.Reset(ackPatience)
 	}
 	if l.granted == 0 || l.room() > 0 {
@@ -126,25 +138,21 @@ func (l *line) flush() {
 	}
 }
 
-// acknowledge writes the acknowledgements of a batch. It is called with mu held, and lets go of it meanwhile.
-func (l *line) acknowledge(batch []*delivery) error {
+// acknowledge writes acknowledgements: one for all that lie together below every open delivery, in order, and one for each
+// of the others. It is called with mu held, and lets go of it meanwhile.
+func (l *line) acknowledge(together, alone []*delivery) error {
 	if l.over() {
 		return errSessionOver
 	}
-	numbers := make([]uint64, len(batch))
-	for i, d := range batch {
-		numbers[i] = d.DeliveryTag
-	}
-	multiple, single := l.tags.acks(numbers)
 	l.mu.Unlock()
 	defer l.mu.Lock()
 	var err error
-	if multiple > 0 {
-		err = l.ch.Ack(multiple, true)
+	if n := len(together); n > 0 {
+		err = l.ch.Ack(together[n-1].DeliveryTag, n > 1)
 	}
-	for _, tag := range single {
+	for _, d := range alone {
 		if err == nil {
-			err = l.ch.Ack(tag, false)
+			err = l.ch.Ack(d.DeliveryTag, false)
 		}
 	}
 	if err != nil {

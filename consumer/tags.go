@@ -1,7 +1,5 @@
 package consumer
 
-import "slices"
-
 // tags knows which deliveries of a channel are open, so that acknowledgements that have gathered can go as one. The broker
 // takes a multiple acknowledgement for every open delivery up to its tag, also for those that we have not seen yet: they
 // are numbered without gaps, but arrive by several subscriptions.
@@ -28,8 +26,12 @@ func (t *tags) arrive(tag uint64) {
 	t.window[tag-t.first] = tagOpen
 }
 
-// settled notes that a delivery is settled.
+// settled notes that a delivery is settled, or will be without anything else that has to be done first. It may be told so
+// again.
 func (t *tags) settled(tag uint64) {
+	if tag < t.first {
+		return
+	}
 	t.window[tag-t.first] = tagSettled
 	n := 0
 	for n < len(t.window) && t.window[n] == tagSettled {
@@ -37,18 +39,4 @@ func (t *tags) settled(tag uint64) {
 	}
 	t.window = t.window[n:]
 	t.first += uint64(n)
-}
-
-// acks says how to acknowledge these open deliveries, which it notes as settled: all up to multiple at once (0: none), and
-// the single ones each by itself. It sorts gathered in place and keeps it.
-func (t *tags) acks(gathered []uint64) (multiple uint64, single []uint64) {
-	for _, tag := range gathered {
-		t.settled(tag)
-	}
-	slices.Sort(gathered)
-	n, _ := slices.BinarySearch(gathered, t.first) // so many are below it
-	if n < 2 {
-		return 0, gathered
-	}
-	return gathered[n-1], gathered[n:]
 }

@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -16,7 +17,7 @@ func TestTags(t *testing.T) {
 		tags := newTags()
 		next := uint64(0)
 		atBroker := map[uint64]bool{} // delivered and not settled; true once it was handed in
-		var onTheWay, arrived []uint64
+		var onTheWay, arrived, behind []uint64
 		multiples := 0
 		settle := func(tag uint64) {
 			handedIn, open := atBroker[tag]
@@ -51,12 +52,17 @@ func TestTags(t *testing.T) {
 					tags.settled(gathered[0])
 					continue
 				}
+				gathered = append(gathered, behind...)
+				behind = nil
 				for _, tag := range gathered {
 					atBroker[tag] = true
+					tags.settled(tag)
 				}
-				multiple, single := tags.acks(gathered)
-				if multiple > 0 {
+				slices.Sort(gathered)
+				n, _ = slices.BinarySearch(gathered, tags.first)
+				if n > 0 {
 					multiples++
+					multiple := gathered[n-1]
 					if _, open := atBroker[multiple]; !open {
 						t.Fatalf("tag %d of a multiple acknowledgement is not open: the broker ends the channel", multiple)
 					}
@@ -66,10 +72,17 @@ func TestTags(t *testing.T) {
 						}
 					}
 				}
-				for _, tag := range single {
+				if r.IntN(2) == 0 { // the rest waits for the next time
+					behind = gathered[n:]
+					continue
+				}
+				for _, tag := range gathered[n:] {
 					settle(tag)
 				}
 			}
+		}
+		for _, tag := range behind {
+			settle(tag)
 		}
 		for tag, handedIn := range atBroker {
 			if handedIn {

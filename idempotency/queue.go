@@ -74,7 +74,7 @@ var errClosed = errors.New("the ledger is closed")
 
 const (
 	// full is how many ops make a flush beside one that is under way: smaller ones would cost Postgres more for each row.
-	full = 64
+	full = 128
 	// patience is for how long a flush that is under way makes others wait for more ops.
 	patience = 20 * time.Millisecond
 )
