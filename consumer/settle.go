@@ -114,7 +114,8 @@ func (l *line) flush(late bool) {
 		n, _ := slices.BinarySearchFunc(batch, l.tags.first, func(d *delivery, first uint64) int { return cmp.Compare(d.DeliveryTag, first) })
 		together, alone := batch[:n], batch[n:]
 		if !late && len(alone) <= l.granted/4 && !l.over() {
-			batch, alone, l.behind = together, nil, alone
+			// In an array of its own: this one keeps the bodies of those that go now.
+			batch, alone, l.behind = together, nil, slices.Clone(alone)
 		}
 		err := l.acknowledge(together, alone)
 		for _, d := range batch {
