@@ -53,8 +53,9 @@ const sigkill = "SIGKILL" // the fault
 
 type soak struct {
 	*line
-	random *rand.Rand
-	node   *private.RabbitMQ
+	program *replica.Program
+	random  *rand.Rand
+	node    *private.RabbitMQ
 
 	brokerLink, databaseLink, shopLink, erpLink *testkit.Proxy
 	steady, victim                              *replica.Replica // the second one is killed now and then
@@ -76,8 +77,9 @@ func newSoak(t *testing.T) *soak {
 	}
 	s.brokerLink, s.databaseLink, s.shopLink, s.erpLink = behind("AMQP_URL"), behind("DATABASE_URL"), behind("MAGENTO_URL"), behind("ERP_URL")
 	l.env = l.with("ERP_UNCERTAIN_WAIT", (2 * soakStall).String())
-	s.steady = start(t, l.env).AwaitReady()
-	s.victim = start(t, l.env).AwaitReady()
+	s.program = program.Variant(t, "-race=false") // with it a process grows with every page of memory that it has ever touched
+	s.steady = s.program.Start(t, l.env).AwaitReady()
+	s.victim = s.program.Start(t, l.env).AwaitReady()
 	return s
 }
 
@@ -151,8 +153,8 @@ func (s *soak) breakSomething() (mend func()) {
 		{"Magento cut", once(s.shopLink.Cut)},
 		{"Magento fails", answers(s.shop.Faults, fault.Fault{Kind: fault.Fail, Status: 503})},
 		{"Magento drops", answers(s.shop.Faults, fault.Fault{Kind: fault.Drop})},
-		{sigkill, once(func() { s.victim.Kill(); s.victim = start(s.t, s.env) })},
-		{sigkill, once(func() { s.victim.Kill(); s.victim = start(s.t, s.env) })},
+		{sigkill, once(func() { s.victim.Kill(); s.victim = s.program.Start(s.t, s.env) })},
+		{sigkill, once(func() { s.victim.Kill(); s.victim = s.program.Start(s.t, s.env) })},
 	}
 	chosen := all[s.random.IntN(len(all))]
 	s.last = chosen.name
