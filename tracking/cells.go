@@ -124,7 +124,11 @@ func (r *Reader) parcel(p *Parcel, row row) (reason string) {
 		}
 	}
 	if item.SKU != "" {
-		p.Items = []Item{item}
+		if len(r.items) == 0 {
+			r.items = make([]Item, 64) // at once, for as many parcels
+		}
+		r.items[0] = item
+		p.Items, r.items = r.items[:1:1], r.items[1:]
 	}
 	return ""
 }
@@ -179,7 +183,7 @@ func quantity(text string) (json.Number, bool) {
 	}
 	whole, rest = strings.TrimLeft(whole, "0"), strings.TrimRight(rest, "0")
 	switch {
-	case len(whole) > 8 || len(rest) > 4 || whole+rest == "":
+	case len(whole) > 8 || len(rest) > 4 || whole == "" && rest == "":
 		return "", false
 	case rest == "":
 		return json.Number(whole), true
@@ -201,7 +205,13 @@ const maxNamed = 1000
 // carrier gives Magento's code for the file's carrier, and the file's text for the title. Without TRACKING_CARRIERS what
 // looks like a code is one.
 func (r *Reader) carrier(c cell) (carrierCode, title, reason string) {
+	if n := r.carrierBefore; n.title != "" && string(c.text) == n.title { // most rows have that of the one before
+		return n.code, n.title, ""
+	}
 	if n, ok := r.named[string(c.text)]; ok {
+		if string(c.text) == n.title {
+			r.carrierBefore = n
+		}
 		return n.code, n.title, ""
 	}
 	c.at = -1 // what is remembered is not to hold a row

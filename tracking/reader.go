@@ -14,8 +14,11 @@ type Reader struct {
 	layout   layout
 	carriers map[string]string // by what the file says, in lower case
 	named    map[string]named  // by what the file says, those that were read
-	about    About
-	wide     bool // UTF-16: only its characters tell whether it is text
+	items    []Item            // that the next parcels will have
+	// carrierBefore is that of the row before, if it is told as it stands in the file.
+	carrierBefore named
+	about         About
+	wide          bool // UTF-16: only its characters tell whether it is text
 
 	total  int     // rows so far, bad ones included
 	next   *Parcel // gathers, if it has rows
