@@ -104,7 +104,7 @@ func (l *line) flush(late bool) {
 		return
 	}
 	l.acking = true
-	for again := true; again; again = len(l.gathered) >= l.enough() || len(l.gathered) > 0 && l.over() {
+	for again := true; again; again = len(l.gathered) >= l.enough() || len(l.gathered)+len(l.behind) > 0 && l.over() {
 		batch := append(l.behind, l.gathered...)
 		l.behind, l.gathered = nil, nil
 		for _, d := range batch {
