@@ -143,7 +143,7 @@ func (l *Ledger) flush(ctx context.Context, ops []*op) error {
 		}
 	}
 	for _, o := range ops {
-		o.done <- o.got
+		o.answer(nil)
 	}
 	l.metrics.flushed(len(ops), time.Since(started))
 	return nil

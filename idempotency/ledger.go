@@ -10,11 +10,12 @@ package idempotency
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -41,7 +42,8 @@ type Options struct {
 type Ledger struct {
 	pool    *pgxpool.Pool
 	process string
-	id      string // of this start of the process
+	id      string        // of this start of the process
+	tokens  atomic.Uint64 // given
 	lease   time.Duration
 	gone    time.Duration
 	log     zerolog.Logger
@@ -99,7 +101,7 @@ func (l *Ledger) margin() time.Duration { return min(2*time.Second, l.lease/10) 
 
 // token makes the owner of one claim. It is unique to the claim, so that a flush whose commit is unknown can be repeated
 // and recognises what it wrote.
-func (l *Ledger) token() string { return l.process + "/" + rand.Text() }
+func (l *Ledger) token() string { return l.id + "." + strconv.FormatUint(l.tokens.Add(1), 36) }
 
 // processOf gives the part of an owner that people know.
 func processOf(owner string) string {
@@ -256,7 +258,10 @@ func (l *Ledger) finish(ctx context.Context, c *Claim, res Result, err error, a 
 	if a != nil {
 		free := a.free()
 		with = append(with, free)
-		l.late.Go(func() { a.freed(free, <-free.done) }) // nobody need wait for it
+		l.late.Go(func() { // nobody need wait for it
+			<-free.done
+			a.freed(free, free.got)
+		})
 	}
 	for {
 		got := l.submit(ctx, o, with...)

@@ -26,8 +26,16 @@ type op struct {
 	order    *Order
 	free     bool // give the lease back
 
-	got  outcome      // the writer's, until it is done
-	done chan outcome // of one
+	got  outcome       // the writer's, until it is done
+	done chan struct{} // of one
+}
+
+// answer ends the op with an error, or with what the writer has noted.
+func (o *op) answer(err error) {
+	if err != nil {
+		o.got = outcome{err: err}
+	}
+	o.done <- struct{}{}
 }
 
 const (
@@ -36,17 +44,17 @@ const (
 )
 
 func effectOp(key Key, owner string, number int64) *op {
-	return &op{key: key, owner: owner, number: number, done: make(chan outcome, 1)}
+	return &op{key: key, owner: owner, number: number, done: make(chan struct{}, 1)}
 }
 
 func leaseOp(name, owner string, number int64) *op {
-	return &op{name: name, owner: owner, number: number, done: make(chan outcome, 1)}
+	return &op{name: name, owner: owner, number: number, done: make(chan struct{}, 1)}
 }
 
 func (o *op) again() *op {
 	c := *o
 	c.got = outcome{}
-	c.done = make(chan outcome, 1)
+	c.done = make(chan struct{}, 1)
 	return &c
 }
 
@@ -205,7 +213,7 @@ func (l *Ledger) submit(ctx context.Context, o *op, with ...*op) outcome {
 	}
 	if err != nil {
 		for _, w := range with {
-			w.done <- outcome{err: err}
+			w.answer(err)
 		}
 		return outcome{err: err}
 	}
@@ -215,12 +223,13 @@ func (l *Ledger) submit(ctx context.Context, o *op, with ...*op) outcome {
 // await waits for an op that is queued.
 func (l *Ledger) await(ctx context.Context, o *op) outcome {
 	select {
-	case got := <-o.done:
-		return got
+	case <-o.done:
+		return o.got
 	case <-ctx.Done():
 		if l.queue.remove(o) {
 			return outcome{err: ctx.Err()}
 		}
-		return <-o.done
+		<-o.done
+		return o.got
 	}
 }

@@ -68,7 +68,7 @@ func (l *Ledger) settle(ctx context.Context, ops []*op) {
 	}
 	err = failure(err)
 	for _, o := range ops {
-		o.done <- outcome{err: err}
+		o.answer(err)
 	}
 }
 
