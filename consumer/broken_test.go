@@ -326,8 +326,9 @@ func TestCutAgainAndAgain(t *testing.T) {
 	if err := r.stop(); err != nil {
 		t.Error(err)
 	}
-	if n := r.Depth(r.Queue(orders)); n != 0 {
-		t.Errorf("%d messages were not settled", n)
+	// A second copy of a retry, of one whose confirm was lost, may have come back just before the stop: it goes back then.
+	if n := r.Depth(r.Queue(orders)); n != r.settled(orders, "requeued") {
+		t.Errorf("%d messages are left, %d were given back", n, r.settled(orders, "requeued"))
 	}
 }
 

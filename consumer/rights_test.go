@@ -141,6 +141,9 @@ func TestRights(t *testing.T) {
 			if ready := r.Status().Ready(); ready != (tt.state == "paused") {
 				t.Errorf("ready %t while it is %s", ready, tt.state)
 			}
+			if tt.state == "paused" { // which is logged after the reason
+				r.eventually("the pause is logged", func() bool { return strings.Contains(r.log.String(), `"message":"paused"`) })
+			}
 			logged := strings.Count(r.log.String(), "set_permissions")
 			for n := range 20 { // the others, with retries
 				r.Publish(placed, numbered(500+n))
