@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 )
 
 // ID is one of Magento's entity ids. In JSON it comes as a number or as a string of digits; null and the empty string
@@ -38,11 +37,9 @@ type Text string
 func (t *Text) UnmarshalJSON(b []byte) error {
 	switch b = bytes.TrimSpace(b); {
 	case len(b) > 0 && b[0] == '"':
-		s := string(b[1 : len(b)-1])
-		if strings.IndexByte(s, '\\') >= 0 || !utf8.ValidString(s) {
-			if err := json.Unmarshal(b, &s); err != nil {
-				return err
-			}
+		var s string
+		if err := json.Unmarshal(b, &s); err != nil {
+			return err
 		}
 		*t = Text(strings.TrimSpace(s))
 	case string(b) == "null":
@@ -79,18 +76,14 @@ func ParseOrder(body json.RawMessage) (Order, error) {
 	)
 	// Of a whole order only these are read: encoding/json would look at each byte of it twice.
 	for key, value := range members(body) {
-		var into json.Unmarshaler
+		var into any
 		switch string(key) {
 		case `"entity_id"`:
 			into = &o.EntityID
 		case `"increment_id"`:
 			into = &o.IncrementID
 		case `"store_id"`:
-			o.StoreID = nil
-			if string(value) != "null" {
-				o.StoreID = new(ID)
-				into = o.StoreID
-			}
+			into = &o.StoreID
 		case `"state"`:
 			stateJSON = value
 		case `"items"`:
@@ -99,7 +92,7 @@ func ParseOrder(body json.RawMessage) (Order, error) {
 		if into == nil {
 			continue
 		}
-		if err := into.UnmarshalJSON(value); err != nil {
+		if err := json.Unmarshal(value, into); err != nil {
 			return Order{}, Errorf(Invalid, "the event can't be read as one about an order: %s: %w", key, err)
 		}
 	}

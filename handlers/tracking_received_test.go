@@ -1,132 +1,17 @@
 package handlers_test
 
 import (
-	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"time"
-
-	"github.com/shopspring/decimal"
 
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/handlers"
 	"github.com/mageline/mageline/idempotency"
-	"github.com/mageline/mageline/testkit"
 	"github.com/mageline/mageline/testkit/fakemagento"
 	"github.com/mageline/mageline/testkit/fault"
 )
-
-// Calls to the shop.
-const (
-	findOrder     = "GET /orders"
-	findShipments = "GET /shipments"
-	ship          = "POST /order/:id/ship"
-	addTrack      = "POST /shipment/track"
-	mail          = "POST /shipment/:id/emails"
-)
-
-func (r *rig) trackedOn(l *idempotency.Ledger) *handlers.Tracked {
-	return &handlers.Tracked{
-		Orders: r.client.Orders, Shipments: r.client.Shipments, Ledger: l, Key: r.rules.Key, Rules: r.tracking,
-	}
-}
-
-func (r *rig) tracked(body string, changes ...func(*event.Event)) (event.Outcome, error) {
-	return r.handle(r.trackedOn(r.ledger), body, changes...)
-}
-
-// parcel is a message; more are further members of it.
-func parcel(order, number string, more ...string) string {
-	return fmt.Sprintf(`{"order_number":%q,"tracking_number":%q%s}`, order, number, strings.Join(append([]string{""}, more...), ","))
-}
-
-// items are quantities by SKU: "A=1", or "A" for all that is open.
-func items(of ...string) string {
-	var list []string
-	for _, item := range of {
-		sku, qty, ok := strings.Cut(item, "=")
-		if !ok {
-			list = append(list, fmt.Sprintf(`{"sku":%q}`, sku))
-			continue
-		}
-		list = append(list, fmt.Sprintf(`{"sku":%q,"quantity":%s}`, sku, qty))
-	}
-	return `"items":[` + strings.Join(list, ",") + `]`
-}
-
-func line(sku string, qty int64) fakemagento.Line {
-	return fakemagento.Line{SKU: sku, Name: sku, Qty: qty, Price: decimal.New(10, 0), TaxPercent: decimal.New(19, 0)}
-}
-
-func configurable(sku string, qty int64) fakemagento.Line {
-	l := line(sku, qty)
-	l.Type, l.Components = "configurable", []fakemagento.Line{line(sku, 1)}
-	return l
-}
-
-func bundle(sku string, qty int64, separately bool, components ...fakemagento.Line) fakemagento.Line {
-	l := line(sku, qty)
-	l.Type, l.Components, l.ShipSeparately = "bundle", components, separately
-	return l
-}
-
-// rows gives the item ids of an order's rows by their place.
-func (r *rig) rows(p fakemagento.Placed) []string {
-	r.t.Helper()
-	var o struct {
-		Items []struct {
-			ID json.Number `json:"item_id"`
-		} `json:"items"`
-	}
-	if err := json.Unmarshal(r.shop.Order(p.EntityID), &o); err != nil {
-		r.t.Fatal(err)
-	}
-	var ids []string
-	for _, item := range o.Items {
-		ids = append(ids, item.ID.String())
-	}
-	return ids
-}
-
-// shipped tells an order's shipments: of each the quantities by the row's place in the order, and the numbers.
-func (r *rig) shipped(p fakemagento.Placed) []string {
-	r.t.Helper()
-	rows := r.rows(p)
-	var all []string
-	for _, s := range r.shop.Shipments(p.EntityID) {
-		var what []string
-		for _, id := range slices.Sorted(maps.Keys(s.Items)) {
-			what = append(what, fmt.Sprintf("%d×%s", slices.Index(rows, id), s.Items[id]))
-		}
-		for _, t := range s.Tracks {
-			what = append(what, t.Number)
-		}
-		all = append(all, strings.Join(what, " "))
-	}
-	return all
-}
-
-func (r *rig) isShipped(p fakemagento.Placed, want ...string) {
-	r.t.Helper()
-	if got := r.shipped(p); !slices.Equal(got, want) {
-		r.t.Errorf("shipments %q, want %q", got, want)
-	}
-}
-
-// mails counts the mails about an order.
-func (r *rig) mails(p fakemagento.Placed) (n int) {
-	for _, s := range r.shop.Shipments(p.EntityID) {
-		n += len(s.Mails)
-	}
-	return n
-}
-
-var making = handlers.TrackingRules{Create: true}
 
 // Which shipment: each case of contract/tracking.md, "Which shipment". prepare is what a person has done before; the
 // rows of the order are A×2 and B×3.
@@ -243,18 +128,6 @@ func TestWhichShipment(t *testing.T) {
 			r.isShipped(p, tt.want...)
 		})
 	}
-}
-
-// track handles a message for an order, which must go well.
-func (r *rig) track(p fakemagento.Placed, number string, more ...string) {
-	r.t.Helper()
-	outcome, err := r.tracked(parcel(p.IncrementID, number, more...))
-	isOutcome(r.t, outcome, err, event.Done)
-}
-
-// number is that of one of the order's shipments, quoted.
-func (r *rig) number(p fakemagento.Placed, at int) string {
-	return fmt.Sprintf("%q", r.shop.Shipments(p.EntityID)[at].Number)
 }
 
 // What does not go, and how it is told.
@@ -781,127 +654,4 @@ func TestMaskedSave(t *testing.T) {
 		r.track(p, "T")
 		r.isShipped(p, "0×2 T")
 	})
-}
-
-// discarded is an answer that nobody gets.
-type discarded struct{}
-
-func (discarded) Header() http.Header         { return http.Header{} }
-func (discarded) Write(p []byte) (int, error) { return len(p), nil }
-func (discarded) WriteHeader(int)             {}
-
-// Whatever becomes of a request to the shop, no number is there twice, and no piece is shipped twice.
-func TestLostAnswers(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, settings{tracking: making})
-	for name, kind := range map[string]fault.Fault{
-		"dropped after the work": {Kind: fault.Drop}, "refused before": {Kind: fault.Refuse}, "failed": {Kind: fault.Fail, Status: 503},
-		"garbled": {Kind: fault.Garble}, "deadlock": {Kind: fault.Fail, Status: 400},
-	} {
-		for _, adding := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s, adding %v", name, adding), func(t *testing.T) {
-				r := r.in(t)
-				p := r.shop.PlaceOrder(fakemagento.Placing{Lines: []fakemagento.Line{line("A", 5)}})
-				want := "0×1 T"
-				message := parcel(p.IncrementID, "T", items("A=1"))
-				if adding {
-					r.shop.Ship(p.EntityID, nil)
-					want, message = "0×5 T", parcel(p.IncrementID, "T")
-				}
-				r.shop.Faults.Set(fault.Plan{Every: kind, Only: func(r *http.Request) bool { return r.Method == http.MethodPost }})
-				for range 3 {
-					if _, err := r.tracked(message, repeated); err == nil && kind.Kind != fault.Drop && kind.Kind != fault.Garble {
-						t.Error("it went well")
-					}
-				}
-				r.shop.Faults.Set(fault.Plan{})
-				outcome, err := r.tracked(message, repeated)
-				if err != nil || outcome != event.Done && outcome != event.Duplicate {
-					t.Fatalf("%s, %v", outcome, err)
-				}
-				r.isShipped(p, want)
-			})
-		}
-	}
-}
-
-// Parcels of one order at the same moment on two replicas: one writes to the order at a time.
-func TestParcelsAtTheSameMoment(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, settings{tracking: making})
-	replicas := []*handlers.Tracked{r.trackedOn(r.ledger), r.trackedOn(r.replica("second"))}
-	p := r.shop.PlaceOrder(fakemagento.Placing{Lines: []fakemagento.Line{line("A", 4), line("B", 4)}})
-	r.shop.Faults.Set(fault.Plan{Latency: 20 * time.Millisecond}) // long enough for another to be let in
-	var mu sync.Mutex
-	writing, most := 0, 0
-	r.toShop.answering(func(w http.ResponseWriter, req *http.Request) bool {
-		if req.Method != http.MethodPost {
-			return false
-		}
-		mu.Lock()
-		writing++
-		most = max(most, writing)
-		mu.Unlock()
-		r.toShop.next.ServeHTTP(w, req)
-		mu.Lock()
-		writing--
-		mu.Unlock()
-		return true
-	})
-	var all sync.WaitGroup
-	for n := range 8 {
-		for i := range 2 { // the same event on both
-			all.Go(func() {
-				sku := []string{"A=1", "B=1"}[n%2]
-				order := []string{p.IncrementID, strings.TrimLeft(p.IncrementID, "0")}[n/4] // whatever it is called
-				e := event.Event{Body: []byte(parcel(order, fmt.Sprint("T", n), items(sku))), Attempt: 1}
-				testkit.Eventually(t, 60*time.Second, func() bool {
-					_, err := replicas[i].Handle(r.context(), e)
-					var d *event.Deferral
-					if err != nil && !asDeferral(err, &d) {
-						t.Error(err)
-					}
-					return err == nil
-				}, "the other parcels")
-			})
-		}
-	}
-	all.Wait()
-	numbers := map[string]int{}
-	for _, s := range r.shop.Shipments(p.EntityID) {
-		if len(s.Tracks) != 1 || len(s.Items) != 1 {
-			t.Errorf("shipment %+v", s)
-		}
-		for _, track := range s.Tracks {
-			numbers[track.Number]++
-		}
-	}
-	if len(numbers) != 8 || len(r.shop.Shipments(p.EntityID)) != 8 || most != 1 {
-		t.Errorf("%v; %d writes at once", numbers, most)
-	}
-}
-
-// Two parcels without items at the same moment: one makes the shipment, the other adds its number.
-func TestTwoNumbersOfOneShipment(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, settings{tracking: making})
-	replicas := []*handlers.Tracked{r.trackedOn(r.ledger), r.trackedOn(r.replica("second"))}
-	for range 5 {
-		p := r.shop.PlaceOrder(fakemagento.Placing{})
-		var all sync.WaitGroup
-		for i, h := range replicas {
-			all.Go(func() {
-				e := event.Event{Body: []byte(parcel(p.IncrementID, fmt.Sprint("T", i))), Attempt: 1}
-				testkit.Eventually(t, 60*time.Second, func() bool {
-					_, err := h.Handle(r.context(), e)
-					return err == nil
-				}, "the other parcel")
-			})
-		}
-		all.Wait()
-		shipments := r.shop.Shipments(p.EntityID)
-		if len(shipments) != 1 || len(shipments[0].Tracks) != 2 {
-			t.Errorf("shipments %+v", shipments)
-		}
-	}
 }
