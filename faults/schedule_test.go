@@ -195,9 +195,10 @@ func schedule(t *testing.T, seed uint64) {
 		}
 	}
 	for _, r := range w.replicas {
-		if r.Running() { // with a circuit half-open as long as no message needs it
-			r.AwaitSaying("it is ready", func(status int, _ replica.Readiness) bool { return status == http.StatusOK })
-		}
+		// With a circuit half-open as long as no message needs it. One that was told to stop may still be at it.
+		r.AwaitSaying("it is ready, or has stopped", func(status int, _ replica.Readiness) bool {
+			return status == http.StatusOK || !r.Running()
+		})
 	}
 	w.awaitDone(w.placed)
 	w.finish()
