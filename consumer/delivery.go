@@ -117,11 +117,7 @@ func (l *line) handle(d *delivery) {
 	l.metrics.duration.Observe(time.Since(began).Seconds())
 	l.metrics.inFlight.Dec()
 
-	// What ended the context tells more than what the handler made of it.
-	var timeout *event.Error
-	if d.err != nil && errors.As(context.Cause(ctx), &timeout) && event.ClassOf(d.err) != event.Timeout {
-		d.err = &event.Error{Class: event.Timeout, Err: fmt.Errorf("%w: %w", timeout, d.err)}
-	}
+	d.err = withCause(ctx, d.err)
 	for _, end := range d.endProbes {
 		end()
 	}
@@ -141,6 +137,18 @@ func (l *line) handle(d *delivery) {
 	}
 	span.SetStatus(codes.Error, string(d.verdict.class))
 	l.logFailure(&log, d)
+}
+
+// withCause adds to an error what has ended the context, which tells more than what the handler made of it.
+func withCause(ctx context.Context, err error) error {
+	if err == nil || event.ClassOf(err) == event.Timeout {
+		return err
+	}
+	var timeout *event.Error
+	if errors.As(context.Cause(ctx), &timeout) {
+		return &event.Error{Class: event.Timeout, Err: fmt.Errorf("%w: %w", timeout, err)}
+	}
+	return err
 }
 
 func (l *line) handleEvents(ctx context.Context, d *delivery) (event.Outcome, error) {

@@ -14,7 +14,8 @@ import (
 // A flush is one round trip: pgx sends a batch's statements together, and Postgres runs them as one transaction that no
 // frozen client can hold open. Each statement takes its rows in the order of their keys, and the tables come in the order
 // effect, orders, lease, so that two replicas can't wait for each other in a circle. Effects and leases are sorted before
-// they are sent (byte by byte, as COLLATE "C" does): Postgres inserts what unnest gives in the order of the arrays.
+// they are sent (byte by byte, as COLLATE "C" does): Postgres inserts what unnest gives in the order of the arrays. Effects
+// have an unnest for each column, because one of several arrays makes Postgres keep each array in a table of its own first.
 //
 // The rows that were changed come back with the change. What is not among them has lost to another owner; only for those
 // is a second round trip made, to say to whom. By then the row may have gone on. That does no harm: who has lost is told
@@ -33,12 +34,13 @@ import (
 const changeEffects = `
 INSERT INTO effect AS e (consumer, key, effect, state, owner, claim, lease_until, sent_at, accepted, result, reason,
 	class, created_at, updated_at)
-SELECT r.consumer, r.key, r.effect, r.state, r.owner, r.claim, now() + $1::bigint * interval '1 microsecond',
+SELECT r.consumer, r.key, r.effect, r.state, r.owner, r.claim, now() + $1::interval,
 	CASE r.sent WHEN 0 THEN NULL WHEN -1 THEN now() ELSE 'epoch'::timestamptz + r.sent * interval '1 microsecond' END,
 	r.accepted, r.result, r.reason, r.class, now(), now()
-FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::bigint[], $9::boolean[],
-	$10::text[], $11::text[], $12::text[])
-	AS r(consumer, key, effect, state, owner, claim, sent, accepted, result, reason, class)
+FROM (SELECT unnest($2::text[]) AS consumer, unnest($3::text[]) AS key, unnest($4::text[]) AS effect,
+	unnest($5::text[]) AS state, unnest($6::text[]) AS owner, unnest($7::bigint[]) AS claim, unnest($8::bigint[]) AS sent,
+	unnest($9::boolean[]) AS accepted, unnest($10::text[]) AS result, unnest($11::text[]) AS reason,
+	unnest($12::text[]) AS class) AS r
 ON CONFLICT (consumer, key, effect) DO UPDATE SET
 	state = excluded.state,
 	owner = excluded.owner,
@@ -94,7 +96,7 @@ ON CONFLICT (key) DO UPDATE SET
 const changeLeases = `
 INSERT INTO lease AS e (name, owner, claim, lease_until)
 SELECT r.name, r.owner, r.claim,
-	CASE WHEN r.free THEN now() ELSE now() + $1::bigint * interval '1 microsecond' END
+	CASE WHEN r.free THEN now() ELSE now() + $1::interval END
 FROM unnest($2::text[], $3::text[], $4::bigint[], $5::boolean[]) AS r(name, owner, claim, free)
 ON CONFLICT (name) DO UPDATE SET
 	owner = CASE WHEN excluded.lease_until <= now() THEN '' ELSE excluded.owner END,
@@ -168,16 +170,15 @@ func (l *Ledger) change(ctx context.Context, ops []*op) error {
 			orders.add(o)
 		}
 	}
-	micros := l.lease.Microseconds()
 	if c := &effects; len(c.ops) > 0 {
-		batch.Queue(changeEffects, micros, c.consumer, c.key, c.effect, c.state, c.owner, c.claim, c.sent, c.accepted,
+		batch.Queue(changeEffects, l.lease, c.consumer, c.key, c.effect, c.state, c.owner, c.claim, c.sent, c.accepted,
 			c.result, c.reason, c.class).Query(c.won)
 	}
 	if c := &orders; len(c.key) > 0 {
 		batch.Queue(changeOrders, c.key, c.consumer, c.effect, c.owner, c.entity, c.store, c.state, c.document)
 	}
 	if c := &leases; len(c.ops) > 0 {
-		batch.Queue(changeLeases, micros, c.name, c.owner, c.claim, c.free).Query(c.won)
+		batch.Queue(changeLeases, l.lease, c.name, c.owner, c.claim, c.free).Query(c.won)
 	}
 	return l.pool.SendBatch(ctx, &batch).Close()
 }

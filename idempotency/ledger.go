@@ -63,6 +63,8 @@ const (
 	// finishTimeout is for recording how an effect ended, tries against a Postgres that is away included. With the flush
 	// that may have begun by then it is below the 10 s that the delivery path gives a cancelled handler to return.
 	finishTimeout = 5 * time.Second
+	// finishPause lies between those tries.
+	finishPause = finishTimeout / 25
 )
 
 // Open starts the ledger's writers. They run until Close and not until ctx ends, because a drain that cancels the
@@ -251,9 +253,9 @@ func (l *Ledger) claim(ctx context.Context, o *op, a *lease) (got outcome, lease
 // finish records how the claimed effect ended, and gives its lease back if it had one. It goes on trying for finishTimeout,
 // whatever becomes of ctx.
 func (l *Ledger) finish(ctx context.Context, c *Claim, res Result, err error, a *lease) error {
+	ctx = context.WithoutCancel(ctx)
+	until := time.Now().Add(finishTimeout) // not in ctx, which would cost each finish a timer
 	o := c.end(res, err)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
-	defer cancel()
 	var with []*op
 	if a != nil {
 		free := a.free()
@@ -264,6 +266,7 @@ func (l *Ledger) finish(ctx context.Context, c *Claim, res Result, err error, a 
 		})
 	}
 	for {
+		o.until = until
 		got := l.submit(ctx, o, with...)
 		with = nil
 		switch {
@@ -272,21 +275,17 @@ func (l *Ledger) finish(ctx context.Context, c *Claim, res Result, err error, a 
 		case got.err == nil:
 			return lost(c.Key.String(), got.owner)
 		}
-		if ctx.Err() != nil {
-			l.recordLate(o)
-			return fmt.Errorf("record the end of %s: %w", c.Key, failure(context.DeadlineExceeded))
-		}
 		var d *event.Deferral
-		if !errors.As(got.err, &d) {
-			return fmt.Errorf("record the end of %s: %w", c.Key, got.err)
-		}
-		select {
-		case <-ctx.Done():
-			l.recordLate(o)
-			return fmt.Errorf("record the end of %s: %w", c.Key, got.err)
-		case <-time.After(finishTimeout / 25):
+		away := errors.As(got.err, &d)
+		if away && time.Until(until) > finishPause {
+			time.Sleep(finishPause)
 			o = o.again()
+			continue
 		}
+		if away {
+			l.recordLate(o)
+		}
+		return fmt.Errorf("record the end of %s: %w", c.Key, got.err)
 	}
 }
 

@@ -25,6 +25,8 @@ type op struct {
 	class    event.Class
 	order    *Order
 	free     bool // give the lease back
+	// until is when it is too late for a writer to begin with it; zero for never. Then it fails as with Postgres away.
+	until time.Time
 
 	got  outcome       // the writer's, until it is done
 	done chan struct{} // of one
@@ -53,7 +55,7 @@ func leaseOp(name, owner string, number int64) *op {
 
 func (o *op) again() *op {
 	c := *o
-	c.got = outcome{}
+	c.got, c.until = outcome{}, time.Time{}
 	c.done = make(chan struct{}, 1)
 	return &c
 }

@@ -1,10 +1,14 @@
 package idempotency
 
 import (
+	"errors"
+	"slices"
 	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/mageline/mageline/event"
 )
 
 // gathering is a queue with one flush under way and a second writer that waits for the next.
@@ -113,4 +117,29 @@ func TestNoRowTwice(t *testing.T) {
 			flushed()
 		}
 	}
+}
+
+// What waited too long for a writer is answered as with Postgres away; the others go on.
+func TestTooLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ops := make([]*op, 3)
+		for i := range ops {
+			ops[i] = effectOp(Key{Consumer: "c", Key: strconv.Itoa(i), Effect: "e"}, "owner", 1)
+		}
+		ops[1].until = time.Now().Add(time.Second)
+		ops[2].until = ops[1].until.Add(time.Second)
+		late := ops[1]
+		time.Sleep(1500 * time.Millisecond)
+		if left := inTime(slices.Clone(ops)); !slices.Equal(left, []*op{ops[0], ops[2]}) {
+			t.Errorf("%d ops are left, want the first and the third", len(left))
+		}
+		<-late.done
+		var d *event.Deferral
+		if !errors.As(late.got.err, &d) || d.Downstream != "postgres" {
+			t.Errorf("the late one: %v, want Postgres to be away", late.got.err)
+		}
+		if again := late.again(); len(inTime([]*op{again})) != 1 {
+			t.Error("once more it is too late again, want it to have no end")
+		}
+	})
 }

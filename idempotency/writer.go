@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -21,7 +22,9 @@ func (l *Ledger) write(ctx context.Context) {
 		if len(ops) == 0 {
 			return
 		}
-		l.settle(ctx, ops)
+		if ops = inTime(ops); len(ops) > 0 {
+			l.settle(ctx, ops)
+		}
 		// Those that it has answered come back at once with their next claim or finish. They are given their turn before the
 		// next flush is made up, or they would be a flush later than those who have waited, for ever: two halves instead of
 		// a whole. A timer would be too coarse: on a process that has nothing else to do it takes a millisecond.
@@ -31,6 +34,18 @@ func (l *Ledger) write(ctx context.Context) {
 		}
 		flushed()
 	}
+}
+
+// inTime gives the ops that it is not too late for, and answers the others.
+func inTime(ops []*op) []*op {
+	now := time.Now()
+	return slices.DeleteFunc(ops, func(o *op) bool {
+		late := !o.until.IsZero() && now.After(o.until)
+		if late {
+			o.answer(failure(context.DeadlineExceeded))
+		}
+		return late
+	})
 }
 
 // maxRepeats is how often a flush that lost to another transaction is repeated.
