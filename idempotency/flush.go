@@ -238,10 +238,13 @@ func (l *Ledger) read(ctx context.Context, ops []*op) error {
 
 // inRowOrder is the order in which every flush takes the locks of its rows.
 func inRowOrder(a, b *op) int {
-	return cmp.Or(
-		cmp.Compare(a.key.Consumer, b.key.Consumer), cmp.Compare(a.key.Key, b.key.Key),
-		cmp.Compare(a.key.Effect, b.key.Effect), cmp.Compare(a.name, b.name),
-	)
+	if c := cmp.Compare(a.key.Consumer, b.key.Consumer); c != 0 {
+		return c
+	}
+	if c := cmp.Compare(a.key.Key, b.key.Key); c != 0 {
+		return c
+	}
+	return cmp.Or(cmp.Compare(a.key.Effect, b.key.Effect), cmp.Compare(a.name, b.name))
 }
 
 // effectColumns are the rows of changeEffects, a slice for each column.
