@@ -42,6 +42,7 @@ type delivery struct {
 	err     error
 	verdict verdict
 	nack    bool
+	behind  time.Time // since when its acknowledgement waits for an open delivery below it
 }
 
 // maxAttempts bounds what x-mageline-attempts is believed to say, far above what RETRY_DELAYS can ask for.

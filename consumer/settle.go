@@ -73,6 +73,10 @@ func (l *line) noteCredential(d *delivery) {
 // is delivered again, and found done.
 const ackPatience = 2 * time.Millisecond
 
+// behindPatience is how long one may wait that lies behind an open delivery, to go as one with it after all. By itself each
+// costs the broker and this process as much as all of a flush together.
+const behindPatience = 20 * time.Millisecond
+
 // enough is how many acknowledgements go at once. It leaves the broker most of the prefetch to go on with. mu is held.
 func (l *line) enough() int { return max(1, min(64, l.granted/8)) }
 
@@ -93,13 +97,17 @@ func (l *line) settle(d *delivery) {
 func (l *line) acknowledgeLate() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.flush(true)
+	l.flush(l.dry())
 }
 
+// dry reports whether nothing waits to be begun and the broker sends nothing more before something is settled. It is called
+// with mu held.
+func (l *line) dry() bool { return len(l.waiting) == 0 && l.inFlight >= l.granted }
+
 // flush acknowledges what has gathered. What lies behind a delivery that is still open can't go with the others: some of it
-// waits for the next flush, unless it is late. While somebody is at it already, that one goes on with what has gathered if
+// waits for the next flush, unless all is to go. While somebody is at it already, that one goes on with what has gathered if
 // it is enough, or stale; else it waits anew. It is called with mu held, and lets go of it meanwhile.
-func (l *line) flush(late bool) {
+func (l *line) flush(all bool) {
 	if l.acking || len(l.gathered)+len(l.behind) == 0 {
 		return
 	}
@@ -113,9 +121,9 @@ func (l *line) flush(late bool) {
 		slices.SortFunc(batch, func(a, b *delivery) int { return cmp.Compare(a.DeliveryTag, b.DeliveryTag) })
 		n, _ := slices.BinarySearchFunc(batch, l.tags.first, func(d *delivery, first uint64) int { return cmp.Compare(d.DeliveryTag, first) })
 		together, alone := batch[:n], batch[n:]
-		if !late && len(alone) <= l.granted/4 && !l.over() {
-			// In an array of its own: this one keeps the bodies of those that go now.
-			batch, alone, l.behind = together, nil, slices.Clone(alone)
+		if !all && len(alone) <= l.granted/4 && !l.over() {
+			alone, l.behind = overdue(alone)
+			batch = batch[:n+len(alone)]
 		}
 		err := l.acknowledge(together, alone)
 		for _, d := range batch {
@@ -137,6 +145,24 @@ func (l *line) flush(late bool) {
 	if l.granted == 0 || l.room() > 0 {
 		l.nudge()
 	}
+}
+
+// overdue gives those that have waited behind an open delivery for long enough, in place, and the others in an array of
+// their own: the first keeps the bodies of those that go now.
+func overdue(alone []*delivery) (overdue, behind []*delivery) {
+	now := time.Now()
+	overdue = alone[:0]
+	for _, d := range alone {
+		if d.behind.IsZero() {
+			d.behind = now
+		}
+		if now.Sub(d.behind) >= behindPatience {
+			overdue = append(overdue, d)
+		} else {
+			behind = append(behind, d)
+		}
+	}
+	return overdue, behind
 }
 
 // acknowledge writes acknowledgements: one for all that lie together below every open delivery, in order, and one for each
