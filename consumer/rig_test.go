@@ -161,7 +161,8 @@ func (r *rig) outcomes(want map[string]int) {
 }
 
 // unacked counts what the consumer holds of n messages that were published, none of which has left its queue for
-// another one. It may tell too few while messages are settled, never too many.
+// another one. While messages are settled it may be wrong: too few, and too many by those that are acknowledged and not
+// counted yet.
 func (r *rig) unacked(n int) int {
 	r.t.Helper()
 	ready := r.Depth(r.Queue(orders))
