@@ -29,7 +29,8 @@ const (
 var forbidden = sync.OnceValues(func() ([]string, error) {
 	all := []string{
 		magentoToken, erpToken, erpSecret, databasePassword, brokerPassword, adminPassword, "Geheim-47",
-		"Vesna", "Testperson", "vesna@", "fixture.example", "Geheimweg", "5550199",
+		"Vesna", "Testperson", "vesna@", "fixture.example", "Geheimweg",
+		"30 5550199", "305550199", // the last seven digits alone are in one of ten million times of the day
 	}
 	list, err := os.ReadFile("../mapping/testdata/PERSONAL.txt")
 	if err != nil {
