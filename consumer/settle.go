@@ -149,20 +149,20 @@ func (l *line) flush(all bool) {
 
 // overdue gives those that have waited behind an open delivery for long enough, in place, and the others in an array of
 // their own: the first keeps the bodies of those that go now.
-func overdue(alone []*delivery) (overdue, behind []*delivery) {
+func overdue(alone []*delivery) (late, behind []*delivery) {
 	now := time.Now()
-	overdue = alone[:0]
+	late = alone[:0]
 	for _, d := range alone {
 		if d.behind.IsZero() {
 			d.behind = now
 		}
 		if now.Sub(d.behind) >= behindPatience {
-			overdue = append(overdue, d)
+			late = append(late, d)
 		} else {
 			behind = append(behind, d)
 		}
 	}
-	return overdue, behind
+	return late, behind
 }
 
 // acknowledge writes acknowledgements: one for all that lie together below every open delivery, in order, and one for each
