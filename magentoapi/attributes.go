@@ -72,7 +72,7 @@ func (c CustomAttribute) MarshalJSON() ([]byte, error) {
 func (a *CustomAttributes) UnmarshalJSON(data []byte) error {
 	if !bytes.HasPrefix(data, []byte("{")) {
 		var list []CustomAttribute
-		if err := json.Unmarshal(data, &list); err != nil {
+		if err := unmarshal(data, &list); err != nil {
 			return err
 		}
 		*a = list
@@ -87,7 +87,7 @@ func (a *CustomAttributes) UnmarshalJSON(data []byte) error {
 		var one CustomAttribute
 		if !bytes.HasPrefix(m.value, []byte("{")) {
 			one = CustomAttribute{Code: m.name, Value: m.value}
-		} else if err := json.Unmarshal(m.value, &one); err != nil {
+		} else if err := unmarshal(m.value, &one); err != nil {
 			return err
 		}
 		*a = append(*a, one)
@@ -124,7 +124,7 @@ func (a CustomAttributes) List(code string) ([]string, error) {
 	value := a.value(code)
 	if bytes.HasPrefix(value, []byte("[")) {
 		var texts []Text
-		if err := json.Unmarshal(value, &texts); err != nil {
+		if err := unmarshal(value, &texts); err != nil {
 			return nil, fmt.Errorf("magento: custom attribute %s: %w", code, describeJSON(err))
 		}
 		var list []string

@@ -195,25 +195,11 @@ func (op operation) decode(body []byte, out any) error {
 		}
 		return op.unreadable(http.StatusOK, body, errors.New("not JSON"))
 	}
-	if err := json.Unmarshal(body, out); err != nil {
+	if err := unmarshal(body, out); err != nil {
 		return op.unreadable(http.StatusOK, body, describeJSON(err))
 	}
 	if string(bytes.TrimSpace(body)) == "null" { // which Magento never answers: its null is []
 		return op.unreadable(http.StatusOK, body, errors.New("null"))
 	}
 	return nil
-}
-
-// describeJSON leaves out what the errors of encoding/json quote of the body, but its shape.
-func describeJSON(err error) error {
-	var syntax *json.SyntaxError
-	var kind *json.UnmarshalTypeError
-	switch {
-	case errors.As(err, &syntax):
-		return fmt.Errorf("not JSON, or only the beginning of it (at byte %d)", syntax.Offset)
-	case errors.As(err, &kind):
-		return fmt.Errorf("field %q holds something that can't be read as %s", kind.Field, kind.Type)
-	default:
-		return errors.New(bound(maskQuoted(err.Error()), maxParameter))
-	}
 }

@@ -221,7 +221,7 @@ func decodePage[T any](body []byte, s SearchCriteria) (*Page[T], error) {
 		Items      json.RawMessage `json:"items"`
 		TotalCount json.RawMessage `json:"total_count"`
 	}
-	if err := json.Unmarshal(body, &answer); err != nil {
+	if err := unmarshal(body, &answer); err != nil {
 		return nil, describeJSON(err)
 	}
 	p := &Page[T]{}
@@ -230,7 +230,7 @@ func decodePage[T any](body []byte, s SearchCriteria) (*Page[T], error) {
 		return nil, errors.New("no list of items")
 	}
 	if answer.Items != nil {
-		if err := json.Unmarshal(answer.Items, &p.Items); err != nil {
+		if err := unmarshal(answer.Items, &p.Items); err != nil {
 			return nil, describeJSON(err)
 		}
 	}
