@@ -193,5 +193,8 @@ func parseBase(baseURL string) (string, error) {
 // with a slash). The query may be nil. A body that is not nil is sent as JSON. The answer is decoded into out, a pointer
 // (*json.RawMessage keeps it as it came), unless out is nil; it must be JSON all the same, or empty.
 func (c *Client) Do(ctx context.Context, method, path string, query url.Values, body, out any) error {
+	if out != nil {
+		out = &callers{out}
+	}
 	return c.call(ctx, operation{method: method, path: path, query: encodeQuery(query)}, body, out)
 }

@@ -182,7 +182,7 @@ func readMember(value json.RawMessage, name string, v any) (bool, error) {
 	if len(value) == 0 || string(value) == "null" {
 		return false, nil
 	}
-	if err := unmarshal(value, v); err != nil {
+	if err := unmarshal(value, &callers{v}); err != nil {
 		return false, fmt.Errorf("magento: %s: %w", name, describeJSON(err))
 	}
 	return true, nil
