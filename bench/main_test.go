@@ -26,7 +26,7 @@ type sizes struct {
 }
 
 var (
-	full  = sizes{messages: 20_000, rounds: 5, drain: [2]int{10_000, 200_000}, known: 1000, orders: 2000, tracks: 10_000, rows: 200_000, pings: 500, latency: 20 * time.Millisecond}
+	full  = sizes{messages: 60_000, rounds: 5, drain: [2]int{10_000, 200_000}, known: 1000, orders: 2000, tracks: 10_000, rows: 200_000, pings: 500, latency: 20 * time.Millisecond}
 	smoke = sizes{messages: 200, rounds: 1, drain: [2]int{50, 150}, known: 10, orders: 10, tracks: 20, rows: 1000, pings: 5, latency: time.Millisecond}
 )
 

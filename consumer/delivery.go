@@ -22,12 +22,12 @@ import (
 // delivery is a message on its way through a line, and what was decided of it.
 type delivery struct {
 	amqp.Delivery
-	idOnce   sync.Once // the hash of a body is taken only when somebody asks
-	idText   string
-	consumer string
-	topic    string
-	attempt  int // of the handling that is under way; counts from 1
-	period   int // of the line's subscriptions
+	idOnce       sync.Once // the hash of a body is taken only when somebody asks
+	idText       string
+	consumer     string
+	topic        string
+	attempt      int           // of the handling that is under way; counts from 1
+	subscription *subscription // that brought it; nil if it was fetched
 
 	entered bool // among those that may have killed a process
 	suspect bool // one has died over it
@@ -48,11 +48,12 @@ type delivery struct {
 // maxAttempts bounds what x-mageline-attempts is believed to say, far above what RETRY_DELAYS can ask for.
 const maxAttempts = 1_000_000
 
-// open takes a delivery in. It is called with mu held.
-func (l *line) open(d amqp.Delivery) *delivery {
+// open takes a delivery of s in; s is nil where it was fetched. It is called with mu held.
+func (l *line) open(d amqp.Delivery, s *subscription) *delivery {
 	l.tags.arrive(d.DeliveryTag)
 	l.memory.take(d.Body)
-	o := &delivery{Delivery: d, consumer: l.consumer.Name, attempt: 1, period: l.period}
+	l.count(s, 1)
+	o := &delivery{Delivery: d, consumer: l.consumer.Name, attempt: 1, subscription: s}
 	o.topic = rabbitmq.Topic(&o.Delivery, l.consumer.Topics[0])
 	if rabbitmq.Believed(&o.Delivery) {
 		// Whoever can publish to a queue can write any number.

@@ -1,11 +1,8 @@
 package consumer
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -53,26 +50,26 @@ type line struct {
 	gone atomic.Bool   // the channel has ended: what came on it can't be settled any more
 
 	// of the goroutine of run
-	consumers     []string // tags of the subscriptions
-	subscriptions int      // ever made
-	forwarders    sync.WaitGroup
-	nextProbe     time.Time
+	made       int // subscriptions
+	forwarders sync.WaitGroup
+	nextProbe  time.Time
 
-	mu       sync.Mutex
-	tags     tags
-	granted  int         // the sum of the subscriptions' prefetches; 0: nothing is subscribed
-	period   int         // counts the times that it was subscribed
-	earlier  int         // begun in an earlier period and not settled
-	settled  int         // since the last grant
-	waiting  []*delivery // not begun
-	inFlight int         // begun and not settled
-	probing  bool
-	closed   bool        // nothing begins any more: it unsubscribes, or has left
-	starting bool        // a goroutine that has a slot has not taken its first delivery yet
-	gathered []*delivery // to be acknowledged
-	behind   []*delivery // too, but with one below that was open at the last flush
-	acking   bool        // somebody is at it
-	ackLate  *time.Timer // until when what has gathered may wait for company
+	mu            sync.Mutex
+	tags          tags
+	subscriptions []*subscription // in the order in which they were made
+	granted       int             // the sum of their prefetches
+	merging       bool            // one is to come in the place of some that were cancelled
+	earlier       int             // deliveries that are not settled and don't count for any of them
+	settled       int             // since the last grant
+	waiting       []*delivery     // not begun
+	inFlight      int             // begun and not settled
+	probing       bool
+	closed        bool        // nothing begins any more: it unsubscribes, or has left
+	starting      bool        // a goroutine that has a slot has not taken its first delivery yet
+	gathered      []*delivery // to be acknowledged
+	behind        []*delivery // too, but with one below that was open at the last flush
+	acking        bool        // somebody is at it
+	ackLate       *time.Timer // until when what has gathered may wait for company
 }
 
 // tick is how often a paused consumer looks whether it may go on, besides being told.
@@ -175,24 +172,20 @@ func (l *line) leave() {
 func (l *line) obeyGate() error {
 	st := l.r.gate.standing(l.consumer)
 	switch {
-	case st.paused && len(l.consumers) > 0:
+	case st.paused && len(l.subscriptions) > 0:
 		l.r.opts.Log.Warn().Str("consumer", l.consumer.Name).Str("reason", st.reason).Msg("paused")
 		return l.unsubscribe()
 	case st.paused && st.probe:
 		return l.probe(st)
-	case !st.paused && len(l.consumers) > 0 && l.memory.over():
+	case !st.paused && len(l.subscriptions) > 0 && l.memory.over():
 		l.r.opts.Log.Info().Str("consumer", l.consumer.Name).
 			Msg("bodies have become so large that they are more than its share of MEMORY_LIMIT: what has not begun goes back")
 		l.nudge()
 		return l.unsubscribe()
-	case !st.paused && len(l.consumers) == 0:
+	case !st.paused && len(l.subscriptions) == 0:
 		full := l.memory.full()
 		l.mu.Lock()
 		full = full || l.inFlight >= l.r.opts.Prefetch
-		if !full {
-			l.period++
-			l.earlier, l.settled = l.inFlight, 0
-		}
 		l.mu.Unlock()
 		l.full.Store(full)
 		if full {
@@ -203,88 +196,6 @@ func (l *line) obeyGate() error {
 		}
 		l.r.opts.Log.Info().Str("consumer", l.consumer.Name).Str("queue", l.queue).Msg("subscribed")
 	}
-	return nil
-}
-
-// grow lets the prefetch grow once as much was settled as it is. What is held from before a pause counts, so that there
-// are never more than PREFETCH.
-func (l *line) grow() error {
-	l.mu.Lock()
-	n := l.room()
-	l.mu.Unlock()
-	if n == 0 {
-		return nil
-	}
-	return l.subscribe(n)
-}
-
-// room is the prefetch of the next subscription; 0 if it is not time for one. It is called with mu held.
-func (l *line) room() int {
-	if l.granted == 0 || l.settled < l.granted {
-		return 0
-	}
-	return max(0, min(l.granted, min(l.r.opts.Prefetch, l.memory.room())-l.earlier-l.granted))
-}
-
-// subscribe adds a subscription with a prefetch of n. A prefetch can't be raised on a subscription, so the line grows by
-// further ones, 1, 1, 2, 4 …, and never holds more than their sum.
-func (l *line) subscribe(n int) error {
-	l.mu.Lock()
-	l.settled = max(0, l.settled-l.granted)
-	l.granted += n // from here on nothing is given back
-	l.mu.Unlock()
-	if err := l.ch.Qos(n, 0, false); err != nil {
-		return fmt.Errorf("set a prefetch of %d for queue %s: %w", n, l.queue, err)
-	}
-	// A tag is never used twice on a channel: with deliveries of the former subscription still unsettled, a quorum queue of
-	// RabbitMQ 3.10 mixes the two up and the broker ends the connection with 541 (tried).
-	l.subscriptions++
-	tag := "mageline." + l.consumer.Name + "." + strconv.Itoa(l.subscriptions)
-	in, err := l.ch.Consume(l.queue, tag, false, false, false, false, nil)
-	if err != nil {
-		return fmt.Errorf("subscribe to queue %s: %w", l.queue, l.r.topology.Explain(err, rabbitmq.ToConsume))
-	}
-	l.consumers = append(l.consumers, tag)
-	l.subscribed.Store(true)
-	l.trouble.Store(nil)
-	l.metrics.paused.Set(0)
-	l.forwarders.Go(func() {
-		for d := range in {
-			l.accept(d)
-		}
-	})
-	return nil
-}
-
-// unsubscribe cancels the subscriptions and gives back, lowest tag first so that the queue keeps its order, what has not
-// begun. Nothing is given back while a subscription is there: it would return at once, thousands of times a second.
-func (l *line) unsubscribe() error {
-	l.mu.Lock()
-	l.closed = true
-	l.mu.Unlock()
-	for _, tag := range l.consumers {
-		if err := l.ch.Cancel(tag, false); err != nil {
-			return fmt.Errorf("cancel the subscription to queue %s: %w", l.queue, err)
-		}
-	}
-	l.forwarders.Wait() // what the broker had sent already is among the waiting now
-	l.consumers = nil
-	l.subscribed.Store(false)
-	l.metrics.paused.Set(1)
-
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.closed, l.granted, l.settled = false, 0, 0
-	slices.SortFunc(l.waiting, func(a, b *delivery) int { return cmp.Compare(a.DeliveryTag, b.DeliveryTag) })
-	for _, d := range l.waiting {
-		if err := l.ch.Nack(d.DeliveryTag, false, true); err != nil {
-			return fmt.Errorf("give a delivery back to queue %s: %w", l.queue, err)
-		}
-		l.tags.settled(d.DeliveryTag)
-		l.memory.drop(d.Body)
-		l.metrics.outcomes[outcomeRequeued].Inc()
-	}
-	l.waiting = nil
 	return nil
 }
 
@@ -329,18 +240,18 @@ func (l *line) probe(st standing) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	d := l.open(got)
+	d := l.open(got, nil)
 	d.probes, d.endProbes, d.isProbe = probes, ends, true
 	l.probing = true
 	l.start(d)
 	return nil
 }
 
-// accept takes a delivery, and begins with it if a slot is free.
-func (l *line) accept(d amqp.Delivery) {
+// accept takes a delivery of s, and begins with it if a slot is free.
+func (l *line) accept(d amqp.Delivery, s *subscription) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.waiting = append(l.waiting, l.open(d))
+	l.waiting = append(l.waiting, l.open(d, s))
 	l.beginLocked()
 	if l.memory.over() {
 		l.nudge()

@@ -78,7 +78,7 @@ const ackPatience = 2 * time.Millisecond
 const behindPatience = 20 * time.Millisecond
 
 // enough is how many acknowledgements go at once. It leaves the broker most of the prefetch to go on with. mu is held.
-func (l *line) enough() int { return max(1, min(64, l.granted/8)) }
+func (l *line) enough() int { return max(1, min(64, l.granted/4)) }
 
 // settle has d acknowledged.
 func (l *line) settle(d *delivery) {
@@ -121,7 +121,7 @@ func (l *line) flush(all bool) {
 		slices.SortFunc(batch, func(a, b *delivery) int { return cmp.Compare(a.DeliveryTag, b.DeliveryTag) })
 		n, _ := slices.BinarySearchFunc(batch, l.tags.first, func(d *delivery, first uint64) int { return cmp.Compare(d.DeliveryTag, first) })
 		together, alone := batch[:n], batch[n:]
-		if !all && len(alone) <= l.granted/4 && !l.over() {
+		if !all && len(alone) <= l.granted/2 && !l.over() {
 			alone, l.behind = overdue(alone)
 			batch = batch[:n+len(alone)]
 		}
@@ -142,7 +142,7 @@ func (l *line) flush(all bool) {
 	if len(l.gathered)+len(l.behind) > 0 {
 		l.ackLate.Reset(ackPatience)
 	}
-	if l.granted == 0 || l.room() > 0 {
+	if l.granted == 0 || l.room() > 0 || l.scattered() {
 		l.nudge()
 	}
 }
@@ -218,10 +218,8 @@ func (l *line) giveBack(d *delivery) bool {
 // off notes that d is settled. It is called with mu held.
 func (l *line) off(d *delivery) {
 	l.memory.drop(d.Body)
+	l.count(d.subscription, -1)
 	l.inFlight--
-	if d.period < l.period {
-		l.earlier--
-	}
 	l.settled++
 }
 

@@ -76,14 +76,17 @@ func ParseOrder(body json.RawMessage) (Order, error) {
 	)
 	// Of a whole order only these are read: encoding/json would look at each byte of it twice.
 	for key, value := range members(body) {
-		var into any
+		var into json.Unmarshaler
 		switch string(key) {
 		case `"entity_id"`:
 			into = &o.EntityID
 		case `"increment_id"`:
 			into = &o.IncrementID
 		case `"store_id"`:
-			into = &o.StoreID
+			if o.StoreID = nil; string(value) != "null" {
+				o.StoreID = new(ID)
+				into = o.StoreID
+			}
 		case `"state"`:
 			stateJSON = value
 		case `"items"`:
@@ -92,7 +95,7 @@ func ParseOrder(body json.RawMessage) (Order, error) {
 		if into == nil {
 			continue
 		}
-		if err := json.Unmarshal(value, into); err != nil {
+		if err := into.UnmarshalJSON(value); err != nil {
 			return Order{}, Errorf(Invalid, "the event can't be read as one about an order: %s: %w", key, err)
 		}
 	}

@@ -136,17 +136,32 @@ func (q *Queues) Send(queue string, p amqp.Publishing) {
 // Depth counts the messages in a queue that no consumer holds; -1 is a queue that is not there.
 func (q *Queues) Depth(queue string) int {
 	q.t.Helper()
-	depth := -1
-	q.channel(func(ch *amqp.Channel) error {
-		state, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil)
+	state, there := q.state(queue)
+	if !there {
+		return -1
+	}
+	return state.Messages
+}
+
+// Subscriptions counts those to a queue.
+func (q *Queues) Subscriptions(queue string) int {
+	q.t.Helper()
+	state, _ := q.state(queue)
+	return state.Consumers
+}
+
+func (q *Queues) state(queue string) (state amqp.Queue, there bool) {
+	q.t.Helper()
+	q.channel(func(ch *amqp.Channel) (err error) {
+		state, err = ch.QueueDeclarePassive(queue, true, false, false, false, nil)
 		var refused *amqp.Error
 		if errors.As(err, &refused) && refused.Code == amqp.NotFound {
 			return nil
 		}
-		depth = state.Messages
+		there = true
 		return err
 	})
-	return depth
+	return state, there
 }
 
 // Get takes one message out of a queue; ok is false when it is empty.

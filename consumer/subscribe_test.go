@@ -1,0 +1,112 @@
+package consumer_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/mageline/mageline/consumer"
+	"github.com/mageline/mageline/event"
+)
+
+// The prefetch starts at 1, doubles as messages are settled, and never exceeds PREFETCH.
+func TestPrefetchGrows(t *testing.T) {
+	t.Parallel()
+	const messages = 40
+	turn := make(chan struct{})
+	var answers atomic.Bool
+	answers.Store(true)
+	erp := newCircuit("erp", "open")
+	r := newRig(t, func(ctx context.Context, _ event.Event) (event.Outcome, error) {
+		select {
+		case <-turn:
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+		if err := erp.request(ctx, true); err != nil {
+			return "", err
+		}
+		return event.Done, nil
+	})
+	r.opts.Prefetch, r.opts.Concurrency = 6, 20
+	r.opts.Consumers[0].Needs = []string{"erp"}
+	r.opts.Circuits = []consumer.Circuit{erp}
+	r.start()
+	for n := range messages {
+		r.Publish(placed, numbered(n))
+	}
+	settled := 0
+	grow := func(settle, want int) {
+		t.Helper()
+		for range settle {
+			turn <- struct{}{}
+			settled++
+		}
+		r.eventually(fmt.Sprintf("%d unacknowledged deliveries after %d were settled", want, settled), func() bool {
+			if n := messages - r.Depth(r.Queue(orders)) - settled; n > want { // some of them may not be acknowledged yet
+				t.Fatalf("%d unacknowledged deliveries after %d were settled, want %d", n, settled, want)
+			}
+			return r.settled(orders, "acked") == settled && r.unacked(messages) == want
+		})
+	}
+	grow(0, 0)
+	erp.set("closed")
+	grow(0, 1)
+	grow(1, 2)
+	grow(2, 4)
+	grow(4, 6)
+	grow(10, 6)
+
+	// A pause with all of them in a handler: what is still held counts, also when the consumer goes on.
+	erp.set("open")
+	r.consumerIs(orders, "paused")
+	r.eventually("the subscription is cancelled", func() bool { return r.count("mageline_paused", "consumer", orders) == 1 })
+	erp.set("closed")
+	r.eventually("it says that it is full", func() bool { return strings.Contains(r.Status().Consumers[orders].Reason, "from before a pause") })
+	if !r.Status().Ready() {
+		t.Errorf("status %+v", r.Status())
+	}
+	grow(0, 6)
+	grow(14, 6)
+	close(turn)
+	r.eventually("all are done", func() bool { return r.settled(orders, "acked") == messages })
+}
+
+// Once the prefetch has grown, two subscriptions have all of it, and more than it is never held.
+func TestSubscriptionsMerge(t *testing.T) {
+	t.Parallel()
+	const messages, prefetch = 400, 16
+	turn := make(chan struct{})
+	var held, most atomic.Int64
+	r := newRig(t, func(ctx context.Context, _ event.Event) (event.Outcome, error) {
+		n := held.Add(1)
+		defer held.Add(-1)
+		for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+		}
+		select {
+		case <-turn:
+			return event.Done, nil
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+	})
+	r.opts.Prefetch, r.opts.Concurrency = prefetch, 2*prefetch
+	r.start()
+	for n := range messages {
+		r.Publish(placed, numbered(n))
+	}
+	for n := 0; n < messages/2 || r.Subscriptions(r.Queue(orders)) != 2; n++ {
+		if n == messages-prefetch {
+			t.Fatalf("%d subscriptions after %d of %d messages", r.Subscriptions(r.Queue(orders)), n, messages)
+		}
+		turn <- struct{}{}
+	}
+	r.eventually("all of the prefetch is in use", func() bool { return held.Load() == prefetch })
+	close(turn)
+	r.eventually("all are done", func() bool { return r.settled(orders, "acked") == messages })
+	if most.Load() != prefetch {
+		t.Errorf("%d were in handlers at once, PREFETCH is %d", most.Load(), prefetch)
+	}
+}
