@@ -87,7 +87,10 @@ func (l *line) subscribe(n int) error {
 	l.made++
 	s := &subscription{tag: "mageline." + l.consumer.Name + "." + strconv.Itoa(l.made), prefetch: n, ended: make(chan struct{})}
 	l.mu.Lock()
-	l.settled = max(0, l.settled-l.granted)
+	l.settled -= l.granted
+	if l.granted == 0 || l.settled < 0 { // what was settled in a pause does not count
+		l.settled = 0
+	}
 	l.granted += n // from here on nothing is given back
 	l.merging = false
 	l.subscriptions = append(l.subscriptions, s)

@@ -14,7 +14,7 @@ import (
 // The prefetch starts at 1, doubles as messages are settled, and never exceeds PREFETCH.
 func TestPrefetchGrows(t *testing.T) {
 	t.Parallel()
-	const messages = 40
+	const messages = 50
 	turn := make(chan struct{})
 	var answers atomic.Bool
 	answers.Store(true)
@@ -70,6 +70,14 @@ func TestPrefetchGrows(t *testing.T) {
 	}
 	grow(0, 6)
 	grow(14, 6)
+
+	// What is settled in a pause does not let the prefetch grow after it.
+	r.SetPauses(map[string]string{orders: "orders are paused for maintenance"})
+	r.eventually("the subscription is cancelled", func() bool { return r.count("mageline_paused", "consumer", orders) == 1 })
+	grow(6, 0)
+	r.SetPauses(nil)
+	grow(0, 1)
+	grow(1, 2)
 	close(turn)
 	r.eventually("all are done", func() bool { return r.settled(orders, "acked") == messages })
 }
