@@ -50,9 +50,8 @@ type line struct {
 	gone atomic.Bool   // the channel has ended: what came on it can't be settled any more
 
 	// of the goroutine of run
-	made       int // subscriptions
-	forwarders sync.WaitGroup
-	nextProbe  time.Time
+	made      int // subscriptions
+	nextProbe time.Time
 
 	mu            sync.Mutex
 	tags          tags
@@ -159,7 +158,9 @@ func (l *line) leave() {
 	l.subscribed.Store(false)
 	l.metrics.paused.Set(1)
 	_ = l.ch.Close() // the session may have ended
-	l.forwarders.Wait()
+	for _, s := range l.subscriptions {
+		s.brings.Wait()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, d := range l.waiting {

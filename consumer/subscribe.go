@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"sync"
 
 	"github.com/mageline/mageline/rabbitmq"
 )
@@ -13,7 +14,7 @@ import (
 type subscription struct {
 	tag      string
 	prefetch int
-	ended    chan struct{} // closed when it brings nothing any more
+	brings   sync.WaitGroup // its goroutine, which ends with it
 
 	unsettled int // of its deliveries; with the line's mu, as is cancelled
 	cancelled bool
@@ -46,19 +47,19 @@ func (l *line) grow() error {
 
 // room is the prefetch of the next subscription; 0 if it is not time for one. It is called with mu held.
 func (l *line) room() int {
-	left := min(l.r.opts.Prefetch, l.memory.room()) - l.earlier - l.granted
-	switch {
-	case l.merging && l.earlier == 0:
-		return max(0, left) // as much as was there before
-	case l.merging || l.granted == 0 || l.settled < l.granted:
+	if l.granted == 0 || l.merging && l.earlier > 0 || !l.merging && l.settled < l.granted {
 		return 0
 	}
-	return max(0, min(l.granted, left))
+	n := min(l.r.opts.Prefetch, l.memory.room()) - l.earlier - l.granted
+	if !l.merging { // which gives back what was there before
+		n = min(n, l.granted)
+	}
+	return max(0, n)
 }
 
 // scattered reports whether the prefetch has grown to its end by many subscriptions. For each of those that a multiple
-// acknowledgement settles a delivery of, a quorum queue commits an entry of its log: with ten of them RabbitMQ has a third
-// more to do. It is called with mu held.
+// acknowledgement settles a delivery of, a quorum queue commits an entry of its log: with a PREFETCH of 64, seven of them,
+// RabbitMQ had a fifth more to do. It is called with mu held.
 func (l *line) scattered() bool {
 	return l.granted == l.r.opts.Prefetch && l.settled >= l.granted && l.earlier == 0 && len(l.subscriptions) > 2 && l.enough() > 1
 }
@@ -85,7 +86,7 @@ func (l *line) subscribe(n int) error {
 	// A tag is never used twice on a channel: with deliveries of the former subscription still unsettled, a quorum queue of
 	// RabbitMQ 3.10 mixes the two up and the broker ends the connection with 541 (tried).
 	l.made++
-	s := &subscription{tag: "mageline." + l.consumer.Name + "." + strconv.Itoa(l.made), prefetch: n, ended: make(chan struct{})}
+	s := &subscription{tag: "mageline." + l.consumer.Name + "." + strconv.Itoa(l.made), prefetch: n}
 	l.mu.Lock()
 	l.settled -= l.granted
 	if l.granted == 0 || l.settled < 0 { // what was settled in a pause does not count
@@ -105,8 +106,7 @@ func (l *line) subscribe(n int) error {
 	l.subscribed.Store(true)
 	l.trouble.Store(nil)
 	l.metrics.paused.Set(0)
-	l.forwarders.Go(func() {
-		defer close(s.ended)
+	s.brings.Go(func() {
 		for d := range in {
 			l.accept(d, s)
 		}
@@ -151,7 +151,7 @@ func (l *line) cancel(subscriptions []*subscription) error {
 		if err := l.ch.Cancel(s.tag, false); err != nil {
 			return fmt.Errorf("cancel the subscription to queue %s: %w", l.queue, err)
 		}
-		<-s.ended
+		s.brings.Wait()
 	}
 	return nil
 }
