@@ -71,9 +71,26 @@ func (d *Downstream) begin(req *http.Request, t ticket) *call {
 					c.request.Header[strings.ToLower(name)] = v
 				}
 			}
+		} else {
+			c.request.Body = leased{c.request.Body, c.parent}
 		}
 	}
 	return c
+}
+
+// leased is a request's body that can't be read once the lease has passed under which it is sent. net/http reads it right
+// before it writes it, and without it the request is not complete: a process that was frozen at any moment before, and is
+// continued when another has taken over, sends nothing.
+type leased struct {
+	io.ReadCloser
+	ctx context.Context
+}
+
+func (l leased) Read(p []byte) (int, error) {
+	if err := event.Expired(l.ctx); err != nil {
+		return 0, err
+	}
+	return l.ReadCloser.Read(p)
 }
 
 // lost decides what an error of the connection means, and gives it its class.

@@ -3,6 +3,7 @@ package downstream_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -354,5 +355,55 @@ mageline_downstream_requests_total{code="500",downstream="erp"} 2
 	}
 	if n := testutil.CollectAndCount(registry, "mageline_downstream_request_duration_seconds"); n != 2 {
 		t.Errorf("%d durations, want one for each downstream", n)
+	}
+}
+
+// passed is a clock whose time is over, though no timer has ended the context.
+type passed struct {
+	clock
+	asked atomic.Int32
+	err   error
+}
+
+func (p *passed) Expired() error {
+	p.asked.Add(1)
+	return p.err
+}
+
+// A process that was frozen goes on with what it was about to write before its timers have ended it.
+func TestNothingIsWrittenAfterTheLease(t *testing.T) {
+	bodies := make(chan string, 10)
+	d, srv := serve(t, downstream.Options{Timeout: 10 * time.Second}, func(_ http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		bodies <- fmt.Sprintf("%s %v", body, err)
+	})
+	post := func(lease *passed) error {
+		ctx := event.WithClock(event.WithClock(t.Context(), lease), &clock{})
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, srv.URL, strings.NewReader(`{"a":1}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := d.Client().Do(req)
+		if err == nil {
+			discard(t, resp)
+		}
+		return err
+	}
+	held := new(passed)
+	if err := post(held); err != nil || <-bodies != `{"a":1} <nil>` {
+		t.Fatalf("with the lease held: %v", err)
+	}
+	if held.asked.Load() == 0 {
+		t.Error("nobody has asked for the lease")
+	}
+	over := &passed{err: errors.New("another has taken over")}
+	if err := post(over); !errors.Is(err, over.err) {
+		t.Errorf("after the lease: %v", err)
+	}
+	srv.Close() // waits for what the server has begun
+	for len(bodies) > 0 {
+		if b := <-bodies; b != " "+io.ErrUnexpectedEOF.Error() {
+			t.Errorf("the downstream has got %q", b)
+		}
 	}
 }

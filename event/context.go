@@ -98,6 +98,20 @@ func Wait(ctx context.Context) (resume func(ctx context.Context) error) {
 	}
 }
 
+// Expired gives an error once the time of a lease among ctx's clocks is over, also where ctx has not ended yet: in a process
+// that was frozen, what was under way goes on before the timers have their turn. Ask it right before something is sent that
+// must not come after the next owner's. Such a clock has a method Expired() error.
+func Expired(ctx context.Context) error {
+	for c := clockOf(ctx); c != nil; c = c.parent {
+		if lease, ok := c.clock.(interface{ Expired() error }); ok {
+			if err := lease.Expired(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // WithTakeOver has f called when a handling is about to go on with what another process has begun and not ended.
 func WithTakeOver(ctx context.Context, f func(ctx context.Context) error) context.Context {
 	return context.WithValue(ctx, takeOverKey, f)

@@ -142,6 +142,14 @@ func (h *hold) check() {
 	h.stop(event.Errorf(event.Timeout, "%s made no progress within its lease of %s", h.what, h.l.lease))
 }
 
+// Expired gives what has ended the context, or would have if the timer had had its turn.
+func (h *hold) Expired() error {
+	h.check()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.cause
+}
+
 // stop ends the context for a cause, with mu held.
 func (h *hold) stop(cause error) {
 	if h.cause == nil {

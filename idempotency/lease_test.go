@@ -39,6 +39,9 @@ func TestTakeOver(t *testing.T) {
 		if event.ClassOf(context.Cause(ctx)) != event.Timeout {
 			t.Errorf("the context ended for %v", context.Cause(ctx))
 		}
+		if err := event.Expired(ctx); event.ClassOf(err) != event.Timeout {
+			t.Errorf("the lease expired with %v", err)
+		}
 		until(t, "lease passes", func() bool { return state(t, b, key).Expired })
 		do(t, b, key, func(_ context.Context, c *idempotency.Claim) (idempotency.Result, error) {
 			if !c.Uncertain || c.Number != 2 || c.UncertainFor < 0 || c.UncertainFor > 20*time.Second {
