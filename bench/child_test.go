@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -74,10 +75,12 @@ func (l *line) apart(n int) float64 {
 		if err := c.Start(); err != nil {
 			l.t.Fatal(err)
 		}
-		read := make(chan struct{})
+		read, up := make(chan struct{}), make(chan struct{})
 		go func() {
 			defer close(read)
+			listens := sync.OnceFunc(func() { close(up) })
 			for s := bufio.NewScanner(out); s.Scan(); {
+				listens()
 				var at, count int64
 				if _, err := fmt.Sscan(s.Text(), &at, &count); err == nil {
 					began[i].Store(at)
@@ -86,6 +89,10 @@ func (l *line) apart(n int) float64 {
 			}
 		}()
 		ends = append(ends, func() {
+			select { // before its first line a signal would kill it
+			case <-up:
+			case <-read:
+			}
 			_ = c.Process.Signal(syscall.SIGTERM)
 			<-read
 			if err := c.Wait(); err != nil {

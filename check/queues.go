@@ -75,7 +75,7 @@ func (b *broker) queue(q rabbitmq.Queue) []Line {
 	subject := "queue " + q.Name
 	var state amqp.Queue
 	err := rabbitmq.OnChannel(b.conn, func(ch *amqp.Channel) (err error) {
-		state, err = ch.QueueDeclarePassive(q.Name, true, false, false, false, nil)
+		state, err = rabbitmq.Look(ch, q.Name)
 		return err
 	})
 	if rabbitmq.IsNotFound(err) {

@@ -26,7 +26,7 @@ func TestHung(t *testing.T) {
 		return event.Done, nil
 	})
 	t.Cleanup(func() { close(release) }) // goleak: the handler must return after all
-	r.opts.HandlerTimeout, r.opts.Lease = 100*time.Millisecond, 12*time.Second
+	r.opts.HandlerTimeout, r.opts.Lease = 100*time.Millisecond, 15*time.Second
 	r.start()
 	for n := range 4 { // until it may hold more than one
 		r.Publish(placed, numbered(n+2))

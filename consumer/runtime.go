@@ -141,8 +141,8 @@ func (r *Runtime) runSession(ctx context.Context, number int) error {
 			return refused[i]
 		}
 	}
-	r.broker.Store(nil)
 	r.session.Store(s)
+	r.broker.Store(nil)
 	r.opts.Log.Info().Int("session", number).Str("broker", rabbitmq.HostPort(r.opts.Broker.URL)).Msg("connected to RabbitMQ")
 
 	var pumps sync.WaitGroup

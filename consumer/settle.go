@@ -199,6 +199,11 @@ func (l *line) giveBack(d *delivery) bool {
 	case l.over():
 		l.stale(d)
 		return true
+	case l.granted > 0 && l.r.work.Err() != nil: // cut before it was unsubscribed, which gives back what has not begun
+		l.closed = true
+		l.waiting = append(l.waiting, d)
+		l.inFlight--
+		return true
 	case l.granted > 0:
 		return false
 	}

@@ -284,7 +284,7 @@ func (h *hold) await(ctx context.Context, want int) (bool, error) {
 }
 
 func (h *hold) ready() (int, error) {
-	q, err := h.look.QueueDeclarePassive(h.queue, true, false, false, false, nil)
+	q, err := rabbitmq.Look(h.look, h.queue)
 	if err != nil {
 		return 0, fmt.Errorf("look at queue %s: %w", h.queue, err)
 	}

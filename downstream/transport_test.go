@@ -183,7 +183,7 @@ func TestBodyThatBreaksOff(t *testing.T) {
 // The time-out holds to the end of the body.
 func TestBodyThatStalls(t *testing.T) {
 	release := make(chan struct{})
-	d, srv := serve(t, downstream.Options{Timeout: 100 * time.Millisecond, Failures: 1, OpenFor: time.Hour}, func(w http.ResponseWriter, _ *http.Request) {
+	d, srv := serve(t, downstream.Options{Timeout: 2 * time.Second, Failures: 1, OpenFor: time.Hour}, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte(`{"half":`))
 		_ = http.NewResponseController(w).Flush()
 		<-release

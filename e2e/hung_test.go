@@ -14,7 +14,7 @@ import (
 // ends itself with 1. The next one takes the order over and does it, once.
 func TestHungHandler(t *testing.T) {
 	t.Parallel()
-	const lease = 14 * time.Second
+	const lease = 25 * time.Second
 	l := newLine(t, 200*time.Millisecond, time.Second)
 	l.env = l.with("HANDLER_TIMEOUT", "1s", "ERP_TIMEOUT", "500ms", "MAGENTO_TIMEOUT", "500ms", "IDEMPOTENCY_LEASE", lease.String())
 	hanging := l.shop.PlaceOrder(fakemagento.Placing{})

@@ -34,7 +34,7 @@ var operationsFaults = []*scenario{
 		var replays sync.WaitGroup
 		for range 2 {
 			replays.Go(func() {
-				out, code := w.call("dlq", "replay", w.DeadLetters("order_placed"), "--yes", "--rate", "20")
+				out, code := w.call("dlq", "replay", w.DeadLetters("order_placed"), "--yes", "--rate", "5")
 				mu.Lock()
 				defer mu.Unlock()
 				codes[code]++
@@ -53,7 +53,7 @@ var operationsFaults = []*scenario{
 		w.run(1)
 		orders := w.letters(40)
 		for i := 1; i <= 3; i++ {
-			command, log := program.Command(w.t, w.env, "dlq", "replay", w.DeadLetters("order_placed"), "--yes", "--rate", "30")
+			command, log := program.Command(w.t, w.env, "dlq", "replay", w.DeadLetters("order_placed"), "--yes", "--rate", "10")
 			if err := command.Start(); err != nil {
 				w.t.Fatal(err)
 			}
@@ -70,6 +70,7 @@ var operationsFaults = []*scenario{
 		orders := w.letters(10)
 		refuse := fault.Plan{Every: fault.Fault{Kind: fault.Fail, Status: http.StatusUnprocessableEntity}}
 		w.erp.Faults.Set(refuse)
+		calls := len(w.erp.Requests())
 		var replay sync.WaitGroup
 		replay.Go(func() {
 			out, code := w.call("dlq", "replay", w.DeadLetters("order_placed"), "--yes", "--rate", "20")
@@ -77,7 +78,6 @@ var operationsFaults = []*scenario{
 				w.t.Errorf("the replay ends with %d: %s", code, out)
 			}
 		})
-		calls := len(w.erp.Requests())
 		testkit.Eventually(w.t, patience, func() bool { return len(w.erp.Requests()) > calls }, "the replay to begin")
 		for range 10 {
 			o := w.order(fakemagento.Placing{})

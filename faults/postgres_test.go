@@ -148,6 +148,7 @@ func (w *world) failover(die bool) {
 	}
 	w.run(2)
 	w.awaitDone(w.place(12))
+	w.settle() // what is done is recorded too
 	if err := primary.Exec(w.t.Context(), "CREATE TABLE IF NOT EXISTS followed ()"); err != nil {
 		w.t.Fatal(err)
 	}
@@ -162,6 +163,7 @@ func (w *world) failover(die bool) {
 	testkit.Eventually(w.t, patience, func() bool { return standby.Exec(w.t.Context(), "SELECT FROM followed") == nil }, "the standby to follow")
 	link.Refuse() // from here on it lags
 	w.awaitDone(w.place(6))
+	w.settle() // and no second event waits
 	release := w.hold()
 	var inFlight []fakemagento.Placed
 	for range 8 { // one event each: another that is met after the failover only can't be told from a new one (docs/faults.md)

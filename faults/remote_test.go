@@ -25,8 +25,9 @@ var remoteFaults = []*scenario{
 		}})
 		w.shop.Faults.Set(fault.Plan{Chances: []fault.Chance{{OneIn: 6, Fault: fault.Fault{Kind: fault.Drop}}}})
 		w.place(30)
-		w.awaitDone(w.placed)
+		w.awaitSome(w.placed, 20) // with half of the calls failing for ever, one would use its attempts up
 		w.quiet()
+		w.awaitDone(w.placed)
 	}},
 	{number: 41, name: "429 with Retry-After, and without", run: func(w *world) {
 		w.run(2)

@@ -115,12 +115,12 @@ func shopPlan(f fault.Fault) func(*world, *rand.Rand) func() {
 	}
 }
 
-// victim is a replica that runs.
+// victim is a replica that runs, and was not told to end.
 func (w *world) victim(random *rand.Rand) *replica.Replica {
 	w.t.Helper()
 	var alive []*replica.Replica
 	for _, r := range w.replicas {
-		if r.Running() {
+		if r.Running() && !r.Told() {
 			alive = append(alive, r)
 		}
 	}

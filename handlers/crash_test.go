@@ -253,7 +253,7 @@ func TestFrozenAtEachMoment(t *testing.T) {
 	for at := 1; at <= 8; at++ {
 		t.Run(fmt.Sprint("moment ", at), func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, settings{lease: time.Second})
+			r := newRig(t, settings{lease: 3 * time.Second})
 			p := r.shop.PlaceOrder(fakemagento.Placing{})
 			frozen, wake := make(chan struct{}), make(chan struct{})
 			s := &steps{at: at, strike: func() {
@@ -267,7 +267,11 @@ func TestFrozenAtEachMoment(t *testing.T) {
 				_, err := placed.Handle(r.context(), e)
 				woken <- err
 			}()
-			<-frozen
+			select {
+			case <-frozen:
+			case err := <-woken:
+				t.Fatalf("the handling ended before that moment: %v", err)
+			}
 			other := r.placedOn(r.replica("second"))
 			deferred := 0
 			testkit.Eventually(t, 30*time.Second, func() bool {

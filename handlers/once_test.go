@@ -28,7 +28,7 @@ func onlyPosts(r *http.Request) bool { return r.Method == http.MethodPost }
 // How the ERP fails decides whether it is asked before it is sent to again. This ERP books whatever it gets.
 func TestAfterAFailedCreate(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, settings{timeout: time.Second})
+	r := newRig(t, settings{timeout: 3 * time.Second})
 	for _, tt := range []struct {
 		name  string
 		fault fault.Fault

@@ -168,7 +168,7 @@ func TestTrackingFrozenAtEachMoment(t *testing.T) {
 	for at := 1; at <= 6; at++ {
 		t.Run(fmt.Sprint("moment ", at), func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, settings{tracking: making, lease: time.Second})
+			r := newRig(t, settings{tracking: making, lease: 3 * time.Second})
 			kind := tracking{r: r}
 			p, e := kind.order()
 			frozen, wake := make(chan struct{}), make(chan struct{})
@@ -182,7 +182,11 @@ func TestTrackingFrozenAtEachMoment(t *testing.T) {
 				_, err := h.Handle(r.context(), e)
 				woken <- err
 			}()
-			<-frozen
+			select {
+			case <-frozen:
+			case err := <-woken:
+				t.Fatalf("the handling ended before that moment: %v", err)
+			}
 			other := r.trackedOn(r.replica("second"))
 			deferred := 0
 			testkit.Eventually(t, 30*time.Second, func() bool {

@@ -149,6 +149,8 @@ func (r *fileRig) isPublished(n, most int) {
 	if len(r.published) != n {
 		r.t.Errorf("%d parcels were published, want %d", len(r.published), n)
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	for number, times := range r.published {
 		if times > most {
 			r.t.Errorf("parcel %s was published %d times", number, times)
@@ -369,7 +371,7 @@ func TestTrackingFileIsWrittenTo(t *testing.T) {
 func TestTrackingFileTakesLong(t *testing.T) {
 	t.Parallel()
 	r := newFileRig(t)
-	const timeout, lease = 3 * time.Second, 4 * time.Second
+	const timeout, lease = 4500 * time.Millisecond, 5500 * time.Millisecond
 	l := r.ledger("slow", lease)
 	other := r.handler(r.ledger("other", lease))
 	sum := r.put("slow.csv", csv(3000))

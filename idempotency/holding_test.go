@@ -120,9 +120,9 @@ func TestHoldingInVain(t *testing.T) {
 
 // A holder that is overtaken loses its context; one that goes on step by step keeps both.
 func TestHoldingRenews(t *testing.T) {
-	l := open(t, database(t), "a", short)
+	l := open(t, database(t), "a", long)
 	_, _, err := l.DoHolding(t.Context(), writer, order("1"), false, func(ctx context.Context, _ *idempotency.Claim) (idempotency.Result, error) {
-		for began := time.Now(); time.Since(began) < 2*short; {
+		for began := time.Now(); time.Since(began) < long+short; {
 			if err := event.Progress(ctx); err != nil {
 				return idempotency.Result{}, err
 			}

@@ -129,6 +129,8 @@ func TestTheOtherWaits(t *testing.T) {
 		<-leave
 		return nil
 	}})
+	free := sync.OnceFunc(func() { close(leave) })
+	t.Cleanup(free) // before the first is stopped, which waits for it
 	<-inside
 	var log buffer
 	var second atomic.Int32
@@ -140,7 +142,7 @@ func TestTheOtherWaits(t *testing.T) {
 	if second.Load() != 0 {
 		t.Error("both replicas are at it")
 	}
-	close(leave)
+	free()
 	stopFirst()
 	testkit.Eventually(t, 30*time.Second, func() bool { return second.Load() > 0 }, "the second to have its turn")
 }

@@ -216,7 +216,7 @@ func IsNotFound(err error) bool {
 func Depth(conn *amqp.Connection, queue string) (messages int, ok bool, err error) {
 	var q amqp.Queue
 	err = OnChannel(conn, func(ch *amqp.Channel) (err error) {
-		q, err = ch.QueueDeclarePassive(queue, true, false, false, false, nil)
+		q, err = Look(ch, queue)
 		return err
 	})
 	if IsNotFound(err) {
@@ -226,4 +226,19 @@ func Depth(conn *amqp.Connection, queue string) (messages int, ok bool, err erro
 		return 0, false, fmt.Errorf("look at queue %s: %w", queue, err)
 	}
 	return q.Messages, true, nil
+}
+
+// Look gives the ready messages of a queue and its subscriptions. RabbitMQ waits 250 ms for the answer of a quorum queue's
+// leader, and says that there are none where it does not come (rabbit_quorum_queue:stat, read in 3.10.8). So an answer
+// without any that took long is asked for again, a few times: with a link that is as slow it may be true.
+func Look(ch *amqp.Channel, queue string) (q amqp.Queue, err error) {
+	const patience, tries = 250 * time.Millisecond, 8
+	for range tries {
+		began := time.Now()
+		q, err = ch.QueueDeclarePassive(queue, true, false, false, false, nil)
+		if err != nil || q.Messages+q.Consumers > 0 || time.Since(began) < patience {
+			break
+		}
+	}
+	return q, err
 }

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/mageline/mageline/rabbitmq"
 )
 
 // Queues is a test's own part of a broker: an exchange, and a prefix for the names of queues.
@@ -153,7 +155,7 @@ func (q *Queues) Subscriptions(queue string) int {
 func (q *Queues) state(queue string) (state amqp.Queue, there bool) {
 	q.t.Helper()
 	q.channel(func(ch *amqp.Channel) (err error) {
-		state, err = ch.QueueDeclarePassive(queue, true, false, false, false, nil)
+		state, err = rabbitmq.Look(ch, queue)
 		var refused *amqp.Error
 		if errors.As(err, &refused) && refused.Code == amqp.NotFound {
 			return nil

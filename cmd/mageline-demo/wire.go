@@ -8,6 +8,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"github.com/mageline/mageline/rabbitmq"
 	"github.com/mageline/mageline/testkit"
 	"github.com/mageline/mageline/testkit/fakemagento"
 )
@@ -72,7 +73,7 @@ func (w *wire) depth(queue string) (int, error) {
 		return 0, fmt.Errorf("look at the queue %s: %w", queue, err)
 	}
 	defer func() { _ = channel.Close() }()
-	state, err := channel.QueueDeclarePassive(queue, true, false, false, false, nil)
+	state, err := rabbitmq.Look(channel, queue)
 	var refused *amqp.Error
 	if errors.As(err, &refused) && refused.Code == amqp.NotFound {
 		return -1, nil

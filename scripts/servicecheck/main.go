@@ -11,10 +11,12 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/url"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -113,12 +115,17 @@ func address(raw string) string {
 
 // printFreePorts holds all ports open until it knows them all, so that none comes twice.
 func printFreePorts(n int) error {
-	for range n {
-		l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	for found := 0; found < n; {
+		// Below the ports from which whoever asks for any one is served.
+		l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000)))
+		if errors.Is(err, syscall.EADDRINUSE) {
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("looking for a free port: %w", err)
 		}
 		defer func() { _ = l.Close() }()
+		found++
 		fmt.Println(l.Addr().(*net.TCPAddr).Port)
 	}
 	return nil

@@ -24,6 +24,7 @@ type Replica struct {
 	command *exec.Cmd
 	ended   chan struct{}
 	killed  atomic.Bool
+	told    atomic.Bool
 	show    func(t testing.TB, path, page string)
 	address string // of health and metrics, once known
 }
@@ -44,7 +45,13 @@ func (r *Replica) Strike() {
 func (r *Replica) Killed() bool { return r.killed.Load() }
 
 // Terminate tells it to end in order.
-func (r *Replica) Terminate() { r.Signal(syscall.SIGTERM) }
+func (r *Replica) Terminate() {
+	r.told.Store(true)
+	r.Signal(syscall.SIGTERM)
+}
+
+// Told reports whether it was told to end in order: a second signal would end it at once.
+func (r *Replica) Told() bool { return r.told.Load() }
 
 // Signal sends it any signal.
 func (r *Replica) Signal(s os.Signal) { _ = r.command.Process.Signal(s) } // it may be gone

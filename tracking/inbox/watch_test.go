@@ -168,9 +168,9 @@ func TestWrittenSlowly(t *testing.T) {
 	}
 	defer func() { _ = f.Close() }()
 	var last time.Time
-	tick := time.NewTicker(still / 2)
+	tick := time.NewTicker(still / 8)
 	defer tick.Stop()
-	for range 5 {
+	for range 20 {
 		last = time.Now()
 		if _, err := f.WriteString("row\n"); err != nil {
 			t.Fatal(err)
@@ -179,7 +179,7 @@ func TestWrittenSlowly(t *testing.T) {
 	}
 	r.awaitTold("slow.csv")
 	r.set(func() {
-		if r.found[0].Size != 20 || r.at["slow.csv"].Sub(last) < still {
+		if r.found[0].Size != 80 || r.at["slow.csv"].Sub(last) < still {
 			t.Errorf("told %+v %s after the last write", r.found[0], r.at["slow.csv"].Sub(last))
 		}
 	})
