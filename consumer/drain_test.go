@@ -79,9 +79,19 @@ func TestDrainRetries(t *testing.T) {
 // Handlers that do not finish in time are cancelled, and their messages are in the queue again, no attempt used.
 func TestDrainCuts(t *testing.T) {
 	t.Parallel()
+	for name, timeout := range map[string]time.Duration{"before the subscription is cancelled": time.Nanosecond, "after it": 3 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			drainCuts(t, timeout)
+		})
+	}
+}
+
+func drainCuts(t *testing.T, timeout time.Duration) {
+	t.Helper()
 	b := newBlocker()
 	r := newRig(t, b.handle)
-	r.opts.ShutdownTimeout = time.Nanosecond // handlers are cut before the subscription is cancelled
+	r.opts.ShutdownTimeout = timeout
 	r.start()
 	for n := range 3 {
 		r.Publish(placed, numbered(n))

@@ -51,6 +51,8 @@ type Ledger struct {
 	queue   queue
 	writers sync.WaitGroup
 	late    sync.WaitGroup // ends that Postgres was away for
+	living  sync.Mutex     // held for each sign of life
+	left    bool           // with living: no more of them
 	closing context.Context
 	close   context.CancelFunc
 }

@@ -20,8 +20,13 @@ const processGone = 30 * time.Second
 func newProcessID(process string) string { return process + "/" + rand.Text() }
 
 // Live gives a sign of life, without which the messages that this process enters would count as killing it. Call it
-// before the first Enter and then every 5 s.
+// before the first Enter and then every 5 s. After Leave it does nothing.
 func (l *Ledger) Live(ctx context.Context) error {
+	l.living.Lock()
+	defer l.living.Unlock()
+	if l.left {
+		return nil
+	}
 	return l.exec(ctx, `
 INSERT INTO process (id, renewed_at) VALUES ($1, now()) ON CONFLICT (id) DO UPDATE SET renewed_at = excluded.renewed_at`,
 		l.id)
@@ -29,6 +34,9 @@ INSERT INTO process (id, renewed_at) VALUES ($1, now()) ON CONFLICT (id) DO UPDA
 
 // Leave says that the process ends in order: what it had entered is innocent.
 func (l *Ledger) Leave(ctx context.Context) error {
+	l.living.Lock()
+	defer l.living.Unlock()
+	l.left = true
 	return l.exec(ctx, `WITH own AS (DELETE FROM suspect WHERE process = $1) DELETE FROM process WHERE id = $1`, l.id)
 }
 

@@ -81,6 +81,13 @@ func TestSuspectElsewhere(t *testing.T) {
 	if err := one.Leave(t.Context()); err != nil { // in order
 		t.Fatal(err)
 	}
+	if err := one.Live(t.Context()); err != nil { // a tick that came a moment later
+		t.Fatal(err)
+	}
+	var there int
+	if err := db.QueryRow(t.Context(), `SELECT count(*) FROM process WHERE id LIKE 'one/%'`).Scan(&there); err != nil || there != 0 {
+		t.Errorf("who has left is there %d times, %v", there, err)
+	}
 	enters(t, two, false, 0)
 }
 

@@ -96,10 +96,7 @@ func consume(ctx context.Context, t terminal) error {
 	}
 	background.Go(func() { s.secrets.watch(ctx, log, s.runtime.CredentialsChanged) })
 	background.Go(func() { s.pauses.watch(ctx) })
-	living, die := context.WithCancel(serving)
-	defer die()
-	lived := make(chan struct{})
-	background.Go(func() { defer close(lived); s.live(living) }) // also while it drains
+	background.Go(func() { s.live(serving) }) // also while it drains
 
 	names := make([]string, 0, len(cfg.EnabledConsumers()))
 	for _, c := range cfg.EnabledConsumers() {
@@ -107,9 +104,6 @@ func consume(ctx context.Context, t terminal) error {
 	}
 	log.Info().Str("version", version).Strs("consumers", names).Msg("mageline starts")
 	err = s.runtime.Run(ctx)
-	// A sign of life must not come after the leave.
-	die()
-	<-lived
 	if !errors.Is(err, consumer.ErrHung) { // else the message that hangs is to blame for the end
 		s.leave(ctx)
 	}
