@@ -176,11 +176,12 @@ var remoteFaults = []*scenario{
 	}},
 	{number: 48, name: "entity deleted meanwhile", run: func(w *world) {
 		w.run(1)
-		w.shop.Faults.Next(fault.Fault{Kind: fault.Fail}, fault.Fault{Kind: fault.Fail})
+		w.shop.Faults.Set(fault.Plan{Every: fault.Fault{Kind: fault.Fail}})
 		o := w.order(fakemagento.Placing{})
 		s := w.event(o)
 		testkit.Eventually(w.t, patience, func() bool { return w.shop.Faults.Count(fault.Fail) > 0 }, "the first attempt to fail")
 		w.shop.Delete(o.EntityID)
+		w.shop.Faults.Set(fault.Plan{})
 		s.order, w.parked = "", 1
 		w.awaitDone(w.place(6))
 	}},

@@ -120,7 +120,7 @@ func TestOvertakenCancellation(t *testing.T) {
 		_, err := r.handle(slow, number(p.IncrementID))
 		ended <- err
 	}()
-	<-entered
+	await(t, entered, ended)
 	r.cancelQuantities(p, 3, 2)
 	outcome, err := r.canceled(number(p.IncrementID))
 	isOutcome(t, outcome, err, event.Done)

@@ -198,7 +198,7 @@ func TestOneWriterOfAnOrder(t *testing.T) {
 		_, err := r.placed(number(p.IncrementID))
 		placed <- err
 	}()
-	<-inside
+	await(t, inside, placed)
 	r.shop.Cancel(p.EntityID)
 	other := r.replica("second")
 	_, err := r.handle(r.canceledOn(other), number(p.IncrementID))

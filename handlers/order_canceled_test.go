@@ -358,7 +358,7 @@ func TestCancelledOnTheWay(t *testing.T) {
 		_, err := r.placed(number(p.IncrementID))
 		ended <- err
 	}()
-	<-entered
+	await(t, entered, ended)
 	r.shop.Cancel(p.EntityID)
 	_, err := r.handle(r.canceledOn(r.replica("second")), number(p.IncrementID))
 	_ = isDeferral(t, err, event.Shortest)

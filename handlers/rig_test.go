@@ -302,6 +302,16 @@ func isOutcome(t *testing.T, outcome event.Outcome, err error, want event.Outcom
 	}
 }
 
+// await waits until a handling is where the test wants it, which it may end without reaching.
+func await(t *testing.T, there <-chan struct{}, ended <-chan error) {
+	t.Helper()
+	select {
+	case <-there:
+	case err := <-ended:
+		t.Fatalf("the handling ended too early, error %v", err)
+	}
+}
+
 // isClass checks that a handling failed with a class, and that its text has all the parts.
 func isClass(t *testing.T, err error, class event.Class, parts ...string) {
 	t.Helper()
