@@ -3,7 +3,6 @@ package downstream_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -375,7 +374,9 @@ func TestNothingIsWrittenAfterTheLease(t *testing.T) {
 	bodies := make(chan string, 10)
 	d, srv := serve(t, downstream.Options{Timeout: 10 * time.Second}, func(_ http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
-		bodies <- fmt.Sprintf("%s %v", body, err)
+		if err == nil || len(body) > 0 { // else the request has broken off before its body
+			bodies <- string(body)
+		}
 	})
 	post := func(lease *passed) error {
 		ctx := event.WithClock(event.WithClock(t.Context(), lease), &clock{})
@@ -390,7 +391,7 @@ func TestNothingIsWrittenAfterTheLease(t *testing.T) {
 		return err
 	}
 	held := new(passed)
-	if err := post(held); err != nil || <-bodies != `{"a":1} <nil>` {
+	if err := post(held); err != nil || <-bodies != `{"a":1}` {
 		t.Fatalf("with the lease held: %v", err)
 	}
 	if held.asked.Load() == 0 {
@@ -401,9 +402,7 @@ func TestNothingIsWrittenAfterTheLease(t *testing.T) {
 		t.Errorf("after the lease: %v", err)
 	}
 	srv.Close() // waits for what the server has begun
-	for len(bodies) > 0 {
-		if b := <-bodies; b != " "+io.ErrUnexpectedEOF.Error() {
-			t.Errorf("the downstream has got %q", b)
-		}
+	if len(bodies) > 0 {
+		t.Errorf("the downstream has got %q", <-bodies)
 	}
 }
