@@ -79,6 +79,9 @@ func consumeLarge() int {
 func TestLargeBodies(t *testing.T) {
 	queues := testkit.Broker(t)
 	queues.RetryDelays(200 * time.Millisecond)
+	for _, name := range largeQueues {
+		queues.Own(queues.Queue(name), queues.DeadLetters(name))
+	}
 	messages := 16
 	if n, err := strconv.Atoi(os.Getenv("MAGELINE_LARGE_BODIES")); err == nil {
 		messages = n
@@ -131,7 +134,7 @@ func TestLargeBodies(t *testing.T) {
 	testkit.Eventually(t, 5*time.Minute, func() bool {
 		dead := 0
 		for _, name := range largeQueues {
-			dead += queues.Depth(queues.Queue(name) + ".dlq")
+			dead += queues.Depth(queues.DeadLetters(name))
 		}
 		return dead == messages/4 && len(numbersIn(t, file)) == messages-messages/4
 	}, "the poison is dead-lettered and the others are done")
