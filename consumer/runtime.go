@@ -141,7 +141,7 @@ func (r *Runtime) runSession(ctx context.Context, number int) error {
 			return refused[i]
 		}
 	}
-	r.session.Store(s)
+	r.session.Store(s) // before it is said that RabbitMQ is there: what is looked at then is this session
 	r.broker.Store(nil)
 	r.opts.Log.Info().Int("session", number).Str("broker", rabbitmq.HostPort(r.opts.Broker.URL)).Msg("connected to RabbitMQ")
 

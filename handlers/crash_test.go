@@ -267,11 +267,7 @@ func TestFrozenAtEachMoment(t *testing.T) {
 				_, err := placed.Handle(r.context(), e)
 				woken <- err
 			}()
-			select {
-			case <-frozen:
-			case err := <-woken:
-				t.Fatalf("the handling ended before that moment: %v", err)
-			}
+			await(t, frozen, woken)
 			other := r.placedOn(r.replica("second"))
 			deferred := 0
 			testkit.Eventually(t, 30*time.Second, func() bool {

@@ -182,11 +182,7 @@ func TestTrackingFrozenAtEachMoment(t *testing.T) {
 				_, err := h.Handle(r.context(), e)
 				woken <- err
 			}()
-			select {
-			case <-frozen:
-			case err := <-woken:
-				t.Fatalf("the handling ended before that moment: %v", err)
-			}
+			await(t, frozen, woken)
 			other := r.trackedOn(r.replica("second"))
 			deferred := 0
 			testkit.Eventually(t, 30*time.Second, func() bool {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -156,8 +155,7 @@ func (q *Queues) state(queue string) (state amqp.Queue, there bool) {
 	q.t.Helper()
 	q.channel(func(ch *amqp.Channel) (err error) {
 		state, err = rabbitmq.Look(ch, queue)
-		var refused *amqp.Error
-		if errors.As(err, &refused) && refused.Code == amqp.NotFound {
+		if rabbitmq.IsNotFound(err) {
 			return nil
 		}
 		there = true

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -68,18 +67,9 @@ func (w *wire) publishOrder(ctx context.Context, topic string, order fakemagento
 
 // depth counts the messages in a queue that nobody holds; -1 is a queue that is not there.
 func (w *wire) depth(queue string) (int, error) {
-	channel, err := w.conn.Channel()
-	if err != nil {
-		return 0, fmt.Errorf("look at the queue %s: %w", queue, err)
-	}
-	defer func() { _ = channel.Close() }()
-	state, err := rabbitmq.Look(channel, queue)
-	var refused *amqp.Error
-	if errors.As(err, &refused) && refused.Code == amqp.NotFound {
+	messages, ok, err := rabbitmq.Depth(w.conn, queue)
+	if err == nil && !ok {
 		return -1, nil
 	}
-	if err != nil {
-		return 0, fmt.Errorf("look at the queue %s: %w", queue, err)
-	}
-	return state.Messages, nil
+	return messages, err
 }

@@ -11,16 +11,15 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"net/url"
 	"os"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/mageline/mageline/testkit/freeport"
 )
 
 // One try must end soon: something that accepts connections but never speaks is not the service that we look for.
@@ -113,20 +112,10 @@ func address(raw string) string {
 	return u.Scheme + "://" + u.Host + u.Path
 }
 
-// printFreePorts holds all ports open until it knows them all, so that none comes twice.
 func printFreePorts(n int) error {
-	for found := 0; found < n; {
-		// Below the ports from which whoever asks for any one is served.
-		l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000)))
-		if errors.Is(err, syscall.EADDRINUSE) {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("looking for a free port: %w", err)
-		}
-		defer func() { _ = l.Close() }()
-		found++
-		fmt.Println(l.Addr().(*net.TCPAddr).Port)
+	free, err := freeport.Find(n)
+	for _, port := range free {
+		fmt.Println(port)
 	}
-	return nil
+	return err
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/mageline/mageline/testkit/freeport"
 )
 
 // Postgres is a server of our own.
@@ -59,7 +61,7 @@ func newPostgres() (*Postgres, error) {
 	if err != nil {
 		return nil, err
 	}
-	free, err := ports(1)
+	free, err := freeport.Find(1)
 	if err != nil {
 		return nil, err
 	}

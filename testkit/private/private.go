@@ -6,8 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -157,31 +155,6 @@ func (s *server) await(limit time.Duration, what string, try func(ctx context.Co
 			return fmt.Errorf("%s within %s: %w; see %s", what, limit, err, s.log)
 		}
 	}
-}
-
-// ports gives free ones. Somebody else may take one before it is used; that fails the start.
-func ports(n int) ([]int, error) {
-	var all []int
-	var listeners []net.Listener
-	defer func() {
-		for _, l := range listeners {
-			_ = l.Close()
-		}
-	}()
-	for len(all) < n { // below those from which whoever asks for any port is served
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000))) //nolint:noctx // at once
-		if errors.Is(err, syscall.EADDRINUSE) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		listeners = append(listeners, l)
-		if a, ok := l.Addr().(*net.TCPAddr); ok {
-			all = append(all, a.Port)
-		}
-	}
-	return all, nil
 }
 
 // program finds an installed program: on PATH, or the newest in one of these places, which Debian keeps off it.

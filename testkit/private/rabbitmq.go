@@ -9,6 +9,8 @@ import (
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/mageline/mageline/testkit/freeport"
 )
 
 // RabbitMQ is a node of our own. Nothing that belongs to an installed broker is shared: not its data, logs, cookie, plugins,
@@ -69,7 +71,7 @@ func newRabbitMQ(home string, first *RabbitMQ) (*RabbitMQ, error) {
 	if err != nil {
 		return nil, err
 	}
-	free, err := ports(3)
+	free, err := freeport.Find(3)
 	if err != nil {
 		return nil, err
 	}
