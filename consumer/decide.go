@@ -48,6 +48,8 @@ type verdict struct {
 	delay  time.Duration // of retry and putOff
 	class  event.Class
 	reason string // of deadLetter
+	// quiet: another handling has the key, and goes on.
+	quiet bool
 	// held: what a putOff waits for pauses the consumer, so that the message may as well go back to its queue once
 	// nothing is subscribed.
 	held bool
@@ -71,6 +73,7 @@ func decide(f facts) verdict {
 		return verdict{
 			action:       putOff,
 			delay:        pick(f.delays, deferral.Pick, deferral.Wait),
+			quiet:        deferral.Busy,
 			held:         deferral.Downstream != "",
 			postgresAway: deferral.Downstream == "postgres",
 		}

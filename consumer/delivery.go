@@ -238,18 +238,19 @@ func (l *line) succeeded(d *delivery) {
 func (l *line) logFailure(log *zerolog.Logger, d *delivery) {
 	v := d.verdict
 	entry := log.Warn()
-	text := "put off, no attempt used"
+	name, text := "delivery_retried", "failed, tried again later"
 	switch v.action {
-	case retry:
-		text = "failed, tried again later"
 	case deadLetter:
 		entry = log.Error().Str("reason", v.reason).Str("queue", l.r.topology.DeadLetterQueue(l.consumer.Name))
-		text = "dead-lettered: see `mageline dlq show`; replay it when its cause is gone"
+		name, text = "delivery_dead_lettered", "dead-lettered: see `mageline dlq show`; replay it when its cause is gone"
 	case giveBack:
-		text = "given back, mageline is stopping"
+		name, text = "delivery_requeued", "requeued, mageline is stopping"
 	case putOff:
-		entry = log.Info()
-	case acknowledge:
+		name, text = "delivery_deferred", "deferred, no attempt used"
+		if entry = log.Info(); v.quiet {
+			entry = log.Debug()
+		}
+	case acknowledge, retry:
 	}
 	if v.delay > 0 {
 		entry = entry.Dur("retry_in", v.delay)
@@ -260,7 +261,7 @@ func (l *line) logFailure(log *zerolog.Logger, d *delivery) {
 	if key := event.KeyOf(d.err); key != "" {
 		entry = entry.Str("key", key)
 	}
-	entry.Err(d.err).Msg(text)
+	entry.Str("event", name).Err(d.err).Msg(text)
 }
 
 // carrier lets the trace context be read from and written to AMQP headers.

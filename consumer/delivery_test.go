@@ -10,6 +10,7 @@ import (
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+	"github.com/rs/zerolog"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/mageline/mageline/consumer"
@@ -330,6 +331,30 @@ func TestPanic(t *testing.T) {
 	}
 	if log := r.log.String(); !strings.Contains(log, "delivery_test.go") || strings.Contains(log, secret) {
 		t.Error("the log must have the stack, and not what the panic says")
+	}
+}
+
+// Of a key that another handling has nobody need hear: it comes again and again while that goes on.
+func TestDeferral_SaysNothingOfAKeyInProgress(t *testing.T) {
+	t.Parallel()
+	for name, busy := range map[string]bool{"in progress elsewhere": true, "for another reason": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var got seen
+			r := newRig(t, func(_ context.Context, e event.Event) (event.Outcome, error) {
+				if got.add(e) < 3 {
+					return "", event.WithKey(&event.Deferral{Reason: "some reason", Busy: busy}, "000000123")
+				}
+				return event.Done, nil
+			})
+			r.opts.Log = r.opts.Log.Level(zerolog.InfoLevel)
+			r.start()
+			r.Send(r.Queue(orders), testkit.Publishing([]byte(numbered(1))))
+			r.outcomes(map[string]int{"deferred": 2, "acked": 1})
+			if said := strings.Contains(r.log.String(), `"event":"delivery_deferred"`); said == busy {
+				t.Errorf("a line at info: %v", said)
+			}
+		})
 	}
 }
 

@@ -126,9 +126,11 @@ type Deferral struct {
 	Reason string
 	// Downstream is set where the wait is for one: a circuit that is open, or Postgres ("postgres").
 	Downstream string
-	Wait       time.Duration
-	Pick       Pick
-	Err        error // may be nil
+	// Busy is set where it waits for another handling of the same thing, which goes on: nobody need hear of it.
+	Busy bool
+	Wait time.Duration
+	Pick Pick
+	Err  error // may be nil
 }
 
 func (d *Deferral) Error() string {

@@ -180,7 +180,7 @@ func (w *world) failover(die bool) {
 		testkit.Eventually(w.t, patience, func() bool {
 			n := 0
 			for _, r := range w.replicas {
-				n += r.Said("put off, no attempt used")
+				n += r.Said("delivery_deferred")
 			}
 			return n > 1
 		}, "the messages to be put off")

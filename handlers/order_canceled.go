@@ -60,14 +60,14 @@ func (h *Canceled) cancel(ctx context.Context, e event.Event, o *magentoapi.Orde
 	case exported.State == idempotency.Skipped:
 		return event.Skipped, nil
 	case exported.State == idempotency.InProgress && !exported.Expired: // whose owner is gone is uncertain
-		return "", &event.Deferral{Reason: fmt.Sprintf("order %s is on its way to the ERP (%s)", key, exported.Owner)}
+		return "", &event.Deferral{Reason: fmt.Sprintf("order %s is on its way to the ERP (%s)", key, exported.Owner), Busy: true}
 	case exported.State == idempotency.Waiting && whole:
 		skipped, err := h.Ledger.Skip(ctx, exported.Key, magentoapi.StateCanceled)
 		if err != nil {
 			return "", err
 		}
 		if !skipped { // it has gone on meanwhile
-			return "", &event.Deferral{Reason: fmt.Sprintf("order %s has stopped waiting just now", key)}
+			return "", &event.Deferral{Reason: fmt.Sprintf("order %s has stopped waiting just now", key), Busy: true}
 		}
 		zerolog.Ctx(ctx).Info().Str("key", key).Msg("the order was cancelled while it waited: it does not go out")
 		return event.Done, nil
@@ -255,10 +255,14 @@ func (c cancellation) send(ctx context.Context, e event.Event, name, document st
 		if _, err := c.ERP.CancelOrder(ctx, idempotencyKey, document, request); err != nil {
 			return idempotency.Result{}, err
 		}
-		zerolog.Ctx(ctx).Info().Str("key", c.key).Str("document_number", document).Bool("complete", request.Complete).
-			Msg("cancelled in the ERP")
+		zerolog.Ctx(ctx).Info().Str("event", "order_cancelled").Str("key", c.key).Str("document_number", document).
+			Bool("complete", request.Complete).Msg("cancelled in the ERP")
 		return idempotency.Result{Value: document}, nil
 	})
+	if err == nil && before {
+		zerolog.Ctx(ctx).Info().Str("event", "order_cancellation_duplicate").Str("key", c.key).Str("document_number", document).
+			Msg("duplicate: it was cancelled in the ERP before, nothing is sent")
+	}
 	return before, err
 }
 

@@ -81,8 +81,8 @@ func (h *Placed) export(ctx context.Context, e event.Event, ref event.Order, key
 		return "", event.Errorf(event.Invalid, "order %s is in the ERP as %s, and was the one with %s in Magento; this event is for %s: "+
 			"stores that count alike need ORDER_KEY=store_increment_id", key, created.Value, created.Reason, entityID(int64(ref.EntityID)))
 	}
-	if !before {
-		log.Info().Str("document_number", created.Value).Msg("the order is in the ERP")
+	if before {
+		log.Info().Str("event", "order_duplicate").Str("document_number", created.Value).Msg("duplicate: the order was in the ERP before, nothing is sent")
 	}
 	if !h.Rules.Comment {
 		return doneOrDuplicate(before), nil
@@ -132,6 +132,8 @@ func (h *Placed) create(ctx context.Context, e event.Event, ref event.Order, key
 		}
 		if number != "" {
 			result.State, result.Reason, result.Value = idempotency.Done, entityID(result.Order.EntityID), number
+			zerolog.Ctx(ctx).Info().Str("event", "order_found").Str("key", key).Str("document_number", number).
+				Msg("found: the order is in the ERP already, looked up before it would be repeated")
 			return result, nil
 		}
 	}
@@ -165,6 +167,8 @@ func (h *Placed) create(ctx context.Context, e event.Event, ref event.Order, key
 		}
 	}
 	result.Reason, result.Value = entityID(result.Order.EntityID), document.Number
+	zerolog.Ctx(ctx).Info().Str("event", "order_created").Str("key", key).Str("document_number", document.Number).
+		Msg("created: the order is in the ERP")
 	return result, nil
 }
 

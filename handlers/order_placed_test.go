@@ -443,3 +443,36 @@ func TestReadingFailsBeforeAnythingIsSent(t *testing.T) {
 		})
 	}
 }
+
+// Whether this handling made the document, found it or met what was done before is told apart.
+func TestPlaced_LogsCreatedFoundAndDuplicateApart(t *testing.T) {
+	t.Parallel()
+	events := []string{"order_created", "order_found", "order_duplicate"}
+	for _, tt := range []struct {
+		want   string
+		before func(r *rig, p fakemagento.Placed)
+	}{
+		{"order_created", func(*rig, fakemagento.Placed) {}},
+		{"order_found", func(r *rig, p fakemagento.Placed) { r.erp.Book(p.IncrementID) }},
+		{"order_duplicate", func(r *rig, p fakemagento.Placed) {
+			r.exported(p)
+			*r.log = logged{}
+		}},
+	} {
+		t.Run(tt.want, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, settings{})
+			p := r.shop.PlaceOrder(fakemagento.Placing{})
+			tt.before(r, p)
+			if _, err := r.placed(number(p.IncrementID), replayed); err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range events {
+				line := r.log.line(`"level":"info"`, `"event":"`+name+`"`, `"key":"`+p.IncrementID+`"`, `"document_number":"`)
+				if (line != "") != (name == tt.want) {
+					t.Errorf("the line of %s is %q", name, line)
+				}
+			}
+		})
+	}
+}

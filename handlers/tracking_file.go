@@ -173,7 +173,7 @@ func (h *TrackingFile) done(ctx context.Context, sum string) (bool, error) {
 	case err != nil || !found:
 		return false, err
 	case row.State == idempotency.InProgress && !row.Expired:
-		return false, &event.Deferral{Reason: "the tracking file is in work at " + row.Owner}
+		return false, &event.Deferral{Reason: "the tracking file is in work at " + row.Owner, Busy: true}
 	}
 	return row.State == idempotency.Done || row.State == idempotency.Skipped, nil
 }

@@ -69,6 +69,10 @@ func (h *Tracked) handle(ctx context.Context, e event.Event, t event.Tracking, k
 	if err != nil {
 		return "", err
 	}
+	if before {
+		zerolog.Ctx(ctx).Info().Str("event", "tracking_duplicate").Str("key", key).Str("shipment", res.Value).
+			Msg("duplicate: the tracking number was recorded before")
+	}
 	if res.Reason != mailDue {
 		return doneOrDuplicate(before), nil
 	}
@@ -115,7 +119,8 @@ func (h *Tracked) track(ctx context.Context, t event.Tracking, o *magentoapi.Ord
 		return idempotency.Result{}, event.NotDone(err)
 	}
 	if s := p.recorded(); s != nil {
-		log.Info().Int64("shipment", int64(s.EntityID)).Msg("the shipment has the tracking number already")
+		log.Info().Str("event", "tracking_found").Int64("shipment", int64(s.EntityID)).
+			Msg("found: the shipment has the tracking number already")
 		return idempotency.Result{Value: shipmentID(int64(s.EntityID))}, nil
 	}
 	s, err := p.shipment()
@@ -134,7 +139,7 @@ func (h *Tracked) track(ctx context.Context, t event.Tracking, o *magentoapi.Ord
 	if err != nil {
 		return idempotency.Result{}, fromMagento(err)
 	}
-	log.Info().Int64("shipment", int64(s.EntityID)).Msg("the tracking number was added to the shipment")
+	log.Info().Str("event", "tracking_added").Int64("shipment", int64(s.EntityID)).Msg("added: the tracking number is on the shipment")
 	result := idempotency.Result{Value: shipmentID(int64(s.EntityID))}
 	if h.Rules.Notify {
 		result.Reason = mailDue
@@ -173,7 +178,8 @@ func (h *Tracked) ship(ctx context.Context, p *parcel, c *idempotency.Claim) (id
 		c.Looked()
 		var made int64
 		if made, err = h.Shipments.Ship(ctx, id, shipment); err == nil {
-			zerolog.Ctx(ctx).Info().Str("key", c.Key.Key).Int64("entity_id", id).Int64("shipment", made).Msg("the order was shipped")
+			zerolog.Ctx(ctx).Info().Str("key", c.Key.Key).Int64("entity_id", id).Int64("shipment", made).
+				Str("event", "shipment_created").Msg("created: a shipment with the tracking number")
 			return idempotency.Result{Value: shipmentID(made), Reason: shipmentMade}, nil
 		}
 		if !errors.Is(err, magentoapi.ErrBadRequest) {
@@ -203,7 +209,7 @@ func uncertain(like, err error) error {
 	case errors.As(like, &classed):
 		return &event.Error{Class: classed.Class, Downstream: classed.Downstream, RetryAfter: classed.RetryAfter, Err: errors.New(err.Error())}
 	case errors.As(like, &deferral):
-		return &event.Deferral{Reason: deferral.Reason, Downstream: deferral.Downstream, Wait: deferral.Wait, Pick: deferral.Pick, Err: errors.New(err.Error())}
+		return &event.Deferral{Reason: deferral.Reason, Downstream: deferral.Downstream, Wait: deferral.Wait, Pick: deferral.Pick, Busy: deferral.Busy, Err: errors.New(err.Error())}
 	default:
 		return errors.New(err.Error())
 	}

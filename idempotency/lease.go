@@ -61,7 +61,7 @@ func (a *lease) taken(got outcome) error {
 	case got.err != nil:
 		return fmt.Errorf("take %s: %w", a.what, got.err)
 	case got.owner != a.claim.owner:
-		return &event.Deferral{Reason: fmt.Sprintf("%s is held by %s", a.what, processOf(got.owner))}
+		return &event.Deferral{Reason: fmt.Sprintf("%s is held by %s", a.what, processOf(got.owner)), Busy: true}
 	}
 	return nil
 }

@@ -182,7 +182,7 @@ func (l *Ledger) do(ctx context.Context, key Key, repeat bool, a *lease,
 			return Result{State: Done, Value: got.result, Reason: got.reason}, true, nil
 		default:
 			return Result{}, false, &event.Deferral{
-				Reason: fmt.Sprintf("%s is in progress at %s", key, processOf(got.owner)),
+				Reason: fmt.Sprintf("%s is in progress at %s", key, processOf(got.owner)), Busy: true,
 			}
 		}
 	}

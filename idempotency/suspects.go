@@ -66,6 +66,7 @@ RETURNING process, suspected, deaths`, consumer, message, l.id, l.gone.Microseco
 	case process != l.id:
 		return false, 0, &event.Deferral{
 			Reason: fmt.Sprintf("message %s was with %s, which has shown itself less than %s ago", message, processOf(process), l.gone),
+			Busy:   true,
 		}
 	}
 	return suspect, deaths, nil
