@@ -14,7 +14,7 @@ var (
 	named = regexp.MustCompile("`([a-z0-9]+)\\.(Test\\w+)`")
 )
 
-// docs/faults.md has each of the 62 once, in order, and says nothing that is not so.
+// docs/faults.md has each once, in order, and says nothing that is not so.
 func TestTable(t *testing.T) {
 	page, err := os.ReadFile("../docs/faults.md")
 	if err != nil {
@@ -25,14 +25,14 @@ func TestTable(t *testing.T) {
 		injected[f.number] = true
 	}
 	rows := row.FindAllStringSubmatch(string(page), -1)
-	if len(rows) != 62 {
-		t.Fatalf("%d rows, want 62", len(rows))
-	}
-	for i, r := range rows {
+	listed := map[int]bool{}
+	last := 0
+	for _, r := range rows {
 		number, err := strconv.Atoi(r[1])
-		if err != nil || number != i+1 {
-			t.Errorf("row %d is number %s", i+1, r[1])
+		if err != nil || number <= last {
+			t.Errorf("number %s comes after %d", r[1], last)
 		}
+		last, listed[number] = number, true
 		where := r[3]
 		if strings.HasPrefix(where, "faults") != injected[number] {
 			t.Errorf("fault %d is %q, and the suite has it: %v", number, where, injected[number])
@@ -40,6 +40,11 @@ func TestTable(t *testing.T) {
 		if !injected[number] && len(named.FindAllString(where, -1)) == 0 && !strings.Contains(string(page), "**"+r[1]+"**") &&
 			where != "later" {
 			t.Errorf("fault %d is tested nowhere, and nobody says why", number)
+		}
+	}
+	for number := range injected {
+		if !listed[number] {
+			t.Errorf("fault %d is injected, and no row says so", number)
 		}
 	}
 	tests := named.FindAllStringSubmatch(string(page), -1)
