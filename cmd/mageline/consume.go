@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"runtime/debug"
 	"sync"
@@ -11,15 +10,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/rs/zerolog"
-	"go.opentelemetry.io/otel"
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
-	"go.opentelemetry.io/otel/sdk/resource"
-	"go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/mageline/mageline/config"
 	"github.com/mageline/mageline/consumer"
+	"github.com/mageline/mageline/internal/tracing"
 	"github.com/mageline/mageline/ops"
 	"github.com/mageline/mageline/periodic"
 )
@@ -45,11 +39,19 @@ func consume(ctx context.Context, t terminal) error {
 	for _, warning := range cfg.Warnings {
 		log.Warn().Msg(warning)
 	}
-	stopTracing, err := startTracing(ctx, log)
+	stopTracing, err := tracing.Start(ctx, tracing.Options{Service: "mageline", Version: version, Failed: func(err error) {
+		log.Warn().Str("event", "traces_not_exported").Err(err).Msg("traces can't be exported")
+	}})
 	if err != nil {
-		return failed(err)
+		return &exitError{exitUsage, err}
 	}
-	defer stopTracing()
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), exportTimeout)
+		defer cancel()
+		if err := stopTracing(ctx); err != nil {
+			log.Warn().Str("event", "traces_not_exported").Err(err).Msg("the last traces could not be exported")
+		}
+	}()
 
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
@@ -138,39 +140,4 @@ func readiness(s consumer.Status) ops.Readiness {
 		Ready: s.Ready(), RabbitMQ: part(s.RabbitMQ), Postgres: part(s.Postgres),
 		Downstreams: parts(s.Downstreams), Consumers: parts(s.Consumers),
 	}
-}
-
-// startTracing exports traces where the standard variables name an endpoint, and only there.
-func startTracing(ctx context.Context, log zerolog.Logger) (stop func(), err error) {
-	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" && os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" {
-		return func() {}, nil
-	}
-	exporter, err := otlptracehttp.New(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("set up the export of traces (OTEL_EXPORTER_OTLP_…): %w", err)
-	}
-	about, err := resource.New(ctx, resource.WithFromEnv(), resource.WithTelemetrySDK(),
-		resource.WithAttributes(attribute.String("service.name", serviceName()), attribute.String("service.version", version)))
-	if err != nil {
-		return nil, fmt.Errorf("set up the export of traces: %w", err)
-	}
-	provider := trace.NewTracerProvider(trace.WithBatcher(exporter), trace.WithResource(about))
-	otel.SetTracerProvider(provider)
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
-		log.Warn().Err(err).Msg("traces can't be exported")
-	}))
-	return func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), exportTimeout)
-		defer cancel()
-		if err := provider.Shutdown(ctx); err != nil {
-			log.Warn().Err(err).Msg("the last traces could not be exported")
-		}
-	}, nil
-}
-
-func serviceName() string {
-	if name := os.Getenv("OTEL_SERVICE_NAME"); name != "" {
-		return name
-	}
-	return "mageline"
 }

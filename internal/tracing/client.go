@@ -1,0 +1,102 @@
+package tracing
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/proto"
+)
+
+// client sends spans by OTLP over HTTP. The exporter that OpenTelemetry ships for it, otlptracehttp, links gRPC, which is
+// 7 MB of the binary and nothing that is used.
+type client struct {
+	settings settings
+	http     *http.Client
+}
+
+func newClient(s settings) *client {
+	transport := &http.Transport{
+		Proxy: http.ProxyFromEnvironment, TLSClientConfig: s.tls, ForceAttemptHTTP2: true,
+		TLSHandshakeTimeout: 10 * time.Second, MaxIdleConns: 1, IdleConnTimeout: 90 * time.Second,
+	}
+	return &client{settings: s, http: &http.Client{Transport: transport, Timeout: s.timeout}}
+}
+
+// Start connects to nothing: a collector may come later than this process.
+func (c *client) Start(context.Context) error { return nil }
+
+// Stop closes the idle connections.
+func (c *client) Stop(context.Context) error {
+	c.http.CloseIdleConnections()
+	return nil
+}
+
+// UploadTraces sends spans, and repeats what the collector may take later, until ctx ends.
+func (c *client) UploadTraces(ctx context.Context, spans []*tracepb.ResourceSpans) error {
+	// On the wire TracesData is the same as the ExportTraceServiceRequest that the collector expects.
+	body, err := proto.Marshal(&tracepb.TracesData{ResourceSpans: spans})
+	if err != nil {
+		return fmt.Errorf("encode traces: %w", err)
+	}
+	if c.settings.gzip {
+		var packed bytes.Buffer
+		w := gzip.NewWriter(&packed)
+		_, err := w.Write(body)
+		if err = errors.Join(err, w.Close()); err != nil {
+			return fmt.Errorf("compress traces: %w", err)
+		}
+		body = packed.Bytes()
+	}
+	const firstWait, longestWait = time.Second, 10 * time.Second
+	for wait := firstWait; ; wait = min(2*wait, longestWait) {
+		again, after, err := c.send(ctx, body)
+		if err == nil || !again {
+			return err
+		}
+		select {
+		case <-time.After(max(wait, after)):
+		case <-ctx.Done():
+			return fmt.Errorf("%w (%w)", err, context.Cause(ctx))
+		}
+	}
+}
+
+// send makes one request. again says that it may be repeated, not sooner than after.
+func (c *client) send(ctx context.Context, body []byte) (again bool, after time.Duration, err error) {
+	address := c.settings.endpoint.Redacted()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.settings.endpoint.String(), bytes.NewReader(body))
+	if err != nil {
+		return false, 0, fmt.Errorf("send traces to %s: %w", address, err)
+	}
+	for name, values := range c.settings.headers {
+		req.Header[name] = values
+	}
+	req.Header.Set("Content-Type", "application/x-protobuf")
+	if c.settings.gzip {
+		req.Header.Set("Content-Encoding", "gzip")
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return ctx.Err() == nil, 0, fmt.Errorf("send traces: %w", err)
+	}
+	defer resp.Body.Close()
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // so that the connection can be used again
+	if resp.StatusCode/100 == 2 {
+		return false, 0, nil
+	}
+	err = fmt.Errorf("the collector at %s answered %s to traces: see OTEL_EXPORTER_OTLP_ENDPOINT and its log", address, resp.Status)
+	switch resp.StatusCode { // those that the specification of OTLP calls retryable
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		seconds, _ := strconv.Atoi(resp.Header.Get("Retry-After"))
+		return true, time.Duration(max(0, seconds)) * time.Second, err
+	}
+	return false, 0, err
+}
