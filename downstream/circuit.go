@@ -13,7 +13,7 @@ import (
 	"github.com/mageline/mageline/event"
 )
 
-// The rules of contract/deliveries.md, "Circuits" and "Error classes".
+// The rules of docs/deliveries.md, "A downstream that is away" and "A downstream that asks for a pause".
 const (
 	// failureAge is how long a failure counts.
 	failureAge = 5 * time.Minute
@@ -21,8 +21,8 @@ const (
 	longThrottle = 10 * time.Second
 	// firstThrottle doubles up to lastThrottle for each 429 in a row that does not say how long to wait.
 	firstThrottle, lastThrottle = 5 * time.Second, time.Minute
-	// maxThrottle bounds what a Retry-After may ask for.
-	maxThrottle = 24 * time.Hour
+	// maxThrottle is the longest wait, whatever a Retry-After asks for: one of a day would stop every order for a day.
+	maxThrottle = 15 * time.Minute
 )
 
 // kind is what a request does; a success forgets the failures of its own kind only, because a downstream that can
@@ -66,10 +66,12 @@ type circuit struct {
 // throttle is the wait that a 429 asked for.
 type throttle struct {
 	until  time.Time
+	reason string
 	long   bool // counts as an open circuit, until its timer says that it is over
 	number int  // counts the throttles, so that the many 429 of one burst are one step
 	steps  int  // in a row, without a Retry-After
 	timer  *time.Timer
+	ended  chan struct{} // closed when somebody ends the wait before its time
 }
 
 var (
@@ -79,10 +81,11 @@ var (
 
 func newCircuit(name string, failures int, openFor time.Duration, gauge prometheus.Gauge, log zerolog.Logger) *circuit {
 	c := &circuit{name: name, failures: failures, openFor: openFor, gauge: gauge, log: log}
+	c.throttle.ended = make(chan struct{})
 	c.breaker = gobreaker.NewTwoStepCircuitBreaker[any](gobreaker.Settings{
 		Name:          name,
-		MaxRequests:   1, // one probe at a time
-		Timeout:       openFor,
+		MaxRequests:   1,                                           // one probe at a time
+		Timeout:       time.Nanosecond,                             // it leaves the open state when it is asked after that: halfOpen asks when it is time
 		ReadyToTrip:   func(gobreaker.Counts) bool { return true }, // it is told of a failure only when there were enough
 		IsExcluded:    func(err error) bool { return errors.Is(err, errUndecided) },
 		OnStateChange: func(_ string, _, to gobreaker.State) { c.enter(to) },
@@ -99,8 +102,7 @@ func (c *circuit) enter(to gobreaker.State) {
 	switch to {
 	case gobreaker.StateOpen:
 		c.until = time.Now().Add(c.openFor)
-		// gobreaker is open up to and including the last moment.
-		c.reopen = time.AfterFunc(c.openFor+time.Millisecond, c.halfOpen)
+		c.reopen = time.AfterFunc(c.openFor, c.halfOpen)
 	case gobreaker.StateHalfOpen:
 		c.until, c.reason = time.Time{}, "waiting for a probe after: "+c.reason
 	case gobreaker.StateClosed:
@@ -108,11 +110,29 @@ func (c *circuit) enter(to gobreaker.State) {
 	}
 }
 
-// halfOpen is called by the timer at the end of the open state; asking the breaker lets it move on.
-func (c *circuit) halfOpen() {
+// halfOpen is called by the timer at the end of the open state.
+func (c *circuit) halfOpen() { c.update(c.leaveOpen) }
+
+// leaveOpen asks the breaker, which lets it move on from the open state. It is called with mu held.
+func (c *circuit) leaveOpen() {
+	if !c.stopped && c.breaker.State() == gobreaker.StateOpen { // opened in this very nanosecond
+		c.reopen = time.AfterFunc(time.Millisecond, c.halfOpen)
+	}
+}
+
+// resume ends every wait: that of a throttle, and that of the open state for its probe.
+func (c *circuit) resume() {
 	c.update(func() {
-		if !c.stopped && c.breaker.State() == gobreaker.StateOpen {
-			c.reopen = time.AfterFunc(time.Millisecond, c.halfOpen)
+		c.throttle.until, c.throttle.long = time.Time{}, false
+		close(c.throttle.ended)
+		c.throttle.ended = make(chan struct{})
+		for _, t := range []*time.Timer{c.reopen, c.throttle.timer} {
+			if t != nil {
+				t.Stop()
+			}
+		}
+		if c.state == gobreaker.StateOpen {
+			c.leaveOpen()
 		}
 	})
 }
@@ -146,7 +166,7 @@ func (c *circuit) update(change func()) {
 // effective gives the state with the throttle in it: a long one is an open circuit whose end is known.
 func (c *circuit) effective() (state gobreaker.State, reason string, until time.Time) {
 	if c.throttle.long && c.throttle.until.After(c.until) {
-		return gobreaker.StateOpen, "429: asked to be called again later", c.throttle.until
+		return gobreaker.StateOpen, c.throttle.reason, c.throttle.until
 	}
 	return c.state, c.reason, c.until
 }
@@ -169,38 +189,38 @@ type ticket struct {
 	probe      *Probe
 }
 
+// pause is a wait that ends after a time, or when ended is closed.
+type pause struct {
+	left  time.Duration
+	ended <-chan struct{}
+}
+
 // admit gives a ticket, or a wait (of a short throttle) after which to ask again, or the refusal. probes are those that
 // the request's message carries.
-func (c *circuit) admit(probes []any) (t ticket, wait time.Duration, err error) {
+func (c *circuit) admit(probes []any) (t ticket, wait pause, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	t = ticket{generation: c.generation, throttle: c.throttle.number}
-	left := time.Until(c.throttle.until)
-	switch state, reason, until := c.effective(); {
-	case c.throttle.long && left > 0:
-		return t, 0, event.NotDone(&event.Deferral{
-			Reason:     fmt.Sprintf("%s asked not to be called before %s", c.name, c.throttle.until.UTC().Format(time.RFC3339)),
-			Downstream: c.name, Wait: left, Pick: event.NotShorter,
-		})
-	case state == gobreaker.StateOpen:
-		return t, 0, event.NotDone(&event.Deferral{
+	switch state, reason, until := c.effective(); state {
+	case gobreaker.StateOpen:
+		return t, pause{}, event.NotDone(&event.Deferral{
 			Reason:     fmt.Sprintf("the circuit of %s is open until %s: %s", c.name, until.UTC().Format(time.RFC3339), reason),
 			Downstream: c.name, Pick: event.Shortest,
 		})
-	case state == gobreaker.StateHalfOpen:
+	case gobreaker.StateHalfOpen:
 		for _, p := range probes {
 			if p, ok := p.(*Probe); ok && p.circuit == c && !p.ended && !p.failed {
 				t.probe = p
 			}
 		}
 		if t.probe == nil {
-			return t, 0, event.NotDone(&event.Deferral{
+			return t, pause{}, event.NotDone(&event.Deferral{
 				Reason:     fmt.Sprintf("the circuit of %s is half-open, another message is its probe", c.name),
 				Downstream: c.name, Pick: event.Shortest,
 			})
 		}
 	}
-	return t, max(left, 0), nil
+	return t, pause{max(time.Until(c.throttle.until), 0), c.throttle.ended}, nil
 }
 
 // succeeded says that the downstream has answered a request of ticket t.
@@ -274,6 +294,13 @@ func (c *circuit) throttled(t ticket, asked time.Duration) time.Duration {
 	c.update(func() {
 		th := &c.throttle
 		now := time.Now()
+		reason := fmt.Sprintf("it answered 429 and asks for a pause of %s", asked.Round(time.Second))
+		switch {
+		case asked <= 0:
+			reason = "it answered 429 and does not say for how long"
+		case asked > maxThrottle:
+			reason += fmt.Sprintf(", of which it gets %s", maxThrottle)
+		}
 		first := t.throttle == th.number // not the second of a burst
 		if asked <= 0 {
 			if first {
@@ -287,7 +314,7 @@ func (c *circuit) throttled(t ticket, asked time.Duration) time.Duration {
 			th.number++
 		}
 		if until := now.Add(min(asked, maxThrottle)); until.After(th.until) {
-			th.until = until
+			th.until, th.reason = until, fmt.Sprintf("%s; `mageline resume %s` ends it", reason, c.name)
 		}
 		left = th.until.Sub(now)
 		if left > longThrottle && !c.stopped {
@@ -304,7 +331,7 @@ func (c *circuit) throttled(t ticket, asked time.Duration) time.Duration {
 func (c *circuit) endThrottle() {
 	c.update(func() {
 		left := time.Until(c.throttle.until)
-		if left > 0 && !c.stopped { // it was lengthened as this timer fired
+		if left > 0 && c.throttle.long && !c.stopped { // it was lengthened as this timer fired
 			c.throttle.timer = time.AfterFunc(left, c.endThrottle)
 			return
 		}

@@ -420,8 +420,8 @@ func TestThrottle(t *testing.T) {
 		}
 		time.Sleep(55 * time.Second)
 		_, err := call(t.Context(), d, http.MethodGet, "c")
-		if def := wantDeferral(t, err, event.NotShorter); def.Wait != 5*time.Second {
-			t.Fatalf("deferral for %s", def.Wait)
+		if def := wantDeferral(t, err, event.Shortest); !strings.Contains(def.Reason, "429") {
+			t.Fatalf("deferral because %q", def.Reason)
 		}
 		<-changed
 		wantState(t, d, "closed")
@@ -438,6 +438,106 @@ func TestThrottle(t *testing.T) {
 		}
 		if got := refused(); got != 5*time.Second {
 			t.Fatalf("wait of %s after a success", got)
+		}
+	})
+}
+
+// Whatever a Retry-After asks for, the wait is one of 15 minutes at most, and it is told what was asked for.
+func TestThrottleIsBounded(t *testing.T) {
+	for name, header := range map[string]string{
+		"a day": "86400", "more digits than a number has": "99999999999999999999999", "a date": "Fri, 31 Dec 9999 23:59:59 GMT",
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, downstream.Options{Failures: 3, OpenFor: time.Second}, func(t *testing.T, d *downstream.Downstream, r *remote) {
+				r.status(http.StatusTooManyRequests, header)
+				_, err := call(t.Context(), d, http.MethodPost, "a")
+				var e *event.Error
+				if !errors.As(err, &e) || e.Class != event.Throttled || e.RetryAfter != 15*time.Minute {
+					t.Fatalf("error %v", err)
+				}
+				state, reason, until := d.State()
+				if state != "open" || !until.Equal(time.Now().Add(15*time.Minute)) || !strings.Contains(reason, "429") ||
+					!strings.Contains(reason, "mageline resume erp") {
+					t.Errorf("%s until %s: %s", state, until, reason)
+				}
+				if name == "a day" && !strings.Contains(reason, "24h0m0s") {
+					t.Errorf("the reason does not tell what was asked for: %s", reason)
+				}
+				r.status(http.StatusOK)
+				time.Sleep(15*time.Minute - time.Second)
+				wantState(t, d, "open")
+				if _, _, ok := d.Probe(); ok {
+					t.Error("a probe was let through")
+				}
+				time.Sleep(time.Second + time.Millisecond)
+				wantState(t, d, "closed")
+			})
+		})
+	}
+}
+
+// An operator's resume ends every wait at once: what waits to be sent goes out, and an open circuit is probed.
+func TestResume(t *testing.T) {
+	bubble(t, downstream.Options{Failures: 2, OpenFor: time.Hour}, func(t *testing.T, d *downstream.Downstream, r *remote) {
+		for _, asked := range []string{"8", "86400"} {
+			r.status(http.StatusTooManyRequests, asked)
+			if _, err := call(t.Context(), d, http.MethodPost, "a"); event.ClassOf(err) != event.Throttled {
+				t.Fatal(err)
+			}
+			r.status(http.StatusOK)
+			begin := time.Now()
+			sent := make(chan error, 1)
+			if asked == "8" { // which the next call waits for by itself
+				go func() { _, err := call(t.Context(), d, http.MethodGet, "b"); sent <- err }()
+				synctest.Wait()
+			}
+			d.Resume()
+			wantState(t, d, "closed")
+			if asked != "8" {
+				_, err := call(t.Context(), d, http.MethodGet, "b")
+				sent <- err
+			}
+			if err := <-sent; err != nil || time.Since(begin) != 0 {
+				t.Errorf("after Retry-After: %s the next call went out after %s: %v", asked, time.Since(begin), err)
+			}
+		}
+		time.Sleep(20 * time.Minute) // no timer of the waits that were ended does anything
+		wantState(t, d, "closed")
+
+		open(t, d, r, 2)
+		d.Resume()
+		time.Sleep(time.Millisecond)
+		wantState(t, d, "half-open")
+		probe, end, ok := d.Probe()
+		if !ok {
+			t.Fatal("no probe")
+		}
+		if _, err := call(event.WithProbe(t.Context(), []any{probe}), d, http.MethodPost, "p"); err != nil || !end() {
+			t.Fatal("the probe decided nothing", err)
+		}
+		if state, _, until := d.State(); state != "open" || !until.Equal(time.Now().Add(time.Hour)) { // it still fails
+			t.Errorf("%s until %s", state, until)
+		}
+		time.Sleep(time.Hour + time.Millisecond)
+		wantState(t, d, "half-open")
+		d.Resume()
+		wantState(t, d, "half-open")
+	})
+}
+
+// Only a 429 throttles: what else asks for a pause is a failure, or the answer that it is.
+func TestRetryAfterOfOtherStatuses(t *testing.T) {
+	bubble(t, downstream.Options{Failures: 2, OpenFor: 30 * time.Second}, func(t *testing.T, d *downstream.Downstream, r *remote) {
+		r.status(http.StatusServiceUnavailable, "86400")
+		for i := range 2 {
+			wantState(t, d, "closed")
+			begin := time.Now()
+			if status, err := call(t.Context(), d, http.MethodPost, strconv.Itoa(i)); status != 503 || err != nil || time.Since(begin) != 0 {
+				t.Fatalf("%d, %v after %s", status, err, time.Since(begin))
+			}
+		}
+		if state, _, until := d.State(); state != "open" || !until.Equal(time.Now().Add(30*time.Second)) {
+			t.Errorf("%s until %s", state, until)
 		}
 	})
 }

@@ -1,7 +1,6 @@
 // Package downstream is the one http.RoundTripper around every remote API: circuit breaker, throttling, rate and
 // concurrency limits, time-outs, connection reuse, metrics and trace. The clients of the APIs (magentoapi, erp/…) are
-// given its http.Client and know nothing of all that; contract/deliveries.md, "Error classes" and "Circuits", has the
-// rules.
+// given its http.Client and know nothing of all that; docs/deliveries.md has the rules.
 package downstream
 
 import (
@@ -13,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -124,6 +124,10 @@ func (d *Downstream) State() (state, reason string, until time.Time) {
 	return s.String(), reason, until
 }
 
+// Resume ends at once what the next call waits for: the pause that a 429 asked for, or an open circuit's wait for its
+// probe, which makes it half-open.
+func (d *Downstream) Resume() { d.circuit.resume() }
+
 // OnChange has f called after each change of State, also when an open circuit becomes half-open by time, with no lock
 // held. f must return at once: it is called on the way of a request.
 func (d *Downstream) OnChange(f func()) {
@@ -212,7 +216,7 @@ func (d *Downstream) queue(ctx context.Context, wait func()) (ticket, error) {
 	}
 	if d.limiter != nil {
 		turn := d.limiter.Reserve()
-		if err := d.sleep(ctx, turn.Delay(), wait); err != nil {
+		if err := d.sleep(ctx, pause{left: turn.Delay()}, wait); err != nil {
 			turn.Cancel()
 			d.release()
 			return ticket{}, err
@@ -228,11 +232,11 @@ func (d *Downstream) queue(ctx context.Context, wait func()) (ticket, error) {
 func (d *Downstream) gate(ctx context.Context, wait func()) (ticket, error) {
 	probes, _ := event.Probe(ctx).([]any)
 	for {
-		t, left, err := d.circuit.admit(probes)
-		if err != nil || left == 0 {
+		t, p, err := d.circuit.admit(probes)
+		if err != nil || p.left == 0 {
 			return t, err
 		}
-		if err := d.sleep(ctx, left, wait); err != nil {
+		if err := d.sleep(ctx, p, wait); err != nil {
 			return t, err
 		}
 	}
@@ -262,15 +266,17 @@ func (d *Downstream) release() {
 	}
 }
 
-func (d *Downstream) sleep(ctx context.Context, left time.Duration, wait func()) error {
-	if left <= 0 {
+func (d *Downstream) sleep(ctx context.Context, p pause, wait func()) error {
+	if p.left <= 0 {
 		return nil
 	}
 	wait()
-	timer := time.NewTimer(left)
+	timer := time.NewTimer(p.left)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+		return nil
+	case <-p.ended:
 		return nil
 	case <-ctx.Done():
 		return d.notSent(ctx)
@@ -303,16 +309,29 @@ func ended(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// retryAfter reads the header of RFC 9110, section 10.2.3, seconds or a date; 0 if it says nothing that can be used.
+// maxAsked bounds what a Retry-After is taken to say, far above what is ever waited.
+const maxAsked = 366 * 24 * time.Hour
+
+// retryAfter reads the header of RFC 9110, section 10.2.3, seconds or a date; 0 if it says nothing that can be used: no
+// number or date, one that is not above 0 or has passed. A date is compared with the Date of the same answer, if that has
+// one: the two machines' clocks need not agree.
 func retryAfter(h http.Header, now time.Time) time.Duration {
-	v := h.Get("Retry-After")
-	if seconds, err := strconv.ParseUint(v, 10, 64); err == nil {
-		return time.Duration(min(seconds, uint64(maxThrottle/time.Second))) * time.Second
+	v := strings.TrimSpace(h.Get("Retry-After"))
+	if v != "" && strings.Trim(v, "0123456789") == "" {
+		seconds, err := strconv.ParseUint(v, 10, 64)
+		if err != nil || seconds > uint64(maxAsked/time.Second) { // more digits than a number has
+			return maxAsked
+		}
+		return time.Duration(seconds) * time.Second
 	}
-	if at, err := http.ParseTime(v); err == nil {
-		return min(max(at.Sub(now), 0), maxThrottle)
+	at, err := http.ParseTime(v)
+	if err != nil {
+		return 0
 	}
-	return 0
+	if date, err := http.ParseTime(h.Get("Date")); err == nil {
+		now = date
+	}
+	return min(max(at.Sub(now), 0), maxAsked)
 }
 
 // address names a request without what may be secret or personal in it: no user, no query.

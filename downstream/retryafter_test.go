@@ -12,7 +12,7 @@ func FuzzRetryAfter(f *testing.F) {
 	}
 	now := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 	f.Fuzz(func(t *testing.T, value string) {
-		if got := retryAfter(http.Header{"Retry-After": {value}}, now); got < 0 || got > maxThrottle {
+		if got := retryAfter(http.Header{"Retry-After": {value}}, now); got < 0 || got > maxAsked {
 			t.Fatalf("%q gives %s", value, got)
 		}
 	})
@@ -20,12 +20,35 @@ func FuzzRetryAfter(f *testing.F) {
 
 func TestRetryAfter(t *testing.T) {
 	now := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
-	for value, want := range map[string]time.Duration{
-		"": 0, "soon": 0, "-5": 0, "120": 2 * time.Minute, "99999999999": maxThrottle,
-		"Mon, 23 Nov 2026 10:00:10 GMT": 10 * time.Second, "Mon, 23 Nov 2026 09:00:00 GMT": 0, "Fri, 31 Dec 9999 23:59:59 GMT": maxThrottle,
+	for _, tt := range []struct {
+		value, date string
+		want        time.Duration
+	}{
+		{"", "", 0},
+		{"soon", "", 0},
+		{"-5", "", 0},
+		{"1.5", "", 0},
+		{"0", "", 0},
+		{"120", "", 2 * time.Minute},
+		{" 120 ", "", 2 * time.Minute},
+		{"86400", "", 24 * time.Hour},
+		{"99999999999", "", maxAsked},
+		{"99999999999999999999999999", "", maxAsked},
+		{"Mon, 23 Nov 2026 10:00:10 GMT", "", 10 * time.Second},
+		{"Mon, 23 Nov 2026 09:00:00 GMT", "", 0},
+		{"Fri, 31 Dec 9999 23:59:59 GMT", "", maxAsked},
+		// Of two clocks that differ, the downstream's own counts.
+		{"Mon, 23 Nov 2026 12:00:10 GMT", "Mon, 23 Nov 2026 12:00:00 GMT", 10 * time.Second},
+		{"Mon, 23 Nov 2026 09:00:30 GMT", "Mon, 23 Nov 2026 09:00:00 GMT", 30 * time.Second},
+		{"Mon, 23 Nov 2026 10:00:10 GMT", "yesterday", 10 * time.Second},
+		{"120", "Mon, 23 Nov 2026 09:00:00 GMT", 2 * time.Minute},
 	} {
-		if got := retryAfter(http.Header{"Retry-After": {value}}, now); got != want {
-			t.Errorf("%q gives %s, want %s", value, got, want)
+		h := http.Header{"Retry-After": {tt.value}}
+		if tt.date != "" {
+			h.Set("Date", tt.date)
+		}
+		if got := retryAfter(h, now); got != tt.want {
+			t.Errorf("%q, answered at %q, gives %s, want %s", tt.value, tt.date, got, tt.want)
 		}
 	}
 }
