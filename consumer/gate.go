@@ -19,8 +19,9 @@ type gate struct {
 
 // hold is a reason to pause that somebody adds and takes away.
 type hold struct {
-	consumer   string // covers this one
-	downstream string // covers those that need it; neither: everybody
+	consumer   string   // covers this one
+	downstream string   // covers those that need it; neither: everybody
+	needs      []string // the consumer's, of a refused credential
 	text       string
 	since      time.Time
 	probeAt    time.Time // when a single message may try whether it is over; zero: never
@@ -144,11 +145,12 @@ func (g *gate) operator(c *Consumer) (text string, paused bool) {
 	return "", false
 }
 
-// probeNow lets a message try at once whether the holds of a kind are over.
-func (g *gate) probeNow(prefix string) {
+// probeUnauthorized lets a message try at once whether credentials are accepted again: those of a consumer, or of all that
+// need a downstream; "" is all.
+func (g *gate) probeUnauthorized(of string) {
 	g.mu.Lock()
 	for name, h := range g.holds {
-		if strings.HasPrefix(name, prefix) {
+		if strings.HasPrefix(name, holdUnauthorized) && (of == "" || h.consumer == of || slices.Contains(h.needs, of)) {
 			h.probeAt = time.Now()
 			g.holds[name] = h
 		}
@@ -171,7 +173,7 @@ func (g *gate) standing(c *Consumer) standing {
 		if !slices.Contains(c.Needs, circuit.Name()) {
 			continue
 		}
-		state, why, _ := circuit.State()
+		state, why, until := circuit.State()
 		switch state {
 		case "closed":
 			continue
@@ -179,6 +181,9 @@ func (g *gate) standing(c *Consumer) standing {
 			s.halfOpen = append(s.halfOpen, circuit)
 		default:
 			s.probe = false
+		}
+		if !until.IsZero() {
+			state += " until " + until.UTC().Format(time.RFC3339)
 		}
 		reasons = append(reasons, "the circuit of "+circuit.Name()+" is "+state+": "+why)
 	}

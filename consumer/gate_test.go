@@ -147,7 +147,7 @@ func TestGatePauses(t *testing.T) {
 				t.Errorf("%v: not woken", tt.pauses)
 			}
 		}
-		g.probeNow(holdUnauthorized) // lets nobody through a pause
+		g.probeUnauthorized("") // lets nobody through a pause
 		<-changed
 		for i, c := range []*Consumer{orders, prices} {
 			want := []string{tt.orders, tt.prices}[i]
@@ -162,5 +162,21 @@ func TestGatePauses(t *testing.T) {
 	}
 	if text, ok := g.held("unauthorized:prices"); !ok || text != "401" {
 		t.Error("a pause took another reason away")
+	}
+}
+
+// A credential that was refused is tried again at once where an operator resumes the consumer, or what it needs.
+func TestGate_ProbesARefusedCredential(t *testing.T) {
+	orders := &Consumer{Name: "orders", Needs: []string{"magento", "erp"}}
+	prices := &Consumer{Name: "prices", Needs: []string{"magento"}}
+	for resumed, want := range map[string][2]bool{"": {true, true}, "erp": {true, false}, "magento": {true, true}, "prices": {false, true}, "search": {}} {
+		g := newGate(nil)
+		for _, c := range []*Consumer{orders, prices} {
+			g.hold(holdUnauthorized+c.Name, hold{consumer: c.Name, needs: c.Needs, text: "401", probeAt: time.Now().Add(time.Hour)})
+		}
+		g.probeUnauthorized(resumed)
+		if got := [2]bool{g.standing(orders).probe, g.standing(prices).probe}; got != want {
+			t.Errorf("resumed %q: probes %v, want %v", resumed, got, want)
+		}
 	}
 }

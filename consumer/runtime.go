@@ -294,7 +294,11 @@ func (r *Runtime) postgresAway(err error) {
 
 // CredentialsChanged says that a credential is another one now: consumers that are paused because theirs was refused try
 // again at once.
-func (r *Runtime) CredentialsChanged() { r.gate.probeNow(holdUnauthorized) }
+func (r *Runtime) CredentialsChanged() { r.gate.probeUnauthorized("") }
+
+// Resumed says that an operator has resumed a consumer or a downstream: where a credential was refused, it is tried again at
+// once.
+func (r *Runtime) Resumed(name string) { r.gate.probeUnauthorized(name) }
 
 // SetPauses says what an operator has paused now: names of consumers, or of downstreams for every consumer that needs them,
 // each with the reason in words. What is no longer named goes on. A paused consumer finishes what it has begun, holds

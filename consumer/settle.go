@@ -55,6 +55,7 @@ func (l *line) noteCredential(d *delivery) {
 	if d.verdict.unauthorized {
 		l.r.gate.hold(name, hold{
 			consumer: l.consumer.Name,
+			needs:    l.consumer.Needs,
 			text:     d.err.Error(),
 			probeAt:  time.Now().Add(l.r.opts.ProbeEvery),
 		})

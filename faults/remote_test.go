@@ -222,6 +222,46 @@ var remoteFaults = []*scenario{
 		}
 		w.awaitDone(w.placed)
 	}},
+	{number: 68, name: "Retry-After of a day", run: func(w *world) {
+		w.run(2)
+		w.awaitDone(w.place(6))
+		for _, retryAfter := range []string{"86400", "Fri, 31 Dec 9999 23:59:59 GMT"} {
+			w.erp.Faults.Set(fault.Plan{Every: fault.Fault{Kind: fault.Throttle, RetryAfter: retryAfter}})
+			orders := w.place(20)
+			w.unthrottled("erp")
+			w.awaitDone(orders)
+		}
+		w.shop.Faults.Set(fault.Plan{Every: fault.Fault{Kind: fault.Throttle, RetryAfter: "86400"}})
+		orders := w.place(20)
+		w.unthrottled("magento")
+		w.awaitDone(orders)
+		for _, r := range w.replicas {
+			if n := r.Metric("mageline_deliveries_total", `outcome="retried"`); n > 0 {
+				w.t.Errorf("%v attempts were used", n)
+			}
+		}
+	}},
+}
+
+// unthrottled waits until the circuit of a downstream is open on all replicas, for a time that is known and bounded, and then
+// has an operator resume it.
+func (w *world) unthrottled(downstream string) {
+	w.t.Helper()
+	for _, r := range w.replicas {
+		r.AwaitSaying(downstream+" is left alone for a time", func(_ int, d replica.Readiness) bool {
+			part := d.Downstreams[downstream]
+			_, until, _ := strings.Cut(part.Reason, ", until ")
+			at, err := time.Parse(time.RFC3339, until)
+			if part.State == "open" && (err != nil || time.Until(at) > 15*time.Minute || !strings.Contains(part.Reason, "429")) {
+				w.t.Errorf("the circuit of %s is open: %s", downstream, part.Reason)
+			}
+			return part.State == "open" && d.Consumers["order_placed"].State == "paused" && strings.Contains(d.Consumers["order_placed"].Reason, until)
+		})
+	}
+	w.quiet()
+	if out, code := w.call("resume", downstream); code != 0 {
+		w.t.Errorf("resume ends with %d: %s", code, out)
+	}
 }
 
 // onERP sets a front before the ERP.

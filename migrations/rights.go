@@ -13,6 +13,7 @@ var tables = map[string][]string{
 	"orders":       {"SELECT", "INSERT", "UPDATE", "DELETE"},
 	"lease":        {"SELECT", "INSERT", "UPDATE", "DELETE"},
 	"pause":        {"SELECT", "INSERT", "UPDATE", "DELETE"},
+	"resume":       {"SELECT", "INSERT", "UPDATE"},
 	"process":      {"SELECT", "INSERT", "UPDATE", "DELETE"},
 	"suspect":      {"SELECT", "INSERT", "UPDATE", "DELETE"},
 	"installation": {"SELECT"},

@@ -58,15 +58,40 @@ RETURNING`+columns, name, end, by)
 	return p, nil
 }
 
-// Clear ends the pause of name, and reports whether one stood.
+// Clear ends the pause of name, and reports whether one stood. Every call of it is counted: see Resumes.
 func Clear(ctx context.Context, db *pgxpool.Pool, name string) (stood bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	err = db.QueryRow(ctx, `DELETE FROM pause WHERE name = $1 RETURNING until IS NULL OR until > now()`, name).Scan(&stood)
+	err = db.QueryRow(ctx, `
+WITH resumed AS (
+	INSERT INTO resume (name, times) VALUES ($1, 1) ON CONFLICT (name) DO UPDATE SET times = resume.times + 1
+)
+DELETE FROM pause WHERE name = $1 RETURNING until IS NULL OR until > now()`, name).Scan(&stood)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return false, fmt.Errorf("resume %s: %w", name, err)
 	}
 	return stood, nil
+}
+
+// Resumes gives how often each name was cleared. A replica that finds a higher number than before ends what the consumer or
+// downstream waits for, though no pause may have stood.
+func Resumes(ctx context.Context, db *pgxpool.Pool) (map[string]int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	times := map[string]int64{}
+	var name string
+	var n int64
+	rows, err := db.Query(ctx, `SELECT name, times FROM resume`)
+	if err == nil {
+		_, err = pgx.ForEachRow(rows, []any{&name, &n}, func() error {
+			times[name] = n
+			return nil
+		})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read what was resumed: %w", err)
+	}
+	return times, nil
 }
 
 // List gives the pauses that stand, by name. Postgres's clock says which have ended, so that replicas agree.

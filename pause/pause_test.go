@@ -1,6 +1,7 @@
 package pause_test
 
 import (
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -66,6 +67,23 @@ func TestSetAndClear(t *testing.T) {
 	}
 }
 
+// Each call of Clear is counted, whether a pause stood or not, so that replicas know of it.
+func TestResumes(t *testing.T) {
+	db := database(t)
+	want := map[string]int64{}
+	for _, name := range []string{"", "erp", "erp", "order_placed"} {
+		if name != "" {
+			if _, err := pause.Clear(t.Context(), db, name); err != nil {
+				t.Fatal(err)
+			}
+			want[name]++
+		}
+		if got, err := pause.Resumes(t.Context(), db); err != nil || !maps.Equal(got, want) {
+			t.Errorf("resumed %v, %v; want %v", got, err, want)
+		}
+	}
+}
+
 // A pause that has reached its end is none.
 func TestEnded(t *testing.T) {
 	db := database(t)
@@ -111,7 +129,10 @@ func TestUnreachable(t *testing.T) {
 	_, set := pause.Set(t.Context(), db, "erp", time.Time{}, "a")
 	_, clear := pause.Clear(t.Context(), db, "erp")
 	_, list := pause.List(t.Context(), db)
-	for what, err := range map[string]error{"pause erp: ": set, "resume erp: ": clear, "read the pauses: ": list} {
+	_, resumes := pause.Resumes(t.Context(), db)
+	for what, err := range map[string]error{
+		"pause erp: ": set, "resume erp: ": clear, "read the pauses: ": list, "read what was resumed: ": resumes,
+	} {
 		if err == nil || !strings.HasPrefix(err.Error(), what) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("want %s…, got %v", what, err)
 		}

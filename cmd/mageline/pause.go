@@ -72,9 +72,11 @@ Downstreams are magento, erp and search.`,
 func newResume(t terminal) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:       "resume CONSUMER|DOWNSTREAM",
-		Short:     "End a pause, on all replicas",
-		Long:      "Every replica obeys within 5 seconds. To resume what is not paused is no error.",
+		Use:   "resume CONSUMER|DOWNSTREAM",
+		Short: "End a pause, and what a downstream waits for, on all replicas",
+		Long: `Every replica obeys within 5 seconds. To resume what is not paused is no error: also without a pause a downstream is called
+again at once that has asked for one (429, Retry-After), the probe of an open circuit is made at once, and a credential
+that was refused is tried again.`,
 		Example:   "  mageline resume erp",
 		Args:      cobra.ExactArgs(1),
 		ValidArgs: pausable(),
@@ -92,7 +94,7 @@ func newResume(t terminal) *cobra.Command {
 				}
 				text := "resumed " + args[0]
 				if !stood {
-					text = args[0] + " was not paused"
+					text = args[0] + " was not paused; if it waits for anything, it goes on now"
 				}
 				_, err = fmt.Fprintln(t.out, text)
 				return err

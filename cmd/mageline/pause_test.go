@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +22,7 @@ func TestPauseCommands(t *testing.T) {
 	call(t, "", "migrate").want(t, 0, "00002_pause.sql", "")
 	call(t, "", "pause").want(t, 0, "nothing is paused\n", "")
 	call(t, "", "pause", "--json").want(t, 0, "", "")
-	call(t, "", "resume", "erp").want(t, 0, "erp was not paused\n", "")
+	call(t, "", "resume", "erp").want(t, 0, "erp was not paused; ", "")
 
 	call(t, "", "pause", "order_placed").want(t, 0, "order_placed is paused by an operator since ", "")
 	paused := decode[map[string]string](t, call(t, "", "pause", "erp", "--until", "90m", "--json"))
@@ -101,7 +102,12 @@ func TestPausesWithPostgresAway(t *testing.T) {
 	}
 	defer pool.Close()
 	var told []map[string]string
-	p := &pauses{pool: pool, log: zerolog.Nop(), tell: func(reasons map[string]string) { told = append(told, maps.Clone(reasons)) }}
+	var resumed []string
+	p := &pauses{
+		pool: pool, log: zerolog.Nop(),
+		tell:    func(reasons map[string]string) { told = append(told, maps.Clone(reasons)) },
+		resumed: func(name string) { resumed = append(resumed, name) },
+	}
 	if p.begun() {
 		t.Error("they are known before they were read")
 	}
@@ -117,5 +123,8 @@ func TestPausesWithPostgresAway(t *testing.T) {
 	proxy.Accept()
 	if err := p.read(t.Context()); err != nil || len(told) != 2 || told[1]["erp"] != "" || told[1]["order_placed"] == "" {
 		t.Errorf("told %v, %v", told, err)
+	}
+	if !slices.Equal(resumed, []string{"erp"}) {
+		t.Errorf("resumed: %v", resumed)
 	}
 }

@@ -19,9 +19,12 @@ type pauses struct {
 	pool *pgxpool.Pool
 	log  zerolog.Logger
 	tell func(reasons map[string]string)
+	// resumed is told of a name that an operator has resumed, whether it was paused or not.
+	resumed func(name string)
 
 	mu    sync.Mutex        // one reads at a time, so that nothing older is told after something newer
 	known map[string]string // name to reason; nil: never read
+	times map[string]int64  // how often each name was resumed
 }
 
 // read reads and tells them. When they can't be read, those that are known stay.
@@ -29,6 +32,10 @@ func (p *pauses) read(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	list, err := pause.List(ctx, p.pool)
+	if err != nil {
+		return err
+	}
+	times, err := pause.Resumes(ctx, p.pool)
 	if err != nil {
 		return err
 	}
@@ -44,8 +51,17 @@ func (p *pauses) read(ctx context.Context) error {
 			p.log.Info().Str("name", name).Msg("an operator's pause is over")
 		}
 	}
-	p.known = now
+	first := p.known == nil // what was resumed before this process began is no matter of its waits
+	before := p.times
+	p.known, p.times = now, times
 	p.tell(now)
+	for name, n := range times {
+		if !first && n > before[name] {
+			p.log.Info().Str("event", "resumed").Str("name", name).
+				Msg("an operator has resumed a consumer or downstream: what it waits for is over")
+			p.resumed(name)
+		}
+	}
 	return nil
 }
 

@@ -194,6 +194,15 @@ func wireRemotes(cfg *config.Config, secrets *secrets, log zerolog.Logger, regis
 // erpClient is what the ERP is called with; the program that e2e/ builds has another (hang.go).
 var erpClient = (*downstream.Downstream).Client
 
+// resume ends what a downstream's next call waits for; the name of anything else does nothing.
+func (r *remotes) resume(name string) {
+	for _, d := range []*downstream.Downstream{r.magento, r.erp} {
+		if d.Name() == name {
+			d.Resume()
+		}
+	}
+}
+
 func (r *remotes) close() {
 	r.magento.Close()
 	r.erp.Close()
@@ -246,7 +255,14 @@ func wire(ctx context.Context, cfg *config.Config, log zerolog.Logger, registry 
 		Pool: s.pool, Process: process(), Lease: cfg.IdempotencyLease, Log: log, Registerer: registry,
 	})
 
-	s.pauses = &pauses{pool: s.pool, log: log, tell: func(reasons map[string]string) { s.runtime.SetPauses(reasons) }}
+	s.pauses = &pauses{
+		pool: s.pool, log: log,
+		tell: func(reasons map[string]string) { s.runtime.SetPauses(reasons) },
+		resumed: func(name string) {
+			s.remotes.resume(name)
+			s.runtime.Resumed(name)
+		},
+	}
 
 	rules := handlers.OrderRules{
 		Key: mapping.KeyRule(cfg.OrderKey), ReferencePrefix: cfg.ERPReferencePrefix, ERPName: erpName(cfg),

@@ -31,7 +31,7 @@ const (
 	Page
 	// Garble does the work and answers 200 with an HTML page.
 	Garble
-	// Throttle answers 429 with Retry-After (After, in whole seconds; none if After is 0) and does nothing.
+	// Throttle answers 429 with Retry-After (RetryAfter, else After in whole seconds, else none) and does nothing.
 	Throttle
 )
 
@@ -40,6 +40,8 @@ type Fault struct {
 	Kind   Kind
 	Status int
 	After  time.Duration
+	// RetryAfter is sent as the header of that name by Fail, Page and Throttle, whatever it is.
+	RetryAfter string
 }
 
 // Chance is a fault that meets one request in OneIn, at random.
@@ -159,13 +161,16 @@ func (i *Injector) Wrap(api http.Handler) http.Handler {
 		if !i.wait(r.Context(), latency) {
 			panic(http.ErrAbortHandler)
 		}
+		if f.RetryAfter != "" {
+			w.Header().Set("Retry-After", f.RetryAfter)
+		}
 		switch f.Kind {
 		case None:
 			api.ServeHTTP(w, r)
 		case Fail:
 			write(w, orElse(f.Status, http.StatusInternalServerError), "application/json; charset=utf-8", i.errorBody)
 		case Throttle:
-			if f.After > 0 {
+			if f.After > 0 && f.RetryAfter == "" {
 				w.Header().Set("Retry-After", strconv.Itoa(int(f.After.Seconds())))
 			}
 			write(w, http.StatusTooManyRequests, "application/json; charset=utf-8", i.errorBody)
