@@ -50,7 +50,7 @@ type Config struct {
 	MagentoRateLimit         float64       `envconfig:"MAGENTO_RATE_LIMIT" default:"0" meaning:"requests to Magento a second, by this process; 0 is unlimited"`
 	MagentoTimezone          Timezone      `envconfig:"MAGENTO_TIMEZONE" default:"UTC" meaning:"of the store, where its configuration can't be read"`
 
-	OrderSource         OrderSource   `envconfig:"ORDER_SOURCE" default:"fetch" meaning:"fetch: the order is always read from Magento; payload: a full order in the event is trusted"`
+	OrderSource         OrderSource   `envconfig:"ORDER_SOURCE" default:"fetch" meaning:"fetch: the order is always read from Magento; payload: a whole order in the event is trusted (docs/orders.md)"`
 	OrderExportStates   ExportStates  `envconfig:"ORDER_EXPORT_STATES" default:"processing,complete,new:checkmo,new:cashondelivery,new:purchaseorder,new:companycredit,new:free" meaning:"orders in these states go out; state, or state:payment_method"`
 	OrderExportStores   Stores        `envconfig:"ORDER_EXPORT_STORES" default:"all" meaning:"store ids whose orders go out"`
 	OrderExportFrom     Instant       `envconfig:"ORDER_EXPORT_FROM" meaning:"orders created before it are skipped"`

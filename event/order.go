@@ -57,23 +57,12 @@ type Order struct {
 	EntityID    ID   // 0 if the event does not tell
 	IncrementID Text // "" if the event does not tell
 	StoreID     *ID  // nil if the event does not tell; 0 is Magento's admin store
-	// Whole is true when the body holds the order itself: entity_id, state, and items that all have an item_id. Only
-	// then can ORDER_SOURCE=payload trust it.
-	Whole bool
 }
 
 // ParseOrder reads the body of an event about an order. One that names no order is Invalid. The body must be one that
 // Decode has given: that it is a JSON object is not looked at again, which would cost as much as all the rest.
 func ParseOrder(body json.RawMessage) (Order, error) {
-	var (
-		o         Order
-		stateJSON json.RawMessage
-		itemsJSON json.RawMessage
-		state     string
-		items     []struct {
-			ItemID ID `json:"item_id"`
-		}
-	)
+	var o Order
 	// Of a whole order only these are read: encoding/json would look at each byte of it twice.
 	for key, value := range members(body) {
 		var into json.Unmarshaler
@@ -87,10 +76,6 @@ func ParseOrder(body json.RawMessage) (Order, error) {
 				o.StoreID = new(ID)
 				into = o.StoreID
 			}
-		case `"state"`:
-			stateJSON = value
-		case `"items"`:
-			itemsJSON = value
 		}
 		if into == nil {
 			continue
@@ -101,12 +86,6 @@ func ParseOrder(body json.RawMessage) (Order, error) {
 	}
 	if o.EntityID == 0 && o.IncrementID == "" {
 		return Order{}, Errorf(Invalid, "the event names no order: it has neither entity_id nor increment_id")
-	}
-	o.Whole = o.EntityID != 0 &&
-		json.Unmarshal(stateJSON, &state) == nil && state != "" &&
-		json.Unmarshal(itemsJSON, &items) == nil && len(items) > 0
-	for _, item := range items {
-		o.Whole = o.Whole && item.ItemID != 0
 	}
 	return o, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -147,6 +148,12 @@ func (h *Placed) create(ctx context.Context, e event.Event, ref event.Order, key
 			Err: fmt.Errorf("order %s has no items in Magento yet: it is not sent without them", key),
 		})
 	}
+	if missing := mapping.MissingNumbers(o); len(missing) > 0 {
+		return idempotency.Result{}, event.NotDone(&event.Error{
+			Class: event.NotFound, Downstream: magento,
+			Err: fmt.Errorf("order %s has no %s in Magento yet: it is not sent without", key, strings.Join(missing[:min(len(missing), maxNamed)], ", ")),
+		})
+	}
 	store, err := h.Stores.of(ctx, o)
 	if err != nil {
 		return idempotency.Result{}, event.NotDone(err)
@@ -177,7 +184,7 @@ func entityID(id int64) string { return fmt.Sprintf("entity_id %d", id) }
 
 // read gets the order as it is now; with ORDER_SOURCE=payload, as the event has it where that tells enough.
 func (h *Placed) read(ctx context.Context, e event.Event, ref event.Order, key string) (*magentoapi.Order, error) {
-	o := h.trusted(e, ref)
+	o := h.trusted(ctx, e)
 	if o == nil {
 		var err error
 		if o, err = find(ctx, h.Orders, ref); err != nil {
@@ -192,19 +199,25 @@ func (h *Placed) read(ctx context.Context, e event.Event, ref event.Order, key s
 	return o, err
 }
 
-// trusted gives the order that the event brings, if it is to be trusted, whole, and tells what the rules look at; else nil.
-func (h *Placed) trusted(e event.Event, ref event.Order) *magentoapi.Order {
-	if !h.Export.TrustPayload || !ref.Whole {
+// maxNamed bounds how many missing fields are named.
+const maxNamed = 10
+
+// trusted gives the order that the event brings, if it has all that a document is made of and the rules look at; else nil.
+func (h *Placed) trusted(ctx context.Context, e event.Event) *magentoapi.Order {
+	if !h.Export.TrustPayload {
 		return nil
 	}
 	o := &magentoapi.Order{}
-	if json.Unmarshal(e.Body, o) != nil {
-		return nil
+	missing := []string{"a form that can be read"}
+	if json.Unmarshal(e.Body, o) == nil {
+		missing = mapping.MissingFromPayload(o)
+		if o.CreatedAt.IsZero() && !h.Export.From.IsZero() {
+			missing = append(missing, "created_at")
+		}
 	}
-	_, err := mapping.BusinessKey(h.Rules.Key, o)
-	stored := o.StoreID != nil || h.Export.AllowsStore(storeID(o))
-	dated := !o.CreatedAt.IsZero() || h.Export.From.IsZero()
-	if err != nil || !stored || !dated {
+	if len(missing) > 0 {
+		zerolog.Ctx(ctx).Debug().Str("event", "payload_not_trusted").Strs("missing", missing[:min(len(missing), maxNamed)]).
+			Msg("the event does not hold a whole order: it is read from Magento")
 		return nil
 	}
 	return o

@@ -220,7 +220,28 @@ func TestOrderWithoutItemsIsNotThereYet(t *testing.T) {
 func TestSourceOfTheOrder(t *testing.T) {
 	t.Parallel()
 	without := func(member string) func(map[string]any) { return func(o map[string]any) { delete(o, member) } }
-	firstItem := func(o map[string]any) map[string]any { return o["items"].([]any)[0].(map[string]any) }
+	child := func(names ...any) func(map[string]any) map[string]any {
+		return func(o map[string]any) map[string]any {
+			var v any = o
+			for _, name := range names {
+				switch at := name.(type) {
+				case string:
+					v = v.(map[string]any)[at]
+				case int:
+					v = v.([]any)[at]
+				}
+			}
+			return v.(map[string]any)
+		}
+	}
+	firstItem := child("items", 0)
+	shipping := child("extension_attributes", "shipping_assignments", 0, "shipping")
+	withoutOf := func(parent func(map[string]any) map[string]any, member string) func(map[string]any) {
+		return func(o map[string]any) { delete(parent(o), member) }
+	}
+	with := func(parent func(map[string]any) map[string]any, member string, value any) func(map[string]any) {
+		return func(o map[string]any) { parent(o)[member] = value }
+	}
 	r := newRig(t, settings{})
 	trust := func(e *handlers.ExportRules) { e.TrustPayload = true }
 	for _, tt := range []struct {
@@ -236,9 +257,38 @@ func TestSourceOfTheOrder(t *testing.T) {
 		{"payload without state", trust, without("state"), "", true},
 		{"payload without items", trust, without("items"), "", true},
 		{"payload with no item", trust, func(o map[string]any) { o["items"] = []any{} }, "", true},
-		{"payload with an item without item_id", trust, func(o map[string]any) { delete(firstItem(o), "item_id") }, "", true},
+		{"payload without a currency", trust, without("order_currency_code"), "", true},
+		{"payload without a grand total", trust, without("grand_total"), "", true},
+		{"payload whose grand total is null", trust, with(child(), "grand_total", nil), "", true},
+		{"payload whose grand total is 0", trust, with(child(), "grand_total", 0), "", false},
+		{"payload without a billing address", trust, without("billing_address"), "", true},
+		{"payload whose billing address is an empty list", trust, with(child(), "billing_address", []any{}), "", true},
+		{"payload whose billing address is an empty object", trust, with(child(), "billing_address", map[string]any{}), "", true},
+		{"payload whose billing address is an id", trust, with(child(), "billing_address", map[string]any{"entity_id": 3}), "", true},
+		{"payload without extension attributes", trust, without("extension_attributes"), "", true},
+		{"payload without a shipping address", trust, withoutOf(shipping, "address"), "", true},
+		{"payload without a shipping method", trust, withoutOf(shipping, "method"), "", true},
+		{"payload without shipping, virtual", trust, func(o map[string]any) {
+			o["is_virtual"] = 1
+			delete(o, "extension_attributes")
+		}, "", false},
+		{"payload without shipping that does not say whether it is virtual", trust, func(o map[string]any) {
+			delete(o, "is_virtual")
+			delete(o, "extension_attributes")
+		}, "", true},
+		{"payload with an item without item_id", trust, withoutOf(firstItem, "item_id"), "", true},
+		{"payload with an item without sku", trust, withoutOf(firstItem, "sku"), "", true},
+		{"payload with an item without qty_ordered", trust, withoutOf(firstItem, "qty_ordered"), "", true},
+		{"payload with an item whose quantity is named otherwise", trust, func(o map[string]any) {
+			delete(firstItem(o), "qty_ordered")
+			firstItem(o)["qty"] = 2
+		}, "", true},
+		{"payload with an item without row_total", trust, withoutOf(firstItem, "row_total"), "", true},
+		{"payload whose second item is thin", trust, func(o map[string]any) {
+			o["items"] = append(o["items"].([]any), map[string]any{"item_id": 99, "sku": "B"})
+		}, "", true},
 		{"payload without a number", trust, without("increment_id"), "", true},
-		{"payload without a store", trust, without("store_id"), "", false},
+		{"payload without a store", trust, without("store_id"), "", true},
 		{"payload without a store, which is in the key", trust, without("store_id"), mapping.ByStoreAndIncrementID, true},
 		{"payload without a store, which must be known", func(e *handlers.ExportRules) {
 			e.TrustPayload, e.AllowsStore = true, func(id int64) bool { return id == 1 }
@@ -274,6 +324,70 @@ func TestSourceOfTheOrder(t *testing.T) {
 			if fetched := strings.Contains(calls, "GET /orders"); fetched != tt.fetched {
 				t.Errorf("fetched %v, want %v: %s", fetched, tt.fetched, calls)
 			}
+		})
+	}
+}
+
+// A dump or a thin payload never becomes a document, least of all of an order that Magento does not have.
+func TestPlaced_ThinPayloadOfNoOrderIsNotBooked(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, settings{export: func(e *handlers.ExportRules) { e.TrustPayload = true }})
+	for _, body := range []string{
+		`{"entity_id":999,"increment_id":"000000999","state":"processing","items":[{"item_id":1}]}`,
+		`{"entity_id":999,"increment_id":"000000999","state":"processing","store_id":1,"order_currency_code":"EUR",` +
+			`"grand_total":"10.0000","items":[{"item_id":1,"sku":"A","qty_ordered":"1.0000","row_total":"10.0000"}],` +
+			`"addresses":{"billing":{"city":"Berlin","country_id":"DE","street":"Main St 1"}}}`,
+	} {
+		_, err := r.placed(body)
+		isClass(t, err, event.NotFound)
+		isCalls(t, r.toERP)
+	}
+}
+
+// What Magento itself has of an order may lack a number that its document needs.
+func TestPlaced_OrderWithoutNumbersIsNotSent(t *testing.T) {
+	t.Parallel()
+	firstItem := func(o map[string]any) map[string]any { return o["items"].([]any)[0].(map[string]any) }
+	r := newRig(t, settings{})
+	for n, tt := range []struct {
+		name    string
+		change  func(o map[string]any)
+		missing string // "" for an order that goes out
+	}{
+		{"whole", func(map[string]any) {}, ""},
+		{"no grand total", func(o map[string]any) { delete(o, "grand_total") }, "grand_total"},
+		{"no quantity", func(o map[string]any) { delete(firstItem(o), "qty_ordered") }, "qty_ordered of item"},
+		{"no row total", func(o map[string]any) { firstItem(o)["row_total"] = nil }, "row_total of item"},
+		{"no address and no currency", func(o map[string]any) {
+			delete(o, "billing_address")
+			delete(o, "order_currency_code")
+			delete(o, "extension_attributes")
+		}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := r.in(t)
+			p := r.shop.PlaceOrder(fakemagento.Placing{})
+			var o map[string]any
+			if err := json.Unmarshal(r.shop.Order(p.EntityID), &o); err != nil {
+				t.Fatal(err)
+			}
+			tt.change(o)
+			o["entity_id"], o["increment_id"] = p.EntityID+1, fmt.Sprintf("N-%d", n)
+			body, err := json.Marshal(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			odd, err := r.shop.AddOrder(body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			outcome, err := r.placed(number(odd.IncrementID))
+			if tt.missing == "" {
+				isOutcome(t, outcome, err, event.Done)
+				return
+			}
+			isClass(t, err, event.NotFound, tt.missing)
+			isCalls(t, r.toERP)
 		})
 	}
 }
