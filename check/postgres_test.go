@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -49,6 +50,20 @@ func role(t *testing.T, address string) (name, with string) {
 	execute(t, address, fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD '%s'", name, password))
 	t.Cleanup(func() { execute(t, address, fmt.Sprintf("DROP OWNED BY %s; DROP ROLE %s", name, name)) })
 	return name, change(t, address, func(u *url.URL) { u.User = url.UserPassword(name, password) })
+}
+
+// setting is one of the tests' server.
+func setting(t *testing.T, name string) (value string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), testkit.DatabaseURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	if err := conn.QueryRow(t.Context(), "SELECT current_setting($1)", name).Scan(&value); err != nil {
+		t.Fatal(err)
+	}
+	return value
 }
 
 func migrate(t *testing.T, address string) {
@@ -126,11 +141,15 @@ func TestPostgres(t *testing.T) {
 			return check.Postgres{URL: change(t, a, func(u *url.URL) { u.RawQuery = "synchronous_commit=off" })}
 		}, check.Warn, "Postgres writes", "synchronous_commit is off"},
 	}
+	forgetful := setting(t, "fsync") == "off" || setting(t, "synchronous_commit") == "off"
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			found := lines(t, tt.probe(t, testkit.Database(t)))
 			want(t, found, tt.status, tt.subject, tt.detail)
+			if forgetful { // the tests' server is somebody's who does without fsync, and is told so
+				found = slices.DeleteFunc(found, func(l check.Line) bool { return l.Subject == "Postgres writes" })
+			}
 			if tt.status == check.OK {
 				wantNo(t, found, check.Warn, check.Fail, check.Unknown)
 			}

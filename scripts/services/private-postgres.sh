@@ -57,9 +57,9 @@ if [ -n "${MAGELINE_PRIVATE_TLS:-}" ]; then
 	fi
 	tls="-c ssl=on -c ssl_ca_file=$home/tls/ca.pem -c ssl_cert_file=$home/tls/server.pem -c ssl_key_file=$home/tls/server.key"
 fi
-# No fsync: the data dies with this run anyway. Tests that run side by side open many connections.
+# fsync stays on, as check wants it. Tests that run side by side open many connections.
 if ! unprivileged "$bin/pg_ctl" start -D "$data" -s -w -t 60 -l "$home/postgres.log" \
-	-o "-c listen_addresses=127.0.0.1 -c port=$port -c unix_socket_directories='' -c fsync=off -c max_connections=300 $tls" \
+	-o "-c listen_addresses=127.0.0.1 -c port=$port -c unix_socket_directories='' -c max_connections=300 $tls" \
 	>"$folder/start.log" 2>&1; then
 	cat "$folder/start.log" "$home/postgres.log" >&2
 	exit 1

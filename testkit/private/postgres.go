@@ -74,7 +74,7 @@ func newPostgres() (*Postgres, error) {
 	p.server = server{path: path, folder: home, log: filepath.Join(home, "postgres.log"), env: []string{"PATH=" + os.Getenv("PATH"), "LANG=C"}}
 	p.args = []string{
 		"-D", p.data(), "-c", "listen_addresses=127.0.0.1", "-c", fmt.Sprintf("port=%d", free[0]),
-		"-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "max_connections=200",
+		"-c", "unix_socket_directories=", "-c", "max_connections=200",
 	}
 	return p, nil
 }
