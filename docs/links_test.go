@@ -13,7 +13,7 @@ var link = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 
 // Every link from a page of ours to a file of ours leads to one that is there.
 func TestLinks(t *testing.T) {
-	pages := []string{"README.md", "CHANGELOG.md"}
+	pages := []string{"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"}
 	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
 		if err == nil && filepath.Ext(path) == ".md" {
 			pages = append(pages, filepath.Join("docs", path))
