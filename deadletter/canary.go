@@ -3,6 +3,7 @@ package deadletter
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +19,30 @@ type Canary struct {
 	Consumer func(queue string) (name string, ok bool)
 	// Effects reads the ledger's rows of a consumer's business key.
 	Effects func(ctx context.Context, consumer, key string) ([]Effect, error)
+	// Ended, which may be nil, is told how the first letter ended, before the rest is published.
+	Ended func(First)
+}
+
+// First is the end of the letter that went first.
+type First struct {
+	ID  string `json:"id"`
+	Key string `json:"key,omitempty"`
+	// State is done, skipped, dead again or not through.
+	State  string  `json:"state"`
+	Reason string  `json:"reason,omitempty"` // why it is not through, or dead again
+	After  float64 `json:"after_seconds"`
+}
+
+func (f First) String() string {
+	text := "first: " + f.ID
+	if f.Key != "" {
+		text += ", key " + f.Key
+	}
+	text += fmt.Sprintf(", %s after %.1fs", f.State, f.After)
+	if f.Reason != "" {
+		text += " (" + f.Reason + ")"
+	}
+	return text
 }
 
 // Effect is a row of the ledger. Two that are equal are one that has not changed.
@@ -30,13 +55,23 @@ type Effect struct {
 
 // CanaryError means that the first letter was not seen to go well: the rest was not published.
 type CanaryError struct {
-	Queue, ID string
-	Reason    string
+	Queue string
+	First First
 }
 
 func (e *CanaryError) Error() string {
-	return fmt.Sprintf("the first letter, %s, %s: the rest stays in %s", e.ID, e.Reason, e.Queue)
+	did := "came back dead"
+	if e.First.State == notThrough {
+		did = "is not through after " + time.Duration(e.First.After*float64(time.Second)).Round(time.Second).String()
+	}
+	return fmt.Sprintf("the first letter, %s, %s (%s): the rest stays in %s", e.First.ID, did, e.First.Reason, e.Queue)
 }
+
+// The states of a First.
+const (
+	deadAgain  = "dead again"
+	notThrough = "not through"
+)
 
 // NoCanaryError means that the ledger has no row for a message of the queue that the first letter goes to. Nothing was
 // published.
@@ -81,6 +116,7 @@ func (r *run) behindCanary(ctx context.Context, s *session) error {
 	err := s.hold(ctx, everything, func(h *hold) error {
 		err := p.all(ctx, h)
 		set = h.held
+		r.left = h.held + h.rest()
 		return err
 	})
 	r.canary = nil
@@ -88,8 +124,18 @@ func (r *run) behindCanary(ctx context.Context, s *session) error {
 	if err != nil || p.sum.Replayed == 0 {
 		return err
 	}
-	if err := r.await(ctx, s, c, set); err != nil {
+	began := time.Now()
+	first, err := r.await(ctx, s, c, set)
+	if err != nil {
 		return err
+	}
+	first.ID, first.Key, first.After = c.id, c.key, math.Round(10*time.Since(began).Seconds())/10
+	r.sum.Canary = &first
+	if r.o.Canary.Ended != nil {
+		r.o.Canary.Ended(first)
+	}
+	if first.Reason != "" {
+		return &CanaryError{s.queue, first}
 	}
 	if r.o.Limit == 1 {
 		return nil
@@ -105,8 +151,8 @@ func (r *run) effects(ctx context.Context, c *canary) ([]Effect, error) {
 	return r.o.Canary.Effects(ctx, c.consumer, c.key)
 }
 
-// await waits until the canary went well. set is how many letters were left in the queue when it was published.
-func (r *run) await(ctx context.Context, s *session, c *canary, set int) error {
+// await waits until it is seen how the canary ended. set is how many letters were left in the queue when it was published.
+func (r *run) await(ctx context.Context, s *session, c *canary, set int) (First, error) {
 	deadline := time.Now().Add(r.o.Canary.Timeout)
 	look := looking{depth: set}
 	var last []Effect
@@ -114,11 +160,11 @@ func (r *run) await(ctx context.Context, s *session, c *canary, set int) error {
 	taken := false      // the queue it went to was seen empty, so some consumer has it, or had it
 	for {
 		if err := s.lock.check(ctx); err != nil {
-			return err
+			return First{}, err
 		}
 		rows, err := r.effects(ctx, c)
 		if err != nil {
-			return err
+			return First{}, err
 		}
 		if !slices.Equal(rows, last) || since.IsZero() {
 			last, since = rows, time.Now()
@@ -126,32 +172,44 @@ func (r *run) await(ctx context.Context, s *session, c *canary, set int) error {
 		if !taken {
 			depth, ok, err := rabbitmq.Depth(s.conn, c.to)
 			if err != nil {
-				return err
+				return First{}, err
 			}
-			taken = ok && depth == 0
+			if taken = ok && depth == 0; taken {
+				since = time.Now() // it is in a handler now
+			}
 		}
 		reason := c.reason(rows, taken)
 		through := reason == "" && time.Since(since) >= canarySteady
 		dead, err := look.forDead(ctx, r, s, c, through)
 		switch {
 		case err != nil:
-			return err
+			return First{}, err
 		case dead != nil:
-			return &CanaryError{s.queue, c.id, fmt.Sprintf("came back dead (%s: %s)", dead.Class, dead.Error)}
+			return First{State: deadAgain, Reason: dead.Class + ": " + dead.Error}, nil
 		case through:
-			return nil
+			return First{State: stateOf(rows)}, nil
 		case time.Now().After(deadline):
 			if reason == "" {
 				reason = "its rows in the ledger still change"
 			}
-			return &CanaryError{s.queue, c.id, fmt.Sprintf("is not through after %s (%s)", r.o.Canary.Timeout, reason)}
+			return First{State: notThrough, Reason: reason}, nil
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return First{}, ctx.Err()
 		case <-time.After(canaryEvery):
 		}
 	}
+}
+
+// stateOf is that of effects which are all over.
+func stateOf(rows []Effect) string {
+	for _, row := range rows {
+		if row.State == "done" {
+			return row.State
+		}
+	}
+	return "skipped"
 }
 
 // reason says why the canary is not through by what the ledger shows; "" if it is.

@@ -34,15 +34,19 @@ type DiscardSummary struct {
 	Discarded int    `json:"discarded"`
 	Skipped   int    `json:"skipped"` // did not match
 	Failed    int    `json:"failed"`  // stay; Progress was told why
+	Keys      int    `json:"keys"`    // distinct business keys of those that were dropped
 	DryRun    bool   `json:"dry_run"`
 }
 
 func (s DiscardSummary) String() string {
+	if s.DryRun {
+		return fmt.Sprintf("would discard %d (%d orders), would skip %d", s.Discarded, s.Keys, s.Skipped)
+	}
 	return fmt.Sprintf("discarded %d, skipped %d, failed %d", s.Discarded, s.Skipped, s.Failed)
 }
 
 func discardSummary(s Summary) DiscardSummary {
-	return DiscardSummary{Queue: s.Queue, Discarded: s.Replayed, Skipped: s.Skipped, Failed: s.Failed, DryRun: s.DryRun}
+	return DiscardSummary{Queue: s.Queue, Discarded: s.Replayed, Skipped: s.Skipped, Failed: s.Failed, Keys: s.Keys, DryRun: s.DryRun}
 }
 
 // Discard drops letters. Each is on the disk, in Out, before it leaves the queue: killed at any point, Discard loses none,
@@ -50,7 +54,7 @@ func discardSummary(s Summary) DiscardSummary {
 // the letters that were there when it began, and fails as Replay does.
 func (r *Reader) Discard(ctx context.Context, o DiscardOptions) (DiscardSummary, error) {
 	run := &run{
-		r: r, id: newReplayID(), began: time.Now(), told: map[[6]byte]bool{},
+		r: r, id: newReplayID(), began: time.Now(), told: map[[6]byte]bool{}, keys: map[string]struct{}{},
 		o:   ReplayOptions{Queue: o.Queue, Filter: o.Filter, Limit: o.Limit, DryRun: o.DryRun},
 		sum: Summary{Queue: o.Queue, DryRun: o.DryRun},
 	}
@@ -68,6 +72,7 @@ func (r *Reader) Discard(ctx context.Context, o DiscardOptions) (DiscardSummary,
 		return func() (stays, err error) { return nil, o.Out.sync(end) }, nil, err
 	}
 	err := r.read(ctx, o.Queue, func(s *session) error { return run.through(ctx, s, everything) })
+	run.sum.Keys = len(run.keys)
 	r.o.Log.Info().Str("queue", o.Queue).Bool("dry_run", o.DryRun).Int("discarded", run.sum.Replayed).Int("skipped", run.sum.Skipped).
 		Int("failed", run.sum.Failed).Err(err).Msg("dead letters discarded")
 	return discardSummary(run.sum), err

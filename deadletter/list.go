@@ -52,6 +52,19 @@ func (r *Reader) Overviews(ctx context.Context, queues []string) ([]Overview, er
 	return all, nil
 }
 
+// Depth gives how many letters a queue has, or fails with a *NoQueueError. Letters that a reader holds are not counted.
+func (r *Reader) Depth(ctx context.Context, queue string) (int, error) {
+	depths, err := r.depths(ctx, []string{queue})
+	if err != nil {
+		return 0, err
+	}
+	n, ok := depths[queue]
+	if !ok {
+		return 0, &NoQueueError{queue}
+	}
+	return n, nil
+}
+
 // depths asks for the messages of those queues that exist.
 func (r *Reader) depths(ctx context.Context, queues []string) (map[string]int, error) {
 	conn, err := rabbitmq.Dial(ctx, r.o.Broker, "mageline "+r.o.Host+" dead letters")

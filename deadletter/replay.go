@@ -29,6 +29,8 @@ type ReplayOptions struct {
 	DryRun bool
 	// Canary, if it is not nil, looks whether the first letter went well before the rest is published.
 	Canary *Canary
+	// Follow, if it is not nil, looks what becomes of the letters once they are published.
+	Follow *Follow
 	// Progress, which may be nil, is told of each message that was replayed or could not be.
 	Progress func(Step)
 }
@@ -48,10 +50,18 @@ type Summary struct {
 	Replayed int    `json:"replayed"`
 	Skipped  int    `json:"skipped"` // did not match
 	Failed   int    `json:"failed"`  // stay; Progress was told why
+	Keys     int    `json:"keys"`    // distinct business keys of those that were replayed
 	DryRun   bool   `json:"dry_run"`
+	// Canary is the first letter's end; nil without a canary, or where none was published.
+	Canary *First `json:"canary,omitempty"`
+	// Followed says what became of those that were replayed; nil where nobody looked.
+	*Followed
 }
 
 func (s Summary) String() string {
+	if s.DryRun {
+		return fmt.Sprintf("would replay %d (%d orders), would skip %d", s.Replayed, s.Keys, s.Skipped)
+	}
 	return fmt.Sprintf("replayed %d, skipped %d, failed %d", s.Replayed, s.Skipped, s.Failed)
 }
 
@@ -60,12 +70,13 @@ func (s Summary) String() string {
 // whose acknowledgement had not reached the queue, some hundreds at most. It goes through the letters that were there when it began. Of letters with one id, one is published and all
 // leave.
 //
-// It fails with a *NoQueueError, *LockedError, *StoppedError, *CanaryError or *NoCanaryError, or when RabbitMQ or Postgres
-// goes away; the Summary counts what was done also then.
+// It fails with a *NoQueueError, *LockedError, *StoppedError, *CanaryError, *NoCanaryError or *FollowError, or when RabbitMQ
+// or Postgres goes away; the Summary counts what was done also then.
 func (r *Reader) Replay(ctx context.Context, o ReplayOptions) (Summary, error) {
 	run := &run{
 		r: r, o: o, id: newReplayID(), began: time.Now(),
 		sum: Summary{Queue: o.Queue, DryRun: o.DryRun}, exists: map[string]bool{}, told: map[[6]byte]bool{},
+		keys: map[string]struct{}{},
 	}
 	if o.To == o.Queue {
 		return run.sum, fmt.Errorf("letters of %s can't be replayed to %s itself", o.Queue, o.To)
@@ -85,6 +96,11 @@ func (r *Reader) Replay(ctx context.Context, o ReplayOptions) (Summary, error) {
 		}
 		return run.through(ctx, s, everything)
 	})
+	run.sum.Keys = len(run.keys)
+	if err = run.followed(ctx, err); run.sum.Followed != nil {
+		r.o.Log.Info().Str("event", "replay_followed").Str("queue", o.Queue).Str("replay_id", run.id).Int("done", run.sum.Done).
+			Int("dead_again", run.sum.DeadAgain).Int("waiting", run.sum.Waiting).Msg("looked what became of replayed letters")
+	}
 	r.o.Log.Info().Str("queue", o.Queue).Str("replay_id", run.id).Bool("dry_run", o.DryRun).Int("replayed", run.sum.Replayed).
 		Int("skipped", run.sum.Skipped).Int("failed", run.sum.Failed).Err(err).Msg("dead letters replayed")
 	return run.sum, err
@@ -125,7 +141,10 @@ type run struct {
 	// until that is done; nil if there is nothing to wait for. stays says why it can't be, with others going on; err is of
 	// the run.
 	move func(context.Context, letter) (wait pending, stays, err error)
-	told map[[6]byte]bool // letters of which Progress knows that they stay
+	told map[[6]byte]bool    // letters of which Progress knows that they stay
+	keys map[string]struct{} // business keys of what was replayed
+	sent []*sent             // what was replayed, for Follow
+	left int                 // letters that stayed in the queue, of those that the run has gone through
 	// canary, while the first letter is sought, is called before that is published.
 	canary func(to string, l letter) error
 }
@@ -162,15 +181,19 @@ const (
 )
 
 type underWay struct {
-	id   [6]byte
-	fate *fate
-	wait pending
+	letter sent
+	fate   *fate
+	wait   pending
 }
 
 // through goes through the letters, the first set of them at most. What it has counted is the run's.
 func (r *run) through(ctx context.Context, s *session, set int) error {
 	p := r.pass(r.o.Limit)
-	err := s.hold(ctx, set, func(h *hold) error { return p.all(ctx, h) })
+	err := s.hold(ctx, set, func(h *hold) error {
+		err := p.all(ctx, h)
+		r.left = h.held + h.rest()
+		return err
+	})
 	r.sum.Replayed += p.sum.Replayed
 	r.sum.Skipped, r.sum.Failed = p.sum.Skipped, p.sum.Failed
 	return err
@@ -301,10 +324,11 @@ func (p *pass) one(ctx context.Context, l letter) error {
 	case err != nil:
 		return err
 	case wait == nil:
-		return p.end(id, before, stays)
+		return p.end(sent{id: id, key: l.Key}, before, stays)
 	}
 	p.r.o.step("begun")
-	p.underWay = append(p.underWay, underWay{id, before, wait})
+	to, _ := p.target(l)
+	p.underWay = append(p.underWay, underWay{sent{id: id, key: l.Key, to: to}, before, wait})
 	return nil
 }
 
@@ -324,7 +348,7 @@ func (p *pass) settle(most int) (err error) {
 		p.underWay = p.underWay[1:]
 		stays, one := u.wait()
 		if one == nil {
-			one = p.end(u.id, u.fate, stays)
+			one = p.end(u.letter, u.fate, stays)
 		}
 		if err == nil && one != nil { // nothing more will be published: all that is under way is to be known
 			err, most = one, 0
@@ -334,22 +358,28 @@ func (p *pass) settle(most int) (err error) {
 }
 
 // end records what became of a message.
-func (p *pass) end(id [6]byte, f *fate, stays error) error {
+func (p *pass) end(l sent, f *fate, stays error) error {
 	told := false
 	if stays != nil {
 		f.outcome = failed
 		p.sum.Failed++
-		told = p.told[id]
-		p.told[id] = true
+		told = p.told[l.id]
+		p.told[l.id] = true
 	} else {
 		f.outcome = replayed
 		p.sum.Replayed++
+		if l.key != "" {
+			p.keys[l.key] = struct{}{}
+		}
+		if p.o.Follow != nil {
+			p.sent = append(p.sent, &l)
+		}
 	}
 	if p.o.Progress != nil && !told {
 		sum := p.run.sum
 		sum.Replayed += p.sum.Replayed
 		sum.Skipped, sum.Failed = p.sum.Skipped, p.sum.Failed
-		p.o.Progress(Step{ID: hex.EncodeToString(id[:]), Err: stays, Summary: sum, Set: p.h.set})
+		p.o.Progress(Step{ID: hex.EncodeToString(l.id[:]), Err: stays, Summary: sum, Set: p.h.set})
 	}
 	if stays != nil {
 		return nil

@@ -186,8 +186,9 @@ func TestReplayCanary(t *testing.T) {
 	}
 
 	canary(3, "came back dead (rejected: ") // its cause is still there
+	canary(3, ", dead again after ")
 	depth(5)
-	canary(0, "replayed 5, skipped 0, failed 0", "--dry-run")
+	canary(0, "would replay 5 (5 orders), would skip 0", "--dry-run")
 	l.erp.Faults.Set(fault.Plan{})
 	first := 0
 	for i, o := range placed { // the one that came back dead is the last now; the first is through
@@ -199,7 +200,8 @@ func TestReplayCanary(t *testing.T) {
 	}
 	canary(0, "replayed 1, skipped 4, failed 0", "--key", placed[first].IncrementID)
 	l.awaitDone(patience, placed[first])
-	canary(0, "replayed 2, skipped 0, failed 0", "--limit", "2")
+	canary(0, ", done after ", "--limit", "1")
+	canary(0, "replayed 1, skipped 0, failed 0", "--limit", "1")
 	depth(2)
 	canary(0, "replayed 2, skipped 0, failed 0")
 	l.awaitDone(patience, placed...)
@@ -234,6 +236,56 @@ func TestReplayCanary(t *testing.T) {
 	canary(0, "replayed 1, skipped 0, failed 0")
 	depth(0)
 	l.finish(r)
+}
+
+// With --wait the call ends when it is known what became of each letter, and with 0 only if all are done.
+func TestReplayWait(t *testing.T) {
+	t.Parallel()
+	l := newLine(t, 200*time.Millisecond)
+	r := start(t, l.env).AwaitReady()
+	letters := l.DeadLetters("order_placed")
+	refused := func(n int) []fakemagento.Placed {
+		t.Helper()
+		l.erp.Faults.Set(fault.Plan{Every: fault.Fault{Kind: fault.Fail, Status: 422}})
+		before := l.Depth(letters)
+		placed := l.place(n, fakemagento.Placing{})
+		testkit.Eventually(t, patience, func() bool { return l.Depth(letters) == before+n }, "the orders to be dead-lettered")
+		l.erp.Faults.Set(fault.Plan{})
+		return placed
+	}
+	placed := refused(4)
+	l.shop.Delete(placed[0].EntityID)
+	l.shop.SetState(placed[1].EntityID, "pending_payment")
+	out, code := call(t, l.env, "--replay-dlq", letters, "--wait", "--yes")
+	if code != 3 || !strings.Contains(out, "done 2, dead again 1, waiting 1\n") || !strings.HasSuffix(out, "replayed 4, skipped 0, failed 0\n") {
+		t.Errorf("it ends with %d: %s", code, out)
+	}
+	l.awaitDone(time.Second, placed[2:]...)
+
+	more := refused(2)
+	out, code = call(t, l.env, "dlq", "replay", letters, "--error-class", "rejected", "--wait", "--canary", "--json")
+	for _, part := range []string{`"replayed":2,`, `"keys":2,`, `"done":2,"dead_again":0,"waiting":0}`, `"canary":{"id":"`, `"state":"done"`} {
+		if code != 0 || !strings.Contains(out, part) {
+			t.Errorf("it ends with %d, want 0 and %s: %s", code, part, out)
+		}
+	}
+	l.awaitDone(time.Second, more...)
+
+	// What can't be seen in the ledger is known by its not coming back.
+	l.Publish("sales.order.placed", "not JSON")
+	testkit.Eventually(t, patience, func() bool { return l.Depth(letters) == 2 }, "the broken one to be dead-lettered")
+	out, code = call(t, l.env, "dlq", "replay", letters, "--error-class", "malformed", "--wait")
+	if code != 3 || !strings.Contains(out, "done 0, dead again 1, waiting 0\n") {
+		t.Errorf("it ends with %d: %s", code, out)
+	}
+	if out, code = call(t, l.env, "dlq", "discard", letters, "--yes", "--out", filepath.Join(t.TempDir(), "letters")); code != 0 {
+		t.Errorf("discard ends with %d: %s", code, out)
+	}
+	l.shop.Cancel(placed[1].EntityID)
+	r.Terminate()
+	if code := r.Exit(); code != 0 {
+		t.Errorf("exit %d", code)
+	}
 }
 
 // The wrong calls are told before anything is published.

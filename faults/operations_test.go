@@ -148,7 +148,7 @@ func (w *world) letters(n int) []fakemagento.Placed {
 
 func (w *world) replay(want int) {
 	w.t.Helper()
-	if out, code := w.call("--replay-dlq", w.DeadLetters("order_placed")); code != want {
+	if out, code := w.call("--replay-dlq", w.DeadLetters("order_placed"), "--yes"); code != want {
 		w.t.Errorf("the replay ends with %d: %s", code, out)
 	}
 }

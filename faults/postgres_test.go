@@ -126,7 +126,7 @@ var postgresFaults = []*scenario{
 		w.settle()
 		w.sql("DELETE FROM effect")
 		w.sql("DELETE FROM orders")
-		out, code := w.call("--replay-dlq", w.DeadLetters("order_placed"))
+		out, code := w.call("--replay-dlq", w.DeadLetters("order_placed"), "--yes")
 		if code != 0 || !strings.Contains(out, "replayed 4") {
 			w.t.Errorf("the replay ends with %d: %s", code, out)
 		}

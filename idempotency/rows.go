@@ -84,6 +84,55 @@ func (l *Ledger) rows(ctx context.Context, consumer, sql string, args ...any) ([
 	return list, nil
 }
 
+// Standing is how the effects of one business key stand together.
+type Standing struct {
+	Open    int           // in progress, uncertain or failed
+	Waiting int           // until the order may go out
+	Over    int           // done or skipped
+	Age     time.Duration // since one of them has changed, by the database's clock
+}
+
+// Standings gives how business keys of a consumer stand. Those of which it has no row are left out.
+func (l *Ledger) Standings(ctx context.Context, consumer string, keys []string) (map[string]Standing, error) {
+	given := make(map[string][]string, len(keys)) // by the key as it is stored
+	stored := make([]string, 0, len(keys))
+	for _, key := range keys {
+		k, err := Key{Consumer: consumer, Key: key, Effect: "any"}.canonical()
+		if err != nil {
+			continue // there can be no row
+		}
+		if given[k.Key] = append(given[k.Key], key); len(given[k.Key]) == 1 {
+			stored = append(stored, k.Key)
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
+	defer cancel()
+	rows, err := l.pool.Query(ctx, `
+SELECT key, count(*) FILTER (WHERE state IN ('in_progress', 'uncertain', 'failed')),
+	count(*) FILTER (WHERE state = 'waiting'), count(*) FILTER (WHERE state IN ('done', 'skipped')),
+	(extract(epoch FROM now() - max(updated_at)) * 1000000)::bigint
+FROM effect WHERE consumer = $1 AND key = ANY($2) GROUP BY key`, consumer, stored)
+	if err != nil {
+		return nil, failure(err)
+	}
+	all := make(map[string]Standing, len(keys))
+	var (
+		key    string
+		s      Standing
+		micros int64
+	)
+	if _, err := pgx.ForEachRow(rows, []any{&key, &s.Open, &s.Waiting, &s.Over, &micros}, func() error {
+		s.Age = time.Duration(micros) * time.Microsecond
+		for _, k := range given[key] {
+			all[k] = s
+		}
+		return nil
+	}); err != nil {
+		return nil, failure(err)
+	}
+	return all, nil
+}
+
 // Release takes the rows of a consumer's business key, or of one effect of it, from their owner, and leaves them
 // uncertain: the next delivery looks in the downstream before it sends anything. It is the only call that lets an
 // accepted effect be sent once more. It gives the number of rows; none there is no error.

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -242,5 +244,34 @@ func TestOrdersByDocument(t *testing.T) {
 		if got, err := l.OrdersByDocument(t.Context(), document); err != nil || fmt.Sprint(got) != want {
 			t.Errorf("%q leads to %v, %v; want %s", document, got, err, want)
 		}
+	}
+}
+
+// How many keys stand is told at once; a key that there is no row of is left out, and one that can't be stored too.
+func TestStandings(t *testing.T) {
+	url := database(t)
+	l := open(t, url, "a", time.Minute)
+	long := strings.Repeat("x", 300)
+	do(t, l, order("1"), done("SO-1"))
+	comment := order("1")
+	comment.Effect = "comment"
+	_, _, _ = l.Do(t.Context(), comment, false, gives(idempotency.Result{}, errors.New("no answer")))
+	do(t, l, order("2"), gives(idempotency.Result{State: idempotency.Waiting}, nil))
+	do(t, l, order(long), gives(idempotency.Result{State: idempotency.Skipped}, nil))
+	run(t, url, `UPDATE effect SET updated_at = updated_at - interval '1 hour' WHERE key = '2'`)
+	got, err := l.Standings(t.Context(), order("").Consumer, []string{"1", "2", "2", long, "none", "", "a\x00b", "\xff"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, s := range got {
+		if old := s.Age > 50*time.Minute; old != (key == "2") {
+			t.Errorf("%s has changed %s ago", key, s.Age)
+		}
+		s.Age = 0
+		got[key] = s
+	}
+	want := map[string]idempotency.Standing{"1": {Open: 1, Over: 1}, "2": {Waiting: 1}, long: {Over: 1}}
+	if !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }

@@ -39,7 +39,7 @@ letters back to the queues they were consumed from.`,
 	f.own.StringVar(&f.out, "out", "", "the file that the letters are added to")
 	f.own.BoolVar(&f.dryRun, "dry-run", false, "change nothing, say what would happen")
 	f.own.IntVar(&f.limit, "limit", 0, "drop at most so many; 0 is all")
-	f.own.BoolVar(&f.yes, "yes", false, "ask no question on a terminal")
+	f.own.BoolVar(&f.yes, "yes", false, "ask no question, and drop more than 1,000 letters without a filter")
 	f.own.BoolVar(&f.asJSON, "json", false, "print the result as one JSON object")
 	cmd.Flags().AddFlagSet(f.own)
 	return cmd
@@ -62,8 +62,10 @@ func discard(ctx context.Context, t terminal, queue string, f *discardFlags) (er
 	if err != nil {
 		return err
 	}
-	if !f.yes && !f.dryRun && onTerminal(t) && !confirmed(t, "Drop letters of "+queue+"? They are kept in "+f.out+" alone.") {
-		return &exitError{exitFailed, errors.New("nothing was dropped")}
+	if !f.dryRun {
+		if err := sure(ctx, t, reader, question{"discard", "dropped", queue, f.filters, f.limit, f.yes}); err != nil {
+			return err
+		}
 	}
 	o := deadletter.DiscardOptions{Queue: queue, Filter: filter, Limit: f.limit, DryRun: f.dryRun}
 	if !f.dryRun {

@@ -49,14 +49,14 @@ func TestDiscard(t *testing.T) {
 		t.Helper()
 		e.want(t, 0, fmt.Sprintf("discarded %d, skipped %d, failed 0\n", n, skipped), e.err)
 	}
-	discarded(call(t, "", "dlq", "discard", l.dlq, "--dry-run", "--error-class", "timeout"), 3, 4)
+	call(t, "", "dlq", "discard", l.dlq, "--dry-run", "--error-class", "timeout").want(t, 0, "would discard 3 (3 orders), would skip 4\n", "")
 	call(t, "", "dlq", "discard", l.Prefix+".nothing.dlq", "--out", out).want(t, exitFailed, "", "does not exist")
 	call(t, "", "dlq", "discard", l.dlq, "--out", filepath.Join(out, "x")).want(t, exitFailed, "", "nothing was dropped")
 	l.await(l.dlq, 7)
 
 	discarded(call(t, "", "dlq", "discard", l.dlq, "--out", out, "--error-class", "timeout"), 3, 4)
 	e := call(t, "", "dlq", "discard", l.dlq, "--out", out, "--id", id(6), "--json")
-	want := map[string]any{"queue": l.dlq, "discarded": 1.0, "skipped": 3.0, "failed": 0.0, "dry_run": false}
+	want := map[string]any{"queue": l.dlq, "discarded": 1.0, "skipped": 3.0, "failed": 0.0, "keys": 1.0, "dry_run": false}
 	if got := decode[map[string]any](t, e); e.code != 0 || !reflect.DeepEqual(got, want) {
 		t.Errorf("exit %d, %v, want %v", e.code, got, want)
 	}

@@ -109,6 +109,8 @@ func TestDLQUsage(t *testing.T) {
 		{"--canary", "--canary-timeout", "0"},
 		{"--canary", "--canary-timeout", "soon"},
 		{"--canary-timeout", "1m"},
+		{"--wait", "--wait-timeout", "0"},
+		{"--wait-timeout", "1m"},
 		{"--canary", "--to", "m.elsewhere"},
 		{"--to", "m.order_placed.dlq"},
 		{"--nonsense"},
@@ -140,7 +142,7 @@ func TestDLQUsage(t *testing.T) {
 	// The flags of a replay do nothing where nothing is replayed.
 	for _, flag := range []string{
 		"--dry-run", "--limit=1", "--rate=1", "--since=1h", "--until=1h", "--id=x", "--key=x", "--error-class=x", "--match=x", "--to=x", "--yes", "--json",
-		"--canary", "--canary-timeout=1m",
+		"--canary", "--canary-timeout=1m", "--wait", "--wait-timeout=1m",
 	} {
 		name, _, _ := strings.Cut(flag, "=")
 		call(t, "", flag).want(t, exitUsage, "", name+" goes with --replay-dlq")

@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
 	"github.com/mageline/mageline/config"
@@ -96,13 +94,11 @@ func withKey(ctx context.Context, arg string, do func(l *idempotency.Ledger, con
 	if err != nil {
 		return err
 	}
-	pool, err := pgxpool.New(ctx, cfg.DatabaseURL.Reveal())
+	ledger, closeLedger, err := openLedger(ctx, cfg)
 	if err != nil {
-		return failed(fmt.Errorf("open the database: %w", err))
+		return err
 	}
-	defer pool.Close()
-	ledger := idempotency.Open(ctx, idempotency.Options{Pool: pool, Process: process(), Lease: cfg.IdempotencyLease, Log: zerolog.Nop()})
-	defer ledger.Close()
+	defer closeLedger()
 	err = do(ledger, consumer, key)
 	var answer *pgconn.PgError
 	if errors.As(err, &answer) && answer.Code == "42P01" { // undefined_table

@@ -25,6 +25,8 @@ type replayFlags struct {
 	to                  string
 	canary              bool
 	canaryTimeout       time.Duration
+	wait                bool
+	waitTimeout         time.Duration
 	dryRun, yes, asJSON bool
 	own                 *pflag.FlagSet
 }
@@ -37,8 +39,10 @@ func (f *replayFlags) register(cmd *cobra.Command) {
 	f.own.Float64Var(&f.rate, "rate", 0, "replay at most so many a second; 0 is as fast as it goes")
 	f.own.BoolVar(&f.canary, "canary", false, "replay the rest only when the ledger shows the first one done or skipped")
 	f.own.DurationVar(&f.canaryTimeout, "canary-timeout", 2*time.Minute, "how long the first one has with --canary")
+	f.own.BoolVar(&f.wait, "wait", false, "follow the letters until each is done, dead again or waiting")
+	f.own.DurationVar(&f.waitTimeout, "wait-timeout", 10*time.Minute, "how long they have with --wait")
 	f.own.StringVar(&f.to, "to", "", "replay to this queue, whatever the letters say")
-	f.own.BoolVar(&f.yes, "yes", false, "ask no question on a terminal")
+	f.own.BoolVar(&f.yes, "yes", false, "ask no question, and replay more than 1,000 letters without a filter")
 	f.own.BoolVar(&f.asJSON, "json", false, "print the result as one JSON object")
 	cmd.Flags().AddFlagSet(f.own)
 }
@@ -59,10 +63,16 @@ func newDLQReplay(t terminal) *cobra.Command {
 		Use:   "replay QUEUE",
 		Short: "Send dead letters back to the queue they were consumed from",
 		Long: `Each letter leaves the dead-letter queue when its publish is confirmed: killed at any point, none is lost. The consumers may run
-meanwhile. Exit code 3 when some could not be replayed.`,
+meanwhile. Exit code 3 when some could not be replayed.
+
+With --wait it looks what becomes of them: done, dead again, or waiting, which has those whose order may not go out yet and those
+that were not seen to end. Exit code 3 unless all are done.
+
+A call without any filter (--since, --until, --id, --key, --error-class, --match) that would replay more than 1,000 letters
+needs --yes, or somebody at a terminal who says so.`,
 		Example: `  mageline dlq replay mageline.order_placed.dlq --dry-run --error-class unavailable
   mageline dlq replay mageline.order_placed.dlq --since 2h --rate 10
-  mageline dlq replay mageline.order_placed.dlq --canary --canary-timeout 5m`,
+  mageline dlq replay mageline.order_placed.dlq --canary --rate 20 --wait`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return replay(cmd.Context(), t, args[0], flags) },
 	}
@@ -86,6 +96,10 @@ func replay(ctx context.Context, t terminal, queue string, f *replayFlags) error
 		return &exitError{exitUsage, fmt.Errorf("--canary-timeout %s: want more than 0", f.canaryTimeout)}
 	case !f.canary && f.own.Changed("canary-timeout"):
 		return &exitError{exitUsage, errors.New("--canary-timeout goes with --canary, which is missing")}
+	case f.waitTimeout <= 0:
+		return &exitError{exitUsage, fmt.Errorf("--wait-timeout %s: want more than 0", f.waitTimeout)}
+	case !f.wait && f.own.Changed("wait-timeout"):
+		return &exitError{exitUsage, errors.New("--wait-timeout goes with --wait, which is missing")}
 	case f.to == queue:
 		return &exitError{exitUsage, fmt.Errorf("--to %s: letters can't go to the queue that they are taken from", f.to)}
 	}
@@ -93,39 +107,80 @@ func replay(ctx context.Context, t terminal, queue string, f *replayFlags) error
 	if err != nil {
 		return err
 	}
-	canary, closeCanary, err := f.lookAtFirst(ctx, cfg, queue)
-	if err != nil {
+	o := deadletter.ReplayOptions{Queue: queue, Filter: filter, Limit: f.limit, Rate: f.rate, To: f.to, DryRun: f.dryRun}
+	if o.Canary, err = f.canaryFor(cfg, queue); err != nil {
 		return err
 	}
-	defer closeCanary()
-	if !f.yes && !f.dryRun && onTerminal(t) && !confirmed(t, "Replay letters of "+queue+"?") {
-		return &exitError{exitFailed, errors.New("nothing was replayed")}
+	o.Follow = f.followFor(cfg)
+	if o.Canary != nil || o.Follow != nil {
+		ledger, closeLedger, err := openLedger(ctx, cfg)
+		if err != nil {
+			return err
+		}
+		defer closeLedger()
+		if o.Canary != nil {
+			o.Canary.Effects = effects(ledger)
+		}
+		if o.Follow != nil {
+			o.Follow.Standings = standings(ledger)
+		}
+	}
+	if !f.dryRun {
+		if err := sure(ctx, t, reader, question{"replay", "replayed", queue, f.filters, f.limit, f.yes}); err != nil {
+			return err
+		}
 	}
 	progress := newProgress(t)
-	summary, err := reader.Replay(ctx, deadletter.ReplayOptions{
-		Queue: queue, Filter: filter, Limit: f.limit, Rate: f.rate, To: f.to, DryRun: f.dryRun, Canary: canary,
-		Progress: func(s deadletter.Step) {
+	o.Progress = func(s deadletter.Step) {
+		progress.clear()
+		if s.Err != nil {
+			fmt.Fprintf(t.err, "letter %s stays: %s\n", s.ID, oneLine(s.Err.Error()))
+		}
+		progress.show(fmt.Sprintf("%d of %d: %s", s.Summary.Replayed+s.Summary.Skipped+s.Summary.Failed, s.Set, s.Summary))
+	}
+	if o.Canary != nil {
+		first := t.out
+		if f.asJSON { // its object has it too
+			first = t.err
+		}
+		o.Canary.Ended = func(end deadletter.First) {
 			progress.clear()
-			if s.Err != nil {
-				fmt.Fprintf(t.err, "letter %s stays: %s\n", s.ID, oneLine(s.Err.Error()))
-			}
-			progress.show(fmt.Sprintf("%d of %d: %s", s.Summary.Replayed+s.Summary.Skipped+s.Summary.Failed, s.Set, s.Summary))
-		},
-	})
+			fmt.Fprintln(first, oneLine(end.String()))
+		}
+	}
+	if o.Follow != nil {
+		o.Follow.Progress = func(s deadletter.Followed) { progress.show(fmt.Sprintf("published; %s", s)) }
+	}
+	summary, err := reader.Replay(ctx, o)
 	progress.clear()
 	var missing *deadletter.NoQueueError
 	var locked *deadletter.LockedError
-	if errors.As(err, &missing) || errors.As(err, &locked) {
+	if errors.As(err, &missing) && summary.Followed == nil || errors.As(err, &locked) && summary.Followed == nil {
 		return failed(err)
 	}
-	if f.asJSON {
+	switch {
+	case f.asJSON:
 		err = errors.Join(err, printJSON(t.out, summary))
-	} else {
+	case summary.Followed != nil:
+		fmt.Fprintln(t.out, summary.Followed)
+		fallthrough
+	default:
 		fmt.Fprintln(t.out, summary)
 	}
-	return runEnd(ctx, err, queue, "replayed", summary.Failed, func(stopped *deadletter.StoppedError) string {
+	if n := summary.Followed; n != nil && n.Open > 0 {
+		fmt.Fprintf(t.err, "%d of those that are waiting were not seen to end: they are in the queue, in a handler, or wait for their next attempt\n", n.Open)
+	}
+	return runEnd(ctx, err, queue, "replayed", summary.Failed+notDone(summary.Followed), func(stopped *deadletter.StoppedError) string {
 		return goOn("replay", queue, f.own, f.limit, filter, stopped)
 	})
+}
+
+// notDone counts the letters that were followed and are not done.
+func notDone(f *deadletter.Followed) int {
+	if f == nil {
+		return 0
+	}
+	return f.DeadAgain + f.Waiting
 }
 
 // runEnd is how a replay or a discard ends the program. next gives the call that goes on where it had to stop.
@@ -133,6 +188,7 @@ func runEnd(ctx context.Context, err error, queue, done string, failures int, ne
 	var stopped *deadletter.StoppedError
 	var canary *deadletter.CanaryError
 	var noCanary *deadletter.NoCanaryError
+	var follow *deadletter.FollowError
 	switch {
 	case errors.As(err, &noCanary):
 		return &exitError{exitUsage, err}
@@ -142,6 +198,8 @@ func runEnd(ctx context.Context, err error, queue, done string, failures int, ne
 		if call := next(stopped); call != "" {
 			err = fmt.Errorf("%w. Go on with: %s", err, call)
 		}
+		return &exitError{exitPartial, err}
+	case errors.As(err, &follow):
 		return &exitError{exitPartial, err}
 	case err != nil && ctx.Err() != nil:
 		return &exitError{exitPartial, fmt.Errorf("interrupted; what was not %s is still in %s, and the same call goes on", done, queue)}
@@ -181,6 +239,51 @@ func quoted(text string) string {
 		return text
 	}
 	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}
+
+// question is what a person is asked before letters leave their queue.
+type question struct {
+	verb, done string
+	queue      string
+	filters    filterFlags
+	limit      int
+	yes        bool
+}
+
+// mostUnasked is how many letters leave a queue without a filter, and without somebody who was asked or --yes.
+const mostUnasked = 1000
+
+// sure gives an error unless the letters may leave their queue: a person at a terminal is asked, and a call that chooses none
+// of many needs --yes.
+func sure(ctx context.Context, t terminal, reader *deadletter.Reader, q question) error {
+	if q.yes {
+		return nil
+	}
+	asked := onTerminal(t)
+	if !asked && (q.filters != filterFlags{} || q.limit > 0 && q.limit <= mostUnasked) {
+		return nil
+	}
+	n, err := reader.Depth(ctx, q.queue)
+	if err != nil {
+		return failed(err)
+	}
+	if q.limit > 0 {
+		n = min(n, q.limit)
+	}
+	switch {
+	case asked:
+		most := fmt.Sprintf("%d letters", n)
+		if (q.filters != filterFlags{}) {
+			most = fmt.Sprintf("those of %d letters that match", n)
+		}
+		if !confirmed(t, fmt.Sprintf("%s%s %s of %s?", strings.ToUpper(q.verb[:1]), q.verb[1:], most, q.queue)) {
+			return &exitError{exitFailed, errors.New("nothing was " + q.done)}
+		}
+	case n > mostUnasked:
+		return &exitError{exitUsage, fmt.Errorf("this would %s %d letters of %s, and chooses none of them: say --yes if that is meant, "+
+			"or choose with a filter, with --limit, or look first with --dry-run", q.verb, n, q.queue)}
+	}
+	return nil
 }
 
 // onTerminal reports whether a person is there to be asked.

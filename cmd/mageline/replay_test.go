@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os/exec"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -38,14 +40,14 @@ func TestReplayDLQ(t *testing.T) {
 	} {
 		for _, command := range [][]string{{"--replay-dlq", l.dlq}, {"dlq", "replay", l.dlq}} {
 			e := call(t, "", append(append(command, "--dry-run"), test.flags...)...)
-			l.replayed(e, 0, test.replayed, 6-test.replayed, 0)
+			e.want(t, 0, fmt.Sprintf("would replay %d (%d orders), would skip %d\n", test.replayed, test.replayed, 6-test.replayed), "")
 			if e.err != "" {
 				t.Errorf("stderr %q", e.err)
 			}
 		}
 	}
 	e := call(t, "", "--replay-dlq", l.dlq, "--dry-run", "--json", "--key", key(1))
-	want := map[string]any{"queue": l.dlq, "replayed": 1.0, "skipped": 5.0, "failed": 0.0, "dry_run": true}
+	want := map[string]any{"queue": l.dlq, "replayed": 1.0, "skipped": 5.0, "failed": 0.0, "keys": 1.0, "dry_run": true}
 	if got := decode[map[string]any](t, e); e.code != 0 || !reflect.DeepEqual(got, want) {
 		t.Errorf("exit %d, %v, want %v", e.code, got, want)
 	}
@@ -54,7 +56,7 @@ func TestReplayDLQ(t *testing.T) {
 	l.replayed(call(t, "", "--replay-dlq", l.dlq, "--limit", "2"), 0, 2, 0, 0)
 	l.replayed(call(t, "", "dlq", "replay", l.dlq, "--key", key(4), "--yes"), 0, 1, 3, 0)
 	e = call(t, "", "--replay-dlq", l.dlq, "--json", "--rate", "1000")
-	want = map[string]any{"queue": l.dlq, "replayed": 3.0, "skipped": 0.0, "failed": 0.0, "dry_run": false}
+	want = map[string]any{"queue": l.dlq, "replayed": 3.0, "skipped": 0.0, "failed": 0.0, "keys": 3.0, "dry_run": false}
 	if got := decode[map[string]any](t, e); e.code != 0 || !reflect.DeepEqual(got, want) {
 		t.Errorf("exit %d, %v, want %v", e.code, got, want)
 	}
@@ -62,6 +64,26 @@ func TestReplayDLQ(t *testing.T) {
 	if got := l.drained(l.work, 6); !slices.Equal(got, []string{"m0", "m1", "m4", "m2", "m3", "m5"}) {
 		t.Errorf("replayed %v", got)
 	}
+}
+
+// More than a thousand letters leave their queue only for who has chosen them, limited them, or says so.
+func TestReplay_OfManyNeedsYes(t *testing.T) {
+	l := newLetters(t)
+	l.send(1001)
+	out := filepath.Join(t.TempDir(), "letters.jsonl")
+	for _, command := range [][]string{{"--replay-dlq", l.dlq}, {"dlq", "replay", l.dlq, "--limit", "2000"}, {"dlq", "discard", l.dlq, "--out", out}} {
+		call(t, "y\n", command...).want(t, exitUsage, "", "--yes")
+	}
+	l.await(l.dlq, 1001)
+	call(t, "", "--replay-dlq", l.dlq, "--dry-run").want(t, 0, "would replay 1001 (1001 orders), would skip 0\n", "")
+	call(t, "", "dlq", "discard", l.dlq, "--out", out, "--dry-run").want(t, 0, "would discard 1001 (1001 orders), would skip 0\n", "")
+	call(t, "", "dlq", "discard", l.dlq, "--out", out, "--since", "5m").want(t, 0, "discarded 1, skipped 1000, failed 0\n", "")
+	call(t, "", "--replay-dlq", l.dlq, "--limit", "2").want(t, 0, "replayed 2, ", "")
+	for i := range 3 {
+		l.Send(l.dlq, l.dead(i))
+	}
+	l.await(l.dlq, 1001)
+	call(t, "", "--replay-dlq", l.dlq, "--yes").want(t, 0, "replayed 1001, ", "")
 }
 
 // Letters that can't go back stay, with the reason, and the rest goes.
@@ -87,12 +109,16 @@ func TestReplayDLQPartly(t *testing.T) {
 			t.Errorf("want a line of stderr for each that stays")
 		}
 		if slices.Contains(flags, "--json") {
-			want := map[string]any{"queue": l.dlq, "replayed": 1.0, "skipped": 0.0, "failed": 3.0, "dry_run": false}
+			want := map[string]any{"queue": l.dlq, "replayed": 1.0, "skipped": 0.0, "failed": 3.0, "keys": 1.0, "dry_run": false}
 			if got := decode[map[string]any](t, e); e.code != exitPartial || !reflect.DeepEqual(got, want) {
 				t.Errorf("exit %d, %v, want %v", e.code, got, want)
 			}
 			l.Send(l.dlq, l.dead(1))
 			l.await(l.dlq, 4)
+			continue
+		}
+		if slices.Contains(flags, "--dry-run") {
+			e.want(t, exitPartial, "would replay 1 (1 orders), would skip 0\n", e.err)
 			continue
 		}
 		l.replayed(e, exitPartial, 1, 0, 3)

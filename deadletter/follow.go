@@ -1,0 +1,332 @@
+package deadletter
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/mageline/mageline/rabbitmq"
+)
+
+// Follow says how a replay looks what becomes of the letters that it has published.
+type Follow struct {
+	// Timeout is how long all of them have.
+	Timeout time.Duration
+	// Consumer gives the consumer of a queue; ok is false for any other queue.
+	Consumer func(queue string) (name string, ok bool)
+	// Standings reads how the ledger has some of a consumer's business keys; those that it does not know are left out.
+	Standings func(ctx context.Context, consumer string, keys []string) (map[string]Standing, error)
+	// Retries are the queues in which messages wait for their next attempt.
+	Retries []string
+	// Progress, which may be nil, is told how it stands after each look.
+	Progress func(Followed)
+}
+
+// Standing is how the ledger has the effects of one business key.
+type Standing struct {
+	Open    int           // in progress, uncertain or failed
+	Waiting int           // until the order may go out
+	Over    int           // done or skipped
+	Age     time.Duration // since one of them has changed
+}
+
+// Followed counts what became of replayed letters.
+type Followed struct {
+	Done int `json:"done"`
+	// DeadAgain are those that are back in the dead-letter queue.
+	DeadAgain int `json:"dead_again"`
+	// Waiting are those whose order waits until it may go out, and those that were not seen to end.
+	Waiting int `json:"waiting"`
+	// Open are those of Waiting that were not seen to end.
+	Open int `json:"-"`
+}
+
+func (f Followed) String() string {
+	return fmt.Sprintf("done %d, dead again %d, waiting %d", f.Done, f.DeadAgain, f.Waiting)
+}
+
+// FollowError means that it could not be seen what became of some letters, all of which were published.
+type FollowError struct{ Err error }
+
+func (e *FollowError) Error() string {
+	return fmt.Sprintf("the letters were published, and it could not be seen what became of all of them: %v", e.Err)
+}
+
+// Unwrap gives the cause.
+func (e *FollowError) Unwrap() error { return e.Err }
+
+const (
+	// followEvery is how often letters are looked for at most; a look may take a fifth of the time until the next.
+	followEvery = 500 * time.Millisecond
+	// followSteady is for how long the rows of a key must stay as they are, as with a canary.
+	followSteady = canarySteady
+	// followQuiet is for how long nothing must be in the queue that a letter went to, nor wait for a retry, before a letter
+	// of which the ledger shows nothing new counts as done: it has been taken, and did not come back.
+	followQuiet = 10 * time.Second
+	// keysAtOnce is how many business keys the ledger is asked for at once.
+	keysAtOnce = 1000
+)
+
+// sent is a letter that was replayed.
+type sent struct {
+	id      [6]byte
+	key, to string
+	state   sentState
+	open    bool // the ledger shows an effect of its key that has not ended
+}
+
+type sentState int
+
+const (
+	underObservation sentState = iota
+	sentDone
+	sentDead
+	sentWaiting
+)
+
+// followed looks what became of the letters, after the run has ended with err, if that is wanted. Where the run had to end
+// early it looks once.
+func (r *run) followed(ctx context.Context, err error) error {
+	var canary *CanaryError
+	var stopped *StoppedError
+	early := errors.As(err, &canary) || errors.As(err, &stopped)
+	if r.o.Follow == nil || r.o.DryRun || err != nil && !early {
+		return err
+	}
+	f := &following{run: r, began: time.Now(), targets: map[string]*target{}, depth: r.left}
+	for _, l := range r.sent {
+		if f.targets[l.to] == nil {
+			name, _ := r.o.Follow.Consumer(l.to)
+			f.targets[l.to] = &target{consumer: name}
+		}
+	}
+	deadline := f.began
+	if !early {
+		deadline = f.began.Add(r.o.Follow.Timeout)
+	}
+	last := f.watch(ctx, deadline, early)
+	sum := f.count()
+	r.sum.Followed = &sum
+	if last != nil {
+		return errors.Join(err, &FollowError{last})
+	}
+	return err
+}
+
+// following looks what becomes of the letters of a run.
+type following struct {
+	*run
+	began   time.Time
+	conn    *amqp.Connection // to look at queues; nil: to be made
+	targets map[string]*target
+	depth   int       // of the dead-letter queue when it was looked through last, or what stayed in it
+	next    time.Time // when it may be looked through again
+}
+
+// target is a queue that letters went to.
+type target struct {
+	consumer string
+	taken    time.Time // when it was first seen empty: all letters have been taken
+	quiet    time.Time // since when it has been seen empty, with nothing waiting for a retry
+}
+
+// watch looks until nothing is open, the deadline has passed or ctx has ended; it gives the error of the last look.
+func (f *following) watch(ctx context.Context, deadline time.Time, once bool) (last error) {
+	defer func() {
+		if f.conn != nil {
+			rabbitmq.Close(f.conn)
+		}
+	}()
+	for {
+		began := time.Now()
+		last = f.look(ctx)
+		over := began.After(deadline)
+		if over && last == nil && !once {
+			f.giveUp()
+		}
+		if last == nil && (over || f.count().Open == 0) {
+			// Whatever has seemed to end well may be back by now.
+			if last = f.forDead(ctx, true); last == nil && (over || f.count().Open == 0) {
+				return nil
+			}
+		}
+		if f.o.Follow.Progress != nil {
+			f.o.Follow.Progress(f.count())
+		}
+		if over {
+			return last
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(max(followEvery, 4*time.Since(began))):
+		}
+	}
+}
+
+func (f *following) count() (c Followed) {
+	for _, l := range f.sent {
+		switch l.state {
+		case sentDone:
+			c.Done++
+		case sentDead:
+			c.DeadAgain++
+		case sentWaiting:
+			c.Waiting++
+		case underObservation:
+			c.Waiting++
+			c.Open++
+		}
+	}
+	return c
+}
+
+// look looks at the queues and in the ledger, once.
+func (f *following) look(ctx context.Context) error {
+	if err := f.queues(ctx); err != nil {
+		return err
+	}
+	open := map[string][]*sent{} // by consumer
+	for _, l := range f.sent {
+		if l.state == underObservation {
+			consumer := f.targets[l.to].consumer
+			open[consumer] = append(open[consumer], l)
+		}
+	}
+	for consumer, letters := range open {
+		for ; len(letters) > 0; letters = letters[min(keysAtOnce, len(letters)):] {
+			if err := f.rows(ctx, consumer, letters[:min(keysAtOnce, len(letters))]); err != nil {
+				return err
+			}
+		}
+	}
+	return f.forDead(ctx, false)
+}
+
+// queues looks which queues have run empty.
+func (f *following) queues(ctx context.Context) error {
+	if f.conn == nil || f.conn.IsClosed() {
+		conn, err := rabbitmq.Dial(ctx, f.r.o.Broker, "mageline "+f.r.o.Host+" replay")
+		if err != nil {
+			return err
+		}
+		f.conn = conn
+	}
+	retries := 0
+	for _, queue := range f.o.Follow.Retries {
+		depth, _, err := rabbitmq.Depth(f.conn, queue)
+		if err != nil {
+			return err
+		}
+		retries += depth
+	}
+	for queue, t := range f.targets {
+		depth, _, err := rabbitmq.Depth(f.conn, queue) // of one that is gone: 0
+		if err != nil {
+			return err
+		}
+		now := time.Now()
+		if depth == 0 && t.taken.IsZero() {
+			t.taken = now
+		}
+		switch {
+		case depth > 0 || retries > 0:
+			t.quiet = time.Time{}
+		case t.quiet.IsZero():
+			t.quiet = now
+		}
+	}
+	return nil
+}
+
+// rows looks what the ledger has of letters of one consumer, and decides.
+func (f *following) rows(ctx context.Context, consumer string, letters []*sent) error {
+	var keys []string
+	for _, l := range letters {
+		if consumer != "" && l.key != "" {
+			keys = append(keys, l.key)
+		}
+	}
+	known := map[string]Standing{}
+	if len(keys) > 0 {
+		var err error
+		if known, err = f.o.Follow.Standings(ctx, consumer, keys); err != nil {
+			return err
+		}
+	}
+	for _, l := range letters {
+		s, ok := known[l.key]
+		l.open = ok && (s.Open > 0 || s.Waiting > 0 || s.Age < followSteady)
+		l.state = f.state(s, ok, f.targets[l.to])
+	}
+	return nil
+}
+
+func (f *following) state(s Standing, known bool, t *target) sentState {
+	changed := known && s.Age < time.Since(f.run.began)
+	switch {
+	case known && (s.Open > 0 || s.Age < followSteady):
+		return underObservation
+	case !changed && (t.quiet.IsZero() || time.Since(t.quiet) < followQuiet):
+		return underObservation
+	case known && s.Waiting > 0:
+		return sentWaiting
+	default:
+		return sentDone
+	}
+}
+
+// giveUp decides at the end over letters of which the ledger shows nothing new: they were taken, and have not come back.
+// Where something waits for a retry it may be they.
+func (f *following) giveUp() {
+	for _, l := range f.sent {
+		if l.state == underObservation && !l.open && !f.targets[l.to].quiet.IsZero() {
+			l.state = sentDone
+		}
+	}
+}
+
+// forDead looks through the dead-letter queue when more is in it than before, not all the time unless it must, for letters
+// that are back.
+func (f *following) forDead(ctx context.Context, must bool) error {
+	depth, ok, err := rabbitmq.Depth(f.conn, f.o.Queue)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return &NoQueueError{f.o.Queue}
+	}
+	f.depth = min(f.depth, depth) // somebody has taken some out
+	// At the end it is looked through in any case if something is missing: one may have come as another was taken out.
+	certain := depth == 0 || depth == f.depth && (!must || f.count().Open == 0)
+	if certain || !must && time.Now().Before(f.next) {
+		return nil
+	}
+	began := time.Now()
+	back := map[[6]byte]bool{}
+	err = f.r.each(ctx, f.o.Queue, func(l letter) {
+		id, err := hex.DecodeString(l.ID)
+		if err == nil && l.ours && rabbitmq.Text(l.d.Headers, rabbitmq.HeaderReplayID) == f.id {
+			back[[6]byte(id)] = true
+		}
+	})
+	f.next = time.Now().Add(10 * time.Since(began)) // most of the time others can see the queue
+	var locked *LockedError
+	if errors.As(err, &locked) && !must {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	f.depth = depth
+	for _, l := range f.sent {
+		if back[l.id] {
+			l.state = sentDead
+		}
+	}
+	return nil
+}
