@@ -253,7 +253,29 @@ func TestCut(t *testing.T) {
 	}
 }
 
-// A second signal ends it at once, exit code 1; nothing is lost.
+// A second signal within a second is the same wish said twice, by a kubelet and a shell: it drains.
+func TestSecondSignal_WithinASecondIsTheSame(t *testing.T) {
+	t.Parallel()
+	l := newLine(t, 200*time.Millisecond)
+	r := start(t, l.env).AwaitReady()
+	l.warm(r)
+	release := l.hold()
+	o := l.inFlight()
+	r.Terminate()
+	r.Signal(syscall.SIGINT)
+	testkit.Eventually(t, patience, func() bool { status, _ := r.Ready(); return status == 503 || !r.Running() }, "/readyz to say that it drains")
+	r.Signal(syscall.SIGTERM) // also a third one; far within the second unless the machine is very busy
+	release()
+	if code := r.Exit(); code != 0 {
+		t.Errorf("exit code %d after a drain that finished everything", code)
+	}
+	if l.number(o) == "" {
+		t.Error("what was in flight was not finished")
+	}
+	l.finish(start(t, l.env).AwaitReady())
+}
+
+// A second signal, a second or more after the first, ends it at once, exit code 1; nothing is lost.
 func TestSecondSignal(t *testing.T) {
 	t.Parallel()
 	l := newLine(t, 200*time.Millisecond, time.Second)
@@ -262,7 +284,11 @@ func TestSecondSignal(t *testing.T) {
 	release := l.hold()
 	o := l.inFlight()
 	r.Terminate()
-	testkit.Eventually(t, patience, func() bool { status, _ := r.Ready(); return status == 503 }, "/readyz to say that it drains")
+	told := time.Now()
+	testkit.Eventually(t, patience, func() bool {
+		status, _ := r.Ready()
+		return status == 503 && time.Since(told) > 1500*time.Millisecond
+	}, "/readyz to say that it drains, for longer than a second")
 	r.Signal(syscall.SIGINT)
 	if code := r.Exit(); code != 1 {
 		t.Errorf("exit code %d, want 1 after a second signal", code)

@@ -14,6 +14,7 @@ import (
 	"github.com/mageline/mageline/testkit/fakeerp"
 	"github.com/mageline/mageline/testkit/fakemagento"
 	"github.com/mageline/mageline/testkit/fault"
+	"github.com/mageline/mageline/testkit/replica"
 )
 
 var processFaults = []*scenario{
@@ -165,6 +166,26 @@ var processFaults = []*scenario{
 		}
 		// Each time of the ledger has jumped.
 		w.sql(`DO $$ BEGIN ASSERT (SELECT max(updated_at) > pg_catalog.now() + '9 days' AND min(updated_at) < pg_catalog.now() - interval '59 minutes' FROM effect); END $$`)
+	}},
+	{number: 67, name: "nobody reads the log", run: func(w *world) {
+		stops := []func(*replica.Reader){(*replica.Reader).Stall, (*replica.Reader).Leave}
+		var readers []*replica.Reader
+		for range stops {
+			r, reader := program.StartRead(w.t, w.env)
+			w.replicas = append(w.replicas, r.AwaitReady())
+			readers = append(readers, reader)
+		}
+		w.awaitDone(w.place(6))
+		for i, stop := range stops {
+			stop(readers[i])
+		}
+		testkit.Eventually(w.t, patience, func() bool {
+			w.erp.Faults.Next(fault.Fault{Kind: fault.Fail})
+			w.awaitDone(w.place(20))
+			return w.replicas[0].Metric("mageline_log_dropped_total") > 0 && w.replicas[1].Metric("mageline_log_dropped_total") > 0
+		}, "both to drop lines of the log")
+		w.poison(2)
+		w.awaitDone(w.place(20))
 	}},
 }
 

@@ -36,6 +36,8 @@ func consume(ctx context.Context, t terminal) error {
 		return err
 	}
 	log := newLog(cfg, t.err)
+	registry := prometheus.NewRegistry()
+	logOnly(log, t.err, registry)
 	for _, warning := range cfg.Warnings {
 		log.Warn().Msg(warning)
 	}
@@ -59,7 +61,6 @@ func consume(ctx context.Context, t terminal) error {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(max(int64(cfg.MemoryLimit), leastMemory))
 	}
-	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		ops.BuildInfo(version, commit))
 	s, err := wire(ctx, cfg, log, registry)

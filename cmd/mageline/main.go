@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 	_ "time/tzdata" // the image has no time zones of its own
 
 	"github.com/spf13/cobra"
@@ -21,10 +22,18 @@ var (
 )
 
 func main() {
-	ctx, stop := untilSignal(context.Background())
-	code := run(ctx, os.Args[1:], terminal{in: os.Stdin, out: os.Stdout, err: os.Stderr})
+	out, err := standardOutputs()
+	end := func(code int) {
+		err.Close(lastWords)
+		os.Exit(code)
+	}
+	ctx, stop := untilSignal(context.Background(), func() {
+		fmt.Fprintln(err, "mageline: a second signal: ended at once; what was in flight is delivered again")
+		end(exitFailed)
+	})
+	code := run(ctx, os.Args[1:], terminal{in: os.Stdin, out: out, err: err})
 	stop()
-	os.Exit(code)
+	end(code)
 }
 
 // Exit codes.
@@ -90,24 +99,32 @@ func failed(err error) error {
 	return &exitError{exitFailed, err}
 }
 
-// untilSignal gives a context that ends at the first SIGTERM or SIGINT. The second one ends the program at once.
-func untilSignal(ctx context.Context) (context.Context, func()) {
+// oneStop is how close together signals mean one wish to end: a kubelet and a shell both deliver it, and whoever presses
+// Ctrl-C twice in haste wants no more.
+const oneStop = time.Second
+
+// untilSignal gives a context that ends at the first SIGTERM or SIGINT. One that comes oneStop or more after it calls endNow.
+func untilSignal(ctx context.Context, endNow func()) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	done := make(chan struct{})
 	go func() {
-		select {
-		case <-signals:
-			cancel()
-		case <-done:
-			return
-		}
-		select {
-		case <-signals:
-			fmt.Fprintln(os.Stderr, "mageline: a second signal: ended at once; what was in flight is delivered again")
-			os.Exit(exitFailed)
-		case <-done:
+		var first time.Time
+		for {
+			select {
+			case <-signals:
+			case <-done:
+				return
+			}
+			switch {
+			case first.IsZero():
+				first = time.Now()
+				cancel()
+			case time.Since(first) >= oneStop:
+				endNow()
+				return
+			}
 		}
 	}()
 	return ctx, func() {
@@ -158,7 +175,7 @@ func newRun(t terminal) *cobra.Command {
 	return &cobra.Command{
 		Use:     "run",
 		Short:   "Migrate, declare the topology, consume until SIGTERM or SIGINT",
-		Long:    "Exit code 0 after a clean drain, 3 when handlers had to be cut, 1 at a second signal.",
+		Long:    "Exit code 0 after a clean drain, 3 when handlers had to be cut, 1 at a second signal that comes a second or more after the first.",
 		Example: "  MAGELINE_MAGENTO_URL=https://shop.example MAGELINE_MAGENTO_TOKEN_FILE=/run/secrets/magento mageline run",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return consume(cmd.Context(), t) },

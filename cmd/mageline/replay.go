@@ -293,7 +293,7 @@ func onTerminal(t terminal) bool {
 }
 
 func isTerminal(t terminal) bool {
-	f, ok := t.err.(*os.File)
+	f, ok := t.err.(interface{ Fd() uintptr })
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 

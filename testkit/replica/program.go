@@ -104,17 +104,68 @@ func (p *Program) Command(t testing.TB, env map[string]string, args ...string) (
 func (p *Program) Start(t testing.TB, env map[string]string) *Replica {
 	t.Helper()
 	command, log := p.Command(t, env, "run")
-	r := &Replica{Log: log.Name(), t: t, command: command, ended: make(chan struct{}), show: p.Show}
+	return p.started(t, command, log.Name(), func() { _ = log.Close() })
+}
+
+// StartRead starts a replica whose log goes through a pipe, as a container's does, to a reader that may stall or leave.
+func (p *Program) StartRead(t testing.TB, env map[string]string) (*Replica, *Reader) {
+	t.Helper()
+	command, log := p.Command(t, env, "run")
+	in, out, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	command.Stdout, command.Stderr = out, out
+	reader := &Reader{pipe: in, ended: make(chan struct{})}
+	r := p.started(t, command, log.Name(), func() { _ = out.Close() })
+	_ = out.Close() // it is the process's
+	go reader.read(log)
+	t.Cleanup(reader.Leave)
+	return r, reader
+}
+
+func (p *Program) started(t testing.TB, command *exec.Cmd, log string, ended func()) *Replica {
+	t.Helper()
+	r := &Replica{Log: log, t: t, command: command, ended: make(chan struct{}), show: p.Show}
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
 	go func() {
 		_ = command.Wait() // the exit code is in ProcessState
-		_ = log.Close()
+		ended()
 		close(r.ended)
 	}()
 	t.Cleanup(r.Kill)
 	return r
+}
+
+// Reader reads what a replica logs.
+type Reader struct {
+	pipe    *os.File
+	stalled atomic.Bool
+	ended   chan struct{}
+}
+
+// read copies to log until it stalls, leaves, or the process has ended.
+func (r *Reader) read(log *os.File) {
+	defer close(r.ended)
+	defer func() { _ = log.Close() }()
+	part := make([]byte, 4096)
+	for !r.stalled.Load() {
+		n, err := r.pipe.Read(part)
+		if _, failed := log.Write(part[:n]); err != nil || failed != nil {
+			return
+		}
+	}
+}
+
+// Stall has it read nothing more, for good; the pipe stays open, and fills.
+func (r *Reader) Stall() { r.stalled.Store(true) }
+
+// Leave closes the pipe.
+func (r *Reader) Leave() {
+	_ = r.pipe.Close() // ends a read that waits
+	<-r.ended
 }
 
 // Call runs another command of mageline to its end and gives what it printed, to stdout and stderr, and its exit code.

@@ -1,0 +1,173 @@
+package e2e
+
+import (
+	"bytes"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/testkit/fakemagento"
+	"github.com/mageline/mageline/testkit/fault"
+	"github.com/mageline/mageline/testkit/replica"
+)
+
+// ways are those in which whoever reads the log stops reading.
+var ways = []struct {
+	name string
+	stop func(*replica.Reader)
+}{
+	{"stalls", (*replica.Reader).Stall},
+	{"leaves", (*replica.Reader).Leave},
+}
+
+// dropping places orders until lines of the log are dropped, and some more, which are done all the same.
+func (l *line) dropping(r *replica.Replica) {
+	l.t.Helper()
+	testkit.Eventually(l.t, patience, func() bool {
+		l.awaitDone(patience, l.place(20, fakemagento.Placing{})...)
+		return r.Metric("mageline_log_dropped_total") > 0
+	}, "lines of the log to be dropped")
+	l.awaitDone(patience, l.place(20, fakemagento.Placing{})...)
+}
+
+// Whoever reads the log stalls, or goes: orders go on, failures too, the lines that nobody reads are counted, and SIGTERM
+// drains with 0.
+func TestLogReader(t *testing.T) {
+	t.Parallel()
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			t.Parallel()
+			l := newLine(t, 200*time.Millisecond)
+			r, reader := program.StartRead(t, l.env)
+			r.AwaitReady()
+			l.warm(r)
+			way.stop(reader)
+			l.dropping(r)
+			l.erp.Faults.Next(fault.Fault{Kind: fault.Fail})
+			l.awaitDone(patience, l.place(1, fakemagento.Placing{})...)
+			if status, _ := r.Ready(); status != 200 {
+				t.Errorf("/readyz answers %d", status)
+			}
+			release := l.hold()
+			o := l.inFlight()
+			r.Terminate()
+			testkit.Eventually(t, patience, func() bool { status, _ := r.Ready(); return status == 503 }, "/readyz to say that it drains")
+			release()
+			if code := r.Exit(); code != 0 {
+				t.Errorf("exit code %d after a drain that finished everything", code)
+			}
+			if l.number(o) == "" {
+				t.Error("what was in flight was not finished")
+			}
+			l.finish(start(t, l.env).AwaitReady())
+		})
+	}
+}
+
+// The watchdog of a handler that hangs ends the process though nobody reads why.
+func TestLogReader_HungHandler(t *testing.T) {
+	t.Parallel()
+	hanging := program.Variant(t, "-tags=e2e")
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			t.Parallel()
+			l := newLine(t, 200*time.Millisecond, time.Second)
+			l.env = l.with("HANDLER_TIMEOUT", "1s", "ERP_TIMEOUT", "500ms", "MAGENTO_TIMEOUT", "500ms", "IDEMPOTENCY_LEASE", "12s")
+			o := l.shop.PlaceOrder(fakemagento.Placing{})
+			r, reader := hanging.StartRead(t, l.with("E2E_HANG", o.IncrementID))
+			r.AwaitReady()
+			way.stop(reader)
+			l.dropping(r)
+			l.Publish("sales.order.placed", event(o, 0))
+			if code := r.Exit(); code != 1 {
+				t.Errorf("it ended with %d, want 1", code)
+			}
+			testkit.Eventually(t, patience, func() bool { return l.Depth(l.Queue("order_placed")) == 1 }, "its message to be there again")
+		})
+	}
+}
+
+// closed is a pipe whose reader has left.
+func closed(t *testing.T) *os.File {
+	t.Helper()
+	in, out, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := in.Close(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = out.Close() })
+	return out
+}
+
+// full is a pipe that nobody reads and that takes nothing more.
+func full(t *testing.T) *os.File {
+	t.Helper()
+	in, out, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = in.Close(); _ = out.Close() })
+	if err := out.SetWriteDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	for err == nil {
+		_, err = out.Write(make([]byte, 4096))
+	}
+	return out
+}
+
+// A replay says on stderr why a letter stays. Nobody reading that keeps it from no other letter.
+func TestReplay_NobodyReadsStderr(t *testing.T) {
+	t.Parallel()
+	for name, stderr := range map[string]func(*testing.T) *os.File{"gone": closed, "stalled": full} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := newLine(t, 200*time.Millisecond)
+			if out, code := call(t, l.env, "topology"); code != 0 {
+				t.Fatalf("topology ends with %d: %s", code, out)
+			}
+			const letters = 20
+			for i := range letters {
+				p := testkit.Publishing([]byte(`{"increment_id":"1"}`))
+				if i%2 == 0 { // the others do not tell where they were consumed: each of them is named on stderr
+					p.Headers = amqp.Table{"x-mageline-queue": l.Queue("order_placed"), "x-mageline-topic": "sales.order.placed"}
+				}
+				l.Send(l.DeadLetters("order_placed"), p)
+			}
+			command, log := program.Command(t, l.env, "--replay-dlq", l.DeadLetters("order_placed"))
+			defer func() { _ = log.Close() }()
+			var out bytes.Buffer
+			command.Stdout, command.Stderr = &out, stderr(t)
+			_ = command.Run() // the exit code tells
+			if code := command.ProcessState.ExitCode(); code != 3 || !strings.HasSuffix(out.String(), "replayed 10, skipped 0, failed 10\n") {
+				t.Errorf("%v; it ends with %d: %q", command.ProcessState, code, out.String())
+			}
+			if n := l.Depth(l.Queue("order_placed")); n != letters/2 {
+				t.Errorf("%d letters are back in their queue, want %d", n, letters/2)
+			}
+		})
+	}
+}
+
+// Whoever reads a command's results leaves, as `| head` does: the command ends by SIGPIPE, and says nothing.
+func TestCommand_StdoutReaderLeaves(t *testing.T) {
+	t.Parallel()
+	command, log := program.Command(t, map[string]string{}, "config", "--help")
+	defer func() { _ = log.Close() }()
+	var said bytes.Buffer
+	command.Stdout, command.Stderr = closed(t), &said
+	err := command.Run()
+	if status, ok := command.ProcessState.Sys().(syscall.WaitStatus); !ok || !status.Signaled() || status.Signal() != syscall.SIGPIPE {
+		t.Errorf("it ends with %v (%v), want SIGPIPE", command.ProcessState, err)
+	}
+	if said.Len() > 0 {
+		t.Errorf("stderr: %q", said.String())
+	}
+}
