@@ -31,6 +31,7 @@ test: ## every test, with the race detector, against a real RabbitMQ and Postgre
 	scripts/c-compiler.sh
 	-scripts/services/install.sh rabbitmq # some tests restart servers of their own; where they can't, they are left out
 	-scripts/services/install.sh postgres
+	-scripts/services/install.sh pgbouncer
 	$(SERVICES) env MAGELINE_FAULTS_DAY=$(shell date -u +%-j) go test -race -timeout 20m ./...
 	cd deploy && go test ./...
 	cd bench/watermill && go vet ./...
@@ -46,6 +47,7 @@ chaos: ## the tests of failures at their full size: 10,000 orders with replicas 
 faults: ## every fault of docs/faults.md, and random schedules of several at once
 	scripts/services/install.sh rabbitmq
 	scripts/services/install.sh postgres
+	scripts/services/install.sh pgbouncer
 	$(SERVICES) env MAGELINE_FAULTS=all go test -count=1 -v -timeout 30m -parallel 6 ./faults
 
 soak: ## T (10m) of steady load with a fault every few seconds: nothing may grow

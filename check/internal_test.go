@@ -27,17 +27,6 @@ func TestTooOld(t *testing.T) {
 	}
 }
 
-func TestLikePooler(t *testing.T) {
-	for host, want := range map[string]bool{"db": false, "aws-0-eu.pooler.example.com": true, "pgbouncer": true} {
-		if got := likePooler(host, 5432); got != want {
-			t.Errorf("%s: %t", host, got)
-		}
-	}
-	if !likePooler("db", 6432) {
-		t.Error("PgBouncer's port is not known")
-	}
-}
-
 func TestLineIsOne(t *testing.T) {
 	got := Line{Fail, "a", "b\nc\t d", "e"}.String()
 	if got != "FAIL a: b c d; to do: e" || strings.Contains(got, "\n") {

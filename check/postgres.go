@@ -11,9 +11,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/mageline/mageline/migrations"
+	"github.com/mageline/mageline/postgres"
 )
 
 // Postgres looks at the ledger's database. It reads its settings and privileges, and changes nothing.
@@ -34,38 +34,64 @@ const (
 func (p Postgres) Lines(ctx context.Context) []Line {
 	ctx, cancel := context.WithTimeout(ctx, databaseTimeout)
 	defer cancel()
-	conn, lines := connect(ctx, p.URL, "MAGELINE_DATABASE_URL")
-	if conn == nil {
+	l, lines := connect(ctx, p.URL, p.DirectURL, databaseURL)
+	if l == nil {
 		return append(lines, Line{Unknown, "Postgres schema and permissions", "can't be seen without Postgres", "see the lines above"})
 	}
-	defer closeConn(conn)
-	s, err := readServer(ctx, conn)
+	defer l.close()
+	s, err := readServer(ctx, l.db)
 	if err != nil {
-		return append(lines, Line{Unknown, "Postgres settings", inTime(ctx, err).Error(), "see that Postgres stays reachable, and check again"})
+		lines = append(lines, unread(ctx, "Postgres settings", err, databaseURL))
+		return append(lines, p.pooler(ctx, l)...)
 	}
-	lines = append(lines, s.lines(address(conn))...)
-	lines = append(lines, p.pooler(conn)...)
-	lines = append(lines, p.schema(ctx, s)...)
-	return append(lines, privileges(ctx, conn)...)
+	lines = append(lines, s.lines(l.address())...)
+	lines = append(lines, p.schema(ctx, l, s)...)
+	lines = append(lines, l.privileges(ctx)...)
+	return append(lines, p.pooler(ctx, l)...) // last: a step that takes too long costs the connection
 }
 
-func address(conn *pgx.Conn) string {
-	c := conn.Config()
+// unread is the line of what could not be read on a connection.
+func unread(ctx context.Context, subject string, err error, variable string) Line {
+	if todo := Remedy(err, variable); todo != "" {
+		return Line{Fail, subject, err.Error(), todo}
+	}
+	return Line{Unknown, subject, inTime(ctx, err).Error(), "see that Postgres stays reachable, and check again"}
+}
+
+// The variables that lead to Postgres.
+const (
+	databaseURL = "MAGELINE_DATABASE_URL"
+	directURL   = "MAGELINE_MIGRATE_DATABASE_URL"
+)
+
+// link is a connection, with the variable that it was made from.
+type link struct {
+	variable string
+	config   *pgx.ConnConfig
+	conn     *pgx.Conn
+	db       postgres.Conn // conn, with the settings of a transaction
+}
+
+func (l *link) close() { closeConn(l.conn) }
+
+func (l *link) address() string {
+	c := l.conn.Config()
 	return fmt.Sprintf("Postgres %s:%d, database %s", c.Host, c.Port, c.Database)
 }
 
-// connect gives a connection and the lines that tell of it; nil when there is none.
-func connect(ctx context.Context, url, variable string) (*pgx.Conn, []Line) {
-	pool, err := pgxpool.ParseConfig(url) // which knows the parameters of a pool too
-	if err != nil {                       // its text may have the password
-		return nil, []Line{{Fail, "Postgres", variable + " can't be read", "set it to postgres://user:password@host:port/database"}}
+// connect gives a connection and the lines that tell of it; nil when there is none. direct is an address past the pooler that
+// url leads to, if it is one.
+func connect(ctx context.Context, url, direct, variable string) (*link, []Line) {
+	parsed, err := postgres.Parse(url, direct)
+	if err != nil {
+		return nil, []Line{{Fail, "Postgres", variable + " can't be used", err.Error()}}
 	}
-	config := pool.ConnConfig
+	config := parsed.ConnConfig
 	// Prepared statements belong to a session, which a pooler in transaction mode does not give.
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err == nil {
-		return conn, []Line{ok("Postgres credential in "+variable, "accepted for role %s", config.User)}
+		return &link{variable, config, conn, parsed.On(conn)}, []Line{ok("Postgres credential in "+variable, "accepted for role %s", config.User)}
 	}
 	subject := fmt.Sprintf("Postgres %s:%d", config.Host, config.Port)
 	reached := ok(subject, "reachable")
@@ -74,8 +100,8 @@ func connect(ctx context.Context, url, variable string) (*pgx.Conn, []Line) {
 	case errors.As(err, &answer) && strings.HasPrefix(answer.Code, "28"): // invalid authorization
 		return nil, []Line{reached, {Fail, "Postgres credential in " + variable, answer.Message, Remedy(err, variable)}}
 	case errors.As(err, &answer) && answer.Code == "3D000":
-		return nil, []Line{reached, {Fail, "Postgres database", answer.Message, "make it (createdb), or correct its name in " + variable}}
-	case errors.As(err, &answer):
+		return nil, []Line{reached, {Fail, "Postgres database", answer.Message, Remedy(err, variable)}}
+	case errors.As(err, &answer) && Remedy(err, variable) == "":
 		return nil, []Line{{Fail, subject, "refuses the connection: " + answer.Message, "see what it means for Postgres (SQLSTATE " + answer.Code + ")"}}
 	default:
 		if todo := Remedy(err, variable); todo != "" {
@@ -99,7 +125,12 @@ func Remedy(err error, variable string) string {
 			return "make the database (createdb), or correct its name in " + variable
 		case answer.Code == "42501":
 			return lackingRight(answer.Message, variable)
+		case answer.Code == "26000" || answer.Code == "42P05" || strings.HasPrefix(answer.Message, "unsupported startup parameter"):
+			return "a pooler lies between: set " + directURL + " to Postgres itself, past it"
+		case answer.Code == "42704" && strings.Contains(answer.Message, "configuration parameter"):
+			return "correct the parameters of " + variable + ": what pgx does not know goes to Postgres as one of its settings"
 		}
+		return "" // Postgres was reached: what TLS may have had against another try, as sslmode=prefer has two, is not it
 	}
 	var unknown x509.UnknownAuthorityError
 	var host x509.HostnameError
@@ -153,8 +184,8 @@ type server struct {
 	role, schema               string
 }
 
-func readServer(ctx context.Context, conn *pgx.Conn) (s server, err error) {
-	err = conn.QueryRow(ctx, `
+func readServer(ctx context.Context, db postgres.Conn) (s server, err error) {
+	err = db.QueryRow(ctx, `
 		SELECT current_setting('server_version_num')::int, current_setting('server_version'), current_setting('server_encoding'),
 		       pg_is_in_recovery(), current_setting('transaction_read_only')::bool,
 		       coalesce(has_schema_privilege(current_schema(), 'CREATE'), false),
@@ -192,66 +223,97 @@ func (s server) lines(address string) []Line {
 	return lines
 }
 
-// likePooler guesses by names and by PgBouncer's usual port: a pooler does not tell.
-func likePooler(host string, port uint16) bool {
-	return port == 6432 || strings.Contains(host, "pooler") || strings.Contains(host, "bouncer")
-}
-
-func (p Postgres) pooler(conn *pgx.Conn) []Line {
-	if c := conn.Config(); p.DirectURL != "" || !likePooler(c.Host, c.Port) {
-		return nil
-	}
-	return []Line{{
-		Warn, "MAGELINE_MIGRATE_DATABASE_URL", "is not set, and MAGELINE_DATABASE_URL seems to lead to a pooler: in transaction mode it loses the locks of migrations and of dead-letter queues",
-		"set it to Postgres itself",
-	}}
-}
+const schemaSubject = "Postgres schema"
 
 // schema looks for pending migrations, and whether they could be applied: with the connection that run does it with.
-func (p Postgres) schema(ctx context.Context, s server) []Line {
-	const subject = "Postgres schema"
-	var lines []Line
-	url := p.URL
-	if p.DirectURL != "" && p.DirectURL != p.URL {
-		conn, told := connect(ctx, p.DirectURL, "MAGELINE_MIGRATE_DATABASE_URL")
-		lines = told
-		if conn == nil {
-			return append(lines, Line{Unknown, subject, "can't be seen without MAGELINE_MIGRATE_DATABASE_URL", "see the lines above"})
-		}
-		defer closeConn(conn)
-		if p.Migrate {
-			direct, err := readServer(ctx, conn)
-			if err != nil {
-				return append(lines, Line{Unknown, subject, inTime(ctx, err).Error(), "see that Postgres stays reachable, and check again"})
-			}
-			s, url = direct, p.DirectURL
-		}
+func (p Postgres) schema(ctx context.Context, l *link, s server) []Line {
+	if p.DirectURL == "" {
+		return []Line{p.pending(ctx, l.db, s)}
 	}
-	pending, err := migrations.Pending(ctx, url)
+	address, err := postgres.Direct(p.URL, p.DirectURL)
+	if err != nil {
+		return []Line{{Fail, schemaSubject, directURL + " can't be used", err.Error()}}
+	}
+	past, lines := connect(ctx, address, "", directURL)
+	if past == nil {
+		return append(lines, Line{Unknown, schemaSubject, "can't be seen without " + directURL, "see the lines above"})
+	}
+	defer past.close()
+	lines = append(lines, p.schemaPast(ctx, l, past, s))
+	return append(lines, past.direct(ctx)...) // last, as in Lines
+}
+
+// schemaPast is schema where there is a direct connection.
+func (p Postgres) schemaPast(ctx context.Context, l, past *link, s server) Line {
+	elsewhere, err := leadElsewhere(ctx, l, past)
 	switch {
 	case err != nil:
-		return append(lines, Line{Fail, subject, inTime(ctx, err).Error(), "let the role " + s.role + " read the table mageline_migrations"})
-	case !pending:
-		return append(lines, ok(subject, "up to date"))
+		return unread(ctx, schemaSubject, err, directURL)
+	case elsewhere != "":
+		return Line{Fail, schemaSubject, elsewhere, "lead both to the same database, with the same search_path (one of the two may leave it out)"}
 	case !p.Migrate:
-		return append(lines, Line{Fail, subject, "not up to date, and MAGELINE_MIGRATE is false", "run mageline migrate"})
-	case s.schema == "":
-		return append(lines, Line{Fail, subject, "search_path names no schema that is there", "make the schema, or correct the search_path of the role " + s.role})
-	case !s.creates:
-		return append(lines, Line{
-			Fail, subject, fmt.Sprintf("will not be created: the role %s may make no tables in the schema %s", s.role, s.schema),
-			fmt.Sprintf("GRANT CREATE ON SCHEMA %s TO %s", s.schema, s.role),
-		})
-	default:
-		return append(lines, ok(subject, "will be created or brought up to date at the start"))
+		return p.pending(ctx, l.db, s)
 	}
+	if s, err = readServer(ctx, past.db); err != nil {
+		return unread(ctx, schemaSubject, err, directURL)
+	}
+	return p.pending(ctx, past.db, s)
+}
+
+func (p Postgres) pending(ctx context.Context, db postgres.Conn, s server) Line {
+	pending, err := migrations.Pending(ctx, db)
+	switch {
+	case err != nil:
+		return Line{Fail, schemaSubject, inTime(ctx, err).Error(), "let the role " + s.role + " read the table mageline_migrations"}
+	case !pending:
+		return ok(schemaSubject, "up to date")
+	case !p.Migrate:
+		return Line{Fail, schemaSubject, "not up to date, and MAGELINE_MIGRATE is false", "run mageline migrate"}
+	case s.schema == "":
+		return Line{Fail, schemaSubject, "search_path names no schema that is there", "make the schema, or correct the search_path of the role " + s.role}
+	case !s.creates:
+		return Line{
+			Fail, schemaSubject, fmt.Sprintf("will not be created: the role %s may make no tables in the schema %s", s.role, s.schema),
+			fmt.Sprintf("GRANT CREATE ON SCHEMA %s TO %s", s.schema, s.role),
+		}
+	default:
+		return ok(schemaSubject, "will be created or brought up to date at the start")
+	}
+}
+
+// leadElsewhere says where the tables of two connections are, if these are not the same.
+func leadElsewhere(ctx context.Context, a, b *link) (string, error) {
+	type place struct {
+		database, schema string
+		table            int64
+	}
+	look := func(l *link) (p place, err error) {
+		err = l.db.QueryRow(ctx, `
+			SELECT current_database()::text, coalesce(current_schema()::text, ''), coalesce(to_regclass('effect')::oid::bigint, 0)`,
+		).Scan(&p.database, &p.schema, &p.table)
+		return p, err
+	}
+	one, err := look(a)
+	if err != nil {
+		return "", err
+	}
+	other, err := look(b)
+	if err != nil {
+		return "", err
+	}
+	// Where tables are found, these count: the rest of search_path may differ, and a pooler may name the database otherwise.
+	if one.table == other.table && (one.table != 0 || one == other) {
+		return "", nil
+	}
+	return fmt.Sprintf("%s leads to the schema %q of the database %q, and %s to %q of %q",
+		a.variable, one.schema, one.database, b.variable, other.schema, other.database), nil
 }
 
 // privileges looks at the tables that are there.
-func privileges(ctx context.Context, conn *pgx.Conn) []Line {
+func (l *link) privileges(ctx context.Context) []Line {
 	const subject = "Postgres permissions"
-	grants, there, err := migrations.MissingRights(ctx, conn)
-	role := conn.Config().User
+	grants, there, err := migrations.MissingRights(ctx, l.db)
+	role := l.config.User
 	switch {
 	case err != nil:
 		return []Line{{Unknown, subject, inTime(ctx, err).Error(), "see that Postgres stays reachable, and check again"}}

@@ -15,6 +15,7 @@ import (
 	"github.com/mageline/mageline/check"
 	"github.com/mageline/mageline/migrations"
 	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/testkit/private"
 )
 
 // execute runs SQL, also at the end of a test, when its context has ended.
@@ -197,5 +198,92 @@ func TestPostgresTables(t *testing.T) {
 		if table != "mageline_migrations" {
 			want(t, found, check.Fail, "Postgres permissions", " ON "+table)
 		}
+	}
+}
+
+// A pooler in transaction mode is seen whatever its address is, and said where MAGELINE_MIGRATE_DATABASE_URL does not lead past
+// it; through one that is declared everything is seen that is seen directly.
+func TestPooler(t *testing.T) {
+	t.Parallel()
+	private.RequirePgBouncer(t)
+	poolers := map[string]*private.PgBouncer{}
+	for name, o := range map[string]private.PoolerOptions{
+		"transaction": {}, "one connection": {Size: 1}, "session": {Mode: "session", Size: 10}, "statement": {Mode: "statement"},
+		"forgets search_path": {Ignore: "search_path"},
+	} {
+		b, err := private.StartPgBouncer(testkit.DatabaseURL(), o)
+		if b != nil {
+			t.Cleanup(b.Close)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		poolers[name] = b
+	}
+	in := func(t *testing.T, address, schema string) string {
+		return change(t, address, func(u *url.URL) { u.RawQuery = "search_path=" + schema })
+	}
+	tests := []struct {
+		name    string
+		probe   func(t *testing.T, through func(pooler string) string, direct string) check.Postgres
+		status  check.Status
+		subject string
+		detail  string
+	}{
+		{"not declared", func(_ *testing.T, through func(string) string, _ string) check.Postgres {
+			return check.Postgres{URL: through("transaction"), Migrate: true}
+		}, check.Fail, "MAGELINE_MIGRATE_DATABASE_URL", "is not set, and MAGELINE_DATABASE_URL leads to a pooler in transaction mode"},
+		{"not declared, one connection", func(_ *testing.T, through func(string) string, _ string) check.Postgres {
+			return check.Postgres{URL: through("one connection"), Migrate: true}
+		}, check.Fail, "MAGELINE_MIGRATE_DATABASE_URL", "is not set"},
+		{"not declared, with a search_path", func(t *testing.T, through func(string) string, _ string) check.Postgres {
+			return check.Postgres{URL: in(t, through("transaction"), "public"), Migrate: true}
+		}, check.Fail, "Postgres " + poolers["transaction"].Addr, "unsupported startup parameter: search_path"},
+		{"statement mode", func(_ *testing.T, through func(string) string, direct string) check.Postgres {
+			return check.Postgres{URL: through("statement"), DirectURL: direct, Migrate: true}
+		}, check.Fail, "Postgres pooler", "statement mode"},
+		{"session mode", func(_ *testing.T, through func(string) string, _ string) check.Postgres {
+			return check.Postgres{URL: through("session"), Migrate: true}
+		}, check.OK, "Postgres pooler", "session mode"},
+		{"declared", func(_ *testing.T, through func(string) string, direct string) check.Postgres {
+			return check.Postgres{URL: through("transaction"), DirectURL: direct, Migrate: true}
+		}, check.OK, "Postgres pooler", "transaction mode"},
+		{"declared, with a search_path", func(t *testing.T, through func(string) string, direct string) check.Postgres {
+			execute(t, direct, "CREATE SCHEMA shop")
+			migrate(t, in(t, direct, "shop"))
+			return check.Postgres{URL: in(t, through("transaction"), "shop"), DirectURL: direct}
+		}, check.OK, "Postgres schema", "up to date"},
+		{"declared, with a search_path that the pooler forgets", func(t *testing.T, through func(string) string, direct string) check.Postgres {
+			execute(t, direct, "CREATE SCHEMA shop")
+			migrate(t, in(t, direct, "shop"))
+			return check.Postgres{URL: through("forgets search_path"), DirectURL: in(t, direct, "shop")}
+		}, check.OK, "Postgres permissions", "granted"},
+		{"declared by itself", func(_ *testing.T, through func(string) string, _ string) check.Postgres {
+			return check.Postgres{URL: through("transaction"), DirectURL: through("transaction"), Migrate: true}
+		}, check.Fail, "MAGELINE_MIGRATE_DATABASE_URL", "leads to a pooler in transaction mode itself"},
+		{"declared, and no pooler", func(_ *testing.T, _ func(string) string, direct string) check.Postgres {
+			return check.Postgres{URL: direct, DirectURL: direct, Migrate: true}
+		}, check.OK, "Postgres schema", "will be created"},
+		{"another database", func(t *testing.T, through func(string) string, _ string) check.Postgres {
+			return check.Postgres{URL: through("transaction"), DirectURL: testkit.Database(t), Migrate: true}
+		}, check.Fail, "Postgres schema", `MAGELINE_MIGRATE_DATABASE_URL to "public" of "mageline_test_`},
+		{"another schema", func(t *testing.T, through func(string) string, direct string) check.Postgres {
+			execute(t, direct, "CREATE SCHEMA shop; CREATE SCHEMA other")
+			return check.Postgres{URL: in(t, through("transaction"), "shop"), DirectURL: in(t, direct, "other"), Migrate: true}
+		}, check.Fail, "Postgres schema", `the schema "shop"`},
+		{"a setting that Postgres does not have", func(t *testing.T, through func(string) string, direct string) check.Postgres {
+			return check.Postgres{URL: change(t, through("transaction"), func(u *url.URL) { u.RawQuery = "sslmod=disable" }), DirectURL: direct, Migrate: true}
+		}, check.Fail, "Postgres settings", `unrecognized configuration parameter "sslmod"`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			direct := testkit.Database(t)
+			found := lines(t, tt.probe(t, func(name string) string { return poolers[name].URL(direct) }, direct))
+			want(t, found, tt.status, tt.subject, tt.detail)
+			if tt.status == check.OK {
+				wantNo(t, found, check.Warn, check.Fail, check.Unknown)
+			}
+		})
 	}
 }

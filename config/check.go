@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/mageline/mageline/postgres"
 )
 
 // leaseMargin is by how much IDEMPOTENCY_LEASE exceeds HANDLER_TIMEOUT: contract/deliveries.md, The ledger.
@@ -89,12 +89,15 @@ func isName(s string, longest int) bool {
 }
 
 func (l *loader) checkDatabase() {
-	const right = "must be postgres://user:password@host:port/database, or pgx's key=value pairs"
-	if _, err := pgxpool.ParseConfig(l.c.DatabaseURL.Reveal()); err != nil || l.c.DatabaseURL == "" {
-		l.problem("DATABASE_URL", right)
+	direct := l.c.MigrateDatabaseURL.Reveal()
+	if direct != "" {
+		if _, err := postgres.Parse(direct, ""); err != nil {
+			l.problem("MIGRATE_DATABASE_URL", "%v", err)
+			direct = ""
+		}
 	}
-	if _, err := pgxpool.ParseConfig(l.c.MigrateDatabaseURL.Reveal()); err != nil && l.c.MigrateDatabaseURL != "" {
-		l.problem("MIGRATE_DATABASE_URL", right)
+	if _, err := postgres.Parse(l.c.DatabaseURL.Reveal(), direct); err != nil {
+		l.problem("DATABASE_URL", "%v", err)
 	}
 }
 

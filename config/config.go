@@ -32,7 +32,7 @@ type Config struct {
 	ShutdownTimeout time.Duration `envconfig:"SHUTDOWN_TIMEOUT" default:"25s" meaning:"to finish what is in flight on SIGTERM"`
 
 	DatabaseURL          Secret        `envconfig:"DATABASE_URL" default:"postgres://127.0.0.1:5432/postgres" meaning:"Postgres 13 or newer; every pgx parameter works"`
-	MigrateDatabaseURL   Secret        `envconfig:"MIGRATE_DATABASE_URL" meaning:"direct connection for migrations and advisory locks, where DATABASE_URL is a pooler in transaction mode"`
+	MigrateDatabaseURL   Secret        `envconfig:"MIGRATE_DATABASE_URL" meaning:"direct connection for migrations and advisory locks, where DATABASE_URL is a pooler in transaction mode; with it nothing on DATABASE_URL depends on the connection"`
 	Migrate              bool          `envconfig:"MIGRATE" default:"true" meaning:"migrate the database at start"`
 	IdempotencyLease     time.Duration `envconfig:"IDEMPOTENCY_LEASE" default:"90s" meaning:"after which another replica may take over a claim; at least HANDLER_TIMEOUT + 5s"`
 	IdempotencyRetention time.Duration `envconfig:"IDEMPOTENCY_RETENTION" default:"2160h" meaning:"how long finished keys are kept"`

@@ -116,3 +116,32 @@ func TestMigrateURLIsReplaced(t *testing.T) {
 	l.awaitDone(patience, l.place(2, fakemagento.Placing{})...)
 	l.finish(r)
 }
+
+// Tables that are not where DATABASE_URL looks for them are told before any message is taken; one that goes later is nobody's
+// fault but the database's: no message is dead-lettered.
+func TestTablesElsewhere(t *testing.T) {
+	t.Parallel()
+	l := newLine(t, 200*time.Millisecond)
+	u, err := url.Parse(l.env["DATABASE_URL"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	direct := u.String()
+	u.RawQuery = "search_path=nowhere"
+	path := u.String()
+	u.RawQuery = "search_path=public"
+	r := start(t, l.with("DATABASE_URL", path, "MIGRATE_DATABASE_URL", u.String()))
+	awaitAway(t, r, nil, []string{"not where MAGELINE_DATABASE_URL looks", "search_path"})
+	if out, code := call(t, l.with("DATABASE_URL", path, "MIGRATE_DATABASE_URL", u.String()), "check"); code != 1 || !failLine(out, []string{"Postgres schema", "MAGELINE_MIGRATE_DATABASE_URL", "search_path"}) {
+		t.Errorf("check ends with %d:\n%s", code, out)
+	}
+	l.finish(r)
+
+	r = start(t, l.env).AwaitReady()
+	privateServers{}.sql(t, direct, "ALTER TABLE effect RENAME TO gone")
+	orders := l.place(3, fakemagento.Placing{})
+	awaitAway(t, r, nil, []string{"effect"})
+	privateServers{}.sql(t, direct, "ALTER TABLE gone RENAME TO effect")
+	l.awaitDone(patience, orders...)
+	l.finish(r)
+}

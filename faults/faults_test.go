@@ -12,7 +12,7 @@ import (
 
 // all are the faults that are injected here. docs/faults.md has those that other tests inject, too.
 func all() []*scenario {
-	return slices.Concat(brokerFaults, processFaults, postgresFaults, remoteFaults, operationsFaults, trackingFaults, fileFaults)
+	return slices.Concat(brokerFaults, processFaults, postgresFaults, poolerFaults, remoteFaults, operationsFaults, trackingFaults, fileFaults)
 }
 
 // parts is in how many parts the faults are cut for those who have two minutes.

@@ -18,16 +18,28 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
 	"github.com/mageline/mageline/event"
 )
 
+// DB is what a Ledger needs of a pool of connections; *pgxpool.Pool is one. Each call is a transaction of its own, and
+// nothing is kept on a connection between two: it may be another one.
+type DB interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
+	// Reset closes all connections: the address may lead elsewhere by now.
+	Reset()
+}
+
 // Options are what a Ledger needs.
 type Options struct {
-	Pool    *pgxpool.Pool
+	Pool    DB
 	Process string        // names this process to the others, such as host and process id; at most 200 bytes
 	Lease   time.Duration // after which another replica may take a claim over whose owner is gone; 0 means 90 s
 	Log     zerolog.Logger
@@ -40,7 +52,7 @@ type Options struct {
 
 // Ledger is safe for use by many goroutines. Its claims and finishes of one moment share one transaction.
 type Ledger struct {
-	pool    *pgxpool.Pool
+	pool    DB
 	process string
 	id      string        // of this start of the process
 	tokens  atomic.Uint64 // given

@@ -124,10 +124,18 @@ func isAway(err error) bool {
 	switch pg.Code {
 	case "25006": // a read-only server, in a failover
 		return true
-	case "42501": // a right that was taken away fails every row alike, and no message is to blame
+	case "42501", "42P01", "3F000": // a right that was taken away, a table or schema that is not there: every row fails alike
 		return true
 	}
-	return pg.Code[:2] == "28" || pg.Code == "3D000" // the login is refused, the database is gone
+	return pg.Code[:2] == "28" || pg.Code == "3D000" || // the login is refused, the database is gone
+		isPooler(err)
+}
+
+// isPooler reports whether a prepared statement was missing (26000), or there already (42P05): it is another session's, and a
+// pooler in transaction mode in between that nobody has declared.
+func isPooler(err error) bool {
+	pg := pgError(err)
+	return pg != nil && (pg.Code == "26000" || pg.Code == "42P05")
 }
 
 // isConflict reports whether the transaction lost to another one and need only be repeated.
@@ -141,6 +149,11 @@ func failure(err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return err
+	case isPooler(err):
+		return &event.Deferral{
+			Reason:     "a pooler in transaction mode lies before Postgres, and MAGELINE_MIGRATE_DATABASE_URL does not lead past it",
+			Downstream: "postgres", Err: err,
+		}
 	case isAway(err):
 		return &event.Deferral{Reason: "Postgres is away", Downstream: "postgres", Err: err}
 	case isConflict(err):

@@ -8,9 +8,12 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"io/fs"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
@@ -81,38 +84,35 @@ func Status(ctx context.Context, url string) ([]Migration, error) {
 	return list, nil
 }
 
-// Pending reports whether the database lacks a migration that this program needs. It writes nothing and needs no lock,
-// so it works through a pooler.
-func Pending(ctx context.Context, url string) (bool, error) {
-	pending, err := lacksTable(ctx, url)
-	if err == nil && !pending { // goose would make its table
-		err = with(url, func(p *goose.Provider) (err error) {
-			pending, err = p.HasPending(ctx)
-			return err
-		})
+// Pending reports whether the database lacks a migration that this program needs. It is one question that writes nothing,
+// not even the table that goose makes before it looks, and needs no lock: it may go through a pooler.
+func Pending(ctx context.Context, db Querier) (bool, error) {
+	names, err := fs.Glob(files, "*.sql")
+	if err != nil {
+		return false, fmt.Errorf("migrations: %w", err)
+	}
+	var applied []int64
+	err = db.QueryRow(ctx, `SELECT coalesce(array_agg(version_id), '{}') FROM `+table+` WHERE is_applied`).Scan(&applied)
+	var answer *pgconn.PgError
+	if errors.As(err, &answer) && answer.Code == "42P01" { // undefined_table: none was ever applied
+		return true, nil
 	}
 	if err != nil {
 		return false, fmt.Errorf("migrations: look for pending ones: %w", err)
 	}
-	return pending, nil
+	for _, name := range names {
+		version, err := goose.NumericComponent(name)
+		if err != nil {
+			return false, fmt.Errorf("migrations: %w", err)
+		}
+		if !slices.Contains(applied, version) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
-// lacksTable reports whether goose has never been here.
-func lacksTable(ctx context.Context, url string) (lacks bool, err error) {
-	config, err := pgxpool.ParseConfig(url)
-	if err != nil {
-		return false, err
-	}
-	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
-	conn, err := pgx.ConnectConfig(ctx, config.ConnConfig)
-	if err != nil {
-		return false, err
-	}
-	err = conn.QueryRow(ctx, `SELECT to_regclass($1) IS NULL`, table).Scan(&lacks)
-	return lacks, errors.Join(err, conn.Close(ctx))
-}
-
-// Querier is what FirstAt needs of a pool or a connection.
+// Querier is what a look at the schema needs of a pool or a connection.
 type Querier interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }

@@ -9,8 +9,13 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 )
+
+// DB is a pool of connections, or one of them.
+type DB interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
 
 // timeout bounds each statement; replicas obey within 5 s, so a slow answer is as bad as none.
 const timeout = 2 * time.Second
@@ -36,7 +41,7 @@ const columns = ` name, since, until, set_by`
 
 // Set pauses name until a time, zero for until it is cleared. A pause that stands gets the new end and keeps its
 // beginning.
-func Set(ctx context.Context, db *pgxpool.Pool, name string, until time.Time, by string) (Pause, error) {
+func Set(ctx context.Context, db DB, name string, until time.Time, by string) (Pause, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	var end *time.Time
@@ -59,7 +64,7 @@ RETURNING`+columns, name, end, by)
 }
 
 // Clear ends the pause of name, and reports whether one stood. Every call of it is counted: see Resumes.
-func Clear(ctx context.Context, db *pgxpool.Pool, name string) (stood bool, err error) {
+func Clear(ctx context.Context, db DB, name string) (stood bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	err = db.QueryRow(ctx, `
@@ -75,7 +80,7 @@ DELETE FROM pause WHERE name = $1 RETURNING until IS NULL OR until > now()`, nam
 
 // Resumes gives how often each name was cleared. A replica that finds a higher number than before ends what the consumer or
 // downstream waits for, though no pause may have stood.
-func Resumes(ctx context.Context, db *pgxpool.Pool) (map[string]int64, error) {
+func Resumes(ctx context.Context, db DB) (map[string]int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	times := map[string]int64{}
@@ -95,7 +100,7 @@ func Resumes(ctx context.Context, db *pgxpool.Pool) (map[string]int64, error) {
 }
 
 // List gives the pauses that stand, by name. Postgres's clock says which have ended, so that replicas agree.
-func List(ctx context.Context, db *pgxpool.Pool) ([]Pause, error) {
+func List(ctx context.Context, db DB) ([]Pause, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	rows, err := db.Query(ctx, `SELECT`+columns+` FROM pause WHERE until IS NULL OR until > now() ORDER BY name`)

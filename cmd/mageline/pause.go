@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
 
 	"github.com/mageline/mageline/config"
@@ -39,7 +38,7 @@ Downstreams are magento, erp and search.`,
 				if cmd.Flags().Changed("until") {
 					return &exitError{exitUsage, errors.New("--until goes with the name of a consumer or downstream, which is missing")}
 				}
-				return withPauses(cmd.Context(), func(db *pgxpool.Pool) error { return listPauses(cmd.Context(), t, db, asJSON) })
+				return withPauses(cmd.Context(), func(db pause.DB) error { return listPauses(cmd.Context(), t, db, asJSON) })
 			}
 			if err := checkPausable(args[0]); err != nil {
 				return err
@@ -51,7 +50,7 @@ Downstreams are magento, erp and search.`,
 					return &exitError{exitUsage, err}
 				}
 			}
-			return withPauses(cmd.Context(), func(db *pgxpool.Pool) error {
+			return withPauses(cmd.Context(), func(db pause.DB) error {
 				p, err := pause.Set(cmd.Context(), db, args[0], end, operator())
 				if err != nil {
 					return err
@@ -84,7 +83,7 @@ that was refused is tried again.`,
 			if err := checkPausable(args[0]); err != nil {
 				return err
 			}
-			return withPauses(cmd.Context(), func(db *pgxpool.Pool) error {
+			return withPauses(cmd.Context(), func(db pause.DB) error {
 				stood, err := pause.Clear(cmd.Context(), db, args[0])
 				if err != nil {
 					return err
@@ -129,14 +128,14 @@ func parseUntil(text string, now time.Time) (time.Time, error) {
 }
 
 // withPauses opens the database for the pauses.
-func withPauses(ctx context.Context, do func(db *pgxpool.Pool) error) error {
+func withPauses(ctx context.Context, do func(db pause.DB) error) error {
 	cfg, err := loadConfig(config.Nothing)
 	if err != nil {
 		return err
 	}
-	db, err := pgxpool.New(ctx, cfg.DatabaseURL.Reveal())
+	db, err := openDatabase(ctx, cfg)
 	if err != nil {
-		return failed(errors.New("MAGELINE_DATABASE_URL can't be used: want postgres://user:password@host:port/database"))
+		return failed(err)
 	}
 	defer db.Close()
 	err = do(db)
@@ -155,7 +154,7 @@ func operator() string {
 	return hostname()
 }
 
-func listPauses(ctx context.Context, t terminal, db *pgxpool.Pool, asJSON bool) error {
+func listPauses(ctx context.Context, t terminal, db pause.DB, asJSON bool) error {
 	list, err := pause.List(ctx, db)
 	if err != nil {
 		return err

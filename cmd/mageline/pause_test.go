@@ -104,7 +104,7 @@ func TestPausesWithPostgresAway(t *testing.T) {
 	var told []map[string]string
 	var resumed []string
 	p := &pauses{
-		pool: pool, log: zerolog.Nop(),
+		db: pool, log: zerolog.Nop(),
 		tell:    func(reasons map[string]string) { told = append(told, maps.Clone(reasons)) },
 		resumed: func(name string) { resumed = append(resumed, name) },
 	}

@@ -5,7 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/rs/zerolog"
 
 	"github.com/mageline/mageline/pause"
@@ -16,7 +15,7 @@ const readPausesEvery = 2 * time.Second
 
 // pauses carries what an operator has paused from the database to the runtime.
 type pauses struct {
-	pool *pgxpool.Pool
+	db   pause.DB
 	log  zerolog.Logger
 	tell func(reasons map[string]string)
 	// resumed is told of a name that an operator has resumed, whether it was paused or not.
@@ -31,11 +30,11 @@ type pauses struct {
 func (p *pauses) read(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	list, err := pause.List(ctx, p.pool)
+	list, err := pause.List(ctx, p.db)
 	if err != nil {
 		return err
 	}
-	times, err := pause.Resumes(ctx, p.pool)
+	times, err := pause.Resumes(ctx, p.db)
 	if err != nil {
 		return err
 	}

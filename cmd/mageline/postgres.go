@@ -2,27 +2,34 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/mageline/mageline/check"
 	"github.com/mageline/mageline/config"
 	"github.com/mageline/mageline/migrations"
+	"github.com/mageline/mageline/postgres"
 )
 
-// openPool makes a pool whose every new connection takes the newest DATABASE_URL, and with it the newest certificates.
-func (s *service) openPool(ctx context.Context) (*pgxpool.Pool, error) {
-	config, err := parseDatabaseURL(s.cfg.DatabaseURL.Reveal())
+// openDatabase opens the database of DATABASE_URL for a command; it connects to nothing yet.
+func openDatabase(ctx context.Context, cfg *config.Config) (*postgres.DB, error) {
+	parsed, err := parseDatabaseURL(cfg.DatabaseURL.Reveal(), cfg)
+	if err != nil {
+		return nil, err
+	}
+	return parsed.Open(ctx)
+}
+
+// openDatabase does the same, and has every new connection take the newest DATABASE_URL, and with it the newest certificates.
+func (s *service) openDatabase(ctx context.Context) (*postgres.DB, error) {
+	config, err := parseDatabaseURL(s.cfg.DatabaseURL.Reveal(), s.cfg)
 	if err != nil {
 		return nil, err
 	}
 	config.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
-		fresh, err := parseDatabaseURL(s.databaseURL())
+		fresh, err := parseDatabaseURL(s.databaseURL(), s.cfg)
 		if err != nil { // the certificates are being replaced: those from before
 			s.log.Warn().Err(err).Msg("the newest database address can't be used: the one from before is used")
 			return nil
@@ -34,11 +41,12 @@ func (s *service) openPool(ctx context.Context) (*pgxpool.Pool, error) {
 		}
 		return nil
 	}
-	return pgxpool.NewWithConfig(ctx, config)
+	return config.Open(ctx)
 }
 
 func (s *service) databaseURL() string {
-	return s.secrets.newest("MAGELINE_DATABASE_URL", validDatabaseURL, s.log)
+	valid := func(address string) error { _, err := parseDatabaseURL(address, s.cfg); return err }
+	return s.secrets.newest(databaseVariable, valid, s.log)
 }
 
 // directURL is the newest address without a pooler in between.
@@ -46,32 +54,39 @@ func (s *service) directURL() string {
 	if s.cfg.MigrateDatabaseURL == "" {
 		return s.databaseURL()
 	}
-	return s.secrets.newest("MAGELINE_MIGRATE_DATABASE_URL", validDatabaseURL, s.log)
+	valid := func(address string) error { _, err := postgres.Parse(address, ""); return err }
+	return pastPooler(s.databaseURL(), s.secrets.newest(directVariable(s.cfg), valid, s.log))
 }
 
-func validDatabaseURL(url string) error {
-	_, err := parseDatabaseURL(url)
-	return err
+// directURL is the database without a pooler in between, for migrations and advisory locks.
+func directURL(cfg *config.Config) string {
+	return pastPooler(cfg.DatabaseURL.Reveal(), cfg.MigrateDatabaseURL.Reveal())
 }
 
-// parseDatabaseURL never shows the address, which has a password in it.
-func parseDatabaseURL(url string) (*pgxpool.Config, error) {
-	config, err := pgxpool.ParseConfig(url)
-	var file *fs.PathError
-	switch {
-	case err == nil && url != "":
-		return config, nil
-	case errors.As(err, &file):
-		return nil, fmt.Errorf("a file that MAGELINE_DATABASE_URL names can't be read: %w", file)
+func pastPooler(address, direct string) string {
+	url, err := postgres.Direct(address, direct)
+	if err != nil { // config has checked both
+		return direct
 	}
-	return nil, errors.New("MAGELINE_DATABASE_URL can't be used: want postgres://user:password@host:port/database, with certificates that are PEM files")
+	return url
+}
+
+func parseDatabaseURL(address string, cfg *config.Config) (*postgres.Config, error) {
+	parsed, err := postgres.Parse(address, cfg.MigrateDatabaseURL.Reveal())
+	if err != nil {
+		return nil, fmt.Errorf("%s can't be used: %w", databaseVariable, err)
+	}
+	return parsed, nil
 }
 
 // rights fails when the role may not use the tables: a message that met it would seem to be at fault itself.
 func (s *service) rights(ctx context.Context) error {
-	lacks, _, err := migrations.MissingRights(ctx, s.pool)
+	lacks, there, err := migrations.MissingRights(ctx, s.db)
 	if err != nil {
 		return explainPostgres(err, databaseVariable)
+	}
+	if there == 0 {
+		return fmt.Errorf("the tables are not where %s looks for them: correct its database or its search_path", databaseVariable)
 	}
 	if len(lacks) > 0 {
 		return fmt.Errorf("the role of MAGELINE_DATABASE_URL lacks rights: GRANT %s TO it", strings.Join(lacks, "; GRANT "))

@@ -14,7 +14,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	amqp "github.com/rabbitmq/amqp091-go"
 	"github.com/rs/zerolog"
@@ -31,6 +30,7 @@ import (
 	"github.com/mageline/mageline/mapping"
 	"github.com/mageline/mageline/migrations"
 	"github.com/mageline/mageline/periodic"
+	"github.com/mageline/mageline/postgres"
 	"github.com/mageline/mageline/rabbitmq"
 	"github.com/mageline/mageline/tracking/inbox"
 )
@@ -68,14 +68,6 @@ func hostname() string {
 		return "unknown"
 	}
 	return host
-}
-
-// directURL is the database without a pooler in between, for migrations and advisory locks.
-func directURL(cfg *config.Config) string {
-	if cfg.MigrateDatabaseURL != "" {
-		return cfg.MigrateDatabaseURL.Reveal()
-	}
-	return cfg.DatabaseURL.Reveal()
 }
 
 func brokerOptions(cfg *config.Config) (rabbitmq.Options, error) {
@@ -229,7 +221,7 @@ type service struct {
 	cfg     *config.Config
 	log     zerolog.Logger
 	secrets *secrets
-	pool    *pgxpool.Pool
+	db      *postgres.DB
 	ledger  *idempotency.Ledger
 	remotes *remotes
 	runtime *consumer.Runtime
@@ -248,15 +240,15 @@ func wire(ctx context.Context, cfg *config.Config, log zerolog.Logger, registry 
 	if s.remotes, err = wireRemotes(cfg, s.secrets, log, registry); err != nil {
 		return nil, err
 	}
-	if s.pool, err = s.openPool(ctx); err != nil {
+	if s.db, err = s.openDatabase(ctx); err != nil {
 		return nil, err
 	}
 	s.ledger = idempotency.Open(ctx, idempotency.Options{
-		Pool: s.pool, Process: process(), Lease: cfg.IdempotencyLease, Log: log, Registerer: registry,
+		Pool: s.db, Process: process(), Lease: cfg.IdempotencyLease, Log: log, Registerer: registry,
 	})
 
 	s.pauses = &pauses{
-		pool: s.pool, log: log,
+		db: s.db, log: log,
 		tell: func(reasons map[string]string) { s.runtime.SetPauses(reasons) },
 		resumed: func(name string) {
 			s.remotes.resume(name)
@@ -330,7 +322,7 @@ func wire(ctx context.Context, cfg *config.Config, log zerolog.Logger, registry 
 
 func (s *service) close() {
 	s.ledger.Close()
-	s.pool.Close()
+	s.db.Close()
 	s.remotes.close()
 }
 
@@ -418,7 +410,7 @@ func (s *service) schema(ctx context.Context) error {
 		}
 		return explainPostgres(err, directVariable(s.cfg))
 	}
-	pending, err := migrations.Pending(ctx, s.databaseURL())
+	pending, err := migrations.Pending(ctx, s.db)
 	if err != nil {
 		return explainPostgres(err, databaseVariable)
 	}

@@ -2,7 +2,7 @@
 # Makes sure that a server's programs are installed: as root on Debian or Ubuntu it installs the package, elsewhere it
 # says in one line what to install.
 #
-#   install.sh rabbitmq|postgres
+#   install.sh rabbitmq|postgres|pgbouncer
 set -euo pipefail
 
 service=$1
@@ -14,6 +14,10 @@ rabbitmq)
 postgres)
 	package=postgresql
 	programs() { command -v initdb || find /usr/lib/postgresql /opt/homebrew/opt/postgresql* /usr/pgsql-* -name initdb; }
+	;;
+pgbouncer)
+	package=pgbouncer
+	programs() { command -v pgbouncer || find /usr/sbin /usr/local/sbin /opt/homebrew/bin -name pgbouncer; }
 	;;
 esac
 

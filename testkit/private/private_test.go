@@ -55,3 +55,28 @@ func TestPostgres(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestPgBouncer(t *testing.T) {
+	private.RequirePgBouncer(t)
+	private.Require(t)
+	p, err := private.StartPostgres()
+	if p != nil {
+		t.Cleanup(p.Close)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := private.StartPgBouncer(p.URL, private.PoolerOptions{})
+	if b != nil {
+		t.Cleanup(b.Close)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, end := range []func(){b.Kill, b.Stop} {
+		end()
+		if err := b.Start(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
