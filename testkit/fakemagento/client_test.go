@@ -25,6 +25,7 @@ func TestClientAndShopUnderstandEachOther(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
+			test.options.Version = fakemagento.V248
 			shop, c := start(t, test.options)
 			var orders []fakemagento.Placed
 			for range 5 {

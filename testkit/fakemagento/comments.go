@@ -3,11 +3,75 @@ package fakemagento
 import (
 	"encoding/json"
 	"fmt"
+	"hash/crc32"
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
+
+// Version is a release of Magento, as far as releases differ in what they do with the status of a comment on an order
+// (reference/magento.md 3.1).
+type Version string
+
+const (
+	// V245 stands for all up to 2.4.6: a comment without a status sets the order's to NULL, by which the order vanishes from
+	// the admin's grid (magento2 issue 34180); one that is given is taken as it is, also of another state or unknown (32968).
+	V245 Version = "2.4.5"
+	// V247 refuses every status but the order's present one (magento2 issue 38723). What it makes of none is not known for
+	// sure: here it does the harm that those before it do.
+	V247 Version = "2.4.7"
+	// V248 keeps the order's status where none is given, and refuses one that is not assigned to the order's state.
+	V248 Version = "2.4.8"
+)
+
+// Versions gives all of them, oldest first.
+func Versions() []Version { return []Version{V245, V247, V248} }
+
+// VersionFor gives the version that the name of a test ends with, else one picked by the name: each test has the same one in
+// every run, and all of them have each.
+func VersionFor(test string) Version {
+	all := Versions()
+	for _, v := range all {
+		if strings.HasSuffix(test, string(v)) {
+			return v
+		}
+	}
+	return all[crc32.ChecksumIEEE([]byte(test))%uint32(len(all))]
+}
+
+// commented gives the status that an order has after a comment with a status, nil for NULL; ok is false where the comment is
+// refused. It needs mu.
+func (s *Server) commented(o *order, given string) (status any, ok bool) {
+	present := o.document["status"]
+	switch {
+	case given == "" && s.options.Version == V248:
+		return present, true
+	case given == "":
+		return nil, true
+	case s.options.Version == V247:
+		return present, given == present
+	case s.options.Version == V248:
+		return given, slices.Contains(s.statuses[o.state()], given)
+	default:
+		return given, true
+	}
+}
+
+// Statusless gives the numbers of the orders whose status is NULL: they are not in the admin's grid, nor in the customer's
+// list of orders.
+func (s *Server) Statusless() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var numbers []string
+	for _, o := range s.orders {
+		if text(o.document["status"]) == "" {
+			numbers = append(numbers, text(o.document["increment_id"]))
+		}
+	}
+	return numbers
+}
 
 // addComment is POST /V1/orders/:id/comments. The four fields that Magento's interface calls non-null are demanded.
 func (s *Server) addComment(w http.ResponseWriter, r *http.Request) {
@@ -54,19 +118,25 @@ func (s *Server) addComment(w http.ResponseWriter, r *http.Request) {
 	if h.Parent.String() != strconv.Itoa(o.id) {
 		s.problems["a comment's parent_id is not its order's entity id"]++
 	}
-	state, _ := o.document["state"].(string)
-	status, _ := o.document["status"].(string)
-	if h.Status != nil && *h.Status != "" {
-		if !slices.Contains(s.statuses[state], *h.Status) {
-			refuse(w, http.StatusBadRequest, `Unable to add comment: The status "%1" is not part of the order status history.`, []string{*h.Status})
-			return
-		}
-		status = *h.Status
+	given := ""
+	if h.Status != nil {
+		given = *h.Status
+	}
+	status, ok := s.commented(o, given)
+	if !ok {
+		refuse(w, http.StatusBadRequest, `Unable to add comment: The status "%1" is not part of the order status history.`, []string{given})
+		return
+	}
+	if given == "" && text(o.document["status"]) != "" {
+		s.problems["a comment without a status: up to 2.4.6 the order loses its own and vanishes from the grid (magento2 issue 34180)"]++
 	}
 	now := time.Now()
-	o.document["status"], o.document["updated_at"] = status, now.UTC().Format(layout)
+	o.document["updated_at"] = now.UTC().Format(layout)
+	if o.document["status"] = status; status == nil {
+		delete(o.document, "status") // REST leaves out what is NULL
+	}
 	o.comments = append(o.comments, Comment{
-		Text: *h.Comment, Status: status, CreatedAt: now,
+		Text: *h.Comment, Status: text(status), CreatedAt: now,
 		Notified: h.Notified.String() != "0", VisibleOnFront: h.Visible.String() != "0",
 	})
 	answer(w, http.StatusOK, true)
@@ -79,7 +149,7 @@ func (s *Server) listComments(w http.ResponseWriter, r *http.Request) {
 	if o == nil {
 		return
 	}
-	items := o.histories()
+	items := o.allHistories()
 	answer(w, http.StatusOK, map[string]any{
 		"items": items,
 		"search_criteria": map[string]any{"filter_groups": []any{map[string]any{"filters": []any{

@@ -203,6 +203,21 @@ func (s *Server) SetState(id int, state string) {
 	})
 }
 
+// SetStatus sets an order's status, whatever its state; "" is NULL.
+func (s *Server) SetStatus(id int, status string) {
+	s.change(id, func(o *order) {
+		if o.document["status"] = status; status == "" {
+			delete(o.document, "status")
+		}
+	})
+}
+
+// Status gives an order's status, "" for NULL.
+func (s *Server) Status(id int) (status string) {
+	s.change(id, func(o *order) { status = text(o.document["status"]) })
+	return status
+}
+
 // Pay records the payment of an order that waited for it: it is in processing then.
 func (s *Server) Pay(id int) {
 	s.change(id, func(o *order) {
@@ -296,19 +311,29 @@ func (s *Server) CommentCounts() map[string]int {
 // show gives the document with its comments, newest first as Magento shows them. It needs mu.
 func (o *order) show() map[string]any {
 	d := maps.Clone(o.document)
-	histories, _ := d["status_histories"].([]any)
-	shown := o.histories()
-	d["status_histories"] = append(shown, histories...)
+	if _, list := d["status_histories"].([]any); list || len(o.comments) > 0 {
+		d["status_histories"] = o.allHistories()
+	}
 	return d
+}
+
+// allHistories are the comments, and what the order came with.
+func (o *order) allHistories() []any {
+	histories, _ := o.document["status_histories"].([]any)
+	return append(o.histories(), histories...)
 }
 
 func (o *order) histories() []any {
 	shown := []any{}
 	for i, c := range slices.Backward(o.comments) {
-		shown = append(shown, map[string]any{
+		entry := map[string]any{
 			"comment": c.Text, "created_at": c.CreatedAt.UTC().Format(layout), "entity_id": o.id*1000 + i, "entity_name": "order",
-			"is_customer_notified": flag(c.Notified), "is_visible_on_front": flag(c.VisibleOnFront), "parent_id": o.id, "status": c.Status,
-		})
+			"is_customer_notified": flag(c.Notified), "is_visible_on_front": flag(c.VisibleOnFront), "parent_id": o.id,
+		}
+		if c.Status != "" {
+			entry["status"] = c.Status
+		}
+		shown = append(shown, entry)
 	}
 	return shown
 }

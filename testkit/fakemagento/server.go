@@ -23,6 +23,8 @@ import (
 
 // Options are what the shop is like. With no credential set, nobody is asked for one.
 type Options struct {
+	// Version is the release that the shop is; empty: 2.4.5, which takes the most that does harm without a word.
+	Version Version
 	// Token is an integration's access token, accepted as bearer.
 	Token string
 	// OAuth are the four values of an integration that signs its requests.
@@ -103,6 +105,12 @@ func New(o Options) *Server {
 	}
 	if o.AdminTokenLifetime == 0 {
 		o.AdminTokenLifetime = defaultLifetime
+	}
+	if o.Version == "" {
+		o.Version = V245
+	}
+	if !slices.Contains(Versions(), o.Version) {
+		panic(fmt.Errorf("fakemagento: there is no version %q, but %q", o.Version, Versions()))
 	}
 	if len(o.Stores) == 0 {
 		o.Stores = []Store{{ID: 1, Code: "default", Name: "Default Store View", WebsiteID: 1, Locale: "en_US", Timezone: "Europe/Berlin", BaseCurrency: "EUR"}}

@@ -288,7 +288,7 @@ func escaped(t *testing.T, query string) string {
 }
 
 func TestComments(t *testing.T) {
-	shop, c := start(t, fakemagento.Options{})
+	shop, c := start(t, fakemagento.Options{Version: fakemagento.V248})
 	o := shop.PlaceOrder(fakemagento.Placing{})
 	shop.AddStatus("processing", "exported")
 	post := func(body string) (int, string) { return c.call(http.MethodPost, "/rest/V1/orders/1/comments", body) }
@@ -318,8 +318,8 @@ func TestComments(t *testing.T) {
 		!comments[1].Notified || !comments[1].VisibleOnFront || comments[1].Status != "exported" {
 		t.Errorf("%+v", comments)
 	}
-	if len(shop.Problems()) != 1 {
-		t.Errorf("the wrong parent_id went unseen: %v", shop.Problems())
+	if len(shop.Problems()) != 2 {
+		t.Errorf("the wrong parent_id, or the missing status, went unseen: %v", shop.Problems())
 	}
 	if shop.CommentCounts()["000000001"] != 2 {
 		t.Errorf("%v", shop.CommentCounts())
@@ -413,5 +413,44 @@ func TestKeep(t *testing.T) {
 	}
 	if status, _ := c.get("/rest/V1/orders/3"); status != 200 {
 		t.Errorf("the newest is not there: %d", status)
+	}
+}
+
+// What becomes of an order's status with a comment: reference/magento.md 3.1.
+func TestStatusOfAComment(t *testing.T) {
+	const null, refused = "", "400"
+	for version, want := range map[fakemagento.Version]map[string]string{ // by the status that is given
+		fakemagento.V245: {"": null, "processing": "processing", "fraud": "fraud", "complete": "complete", "no such": "no such"},
+		fakemagento.V247: {"": null, "processing": "processing", "fraud": refused, "complete": refused, "no such": refused},
+		fakemagento.V248: {"": "processing", "processing": "processing", "fraud": "fraud", "complete": refused, "no such": refused},
+	} {
+		for given, then := range want {
+			t.Run(fmt.Sprintf("%s, %q", version, given), func(t *testing.T) {
+				shop, c := start(t, fakemagento.Options{Version: version})
+				o := shop.PlaceOrder(fakemagento.Placing{})
+				body := `{"statusHistory":{"comment":"c","is_customer_notified":0,"is_visible_on_front":0,"parent_id":1`
+				if given != "" {
+					body += fmt.Sprintf(`,"status":%q`, given)
+				}
+				status, answer := c.call(http.MethodPost, "/rest/V1/orders/1/comments", body+"}}")
+				if then == refused {
+					if status != 400 || !strings.Contains(answer, "is not part of the order status history") || len(shop.Comments(1)) != 0 {
+						t.Errorf("%d %s, %d comments", status, answer, len(shop.Comments(1)))
+					}
+					then = "processing"
+				} else if status != 200 || shop.Comments(1)[0].Status != then {
+					t.Errorf("%d %s, %+v", status, answer, shop.Comments(1))
+				}
+				_, answer = c.get("/rest/V1/orders/1?fields=status,state")
+				_, list := c.get("/rest/V1/orders?searchCriteria%5Bfilter_groups%5D%5B0%5D%5Bfilters%5D%5B0%5D%5Bfield%5D=status&searchCriteria%5Bfilter_groups%5D%5B0%5D%5Bfilters%5D%5B0%5D%5Bcondition_type%5D=notnull")
+				shown := strings.Contains(answer, `"status"`) && strings.Contains(list, `"total_count":1`)
+				if got := shop.Status(1); got != then || shown != (then != null) || slices.Contains(shop.Statusless(), o.IncrementID) != (then == null) {
+					t.Errorf("the order has the status %q and shows %s; without a status: %q", got, answer, shop.Statusless())
+				}
+				if left := given == ""; left != (len(shop.Problems()) == 1) {
+					t.Errorf("problems: %v", shop.Problems())
+				}
+			})
+		}
 	}
 }
