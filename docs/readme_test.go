@@ -108,6 +108,9 @@ func TestReadmeCommands(t *testing.T) {
 	for problem, n := range s.erp.Problems() {
 		t.Errorf("%d calls of the ERP: %s", n, problem)
 	}
+	for problem, n := range s.shop.Problems() {
+		t.Errorf("%d calls of Magento: %s", n, problem)
+	}
 }
 
 // parseReadme gives the commands of the README's sh blocks, and its exports by name.
@@ -212,7 +215,7 @@ func newSession(t *testing.T, exports map[string]string) *session {
 	t.Helper()
 	s := &session{
 		t: t, dir: t.TempDir(), queues: testkit.Broker(t),
-		shop: fakemagento.New(fakemagento.Options{Token: "m4gento"}),
+		shop: fakemagento.New(fakemagento.Options{Version: fakemagento.VersionFor(t.Name()), Token: "m4gento"}),
 		erp:  fakeerp.New(fakeerp.Options{Token: "3rp"}),
 	}
 	copyCheckout(t, s.dir)

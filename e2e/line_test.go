@@ -47,7 +47,7 @@ func newLineOn(t *testing.T, queues *testkit.Queues, database string, mode fakee
 	t.Helper()
 	l := &line{
 		Queues: queues, t: t, delays: delays,
-		shop: fakemagento.New(fakemagento.Options{Token: magentoToken, Seed: seed}),
+		shop: fakemagento.New(fakemagento.Options{Version: fakemagento.VersionFor(t.Name()), Token: magentoToken, Seed: seed}),
 		erp:  fakeerp.New(fakeerp.Options{Token: erpToken, Secret: erpSecret, Seed: seed, Mode: mode}),
 	}
 	shop := httptest.NewServer(l.shop)
@@ -95,6 +95,9 @@ func (l *line) checkCalls() {
 	for problem, n := range l.erp.Problems() {
 		l.t.Errorf("%d calls of the ERP: %s", n, problem)
 	}
+	if lost := l.shop.Statusless(); len(lost) > 0 {
+		l.t.Errorf("%d orders have lost their status in Magento, and are in no grid: %.200q", len(lost), lost)
+	}
 	for problem, n := range l.shop.Problems() {
 		l.t.Errorf("%d calls of Magento: %s", n, problem)
 	}
@@ -107,6 +110,17 @@ func (l *line) with(pairs ...string) map[string]string {
 		env[pairs[i]] = pairs[i+1]
 	}
 	return env
+}
+
+// onEachVersion runs a test of comments on each release of Magento that takes their status in its own way.
+func onEachVersion(t *testing.T, test func(t *testing.T)) {
+	t.Parallel()
+	for _, version := range fakemagento.Versions() {
+		t.Run(string(version), func(t *testing.T) {
+			t.Parallel()
+			test(t)
+		})
+	}
 }
 
 // hold makes the ERP keep its callers waiting, without booking, until release or until they leave.

@@ -26,8 +26,9 @@ func acked(t *testing.T, r *replica.Replica, consumer string, n float64) {
 }
 
 // An unpaid order waits, whatever is said of it; paid, it goes out once.
-func TestWaitsForPayment(t *testing.T) {
-	t.Parallel()
+func TestWaitsForPayment(t *testing.T) { onEachVersion(t, testWaitsForPayment) }
+
+func testWaitsForPayment(t *testing.T) {
 	l := newLine(t, 200*time.Millisecond, time.Second)
 	r := start(t, l.with("ORDER_WAIT_EVERY", "1h")).AwaitReady()
 	o := l.shop.PlaceOrder(fakemagento.Placing{State: "pending_payment", Method: "paypal_express"})
@@ -102,8 +103,9 @@ func TestCancelledWhileItWaits(t *testing.T) {
 }
 
 // What is cancelled of an exported order is taken from its document, once, and Magento is told.
-func TestCancelsInERP(t *testing.T) {
-	t.Parallel()
+func TestCancelsInERP(t *testing.T) { onEachVersion(t, testCancelsInERP) }
+
+func testCancelsInERP(t *testing.T) {
 	l := newLine(t, 200*time.Millisecond, time.Second)
 	r := start(t, l.env).AwaitReady()
 	two := fakemagento.Placing{Method: "paypal_express", Lines: []fakemagento.Line{

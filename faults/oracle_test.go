@@ -119,6 +119,9 @@ func (w *world) report(unexpected int) {
 			odd("the ERP has a document for %q", reference)
 		}
 	}
+	if lost := w.shop.Statusless(); len(lost) > 0 {
+		odd("%d orders have lost their status in Magento, and are in no grid: %.200q", len(lost), lost)
+	}
 	for _, problems := range []map[string]int{w.erp.Problems(), w.shop.Problems()} {
 		for problem, n := range problems {
 			odd("%d calls: %s", n, problem)

@@ -130,6 +130,8 @@ func newWorld(t *testing.T, f *scenario, seed uint64) *world {
 	})
 	shopOptions := f.shop
 	shopOptions.Seed, shopOptions.Token = seed, "shop-token"
+	versions := fakemagento.Versions()
+	shopOptions.Version = versions[(seed+uint64(f.number))%uint64(len(versions))]
 	w.shop = fakemagento.New(shopOptions)
 	w.erp = fakeerp.New(fakeerp.Options{Mode: f.mode, Seed: seed, Token: "erp-token", Secret: "erp-secret"})
 	shop := httptest.NewServer(w.before(&w.shopFront, w.shop))

@@ -134,9 +134,10 @@ func TestOvertakenCancellation(t *testing.T) {
 }
 
 // Each cancellation of a part is told, though the words are the same, and none twice when an answer is lost.
-func TestCommentOnEachPart(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, settings{})
+func TestCommentOnEachPart(t *testing.T) { onEachVersion(t, testCommentOnEachPart) }
+
+func testCommentOnEachPart(t *testing.T, shop fakemagento.Options) {
+	r := newRig(t, settings{shop: shop})
 	p := r.shop.PlaceOrder(fakemagento.Placing{Lines: lines(1, 9)})
 	r.exported(p)
 	d := r.erp.Documents()[0]

@@ -3,7 +3,9 @@ package handlers
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
+	"sync"
 
 	"github.com/rs/zerolog"
 
@@ -12,15 +14,63 @@ import (
 	"github.com/mageline/mageline/magentoapi"
 )
 
+// Statuses are the statuses that go with comments on orders. Every comment has one: without, Magento up to 2.4.6 sets the
+// order's to NULL, and the order vanishes from the admin's grid (magento2 issue 34180). nil has none configured.
+type Statuses struct {
+	// Exported gives the status that is configured for a state, "" where there is none (ORDER_STATUS_EXPORTED).
+	Exported func(state string) string
+
+	mu      sync.Mutex
+	refused map[string]bool // those that were warned of
+}
+
+// of gives the statuses that a comment may go with, the one to be tried first in front.
+func (s *Statuses) of(o *magentoapi.Order) []string {
+	var all []string
+	if status := s.configured(string(o.State)); status != "" {
+		all = append(all, status)
+	}
+	if present := string(o.Status); present != "" {
+		return slices.Compact(append(all, present))
+	}
+	// It has lost its status, and is in no grid, or never had one: that of its state brings it back. Where that is refused the
+	// comment can do no harm without.
+	if installed := magentoapi.InstalledStatuses(string(o.State)); len(installed) > 0 {
+		all = append(all, installed[0])
+	}
+	return slices.Compact(append(all, ""))
+}
+
+func (s *Statuses) configured(state string) string {
+	if s == nil || s.Exported == nil {
+		return ""
+	}
+	return s.Exported(state)
+}
+
+// firstRefusal reports whether the status was not refused before in this process.
+func (s *Statuses) firstRefusal(status string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.refused[status] {
+		return false
+	}
+	if s.refused == nil {
+		s.refused = map[string]bool{}
+	}
+	s.refused[status] = true
+	return true
+}
+
 // orderComment is a comment that is written to an order once, for the shop's people only.
 type orderComment struct {
-	orders Orders
-	ledger Ledger
-	ref    event.Order
-	lock   string // business key of the order: Magento loses one of two writes to it at the same moment
-	key    idempotency.Key
-	text   string
-	status func(state string) string // set with it; nil for none
+	orders   Orders
+	ledger   Ledger
+	statuses *Statuses
+	ref      event.Order
+	lock     string // business key of the order: Magento loses one of two writes to it at the same moment
+	key      idempotency.Key
+	text     string
 	// once is true for a text that an order never has twice. If its history shows it already, the ledger has forgotten
 	// that it was written, or never knew.
 	once bool
@@ -33,7 +83,7 @@ func (c orderComment) write(ctx context.Context, repeat bool) (before bool, err 
 		var deferral *event.Deferral
 		if err != nil && !errors.As(err, &deferral) && event.ClassOf(err).Poison() {
 			// The ERP has done its part: that Magento does not take the comment must not make it a dead letter.
-			zerolog.Ctx(ctx).Warn().Bool("journal", true).Err(err).Str("key", c.key.Key).Str("comment", c.text).
+			zerolog.Ctx(ctx).Warn().Str("event", "comment_refused").Bool("journal", true).Err(err).Str("key", c.key.Key).Str("comment", c.text).
 				Msg("Magento refuses the comment for good")
 			return idempotency.Result{State: idempotency.Skipped, Reason: "Magento refuses the comment"}, nil
 		}
@@ -47,12 +97,11 @@ func (c orderComment) effect(ctx context.Context, claim *idempotency.Claim) (ide
 	if err != nil {
 		return idempotency.Result{}, event.NotDone(err)
 	}
-	id := int64(o.EntityID)
 	if c.once && c.times(o.StatusHistories) > 0 {
 		return idempotency.Result{Value: c.text}, nil
 	}
 	if claim.Uncertain {
-		there, err := c.orders.Comments(ctx, id)
+		there, err := c.orders.Comments(ctx, int64(o.EntityID))
 		if err != nil {
 			return idempotency.Result{}, event.NotDone(fromMagento(err))
 		}
@@ -72,25 +121,61 @@ func (c orderComment) effect(ctx context.Context, claim *idempotency.Claim) (ide
 		}
 		claim.Looked()
 	}
-	log := zerolog.Ctx(ctx).With().Str("key", c.key.Key).Int64("entity_id", id).Logger()
-	comment := magentoapi.Comment{Text: c.text}
-	if c.status != nil {
-		comment.Status = c.status(string(o.State))
-		if comment.Status == "" {
-			log.Warn().Str("state", string(o.State)).Msg("ORDER_STATUS_EXPORTED has no status for the order's state: it stays as it is")
-		}
-	}
-	err = fromMagento(c.orders.AddComment(ctx, id, comment))
-	if comment.Status != "" && isRefusal(err) {
-		log.Warn().Str("status", comment.Status).Str("state", string(o.State)).
-			Msg("Magento refuses the status of ORDER_STATUS_EXPORTED for this state: the comment goes without it")
-		comment.Status = ""
-		err = fromMagento(c.orders.AddComment(ctx, id, comment))
-	}
-	if err != nil {
+	if err := c.send(ctx, o); err != nil {
 		return idempotency.Result{}, err
 	}
 	return idempotency.Result{Value: c.text}, nil
+}
+
+// maxRounds is how often a comment is sent whose status is refused because the order's state changes at that very moment.
+const maxRounds = 3
+
+// send adds the comment to the order as it was just read, with the first of its statuses that Magento does not refuse.
+func (c orderComment) send(ctx context.Context, o *magentoapi.Order) error {
+	for round := 1; ; round++ {
+		taken, err := c.add(ctx, o)
+		if err == nil {
+			c.tell(ctx, o, taken)
+			return nil
+		}
+		if !isRefusal(err) || round == maxRounds {
+			return err
+		}
+		now, readErr := find(ctx, c.orders, event.Order{EntityID: event.ID(o.EntityID)})
+		if readErr != nil {
+			return event.NotDone(readErr)
+		}
+		if now.State == o.State && now.Status == o.Status {
+			return err // it is the comment that is refused, or there is no status that Magento takes
+		}
+		o = now
+	}
+}
+
+// add gives the status that Magento took with the comment.
+func (c orderComment) add(ctx context.Context, o *magentoapi.Order) (taken string, err error) {
+	for _, taken = range c.statuses.of(o) {
+		err = fromMagento(c.orders.AddComment(ctx, int64(o.EntityID), magentoapi.Comment{Text: c.text, Status: taken}))
+		if !isRefusal(err) {
+			break
+		}
+	}
+	return taken, err
+}
+
+// tell warns of a status that was refused, and of an order that had none.
+func (c orderComment) tell(ctx context.Context, o *magentoapi.Order, taken string) {
+	log := zerolog.Ctx(ctx).With().Str("key", c.key.Key).Int64("entity_id", int64(o.EntityID)).Str("state", string(o.State)).Logger()
+	// Only that the comment went with another one shows that it was the status which was refused.
+	configured := c.statuses.configured(string(o.State))
+	if configured != "" && taken != configured && c.statuses.firstRefusal(configured) {
+		log.Warn().Str("event", "status_refused").Str("status", configured).
+			Msg("Magento refuses the status of ORDER_STATUS_EXPORTED: comments go with the one that the order has; see `mageline check`")
+	}
+	if o.Status == "" {
+		log.Warn().Str("event", "order_without_status").Bool("journal", true).Str("status", taken).
+			Msg("the order had no status, and was in no grid: it has the one that is named now; without one, Magento refuses to give it any")
+	}
 }
 
 // times counts the comment in an order's history.

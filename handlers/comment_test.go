@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,49 +28,114 @@ func TestNoComment(t *testing.T) {
 	isOutcome(t, outcome, err, event.Duplicate)
 }
 
-func TestStatusWithTheComment(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, settings{})
+func statuses(t *testing.T, setting string) *handlers.Statuses {
+	t.Helper()
+	var exported config.StatusByState
+	if err := exported.Decode(setting); err != nil {
+		t.Fatal(err)
+	}
+	return &handlers.Statuses{Exported: exported.Status}
+}
+
+// Every comment has a status, whichever release of Magento gets it: the one that is configured for the order's state, and
+// where Magento refuses that the order's own.
+func TestStatusWithTheComment(t *testing.T) { onEachVersion(t, testStatusWithTheComment) }
+
+func testStatusWithTheComment(t *testing.T, shop fakemagento.Options) {
+	r := newRig(t, settings{shop: shop, statusless: true})
 	r.shop.AddStatus("processing", "exported")
+	const none, refused, healed = "", "status_refused", "order_without_status"
+	type then struct{ status, warning string } // the order's status afterwards
 	for _, tt := range []struct {
-		name, setting, state string
-		status               string // of the order afterwards
-		warning              string
+		name, setting string
+		order         fakemagento.Placing
+		null          bool // its status was lost before
+		want          map[fakemagento.Version]then
 	}{
-		{"pair", "processing:exported", "processing", "exported", ""},
-		{"bare", "exported", "processing", "exported", ""},
-		{"pair of another state", "complete:exported", "processing", "processing", "has no status for the order's state"},
-		{"refused for the state", "complete:exported,exported", "new", "pending", "Magento refuses the status"},
-		{"nothing set", "", "processing", "processing", ""},
+		{"pair", "processing:exported", fakemagento.Placing{}, false, map[fakemagento.Version]then{
+			fakemagento.V245: {"exported", none}, fakemagento.V247: {"processing", refused}, fakemagento.V248: {"exported", none},
+		}},
+		{"bare", "exported", fakemagento.Placing{}, false, map[fakemagento.Version]then{
+			fakemagento.V245: {"exported", none}, fakemagento.V247: {"processing", refused}, fakemagento.V248: {"exported", none},
+		}},
+		{"pair of another state", "complete:exported", fakemagento.Placing{}, false, map[fakemagento.Version]then{
+			fakemagento.V245: {"processing", none}, fakemagento.V247: {"processing", none}, fakemagento.V248: {"processing", none},
+		}},
+		{"not of the state", "complete:done,exported", fakemagento.Placing{State: "new"}, false, map[fakemagento.Version]then{
+			fakemagento.V245: {"exported", none}, fakemagento.V247: {"pending", refused}, fakemagento.V248: {"pending", refused},
+		}},
+		{"the present one", "processing:processing", fakemagento.Placing{}, false, map[fakemagento.Version]then{
+			fakemagento.V245: {"processing", none}, fakemagento.V247: {"processing", none}, fakemagento.V248: {"processing", none},
+		}},
+		{"none configured", "", fakemagento.Placing{}, false, map[fakemagento.Version]then{
+			fakemagento.V245: {"processing", none}, fakemagento.V247: {"processing", none}, fakemagento.V248: {"processing", none},
+		}},
+		{"none configured, one of the shop's own", "", fakemagento.Placing{Status: "fraud"}, false, map[fakemagento.Version]then{
+			fakemagento.V245: {"fraud", none}, fakemagento.V247: {"fraud", none}, fakemagento.V248: {"fraud", none},
+		}},
+		{"lost", "", fakemagento.Placing{State: "complete"}, true, map[fakemagento.Version]then{
+			fakemagento.V245: {"complete", healed}, fakemagento.V247: {"", healed}, fakemagento.V248: {"complete", healed},
+		}},
+		{"lost, one configured", "exported", fakemagento.Placing{}, true, map[fakemagento.Version]then{
+			fakemagento.V245: {"exported", healed}, fakemagento.V247: {"", refused}, fakemagento.V248: {"exported", healed},
+		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := r.in(t)
-			if tt.setting != "" {
-				var statuses config.StatusByState
-				if err := statuses.Decode(tt.setting); err != nil {
-					t.Fatal(err)
-				}
-				r.export.ExportedStatus = statuses.Status
+			r.rules.Statuses = statuses(t, tt.setting)
+			p := r.shop.PlaceOrder(tt.order)
+			if tt.null {
+				r.shop.SetStatus(p.EntityID, "")
 			}
-			p := r.shop.PlaceOrder(fakemagento.Placing{State: tt.state})
 			outcome, err := r.placed(number(p.IncrementID))
 			isOutcome(t, outcome, err, event.Done)
 			r.isOnce(p)
-			if status := r.shop.Comments(p.EntityID)[0].Status; status != tt.status {
-				t.Errorf("status %q, want %q", status, tt.status)
+			want := tt.want[shop.Version]
+			if status := r.shop.Comments(p.EntityID)[0].Status; status != want.status || r.shop.Status(p.EntityID) != want.status {
+				t.Errorf("the comment has the status %q, the order then %q, want %q", status, r.shop.Status(p.EntityID), want.status)
 			}
 			warned := r.log.line(`"level":"warn"`)
-			if tt.warning == "" && warned != "" || !strings.Contains(warned, tt.warning) {
-				t.Errorf("warning %q, want %q", warned, tt.warning)
+			if want.warning == none && warned != "" || !strings.Contains(warned, want.warning) {
+				t.Errorf("warning %q, want %q", warned, want.warning)
 			}
 		})
 	}
 }
 
+// A status that Magento refuses is warned of once, not for each order, whoever comments.
+func TestRefusedStatusIsWarnedOfOnce(t *testing.T) { onEachVersion(t, testRefusedStatusIsWarnedOfOnce) }
+
+func testRefusedStatusIsWarnedOfOnce(t *testing.T, shop fakemagento.Options) {
+	r := newRig(t, settings{shop: shop})
+	r.rules.Statuses = statuses(t, "processing:elsewhere,canceled:gone")
+	want := 2
+	if shop.Version == fakemagento.V245 {
+		want = 0
+	}
+	for range 3 {
+		p := r.shop.PlaceOrder(fakemagento.Placing{})
+		r.exported(p)
+		r.shop.Cancel(p.EntityID)
+		outcome, err := r.canceled(number(p.IncrementID))
+		isOutcome(t, outcome, err, event.Done)
+		status := "canceled"
+		if want == 0 {
+			status = "gone"
+		}
+		if got := r.shop.Status(p.EntityID); got != status || len(r.shop.Comments(p.EntityID)) != 2 {
+			t.Errorf("status %q, want %q; comments %v", got, status, r.shop.Comments(p.EntityID))
+		}
+	}
+	if n := r.log.count(`"event":"status_refused"`); n != want {
+		t.Errorf("%d warnings, want %d: one for each status", n, want)
+	}
+}
+
 // How Magento fails decides whether it is asked before the comment is written again.
-func TestAfterAFailedComment(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, settings{})
+func TestAfterAFailedComment(t *testing.T) { onEachVersion(t, testAfterAFailedComment) }
+
+func testAfterAFailedComment(t *testing.T, shop fakemagento.Options) {
+	r := newRig(t, settings{shop: shop})
 	const get, look, write = "GET /orders/:id", "GET /orders/:id/comments", "POST /orders/:id/comments"
 	for _, tt := range []struct {
 		name  string
@@ -105,9 +171,10 @@ func TestAfterAFailedComment(t *testing.T) {
 }
 
 // The history that comes with the order may be cut short by a module of the shop: then the comments tell.
-func TestUncertainCommentIsLookedUp(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, settings{})
+func TestUncertainCommentIsLookedUp(t *testing.T) { onEachVersion(t, testUncertainCommentIsLookedUp) }
+
+func testUncertainCommentIsLookedUp(t *testing.T, shop fakemagento.Options) {
+	r := newRig(t, settings{shop: shop})
 	p := r.shop.PlaceOrder(fakemagento.Placing{})
 	r.shop.Faults.Set(fault.Plan{Only: onlyPosts})
 	r.shop.Faults.Next(fault.Fault{Kind: fault.Drop})
@@ -117,7 +184,7 @@ func TestUncertainCommentIsLookedUp(t *testing.T) {
 		if !strings.HasSuffix(q.URL.Path, "/orders") {
 			return false
 		}
-		_, _ = fmt.Fprintf(w, `{"items":[{"entity_id":%d,"increment_id":%q,"state":"processing"}],"search_criteria":{},"total_count":1}`,
+		_, _ = fmt.Fprintf(w, `{"items":[{"entity_id":%d,"increment_id":%q,"state":"processing","status":"processing"}],"search_criteria":{},"total_count":1}`,
 			p.EntityID, p.IncrementID)
 		return true
 	})
@@ -130,9 +197,10 @@ func TestUncertainCommentIsLookedUp(t *testing.T) {
 }
 
 // An order that the ERP has is no dead letter because Magento does not take the comment.
-func TestRefusedCommentIsJournaled(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, settings{})
+func TestRefusedCommentIsJournaled(t *testing.T) { onEachVersion(t, testRefusedCommentIsJournaled) }
+
+func testRefusedCommentIsJournaled(t *testing.T, shop fakemagento.Options) {
+	r := newRig(t, settings{shop: shop})
 	for _, tt := range []struct {
 		name string
 		hook func(w http.ResponseWriter, r *http.Request) bool
@@ -160,6 +228,7 @@ func TestRefusedCommentIsJournaled(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := r.in(t)
+			r.rules.Statuses = statuses(t, "exported")
 			p := r.shop.PlaceOrder(fakemagento.Placing{})
 			r.toShop.answering(tt.hook)
 			outcome, err := r.placed(number(p.IncrementID))
@@ -170,6 +239,9 @@ func TestRefusedCommentIsJournaled(t *testing.T) {
 				t.Errorf("the journal says %q, which must name %s and %s", line, p.IncrementID, documents[0].Number)
 			}
 			r.isRow(handlers.OrderPlaced, p.IncrementID, "comment", idempotency.Skipped)
+			if line := r.log.line("status_refused"); line != "" {
+				t.Errorf("it is not the status that was refused: %s", line)
+			}
 			if _, err := r.placed(number(p.IncrementID)); err != nil {
 				t.Errorf("the next event: %v", err)
 			}
@@ -181,14 +253,16 @@ func TestRefusedCommentIsJournaled(t *testing.T) {
 }
 
 // A second writer of an order waits, whatever it writes: Magento loses one of two.
-func TestOneWriterOfAnOrder(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, settings{})
+func TestOneWriterOfAnOrder(t *testing.T) { onEachVersion(t, testOneWriterOfAnOrder) }
+
+func testOneWriterOfAnOrder(t *testing.T, shop fakemagento.Options) {
+	r := newRig(t, settings{shop: shop})
 	p := r.shop.PlaceOrder(fakemagento.Placing{})
 	inside, leave := make(chan struct{}), make(chan struct{})
+	var first sync.Once
 	r.toShop.answering(func(_ http.ResponseWriter, q *http.Request) bool {
 		if q.Method == http.MethodPost {
-			close(inside)
+			first.Do(func() { close(inside) })
 			<-leave
 		}
 		return false

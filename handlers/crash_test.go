@@ -115,9 +115,10 @@ func guarded(ctx context.Context, h handler, e event.Event) (outcome event.Outco
 
 // A handler that panics, or is cancelled by a drain, at any moment: handled again, also more than once, the order is in
 // the ERP once and has one comment. The same for a cancellation.
-func TestStruckAtEachMoment(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, settings{})
+func TestStruckAtEachMoment(t *testing.T) { onEachVersion(t, testStruckAtEachMoment) }
+
+func testStruckAtEachMoment(t *testing.T, shop fakemagento.Options) {
+	r := newRig(t, settings{shop: shop})
 	second := r.replica("second")
 	strikes := map[string]func(cancel context.CancelFunc) func(){
 		"panic":  func(context.CancelFunc) func() { return func() { panic("struck") } },
@@ -181,9 +182,10 @@ func TestStruckAtEachMoment(t *testing.T) {
 }
 
 // A process that is killed leaves its claims as they are. Whoever takes them over looks first.
-func TestKilledAtEachStep(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, settings{})
+func TestKilledAtEachStep(t *testing.T) { onEachVersion(t, testKilledAtEachStep) }
+
+func testKilledAtEachStep(t *testing.T, shop fakemagento.Options) {
+	r := newRig(t, settings{shop: shop})
 	for _, tt := range []struct {
 		name string
 		// left is what the killed process did, and what of it the ledger knows.

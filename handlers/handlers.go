@@ -56,6 +56,7 @@ type OrderRules struct {
 	ReferencePrefix string
 	ERPName         string // as it appears in Magento's comments
 	Comment         bool
+	Statuses        *Statuses // of all comments on orders
 	WaitEvery       time.Duration
 }
 

@@ -173,7 +173,7 @@ func (c cancellation) run(ctx context.Context, e event.Event) (event.Outcome, er
 	}
 	if c.Rules.Comment {
 		comment := orderComment{
-			orders: c.Orders, ledger: c.Ledger, lock: c.key, text: text,
+			orders: c.Orders, ledger: c.Ledger, statuses: c.Rules.Statuses, lock: c.key, text: text,
 			ref: event.Order{EntityID: event.ID(c.order.EntityID)},
 			key: idempotency.Key{Consumer: OrderCanceled, Key: c.key, Effect: "comment on " + name},
 		}

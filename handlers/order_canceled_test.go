@@ -83,9 +83,10 @@ func taken(t *testing.T, d fakeerp.Document) map[string]string {
 	return texts
 }
 
-func TestWholeOrderIsCancelled(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, settings{})
+func TestWholeOrderIsCancelled(t *testing.T) { onEachVersion(t, testWholeOrderIsCancelled) }
+
+func testWholeOrderIsCancelled(t *testing.T, shop fakemagento.Options) {
+	r := newRig(t, settings{shop: shop})
 	p := r.shop.PlaceOrder(fakemagento.Placing{Lines: lines(2, 3)})
 	r.exported(p)
 	r.shop.Cancel(p.EntityID)
@@ -314,9 +315,10 @@ func TestOrderCancelledAfterAllItsLines(t *testing.T) {
 	}
 }
 
-func TestRefusedCancellation(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, settings{})
+func TestRefusedCancellation(t *testing.T) { onEachVersion(t, testRefusedCancellation) }
+
+func testRefusedCancellation(t *testing.T, shop fakemagento.Options) {
+	r := newRig(t, settings{shop: shop})
 	p := r.shop.PlaceOrder(fakemagento.Placing{})
 	r.exported(p)
 	d := r.erp.Documents()[0]

@@ -30,9 +30,6 @@ type ExportRules struct {
 	UncertainWait time.Duration
 	// Retention is how long the ledger remembers: an order older than half of it may be one that it has forgotten.
 	Retention time.Duration
-	// ExportedStatus gives the status that goes with the comment in a state, "" where there is none; nil where none is
-	// configured at all (ORDER_STATUS_EXPORTED).
-	ExportedStatus func(state string) string
 }
 
 // Placed handles order_placed: it reads the order; if it may go out, maps it, creates it in the ERP, and tells Magento
@@ -92,10 +89,9 @@ func (h *Placed) export(ctx context.Context, e event.Event, ref event.Order, key
 		ref = event.Order{EntityID: event.ID(created.Order.EntityID)}
 	}
 	comment := orderComment{
-		orders: h.Orders, ledger: h.Ledger, ref: ref, lock: key, once: true,
-		key:    idempotency.Key{Consumer: OrderPlaced, Key: key, Effect: "comment"},
-		text:   fmt.Sprintf("Sales order %s created in %s", created.Value, h.Rules.ERPName),
-		status: h.Export.ExportedStatus,
+		orders: h.Orders, ledger: h.Ledger, statuses: h.Rules.Statuses, ref: ref, lock: key, once: true,
+		key:  idempotency.Key{Consumer: OrderPlaced, Key: key, Effect: "comment"},
+		text: fmt.Sprintf("Sales order %s created in %s", created.Value, h.Rules.ERPName),
 	}
 	commentedBefore, err := comment.write(ctx, e.Repeat)
 	if err != nil {

@@ -151,8 +151,11 @@ func TestOrdersThatCountAlikeUnderOneKey(t *testing.T) {
 }
 
 func TestCommentGoesToTheOrderThatWasSent(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, settings{})
+	onEachVersion(t, testCommentGoesToTheOrderThatWasSent)
+}
+
+func testCommentGoesToTheOrderThatWasSent(t *testing.T, shop fakemagento.Options) {
+	r := newRig(t, settings{shop: shop})
 	p := r.shop.PlaceOrder(fakemagento.Placing{IncrementID: "5"})
 	r.toERP.answering(func(_ http.ResponseWriter, _ *http.Request) bool {
 		r.shop.PlaceOrder(fakemagento.Placing{IncrementID: "5"}) // another store's, at this very moment
@@ -207,7 +210,7 @@ func TestOrderComesAfterItsEvent(t *testing.T) {
 func TestOrderWithoutItemsIsNotThereYet(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{})
-	p, err := r.shop.AddOrder([]byte(`{"entity_id":77,"increment_id":"77","store_id":1,"state":"processing","items":[]}`))
+	p, err := r.shop.AddOrder([]byte(`{"entity_id":77,"increment_id":"77","store_id":1,"state":"processing","status":"processing","items":[]}`))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,7 +37,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // settings are what a test wants to be otherwise.
 type settings struct {
-	shop     fakemagento.Options
+	shop     fakemagento.Options // Version: if empty, another one for each test
 	erpMode  fakeerp.Mode
 	states   string        // ORDER_EXPORT_STATES; "": the default
 	failures int           // BREAKER_FAILURES; 0: no circuit
@@ -46,6 +46,8 @@ type settings struct {
 	rules    func(*handlers.OrderRules)
 	export   func(*handlers.ExportRules)
 	tracking handlers.TrackingRules
+
+	statusless bool // orders may be without a status at the end
 }
 
 // rig is a shop, an ERP and a ledger, and the handlers between them as cmd/mageline wires them.
@@ -160,10 +162,36 @@ func (l *logged) line(parts ...string) string {
 	return ""
 }
 
+// count counts the lines that have all the parts.
+func (l *logged) count(parts ...string) (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for line := range strings.SplitSeq(l.text.String(), "\n") {
+		if !slices.ContainsFunc(parts, func(p string) bool { return !strings.Contains(line, p) }) {
+			n++
+		}
+	}
+	return n
+}
+
 const erpName = "Testbooks"
+
+// onEachVersion runs a test of comments on each release of Magento that takes their status in its own way.
+func onEachVersion(t *testing.T, test func(t *testing.T, shop fakemagento.Options)) {
+	t.Parallel()
+	for _, version := range fakemagento.Versions() {
+		t.Run(string(version), func(t *testing.T) {
+			t.Parallel()
+			test(t, fakemagento.Options{Version: version})
+		})
+	}
+}
 
 func newRig(t *testing.T, s settings) *rig {
 	t.Helper()
+	if s.shop.Version == "" {
+		s.shop.Version = fakemagento.VersionFor(t.Name())
+	}
 	if s.states == "" {
 		s.states = "processing,complete,new:checkmo,new:cashondelivery,new:purchaseorder,new:companycredit,new:free"
 	}
@@ -172,6 +200,14 @@ func newRig(t *testing.T, s settings) *rig {
 	}
 	r := &rig{t: t, log: &logged{}, lease: s.lease}
 	r.shop, r.erp = fakemagento.New(s.shop), fakeerp.New(fakeerp.Options{Mode: s.erpMode})
+	t.Cleanup(func() {
+		if lost := r.shop.Statusless(); len(lost) > 0 && !s.statusless {
+			t.Errorf("the orders %q have lost their status: they are in no grid", lost)
+		}
+		for problem, n := range r.shop.Problems() {
+			t.Errorf("%d calls of Magento: %s", n, problem)
+		}
+	})
 	r.toShop, r.toERP = &side{next: r.shop}, &side{next: r.erp}
 	shop, books := httptest.NewServer(r.toShop), httptest.NewServer(r.toERP)
 	t.Cleanup(func() {
@@ -206,7 +242,7 @@ func newRig(t *testing.T, s settings) *rig {
 	if err := states.Decode(s.states); err != nil {
 		t.Fatal(err)
 	}
-	r.rules = handlers.OrderRules{Key: mapping.ByIncrementID, ERPName: erpName, Comment: true, WaitEvery: 5 * time.Minute}
+	r.rules = handlers.OrderRules{Key: mapping.ByIncrementID, ERPName: erpName, Comment: true, Statuses: &handlers.Statuses{}, WaitEvery: 5 * time.Minute}
 	r.export = handlers.ExportRules{
 		Allows: states.Allow, AllowsStore: func(int64) bool { return true }, Retention: 90 * 24 * time.Hour,
 	}

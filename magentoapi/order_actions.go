@@ -10,8 +10,11 @@ import (
 // A Comment is written to an order's history, or to a document.
 type Comment struct {
 	Text string
-	// Status is set with the comment; it must be one of the order's present state. Empty leaves the order's as it is.
-	// Documents have none: there it is not looked at.
+	// Status becomes the order's: give the one that it has just been read with, unless it is to change. What Magento makes of
+	// another one, and of none, depends on its release: up to 2.4.6 any text is taken as it is (magento2 issue 32968), and none
+	// sets the order's status to NULL, by which it vanishes from the admin's grid (34180); 2.4.7 refuses every other than the
+	// present one (38723); 2.4.8 refuses one that is not assigned to the order's state, and with none leaves the order's as it is.
+	// A refusal is ErrBadRequest. Documents have no status: there it is not looked at.
 	Status string
 	// NotifyCustomer mails the comment to the customer.
 	NotifyCustomer bool

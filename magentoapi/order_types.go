@@ -17,6 +17,22 @@ const (
 	StatePaymentReview  = "payment_review"
 )
 
+// InstalledStatuses gives the statuses that Magento assigns to a state when it is installed, the state's default first; none
+// for a text that is no state. A shop may have assigned others since, and REST does not list them
+// (app/code/Magento/Sales/Setup/Patch/Data/InstallOrderStatusesAndInitialSalesConfig.php).
+func InstalledStatuses(state string) []string {
+	switch state {
+	case StateNew:
+		return []string{"pending"}
+	case StateProcessing, StatePaymentReview:
+		return []string{state, "fraud"}
+	case StatePendingPayment, StateComplete, StateClosed, StateCanceled, StateHolded:
+		return []string{state}
+	default:
+		return nil
+	}
+}
+
 // Order is a sales order. Amounts are in OrderCurrencyCode, those named Base… in BaseCurrencyCode.
 type Order struct {
 	EntityID    ID   `json:"entity_id"`

@@ -258,14 +258,11 @@ func wire(ctx context.Context, cfg *config.Config, log zerolog.Logger, registry 
 
 	rules := handlers.OrderRules{
 		Key: mapping.KeyRule(cfg.OrderKey), ReferencePrefix: cfg.ERPReferencePrefix, ERPName: erpName(cfg),
-		Comment: cfg.OrderComment, WaitEvery: cfg.OrderWaitEvery,
+		Comment: cfg.OrderComment, Statuses: &handlers.Statuses{Exported: cfg.OrderStatusExported.Status}, WaitEvery: cfg.OrderWaitEvery,
 	}
 	export := handlers.ExportRules{
 		Allows: cfg.OrderExportStates.Allow, AllowsStore: cfg.OrderExportStores.Allow, From: cfg.OrderExportFrom.Time,
 		TrustPayload: cfg.OrderSource == config.Payload, UncertainWait: cfg.ERPUncertainWait, Retention: cfg.IdempotencyRetention,
-	}
-	if len(cfg.OrderStatusExported) > 0 {
-		export.ExportedStatus = cfg.OrderStatusExported.Status
 	}
 	options := consumer.Options{
 		Broker: broker, Exchange: cfg.AMQPExchange, Prefix: cfg.QueuePrefix, QueueType: string(cfg.QueueType),
