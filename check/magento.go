@@ -23,10 +23,15 @@ type Magento struct {
 	Client *magentoapi.Client
 	// Comment is true when orders are commented on.
 	Comment bool
+	// Statuses are set together with comments (ORDER_STATUS_EXPORTED).
+	Statuses []OrderStatus
 	// Ship is true when tracking numbers are brought to shipments, and Create when shipments are made for them.
 	Ship, Create bool
 	Now          func() time.Time // nil is time.Now
 }
+
+// OrderStatus is a status that orders in a state are to have.
+type OrderStatus struct{ State, Status string }
 
 const (
 	// requestTimeout bounds one question to a remote API, the login included.
@@ -52,6 +57,9 @@ func (m Magento) Lines(ctx context.Context) []Line {
 	}
 	if m.Ship && m.Create {
 		questions = append(questions, m.ship)
+	}
+	for _, s := range m.Statuses {
+		questions = append(questions, func(ctx context.Context) (Line, error) { return m.status(ctx, s) })
 	}
 	questions = append(questions, m.stores)
 
@@ -124,11 +132,42 @@ func (m Magento) orders(ctx context.Context) (Line, error) {
 func (m Magento) comment(ctx context.Context) (Line, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	err := m.Client.Orders.AddComment(ctx, 0, magentoapi.Comment{Text: "mageline check"})
+	err := m.Client.Orders.AddComment(ctx, 0, magentoapi.Comment{Text: "mageline check", Status: "pending"})
 	if isNoOrder(err) {
 		err = nil
 	}
 	return allowed("comment on orders", "Magento_Sales::comment", inTimeOrNil(ctx, err)), err
+}
+
+// status looks whether a status belongs to a state. No endpoint tells: what can be seen is how Magento was installed, and
+// which orders of the shop have it.
+func (m Magento) status(ctx context.Context, s OrderStatus) (Line, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	subject := fmt.Sprintf("ORDER_STATUS_EXPORTED %s:%s", s.State, s.Status)
+	const assign = "assign it to that state (Stores > Settings > Order Status > Assign Status to State)"
+	if slices.Contains(magentoapi.InstalledStatuses(s.State), s.Status) {
+		return ok(subject, "Magento assigns it to the state when it is installed"), nil
+	}
+	criteria := magentoapi.SearchCriteria{Fields: "items[entity_id,state],total_count"}.Where(magentoapi.Eq("status", s.Status)).OnPage(1, 1)
+	there, err := m.Client.Orders.Search(ctx, criteria.Where(magentoapi.Eq("state", s.State)))
+	elsewhere := there
+	if err == nil && len(there.Items) == 0 {
+		elsewhere, err = m.Client.Orders.Search(ctx, criteria)
+	}
+	switch {
+	case err != nil:
+		return Line{Unknown, subject, inTime(ctx, err).Error(), "see the other lines"}, err
+	case len(there.Items) > 0:
+		return ok(subject, "an order has it in that state (entity id %d)", there.Items[0].EntityID), nil
+	case len(elsewhere.Items) > 0:
+		return Line{
+			Warn, subject, fmt.Sprintf("orders have it in the state %s, and none in %s: 2.4.8 refuses it where it is not assigned, 2.4.5 takes it and the order "+
+				"may be missing where it is looked for", elsewhere.Items[0].State, s.State), assign,
+		}, nil
+	default:
+		return Line{Unknown, subject, "no order has it yet, and Magento's API does not tell which statuses a state has", "see that it is there, and " + assign}, nil
+	}
 }
 
 // isNoOrder reports that Magento has let a call through and found no order with the id 0.

@@ -147,6 +147,32 @@ func TestMagento(t *testing.T) {
 	}
 }
 
+// Magento's API does not tell which statuses a state has: what can be seen is said, and what can't.
+func TestStatusesOfComments(t *testing.T) {
+	t.Parallel()
+	fake := fakemagento.New(fakemagento.Options{Token: token})
+	t.Cleanup(fake.Close)
+	fake.PlaceOrder(fakemagento.Placing{})
+	fake.PlaceOrder(fakemagento.Placing{State: "processing", Status: "exported"})
+	fake.PlaceOrder(fakemagento.Placing{State: "complete", Status: "elsewhere"})
+	probe := shop(t, fake, bearer(token))
+	probe.Statuses = []check.OrderStatus{
+		{"processing", "processing"}, {"payment_review", "fraud"}, {"processing", "exported"}, {"processing", "elsewhere"}, {"new", "nobody"},
+	}
+	found := lines(t, probe)
+	for subject, status := range map[string]check.Status{
+		"processing:processing": check.OK, "payment_review:fraud": check.OK, "processing:exported": check.OK,
+		"processing:elsewhere": check.Warn, "new:nobody": check.Unknown,
+	} {
+		want(t, found, status, "ORDER_STATUS_EXPORTED "+subject)
+	}
+	if n := fake.Requests()["POST /V1/orders/:id/comments"]; n != 1 {
+		t.Errorf("%d comments were sent, want one to an order that is not there", n)
+	}
+	fake.Faults.Set(fault.Plan{Every: fault.Fault{Kind: fault.Fail}})
+	want(t, lines(t, probe), check.Unknown, "ORDER_STATUS_EXPORTED processing:exported")
+}
+
 // Who never comments needs no right to.
 func TestMagentoWithoutComments(t *testing.T) {
 	t.Parallel()

@@ -100,6 +100,9 @@ func TestValues(t *testing.T) {
 	if c.OrderStatusExported.Status("processing") != "exported" || c.OrderStatusExported.Status("complete") != "sent" {
 		t.Errorf("status %v", c.OrderStatusExported)
 	}
+	if pairs := c.OrderStatusExported.Pairs([]string{"processing", "new"}); !slices.Equal(pairs, [][2]string{{"new", "sent"}, {"processing", "exported"}}) {
+		t.Errorf("pairs %v", pairs)
+	}
 	if c.OrderExportStores.Allow(2) || !c.OrderExportStores.Allow(3) || !c.OrderExportStates.Allow("new", "any") || c.OrderExportStates.Allow("processing", "any") {
 		t.Error("the wrong orders go out")
 	}
@@ -201,6 +204,8 @@ func TestProblems(t *testing.T) {
 		{[]string{"ORDER_STATUS_EXPORTED", "exported", "ORDER_COMMENT", "false"}, "ORDER_STATUS_EXPORTED"},
 		{[]string{"ORDER_STATUS_EXPORTED", "processing:"}, "ORDER_STATUS_EXPORTED"},
 		{[]string{"ORDER_STATUS_EXPORTED", "paid:x"}, "ORDER_STATUS_EXPORTED"},
+		{[]string{"ORDER_STATUS_EXPORTED", "exported,sent"}, "ORDER_STATUS_EXPORTED"},
+		{[]string{"ORDER_STATUS_EXPORTED", "processing:" + strings.Repeat("x", 33)}, "ORDER_STATUS_EXPORTED"},
 		{[]string{"CONSUMERS", "tracking_file_ready"}, "CONSUMERS"},
 		{[]string{"TRACKING_DIR", "config.go"}, "TRACKING_DIR"},
 		{[]string{"TRACKING_PATTERN", "[a"}, "TRACKING_PATTERN"},

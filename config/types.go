@@ -379,6 +379,15 @@ func (e *ExportStates) Decode(value string) error {
 	return nil
 }
 
+// States gives the states in which orders go out.
+func (e ExportStates) States() []string {
+	var states []string
+	for _, s := range e {
+		states = append(states, s.State)
+	}
+	return states
+}
+
 // Allow reports whether an order of that state and payment method goes out.
 func (e ExportStates) Allow(state, method string) bool {
 	return slices.ContainsFunc(e, func(s ExportState) bool {
@@ -414,6 +423,9 @@ func (s *Stores) Decode(value string) error {
 // Allow reports whether orders of that store go out.
 func (s Stores) Allow(id int64) bool { return s == nil || slices.Contains(s, id) }
 
+// maxStatus is how long the code of an order's status may be: sales_order.status is varchar(32).
+const maxStatus = 32
+
 // StatusByState is the status to set in each state; that of the state "" is for those that are not named.
 type StatusByState map[string]string
 
@@ -430,8 +442,8 @@ func (s *StatusByState) Decode(value string) error {
 		} else if !slices.Contains(orderStates, state) {
 			return want("%s; there is no state %q in Magento, but %s", s.Type(), state, strings.Join(orderStates, ", "))
 		}
-		if status == "" || strings.ContainsAny(status, ": ") {
-			return want("%s, such as processing:exported", s.Type())
+		if status == "" || strings.ContainsAny(status, ": ") || len(status) > maxStatus {
+			return want("%s, such as processing:exported; a status is a code of at most %d characters", s.Type(), maxStatus)
 		}
 		if _, twice := (*s)[state]; twice {
 			return want("%s, one status for each state", s.Type())
@@ -439,6 +451,18 @@ func (s *StatusByState) Decode(value string) error {
 		(*s)[state] = status
 	}
 	return nil
+}
+
+// Pairs gives each pair of a state and its status. The one that is for any state makes a pair with each of the states given
+// that has none of its own.
+func (s StatusByState) Pairs(states []string) [][2]string {
+	var pairs [][2]string
+	for _, state := range orderStates {
+		if _, own := s[state]; own || slices.Contains(states, state) && s[""] != "" {
+			pairs = append(pairs, [2]string{state, s.Status(state)})
+		}
+	}
+	return pairs
 }
 
 // Status gives the status to set in a state; "" is none.

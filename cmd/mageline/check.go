@@ -11,6 +11,7 @@ import (
 	"github.com/mageline/mageline/config"
 	"github.com/mageline/mageline/deadletter"
 	"github.com/mageline/mageline/handlers"
+	"github.com/mageline/mageline/magentoapi"
 	"github.com/mageline/mageline/tracking/inbox"
 )
 
@@ -88,10 +89,17 @@ func checkAll(ctx context.Context, cfg *config.Config) ([]check.Line, error) {
 		check.Postgres{URL: cfg.DatabaseURL.Reveal(), DirectURL: cfg.MigrateDatabaseURL.Reveal(), Migrate: cfg.Migrate},
 	}
 	if magento {
-		probes = append(probes, check.Magento{
+		probe := check.Magento{
 			URL: cfg.MagentoURL, HTTP: remotes.magento.Client(), Client: remotes.shop, Comment: cfg.OrderComment && erp,
 			Ship: ship, Create: cfg.TrackingWhenNoShipment == config.CreateShipment,
-		})
+		}
+		if probe.Comment {
+			// Comments are written in the states in which orders go out, and of cancellations.
+			for _, pair := range cfg.OrderStatusExported.Pairs(append(cfg.OrderExportStates.States(), magentoapi.StateCanceled)) {
+				probe.Statuses = append(probe.Statuses, check.OrderStatus{State: pair[0], Status: pair[1]})
+			}
+		}
+		probes = append(probes, probe)
 	}
 	if erp {
 		probes = append(probes, check.ERP{Address: cfg.ERPURL, Find: remotes.connector.FindOrder})
