@@ -22,6 +22,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/testkit/fakemagento"
 )
 
 // standInName begins the name under which this test binary is a stand-in for mageline; its mode follows.
@@ -55,6 +56,7 @@ func story(ctx context.Context, t *testing.T, mode string, once bool, patience t
 	var told bytes.Buffer
 	err = run(ctx, runOptions{
 		once: once, binary: binary, amqpURL: q.URL, databaseURL: testkit.DatabaseURL(), patience: patience, seed: 1,
+		magento: string(fakemagento.V245),
 	}, io.MultiWriter(&told, out))
 	return told.String(), err
 }
@@ -69,6 +71,7 @@ func TestStoryEndsWellOrTellsWhatIsWrong(t *testing.T) {
 		{"right", time.Minute, ""},
 		{"doubles", time.Minute, "order 000000003 is in the ERP 2 times, and should be there once"},
 		{"loses", 20 * time.Second, "(1 of 20 orders are not)"}, // all of it is waited for
+		{"hides", time.Minute, "order 000000003 has lost its status in Magento"},
 		{"forgets", 30 * time.Second, "(order and number) is in Magento not at all"},
 	}
 	for _, test := range tests {
@@ -179,6 +182,7 @@ func TestWrongUsage(t *testing.T) {
 		"unknown command": {"dance"},
 		"unknown flag":    {"run", "--twice"},
 		"no binary":       {"run", "--mageline", filepath.Join(t.TempDir(), "mageline")},
+		"no such Magento": {"simulators", "--magento-version", "1.9"},
 		"no pause":        {"simulators", "--every", "0s"},
 	}
 	for name, args := range tests {
@@ -204,7 +208,7 @@ func TestSimulators(t *testing.T) {
 	var failed error
 	o := simulatorOptions{
 		magentoAddr: "127.0.0.1:0", erpAddr: "127.0.0.1:0", magentoToken: "m", erpToken: "e", erpSecret: "s",
-		amqpURL: q.URL, exchange: q.Exchange, queue: queue, every: 20 * time.Millisecond,
+		amqpURL: q.URL, exchange: q.Exchange, queue: queue, every: 20 * time.Millisecond, magento: string(fakemagento.V248),
 	}
 	wait.Go(func() { failed = runSimulators(ctx, o, out) })
 	said := func() string {

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +24,7 @@ type runOptions struct {
 	once                         bool
 	binary, amqpURL, databaseURL string
 	httpAddr                     string
+	magento                      string // version
 	patience                     time.Duration
 	seed                         uint64
 }
@@ -37,8 +39,8 @@ func runCommand() *cobra.Command {
 		Short: "Tell the story of mageline between a shop and an ERP that fail, and check its end",
 		Long: "Tell the story of mageline between a simulated shop and a simulated ERP that fail, on a real RabbitMQ and a real\n" +
 			"Postgres, with queues and a database of its own that are deleted at the end. Exit code 0 only if every order is\n" +
-			"in the ERP exactly once and has exactly one comment in Magento, and every parcel of the 3PL's files has its number\n" +
-			"on exactly one shipment.",
+			"in the ERP exactly once, has exactly one comment in Magento and still its status, and every parcel of the 3PL's files\n" +
+			"has its number on exactly one shipment.",
 		Example: "  mageline-demo run --once --mageline bin/mageline --amqp amqp://guest:guest@127.0.0.1:5672/ \\\n" +
 			"    --database postgres://postgres@127.0.0.1:5432/postgres",
 		Args: cobra.NoArgs,
@@ -52,6 +54,7 @@ func runCommand() *cobra.Command {
 	f.StringVar(&o.amqpURL, "amqp", "amqp://guest:guest@127.0.0.1:5672/", "RabbitMQ")
 	f.StringVar(&o.databaseURL, "database", "postgres://postgres@127.0.0.1:5432/postgres", "Postgres, with the right to create a database")
 	f.StringVar(&o.httpAddr, "http-addr", "", "address of mageline's health and metrics (default: a free port of 127.0.0.1)")
+	f.StringVar(&o.magento, "magento-version", string(fakemagento.V245), magentoVersionHelp())
 	f.DurationVar(&o.patience, "patience", 2*time.Minute, "how long to wait for any one thing to happen")
 	f.Uint64Var(&o.seed, "seed", 1, "seed of the faults")
 	return c
@@ -62,12 +65,16 @@ func run(ctx context.Context, o runOptions, out io.Writer) (err error) {
 	if _, err := os.Stat(o.binary); err != nil {
 		return fmt.Errorf("%w: --mageline: %w (make build makes it)", errUsage, err)
 	}
+	version, err := magentoVersion(o.magento)
+	if err != nil {
+		return err
+	}
 	id := make([]byte, 4)
 	_, _ = rand.Read(id)
 	name := "demo-" + hex.EncodeToString(id)
 	d := &demo{
 		narrator: newNarrator(out), prefix: name, exchange: name + ".magento", patience: o.patience,
-		shop: fakemagento.New(fakemagento.Options{Token: demoMagentoToken, Seed: o.seed}),
+		shop: fakemagento.New(fakemagento.Options{Version: version, Token: demoMagentoToken, Seed: o.seed}),
 		erp:  fakeerp.New(fakeerp.Options{Token: demoERPToken, Secret: demoERPSecret, Seed: o.seed}),
 	}
 	var undo []func() error
@@ -156,7 +163,7 @@ func run(ctx context.Context, o runOptions, out io.Writer) (err error) {
 	}, stop)
 
 	d.title("What is running")
-	d.fact("Magento", magento.url+"  (simulated; its state is true, its events are hints)")
+	d.fact("Magento", magento.url+"  ("+string(version)+", simulated; its state is true, its events are hints)")
 	d.fact("ERP", erp.url+"  (simulated; books whatever it gets, twice if it is sent twice)")
 	d.fact("RabbitMQ", "exchange "+d.exchange+", queues "+d.prefix+".*  (real; deleted at the end)")
 	d.fact("Postgres", "database "+databaseName+"  (real; dropped at the end)")
@@ -169,6 +176,18 @@ func run(ctx context.Context, o runOptions, out io.Writer) (err error) {
 		return errors.New("interrupted before the end")
 	}
 	return d.end(context.WithoutCancel(ctx), stop)
+}
+
+func magentoVersionHelp() string {
+	return fmt.Sprintf("release of Magento to simulate, one of %q: they differ in what they do with the status of a comment", fakemagento.Versions())
+}
+
+func magentoVersion(text string) (fakemagento.Version, error) {
+	version := fakemagento.Version(text)
+	if !slices.Contains(fakemagento.Versions(), version) {
+		return "", fmt.Errorf("%w: --magento-version must be one of %q, not %q", errUsage, fakemagento.Versions(), text)
+	}
+	return version, nil
 }
 
 func durations(values []time.Duration) string {

@@ -36,6 +36,7 @@ type simulatorOptions struct {
 	magentoToken, erpToken, erpSecret string
 	amqpURL, exchange, queue          string
 	every                             time.Duration
+	magento                           string // version
 }
 
 func simulatorsCommand() *cobra.Command {
@@ -61,6 +62,7 @@ func simulatorsCommand() *cobra.Command {
 	f.StringVar(&o.exchange, "exchange", "magento", "exchange to publish to")
 	f.StringVar(&o.queue, "queue", "mageline.order_placed", "nothing is sold before this queue is there: what is published to nobody is lost")
 	f.DurationVar(&o.every, "every", 3*time.Second, "time between two orders")
+	f.StringVar(&o.magento, "magento-version", string(fakemagento.V245), magentoVersionHelp())
 	return c
 }
 
@@ -68,7 +70,11 @@ func runSimulators(ctx context.Context, o simulatorOptions, out io.Writer) error
 	if o.every <= 0 {
 		return fmt.Errorf("%w: --every must be above 0, not %s", errUsage, o.every)
 	}
-	shop := fakemagento.New(fakemagento.Options{Token: o.magentoToken, Keep: remembered})
+	version, err := magentoVersion(o.magento)
+	if err != nil {
+		return err
+	}
+	shop := fakemagento.New(fakemagento.Options{Version: version, Token: o.magentoToken, Keep: remembered})
 	erp := fakeerp.New(fakeerp.Options{Token: o.erpToken, Secret: o.erpSecret, Keep: remembered})
 	defer erp.Close()
 	defer shop.Close()
@@ -83,7 +89,7 @@ func runSimulators(ctx context.Context, o simulatorOptions, out io.Writer) error
 		return fmt.Errorf("the simulated ERP: %w", err)
 	}
 	defer ledger.close()
-	fmt.Fprintf(out, "Magento at %s, ERP at %s\n", magento.url, ledger.url)
+	fmt.Fprintf(out, "Magento %s at %s, ERP at %s\n", version, magento.url, ledger.url)
 	if o.amqpURL != "" {
 		sellForEver(ctx, o, shop, out)
 	}

@@ -155,8 +155,8 @@ func (s *standIn) handle(ctx context.Context, d amqp.Delivery) {
 func (s *standIn) order(number string) bool {
 	var list struct {
 		Items []struct {
-			ID    int `json:"entity_id"`
-			State string
+			ID            int `json:"entity_id"`
+			State, Status string
 		}
 	}
 	criteria := url.Values{
@@ -196,9 +196,13 @@ func (s *standIn) order(number string) bool {
 		_, _ = s.call(http.MethodPost, env("ERP_URL")+"/sales-orders", env("ERP_TOKEN"), body, nil)
 		return false // it is looked up the next time
 	}
-	comment, _ := json.Marshal(map[string]any{"statusHistory": map[string]any{
+	history := map[string]any{
 		"comment": "Sales order " + found.Items[0].Number + " created in Demo ERP", "is_customer_notified": 0, "is_visible_on_front": 0, "parent_id": order.ID,
-	}})
+	}
+	if s.mode != "hides" || number != wrongOrder {
+		history["status"] = order.Status
+	}
+	comment, _ := json.Marshal(map[string]any{"statusHistory": history})
 	status, err = s.call(http.MethodPost, fmt.Sprintf("%s/rest/V1/orders/%d/comments", env("MAGENTO_URL"), order.ID), env("MAGENTO_TOKEN"), comment, nil)
 	s.set(func() { s.rows[number] = "done" })
 	return err == nil && status == http.StatusOK

@@ -301,6 +301,9 @@ func (d *demo) end(ctx context.Context, stop func() error) error {
 	}
 	problems = append(problems, verdict(d.orders, d.erp.Counts(), d.shop.CommentCounts())...)
 	problems = append(problems, parcelVerdict(d.parcels, d.shop.TrackCounts())...)
+	for _, number := range d.shop.Statusless() {
+		problems = append(problems, fmt.Sprintf("order %s has lost its status in Magento: it is in no grid", number))
+	}
 	for problem, n := range d.erp.Problems() {
 		problems = append(problems, fmt.Sprintf("%d calls to the ERP: %s", n, problem))
 	}
@@ -318,6 +321,6 @@ func (d *demo) end(ctx context.Context, stop func() error) error {
 		wanted += o.documents
 	}
 	d.good("of %d orders placed, the %d that were to reach the ERP are there, each exactly once,", len(d.orders), wanted)
-	d.say("  with exactly one comment in Magento; the %d parcels of the 3PL's files have their numbers there", len(d.parcels))
+	d.say("  with exactly one comment in Magento and their status; the %d parcels of the 3PL's files have their numbers there", len(d.parcels))
 	return nil
 }
