@@ -14,6 +14,7 @@ type Overview struct {
 	Depth   int            `json:"depth"`
 	Oldest  time.Time      `json:"oldest,omitzero"` // when the oldest failed; zero if empty or unknown
 	Classes map[string]int `json:"classes"`         // letters by error class
+	Causes  []Cause        `json:"causes"`          // at most some 200
 	// Locked is set when another reader works on the queue. Then only the depth is known, less what the reader holds.
 	Locked *LockedError `json:"-"`
 }
@@ -31,13 +32,16 @@ func (r *Reader) Overviews(ctx context.Context, queues []string) ([]Overview, er
 			continue
 		}
 		o := Overview{Queue: queue, Classes: map[string]int{}}
+		causes := newCauses()
 		err := r.each(ctx, queue, func(l letter) {
 			o.Depth++
+			causes.add(l.Letter)
 			o.Classes[l.Class]++
 			if !l.FailedAt.IsZero() && (o.Oldest.IsZero() || l.FailedAt.Before(o.Oldest)) {
 				o.Oldest = l.FailedAt
 			}
 		})
+		o.Causes = causes.list(time.Now())
 		var gone *NoQueueError
 		switch {
 		case errors.As(err, &o.Locked):
@@ -89,7 +93,17 @@ func (r *Reader) depths(ctx context.Context, queues []string) (map[string]int, e
 type Line struct {
 	Letter
 	Count int `json:"count"`
+	Advice
 }
+
+// Advice is what to do with a letter.
+type Advice struct {
+	// Replayable is false for a letter that can't be replayed with success; Help then says what to do instead.
+	Replayable bool   `json:"replayable"`
+	Help       string `json:"help"`
+}
+
+func (l Letter) advice() Advice { return Advice{l.canSucceed(), l.help()} }
 
 // maxListedError bounds, in bytes, the error text of a line; Show has it whole.
 const maxListedError = 512
@@ -109,7 +123,7 @@ func (r *Reader) List(ctx context.Context, queue string, f Filter) ([]Line, erro
 		}
 		l.Error = rabbitmq.Bounded(l.Error, maxListedError)
 		at[l.ID] = len(lines)
-		lines = append(lines, Line{l.Letter, 1})
+		lines = append(lines, Line{l.Letter, 1, l.advice()})
 	})
 	return lines, err
 }

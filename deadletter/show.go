@@ -12,6 +12,7 @@ import (
 // Shown is a letter with all that it holds, in a form that JSON can have.
 type Shown struct {
 	Letter
+	Advice
 	Properties map[string]any `json:"properties"` // those that are set
 	Headers    map[string]any `json:"headers"`
 	// Body is the body if it is text, else BodyBase64 has it.
@@ -21,7 +22,7 @@ type Shown struct {
 
 func show(l letter) Shown {
 	d := l.d
-	s := Shown{Letter: l.Letter, Properties: map[string]any{}, Headers: plainTable(d.Headers)}
+	s := Shown{Letter: l.Letter, Advice: l.advice(), Properties: map[string]any{}, Headers: plainTable(d.Headers)}
 	for name, v := range map[string]string{
 		"content_type": d.ContentType, "content_encoding": d.ContentEncoding, "correlation_id": d.CorrelationId,
 		"reply_to": d.ReplyTo, "expiration": d.Expiration, "message_id": d.MessageId, "type": d.Type, "user_id": d.UserId,

@@ -106,7 +106,11 @@ func newDLQList(t terminal) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list [QUEUE]",
 		Short: "List the dead-letter queues, or the letters of one",
-		Long:  "Listing changes nothing: the letters, their order and their content stay, however often it is done.",
+		Long: `Without a queue: each dead-letter queue, and under it a line for each cause, which is the class and the error without its numbers,
+ids and quoted values: how many letters of how many orders, when the first and the last failed, whether it still happens (the last
+is younger than 5 minutes), and what usually helps. With a queue: a line for each message.
+
+Listing changes nothing: the letters, their order and their content stay, however often it is done.`,
 		Example: `  mageline dlq list
   mageline dlq list mageline.order_placed.dlq --since 2h --error-class rejected`,
 		Args: cobra.MaximumNArgs(1),
@@ -154,7 +158,6 @@ func listQueues(ctx context.Context, t terminal, reader *deadletter.Reader, pref
 	if err != nil {
 		return failed(err)
 	}
-	rows := [][]string{{"QUEUE", "LETTERS", "OLDEST FAILED", "BY CLASS"}}
 	for _, o := range all {
 		line := queueLine{Overview: o}
 		if !o.Oldest.IsZero() {
@@ -164,30 +167,56 @@ func listQueues(ctx context.Context, t terminal, reader *deadletter.Reader, pref
 			line.Locked = o.Locked.Error()
 		}
 		if asJSON {
-			if err := printJSON(t.out, line); err != nil {
-				return err
-			}
-			continue
+			err = printJSON(t.out, line)
+		} else {
+			err = printQueue(t, topology, line)
 		}
-		classes := make([]string, 0, len(o.Classes))
-		for class, n := range o.Classes {
-			classes = append(classes, fmt.Sprintf("%s %d", class, n))
+		if err != nil {
+			return err
 		}
-		slices.Sort(classes)
-		by := strings.Join(classes, ", ")
-		if o.Locked != nil {
-			by = line.Locked
-		}
-		age := ""
-		if !o.Oldest.IsZero() {
-			age = (time.Duration(line.OldestAge) * time.Second).String() + " ago"
-		}
-		rows = append(rows, []string{o.Queue, strconv.Itoa(o.Depth), age, by})
 	}
-	if asJSON {
-		return nil
+	return nil
+}
+
+// printQueue prints a dead-letter queue, and under it a line for each cause.
+func printQueue(t terminal, topology rabbitmq.Topology, line queueLine) error {
+	head := fmt.Sprintf("%s  %s", line.Queue, counted(line.Depth, "letter"))
+	if line.Locked != "" {
+		head += "  " + oneLine(line.Locked)
+	}
+	if _, err := fmt.Fprintln(t.out, head); err != nil {
+		return failed(err)
+	}
+	business := "key"
+	for _, consumer := range config.ConsumerNames() {
+		if line.Queue == topology.DeadLetterQueue(consumer) && strings.HasPrefix(consumer, "order_") {
+			business = "order"
+		}
+	}
+	rows := make([][]string, 0, len(line.Causes))
+	for _, c := range line.Causes {
+		keys := counted(c.Keys, business)
+		if c.KeysAtLeast {
+			keys = "at least " + keys
+		}
+		first, last, now := "", "", ""
+		if !c.First.IsZero() {
+			first, last = "first "+stamp(c.First), "last "+stamp(c.Last)
+		}
+		if c.StillHappening {
+			now = "still happening"
+		}
+		rows = append(rows, []string{"", c.Class, counted(c.Letters, "letter"), keys, first, last, now, c.Error, "what helps: " + c.Help})
 	}
 	return printTable(t.out, rows)
+}
+
+// counted gives a number with its noun.
+func counted(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return strconv.Itoa(n) + " " + noun
 }
 
 func printLetters(t terminal, lines []deadletter.Line, asJSON bool) error {
@@ -203,7 +232,11 @@ func printLetters(t terminal, lines []deadletter.Line, asJSON bool) error {
 		if l.Count > 1 {
 			id += fmt.Sprintf(" (%d times)", l.Count)
 		}
-		rows = append(rows, []string{id, l.Key, l.Topic, l.Class, strconv.FormatInt(l.Attempts, 10), stamp(l.FailedAt), l.Error})
+		text := l.Error
+		if !l.Replayable {
+			text += " (" + l.Help + ")"
+		}
+		rows = append(rows, []string{id, l.Key, l.Topic, l.Class, strconv.FormatInt(l.Attempts, 10), stamp(l.FailedAt), text})
 	}
 	if asJSON {
 		return nil
@@ -259,6 +292,7 @@ func printLetter(t terminal, l deadletter.Shown) error {
 		{"error", l.Error},
 		{"attempts", strconv.FormatInt(l.Attempts, 10)},
 		{"failed at", stamp(l.FailedAt)},
+		{"what helps", l.Help},
 	}
 	for _, part := range []struct {
 		name   string

@@ -213,19 +213,27 @@ func TestDLQLocked(t *testing.T) {
 
 func TestDLQListQueues(t *testing.T) {
 	l := newLetters(t)
-	if e := call(t, "", "dlq", "list"); !regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(l.dlq) + ` +0 *$`).MatchString(e.out) {
+	if e := call(t, "", "dlq", "list"); !regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(l.dlq) + `  0 letters$`).MatchString(e.out) {
 		t.Error("an empty queue is missing")
 	}
-	l.send(3)
+	again, broken := l.dead(2), amqp.Publishing{MessageId: "b", Body: []byte("x"), Headers: amqp.Table{
+		rabbitmq.HeaderQueue: l.work, rabbitmq.HeaderTopic: placed, rabbitmq.HeaderErrorClass: "malformed",
+		rabbitmq.HeaderError: "the body is not JSON after byte 21", rabbitmq.HeaderFailedAt: ago(3),
+	}}
+	again.MessageId = "another event of the same order"
+	l.send(3, again, broken)
 	other := l.DeadLetters("order_canceled")
 	l.Send(other, amqp.Publishing{Body: []byte("x")})
 	l.await(other, 1)
 	for range 2 {
 		e := call(t, "", "dlq", "list")
-		e.want(t, 0, "QUEUE", "")
+		e.want(t, 0, l.dlq+"  5 letters\n", "")
 		for _, line := range []string{
-			`(?m)^` + regexp.QuoteMeta(l.dlq) + ` +3 +20m\d+s ago +rejected 2, timeout 1$`,
-			`(?m)^` + regexp.QuoteMeta(other) + ` +1 +unknown 1$`,
+			`(?m)^  rejected +3 letters  2 orders  first 20\S+Z  last 20\S+Z  still happening  the ERP refused order <n> +what helps: .*--canary`,
+			`(?m)^  timeout +1 letter   1 order   first 20\S+Z  last 20\S+Z {19}the ERP refused order <n> +what helps: passing: `,
+			`(?m)^  malformed +1 letter   0 orders  first 20\S+Z  last 20\S+Z {19}the body is not JSON after byte <n> +what helps: can't be replayed with success: .*discard`,
+			`(?m)^` + regexp.QuoteMeta(other) + `  1 letter$`,
+			`(?m)^  unknown +1 letter  0 orders .*what helps: .*--to QUEUE`,
 		} {
 			if !regexp.MustCompile(line).MatchString(e.out) {
 				t.Errorf("no line like %s", line)
@@ -241,13 +249,52 @@ func TestDLQListQueues(t *testing.T) {
 		got[o["queue"].(string)] = o
 	}
 	o := got[l.dlq]
-	if age, _ := o["oldest_age_seconds"].(float64); o["depth"] != 3.0 || age < 1200 || !reflect.DeepEqual(o["classes"], map[string]any{"rejected": 2.0, "timeout": 1.0}) {
+	classes := map[string]any{"rejected": 3.0, "timeout": 1.0, "malformed": 1.0}
+	if age, _ := o["oldest_age_seconds"].(float64); o["depth"] != 5.0 || age < 1800 || !reflect.DeepEqual(o["classes"], classes) {
 		t.Errorf("%v", o)
+	}
+	cause, _ := o["causes"].([]any)[0].(map[string]any)
+	for name, want := range map[string]any{
+		"class": "rejected", "error": "the ERP refused order <n>", "letters": 3.0, "keys": 2.0, "still_happening": true, "replayable": true,
+	} {
+		if cause[name] != want {
+			t.Errorf("%s of the cause is %v, want %v", name, cause[name], want)
+		}
 	}
 	if o := got[other]; o["depth"] != 1.0 || !reflect.DeepEqual(o["classes"], map[string]any{"unknown": 1.0}) {
 		t.Errorf("%v", o)
 	}
-	l.await(l.dlq, 3)
+	l.await(l.dlq, 5)
+}
+
+// Of a letter that can't be replayed with success it is said, with what to do instead.
+func TestDLQ_SaysWhatCanNotSucceed(t *testing.T) {
+	l := newLetters(t)
+	hopeless := func(i int, class, key string) amqp.Publishing {
+		p := l.dead(i)
+		p.Headers[rabbitmq.HeaderErrorClass], p.Headers[rabbitmq.HeaderKey] = class, key
+		return p
+	}
+	l.Send(l.dlq, hopeless(0, "malformed", ""))
+	l.Send(l.dlq, hopeless(1, "invalid", ""))
+	l.Send(l.dlq, hopeless(2, "invalid", key(2)))
+	l.Send(l.dlq, hopeless(3, "rejected", ""))
+	l.await(l.dlq, 4)
+	const says = "can't be replayed with success"
+	list := strings.Split(call(t, "", "dlq", "list", l.dlq).out, "\n")
+	for i, want := range []bool{true, true, false, false} {
+		line, whole := list[i+1], call(t, "", "dlq", "show", l.dlq, id(i)).out
+		for _, text := range []string{line, whole} {
+			if strings.Contains(text, says) != want || want && !strings.Contains(text, "mageline dlq discard") {
+				t.Errorf("letter %d: %q", i, text)
+			}
+		}
+		for _, args := range [][]string{{"dlq", "list", l.dlq, "--id", id(i), "--json"}, {"dlq", "show", l.dlq, id(i), "--json"}} {
+			if o := decode[map[string]any](t, call(t, "", args...)); o["replayable"] != !want || strings.Contains(fmt.Sprint(o["help"]), says) != want {
+				t.Errorf("letter %d: %v", i, o)
+			}
+		}
+	}
 }
 
 func TestDLQList(t *testing.T) {

@@ -1,0 +1,195 @@
+package deadletter
+
+import (
+	"cmp"
+	"hash/maphash"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mageline/mageline/event"
+	"github.com/mageline/mageline/rabbitmq"
+)
+
+// Cause is what letters have in common that died of the same.
+type Cause struct {
+	Class string `json:"class"` // an event.Class, or Unknown
+	// Error is the error without its numbers, ids and quoted values, at most 200 bytes.
+	Error   string `json:"error"`
+	Letters int    `json:"letters"`
+	// Keys are the distinct business keys among them; at least so many where KeysAtLeast is set, because there were too
+	// many to be told apart.
+	Keys        int       `json:"keys"`
+	KeysAtLeast bool      `json:"keys_at_least,omitempty"`
+	First       time.Time `json:"first,omitzero"` // when the first of them failed; zero if none tells
+	Last        time.Time `json:"last,omitzero"`
+	// StillHappening is true if the last one failed less than 5 minutes ago.
+	StillHappening bool `json:"still_happening"`
+	// Replayable is false for letters that can't be replayed with success.
+	Replayable bool   `json:"replayable"`
+	Help       string `json:"help"` // what usually helps
+}
+
+const (
+	// happening is how long ago the last letter of a cause failed that still happens.
+	happening = 5 * time.Minute
+	// maxCauses bounds the causes of a queue that are told apart, and maxKeys the business keys, over all of its causes.
+	maxCauses = 200
+	maxKeys   = 1 << 20
+	maxCause  = 200
+)
+
+// OtherErrors is the error of the cause that has what comes after the first 200 causes of a queue.
+const OtherErrors = "(other errors: there are too many to tell them apart)"
+
+// causes groups the letters of one queue. Its memory does not grow with their number, but for 8 bytes for each distinct
+// business key of a cause, a million at most.
+type causes struct {
+	of   map[causeID]*Cause
+	keys map[uint64]struct{} // hashes of cause and key
+	seed maphash.Seed
+}
+
+type causeID struct {
+	class, error string
+	replayable   bool
+	reason       string // only where it decides what helps
+}
+
+func newCauses() *causes {
+	return &causes{of: map[causeID]*Cause{}, keys: map[uint64]struct{}{}, seed: maphash.MakeSeed()}
+}
+
+func (c *causes) add(l Letter) {
+	id := causeID{class: l.Class, error: commonError(l.Error), replayable: l.canSucceed()}
+	if l.Class == Unknown || l.Reason == crashLoop {
+		id.reason = l.Reason
+	}
+	one := c.of[id]
+	if one == nil && len(c.of) >= maxCauses {
+		id = causeID{class: Unknown, error: OtherErrors, replayable: true}
+		one = c.of[id]
+	}
+	if one == nil {
+		one = &Cause{Class: id.class, Error: id.error, Replayable: id.replayable, Help: l.help()}
+		if id.error == OtherErrors {
+			one.Help = "look at them one by one"
+		}
+		c.of[id] = one
+	}
+	one.Letters++
+	if l.Key != "" {
+		c.count(one, id, l.Key)
+	}
+	if at := l.FailedAt; !at.IsZero() {
+		if one.First.IsZero() || at.Before(one.First) {
+			one.First = at
+		}
+		if at.After(one.Last) {
+			one.Last = at
+		}
+	}
+}
+
+func (c *causes) count(one *Cause, id causeID, key string) {
+	var h maphash.Hash
+	h.SetSeed(c.seed)
+	for _, part := range []string{id.class, id.error, id.reason, key} {
+		_, _ = h.WriteString(part)
+		_ = h.WriteByte(0)
+	}
+	sum := h.Sum64()
+	if _, known := c.keys[sum]; known {
+		return
+	}
+	if len(c.keys) == maxKeys {
+		one.KeysAtLeast = true
+		return
+	}
+	c.keys[sum] = struct{}{}
+	one.Keys++
+}
+
+// list gives the causes, those first of which the last letter is the newest.
+func (c *causes) list(now time.Time) []Cause {
+	all := make([]Cause, 0, len(c.of))
+	for _, one := range c.of {
+		one.StillHappening = !one.Last.IsZero() && now.Sub(one.Last) < happening
+		all = append(all, *one)
+	}
+	slices.SortFunc(all, func(a, b Cause) int {
+		return cmp.Or(b.Last.Compare(a.Last), cmp.Compare(b.Letters, a.Letters), cmp.Compare(a.Class+a.Error, b.Class+b.Error))
+	})
+	return all
+}
+
+// What differs from one letter to the next of the same cause, in the order in which it is taken out.
+var different = []struct {
+	what *regexp.Regexp
+	by   string
+}{
+	{regexp.MustCompile(`"(?:[^"\\]|\\.)*"|“[^”]*”|«[^»]*»`), "<text>"},
+	// An apostrophe inside of a word is none of a quotation. Twice, because two that touch share what is between them.
+	{regexp.MustCompile(`(^|[\s(\[{=:,;])'[^']*'($|[\s)\]}=:,;.])`), "$1<text>$2"},
+	{regexp.MustCompile(`(^|[\s(\[{=:,;])'[^']*'($|[\s)\]}=:,;.])`), "$1<text>$2"},
+	{regexp.MustCompile(`\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?`), "<time>"},
+	{regexp.MustCompile(`[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}`), "<id>"},
+	{regexp.MustCompile(`\b(?:\d+(?:\.\d+)?(?:ns|µs|us|ms|s|m|h))+\b`), "<n>"},
+	{regexp.MustCompile(`\b[0-9]*\p{L}+[0-9]+\p{L}[\p{L}0-9]*\b|\b[0-9]+\p{L}[\p{L}0-9]*\b`), "<id>"}, // 3f9a, x1y2
+	{regexp.MustCompile(`[0-9]+`), "<n>"},                                                             // also those of SO-1001 and V1
+	{regexp.MustCompile(`<n>(?:[.,:]<n>)+`), "<n>"},
+	{regexp.MustCompile(`(<\w+>)(?:[ ,]+(?:<\w+>))+`), "$1 …"}, // a list of some
+}
+
+// commonError is the error as all letters of one cause have it.
+func commonError(text string) string {
+	text = strings.Join(strings.Fields(rabbitmq.Bounded(text, 2048)), " ")
+	for _, d := range different {
+		text = d.what.ReplaceAllString(text, d.by)
+	}
+	return rabbitmq.Bounded(text, maxCause)
+}
+
+// crashLoop is the reason of a letter that has killed the process that handled it.
+const crashLoop = "crash_loop"
+
+// canSucceed is false for a letter that can't be replayed with success: its body can't be read, or it says nothing that an
+// order could be found by.
+func (l Letter) canSucceed() bool {
+	return event.Class(l.Class) != event.Malformed && (event.Class(l.Class) != event.Invalid || l.Key != "")
+}
+
+// help says what usually helps, for a person who has not seen such a letter before.
+func (l Letter) help() string {
+	const keep = "keep it with `mageline dlq discard QUEUE --id ID --out FILE`"
+	switch {
+	case l.Reason == crashLoop:
+		return "processes have died over it: look at their last lines in the log, and for OOMKilled; then replay it alone (--limit 1)"
+	case event.Class(l.Class) == event.Malformed:
+		return "can't be replayed with success: its body can't be read; tell whoever publishes it, have it sent anew, and " + keep
+	case !l.canSucceed():
+		return "can't be replayed with success: it names no order; ask whoever publishes it which one is meant, publish that with `mageline publish`, and " + keep
+	}
+	switch event.Class(l.Class) {
+	case event.Malformed: // above
+	case event.Invalid:
+		return "put right what the error names, in Magento, in the settings or with a corrected event (`mageline publish`), then replay"
+	case event.NotFound:
+		return "look whether it is there by now: if so replay, else " + keep
+	case event.Rejected:
+		return "put right what the error says, there where it was refused, then replay with --canary"
+	case event.Unauthorized:
+		return "put right the credential or permission that the error names (`mageline check`), then replay"
+	case event.Throttled:
+		return "replay slowly, with --rate; set the downstream's rate limit"
+	case event.Unavailable, event.Timeout:
+		return "passing: replay with --canary when /readyz shows that the downstream answers"
+	case event.Internal:
+		return "a fault of mageline: look for the letter's id in the log, report it, replay after the update"
+	}
+	if l.Queue == "" {
+		return "it does not tell where it was consumed: replay it with --to QUEUE"
+	}
+	return "the broker has dead-lettered it (" + cmp.Or(l.Reason, "it does not say why") + "): `mageline check` finds policies and queues that do, then replay"
+}
