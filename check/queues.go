@@ -206,7 +206,7 @@ func (b *broker) different(subject string, found []difference) Line {
 	return line
 }
 
-// loses reports whether a queue that has this otherwise can lose messages: contract/deliveries.md, "Queues".
+// loses reports whether a queue that has this otherwise can lose messages: docs/deliveries.md.
 func loses(argument string) bool {
 	switch argument {
 	case "x-message-ttl", "x-overflow", "x-expires", "x-delivery-limit", "durable", "auto_delete", "exclusive":

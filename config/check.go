@@ -15,7 +15,7 @@ import (
 	"github.com/mageline/mageline/postgres"
 )
 
-// leaseMargin is by how much IDEMPOTENCY_LEASE exceeds HANDLER_TIMEOUT: contract/deliveries.md, The ledger.
+// leaseMargin is by how much IDEMPOTENCY_LEASE exceeds HANDLER_TIMEOUT: docs/ledger.md says why.
 const leaseMargin = 5 * time.Second
 
 var storeCode = regexp.MustCompile(`^[A-Za-z0-9_]{1,64}$`)

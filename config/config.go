@@ -8,7 +8,7 @@ import "time"
 // prefix is before each variable's name.
 const prefix = "MAGELINE_"
 
-// Config holds what CONTRACT section 2, contract/orders.md and contract/tracking.md name, as far as this build uses it. The tags are the
+// Config holds every variable of docs/configuration.md. The tags are the
 // variable's name without prefix, its default and its meaning.
 type Config struct {
 	AMQPURL      Secret `envconfig:"AMQP_URL" default:"amqp://guest:guest@127.0.0.1:5672/" meaning:"RabbitMQ; amqps:// with the system's roots or the files below"`

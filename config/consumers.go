@@ -2,7 +2,7 @@ package config
 
 import "slices"
 
-// Consumer is one of CONTRACT section 3.
+// Consumer is one queue and its topics: the table of README.md.
 type Consumer struct {
 	Name   string
 	Topics []string // that its queue is bound with
@@ -15,7 +15,7 @@ type Consumer struct {
 	built bool
 }
 
-// all are the consumers of CONTRACT section 3, with the needs of contract/deliveries.md, "Circuits". Those that this
+// all are the consumers with what they need. Those that this
 // build does not have are known too, so that their names are not called unknown.
 var all = []Consumer{
 	{Name: "order_placed", Topics: []string{"sales.order.placed", "sales.order.updated"}, Magento: true, ERP: true, built: true},

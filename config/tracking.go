@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// trackingColumns are those of contract/tracking.md, which package tracking knows too.
+// trackingColumns are those of docs/tracking.md, which package tracking knows too.
 var trackingColumns = []string{
 	"order_number", "tracking_number", "carrier_code", "title", "shipment_number", "sku", "quantity", "source_code",
 }

@@ -343,7 +343,7 @@ func (i *Instant) Decode(value string) error {
 	return nil
 }
 
-// orderStates are Magento's, which are fixed: reference/magento.md, 5.4.
+// orderStates are Magento's, which are fixed (constants of Magento\Sales\Model\Order).
 var orderStates = []string{"new", "pending_payment", "processing", "complete", "closed", "canceled", "holded", "payment_review"}
 
 // ExportState is a state in which orders go out.

@@ -47,7 +47,7 @@ func (b *blocker) next(t *testing.T) event.Event {
 
 // A delivery of a session that has ended settles nothing: neither itself, which is handled again, nor the delivery of
 // the new session that has the same tag. With amqp091-go's own recovery the late acknowledgement loses a message
-// (reference/rabbitmq.md, section 7).
+// (docs/reference/rabbitmq.md).
 func TestStaleAck(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

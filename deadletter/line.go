@@ -16,7 +16,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-// writtenLine is a letter as a discard writes it. The order of its members is that of the contract (7).
+// writtenLine is a letter as a discard writes it. The order of its members is part of the format (docs/operations.md).
 type writtenLine struct {
 	Topic      string         `json:"topic"`
 	Queue      string         `json:"queue"` // where it was consumed; empty if it did not tell

@@ -13,7 +13,7 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 )
 
-// metrics are those of CONTRACT section 8 that are about downstreams.
+// metrics are those about downstreams, of docs/operations.md.
 type metrics struct {
 	requests *prometheus.CounterVec // code is the status, or the class of the error
 	duration prometheus.Observer

@@ -19,7 +19,7 @@ func quote(text string) string {
 	return string(b)
 }
 
-// operation is the body of Magento's asynchronous API: reference/magento.md, 1.4.
+// operation is the body of Magento's asynchronous API: docs/reference/magento.md, Messages.
 func operation(parameters string) string {
 	data := `{"entity_id":null,"entity_link":"","meta_information":` + quote(parameters) + `}`
 	return `{"bulk_uuid":"799ac9a0","topic_name":"sales.order.placed","serialized_data":` + quote(data) +

@@ -52,7 +52,7 @@ func (t *Text) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// Order is what an event says of an order: CONTRACT section 3, order_placed and order_canceled.
+// Order is what an event says of an order: the message of order_placed and order_canceled.
 type Order struct {
 	EntityID    ID   // 0 if the event does not tell
 	IncrementID Text // "" if the event does not tell

@@ -10,7 +10,7 @@ import (
 	"github.com/shopspring/decimal"
 )
 
-// Tracking says that a parcel of an order has a tracking number: contract/tracking.md, shipping.tracking.received.
+// Tracking says that a parcel of an order has a tracking number: the message of shipping.tracking.received, docs/tracking.md.
 type Tracking struct {
 	OrderNumber, TrackingNumber string
 	// CarrierCode and Title are the carrier's, "" where the message does not tell.

@@ -1,5 +1,5 @@
 // Package handlers is what happens when an event arrives, one file for each consumer. A handler reads like its sentence
-// in the contract; it knows Magento's orders and the ERP's model, and nothing of queues, SQL or HTTP.
+// in README.md's table; it knows Magento's orders and the ERP's model, and nothing of queues, SQL or HTTP.
 //
 // Every effect on another system goes through the ledger, which runs it once however often the event is delivered.
 package handlers
@@ -50,7 +50,7 @@ const (
 // effectCreate is the effect of OrderPlaced that makes the ERP's document; its row tells how an order stands.
 const effectCreate = "create"
 
-// OrderRules are the settings of contract/orders.md that all handlers of orders share.
+// OrderRules are the settings of docs/orders.md that all handlers of orders share.
 type OrderRules struct {
 	Key             mapping.KeyRule
 	ReferencePrefix string

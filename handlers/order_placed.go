@@ -16,7 +16,7 @@ import (
 	"github.com/mageline/mageline/mapping"
 )
 
-// ExportRules say which orders go out, after contract/orders.md.
+// ExportRules say which orders go out, as docs/orders.md has it.
 type ExportRules struct {
 	// Allows says whether an order of a state and a payment method goes out (ORDER_EXPORT_STATES).
 	Allows func(state, method string) bool

@@ -24,7 +24,7 @@ type Shipments interface {
 	SendEmail(ctx context.Context, shipmentID int64) (bool, error)
 }
 
-// TrackingRules are the settings of contract/tracking.md that the message is handled by.
+// TrackingRules are the settings of docs/tracking.md that the message is handled by.
 type TrackingRules struct {
 	SourceCode string   // of shipments that are made, if the message names none
 	Create     bool     // makes a shipment where there is none; else the number waits for one

@@ -11,7 +11,7 @@ import (
 	"github.com/mageline/mageline/testkit/fakemagento"
 )
 
-// Which shipment: each case of contract/tracking.md, "Which shipment". prepare is what a person has done before; the
+// Which shipment: each case of docs/tracking.md, "From the message to the shipment". prepare is what a person has done before; the
 // rows of the order are A×2 and B×3.
 func TestWhichShipment(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,6 @@
 -- +goose Up
 
--- When this database first became mageline's: reconcile never reaches behind it (contract/orders.md).
+-- When this database first became mageline's: reconcile never reaches behind it.
 CREATE TABLE installation (
     migrated_at timestamptz NOT NULL DEFAULT now()
 );

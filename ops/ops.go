@@ -15,7 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Readiness is the document of /readyz: CONTRACT section 8.
+// Readiness is the document of /readyz: docs/operations.md.
 type Readiness struct {
 	// Ready is true when RabbitMQ and Postgres are reachable and each consumer is subscribed or paused on purpose.
 	Ready       bool                  `json:"ready"`

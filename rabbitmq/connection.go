@@ -41,7 +41,7 @@ const (
 )
 
 // Dial opens a connection. name is what the broker's list of connections shows. The library's own recovery stays off:
-// with it a late acknowledgement can settle another message and lose it (reference/rabbitmq.md, section 7).
+// with it a late acknowledgement can settle another message and lose it (docs/reference/rabbitmq.md).
 func Dial(ctx context.Context, o Options, name string) (*amqp.Connection, error) {
 	o = o.newest()
 	uri, err := amqp.ParseURI(o.URL)

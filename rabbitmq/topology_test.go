@@ -23,7 +23,7 @@ func topology(broker *testkit.Queues, typ string) rabbitmq.Topology {
 	}
 }
 
-// The arguments are those of contract/deliveries.md, Queues, to the letter: they can never be changed later.
+// The arguments are those of docs/deliveries.md to the letter: they can never be changed later.
 func TestQueueArguments(t *testing.T) {
 	delays := []time.Duration{5 * time.Second, time.Hour, 5 * time.Second}
 	top := rabbitmq.Topology{Exchange: "magento", Prefix: "mageline", Sources: []rabbitmq.Source{{Consumer: "a", Topics: []string{"t.1", "t.2"}}}, Delays: delays}

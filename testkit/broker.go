@@ -31,7 +31,7 @@ type Queues struct {
 	exchanges []string
 }
 
-// consumers are those of CONTRACT section 3: what may have been declared and must be cleaned away.
+// consumers are all that mageline has or will have: what may have been declared and must be cleaned away.
 var consumers = []string{
 	"order_placed", "order_canceled", "shipment_created", "creditmemo_created", "customer_saved", "tracking_file_ready",
 	"tracking_received", "products_exported", "price_sync", "stock_sync",

@@ -1,4 +1,4 @@
-// Package tracking reads the files in which a 3PL tells its tracking numbers, as contract/tracking.md has them: it makes
+// Package tracking reads the files in which a 3PL tells its tracking numbers, as docs/tracking.md has them: it makes
 // parcels and bad rows of a stream of bytes. It knows nothing of directories (tracking/inbox), events or Magento.
 //
 // A file is read twice, and never held: [Look] finds its hash, its encoding and whether it is one to be read at all, so

@@ -19,7 +19,7 @@ import (
 )
 
 // leastMemory is what the process needs for itself. The garbage collector works harder above MEMORY_LIMIT, but not below this:
-// between two of its rounds large bodies go far beyond, and the contract has 64 MiB beside the bodies.
+// between two of its rounds large bodies go far beyond, and a container is sized for 64 MiB beside the bodies.
 const leastMemory = 64 << 20
 
 // gcPercent lets the heap grow to four times what is live before it is collected. Little is live at a time, and each delivery

@@ -126,7 +126,7 @@ func publishAll(ctx context.Context, p *rabbitmq.Publisher, exchange, topic stri
 	return n, scanner.Err()
 }
 
-// asMagento has the properties of a message of Magento's publisher (reference/magento.md, 1.2): persistent, a message id
+// asMagento has the properties of a message of Magento's publisher (docs/reference/magento.md): persistent, a message id
 // of its own, nothing else.
 func asMagento(body []byte) amqp.Publishing {
 	id := md5.Sum([]byte(rand.Text())) //nolint:gosec // see above

@@ -1,4 +1,4 @@
-// Package fakeerp is an ERP behind the webhook contract (contract/webhook.md), for tests and the demo. It books what it
+// Package fakeerp is an ERP behind the webhook protocol (docs/erp-webhook.md), for tests and the demo. It books what it
 // is sent and tells afterwards what it has booked and how it was asked.
 package fakeerp
 

@@ -12,7 +12,7 @@ import (
 )
 
 // Version is a release of Magento, as far as releases differ in what they do with the status of a comment on an order
-// (reference/magento.md 3.1).
+// (docs/magento-versions.md).
 type Version string
 
 const (

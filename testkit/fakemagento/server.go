@@ -1,5 +1,5 @@
 // Package fakemagento is a Magento shop as its REST API shows it, for tests and the demo: orders with their comments, the
-// catalog, stock, customers, carts, bulk operations and the stores. It is written from reference/magento.md alone and shares no
+// catalog, stock, customers, carts, bulk operations and the stores. It is written from Magento's sources and shares no
 // code with the client that it is there to test.
 package fakemagento
 

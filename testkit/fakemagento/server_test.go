@@ -416,7 +416,7 @@ func TestKeep(t *testing.T) {
 	}
 }
 
-// What becomes of an order's status with a comment: reference/magento.md 3.1.
+// What becomes of an order's status with a comment: docs/magento-versions.md.
 func TestStatusOfAComment(t *testing.T) {
 	const null, refused = "", "400"
 	for version, want := range map[fakemagento.Version]map[string]string{ // by the status that is given
