@@ -43,6 +43,10 @@ type Consumer struct {
 	Topics  []string // the first one is the topic of a message that came without
 	Needs   []string // names of the circuits without which its messages can't be handled
 	Handler Handler
+	// DeadLettered, where it is set, is told of each event of a dead-lettered message that has failed, with its error, once
+	// the letter is stored. It is called before the delivery is acknowledged and must return at once. Of a message that was
+	// not handled for the last time, because processes have died over it or its body is no event, it is told nothing.
+	DeadLettered func(ctx context.Context, e event.Event, err error)
 }
 
 // Circuit is a downstream's circuit breaker as the runtime sees it.

@@ -38,11 +38,18 @@ type delivery struct {
 	endProbes []func() bool
 
 	first   []byte // body of the first event
+	failed  []failure
 	outcome event.Outcome
 	err     error
 	verdict verdict
 	nack    bool
 	behind  time.Time // since when its acknowledgement waits for an open delivery below it
+}
+
+// failure is an event that could not be handled.
+type failure struct {
+	event event.Event
+	err   error
 }
 
 // maxAttempts bounds what x-mageline-attempts is believed to say, far above what RETRY_DELAYS can ask for.
@@ -120,6 +127,9 @@ func (l *line) handle(d *delivery) {
 	l.metrics.inFlight.Dec()
 
 	d.err = withCause(ctx, d.err)
+	for i := range d.failed {
+		d.failed[i].err = withCause(ctx, d.failed[i].err)
+	}
 	for _, end := range d.endProbes {
 		end()
 	}
@@ -176,6 +186,8 @@ func (l *line) handleEvents(ctx context.Context, d *delivery) (event.Outcome, er
 		errs = append(errs, err)
 		if err == nil {
 			outcomes = append(outcomes, outcome)
+		} else if l.consumer.DeadLettered != nil {
+			d.failed = append(d.failed, failure{e, err})
 		}
 	}
 	if len(bodies) > 0 {

@@ -465,3 +465,51 @@ func TestAbsurdAttempts(t *testing.T) {
 		}
 	}
 }
+
+// Who wants to know is told of the events that failed, not of those that were done, and only once the letter is there.
+func TestDeadLetteredIsTold(t *testing.T) {
+	t.Parallel()
+	type told struct {
+		number  int
+		class   event.Class
+		letters int
+	}
+	tell := make(chan told, 100)
+	r := newRig(t, func(_ context.Context, e event.Event) (event.Outcome, error) {
+		switch number(e) {
+		case 1:
+			return event.Done, nil
+		case 2:
+			return "", event.Errorf(event.Rejected, "no")
+		case 3:
+			return "", event.Errorf(event.Unavailable, "away")
+		default:
+			return "", &event.Deferral{Reason: "later"}
+		}
+	})
+	r.opts.Consumers[0].DeadLettered = func(_ context.Context, e event.Event, err error) {
+		n := 0
+		r.eventually("the letter is there", func() bool { n = r.Depth(r.DeadLetters(orders)); return n > 0 })
+		tell <- told{number(e), event.ClassOf(err), n}
+	}
+	r.start()
+	r.Publish(placed, `[`+numbered(1)+`,`+numbered(2)+`,`+numbered(2)+`]`)
+	r.Publish(placed, `not JSON`)
+	r.outcomes(map[string]int{"dead_lettered": 2})
+	for range 2 {
+		if got := <-tell; got.number != 2 || got.class != event.Rejected || got.letters == 0 {
+			t.Errorf("told %+v", got)
+		}
+	}
+	r.Publish(placed, numbered(3))
+	r.outcomes(map[string]int{"dead_lettered": 3, "retried": 2})
+	if got := <-tell; got.number != 3 || got.class != event.Unavailable {
+		t.Errorf("told %+v", got)
+	}
+	if err := r.stop(); err != nil {
+		t.Error(err)
+	}
+	if len(tell) > 0 {
+		t.Errorf("told %d more", len(tell))
+	}
+}

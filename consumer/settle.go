@@ -44,9 +44,23 @@ func (l *line) conclude(d *delivery) {
 		case d.nack:
 			l.giveBack(d)
 		default:
+			if d.verdict.action == deadLetter {
+				l.tell(d)
+			}
 			l.settle(d)
 		}
 	})
+}
+
+// tell says which events of a message that was dead-lettered have failed.
+func (l *line) tell(d *delivery) {
+	if len(d.failed) == 0 {
+		return
+	}
+	log := l.r.opts.Log.Hook(d)
+	for _, f := range d.failed {
+		l.consumer.DeadLettered(log.WithContext(l.r.work), f.event, f.err)
+	}
 }
 
 // noteCredential pauses the consumer whose credential was refused, and lets it go on when one of its messages passed.
