@@ -33,9 +33,11 @@ type delivery struct {
 	suspect bool // one has died over it
 	deaths  int  // while it was handled alone
 
-	isProbe   bool
-	probes    []any
-	endProbes []func() bool
+	isProbe     bool
+	probedOn    *amqp.Channel // the channel of a probe
+	probedAlone bool          // which nothing else is on: it is closed with the probe
+	probes      []any
+	endProbes   []func() bool
 
 	first   []byte // body of the first event
 	failed  []failure
@@ -55,9 +57,11 @@ type failure struct {
 // maxAttempts bounds what x-mageline-attempts is believed to say, far above what RETRY_DELAYS can ask for.
 const maxAttempts = 1_000_000
 
-// open takes a delivery of s in; s is nil where it was fetched. It is called with mu held.
+// open takes a delivery of s in; s is nil where it was fetched, on a channel of its own. It is called with mu held.
 func (l *line) open(d amqp.Delivery, s *subscription) *delivery {
-	l.tags.arrive(d.DeliveryTag)
+	if s != nil {
+		l.tags.arrive(d.DeliveryTag)
+	}
 	l.memory.take(d.Body)
 	l.count(s, 1)
 	o := &delivery{Delivery: d, consumer: l.consumer.Name, attempt: 1, subscription: s}

@@ -8,8 +8,6 @@ import (
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
-
-	"github.com/mageline/mageline/rabbitmq"
 )
 
 // pump is one consumer: its handlers, over all sessions.
@@ -27,6 +25,7 @@ type pump struct {
 	subscribed  atomic.Bool
 	full        atomic.Bool            // what it held at a pause leaves no room for a subscription
 	trouble     atomic.Pointer[string] // why it is not subscribed though nothing pauses it; nil once it is
+	single      atomic.Bool            // the queue has a single active consumer: it answers basic.get with 405
 	memory      memory
 	lastSuccess atomic.Int64 // Unix nanoseconds
 }
@@ -50,7 +49,8 @@ type line struct {
 	gone atomic.Bool   // the channel has ended: what came on it can't be settled any more
 
 	// of the goroutine of run
-	made      int // subscriptions
+	made      int           // subscriptions
+	probes    *amqp.Channel // on which probes are fetched; nil until there is one
 	nextProbe time.Time
 
 	mu            sync.Mutex
@@ -97,7 +97,7 @@ func (l *line) run() error {
 	defer ticker.Stop()
 
 	for {
-		if err := l.obeyGate(); err != nil {
+		if err := l.obeyGate(changed); err != nil {
 			return err
 		}
 		if l.r.draining.Load() && l.drained() {
@@ -158,6 +158,9 @@ func (l *line) leave() {
 	l.subscribed.Store(false)
 	l.metrics.paused.Set(1)
 	_ = l.ch.Close() // the session may have ended
+	if l.probes != nil {
+		_ = l.probes.Close()
+	}
 	for _, s := range l.subscriptions {
 		s.brings.Wait()
 	}
@@ -170,14 +173,14 @@ func (l *line) leave() {
 }
 
 // obeyGate subscribes, unsubscribes or probes, as the gate says.
-func (l *line) obeyGate() error {
+func (l *line) obeyGate(changed <-chan struct{}) error {
 	st := l.r.gate.standing(l.consumer)
 	switch {
 	case st.paused && len(l.subscriptions) > 0:
 		l.r.opts.Log.Warn().Str("consumer", l.consumer.Name).Str("reason", st.reason).Msg("paused")
 		return l.unsubscribe()
 	case st.paused && st.probe:
-		return l.probe(st)
+		return l.probe(st, changed)
 	case !st.paused && len(l.subscriptions) > 0 && l.memory.over():
 		l.r.opts.Log.Info().Str("consumer", l.consumer.Name).
 			Msg("bodies have become so large that they are more than its share of MEMORY_LIMIT: what has not begun goes back")
@@ -197,54 +200,6 @@ func (l *line) obeyGate() error {
 		}
 		l.r.opts.Log.Info().Str("consumer", l.consumer.Name).Str("queue", l.queue).Msg("subscribed")
 	}
-	return nil
-}
-
-// probe takes one message, to see whether what pauses the consumer is over.
-func (l *line) probe(st standing) error {
-	l.mu.Lock()
-	probing := l.probing
-	l.mu.Unlock()
-	if probing || time.Now().Before(l.nextProbe) {
-		return nil
-	}
-	select {
-	case l.slots <- struct{}{}:
-	default:
-		return nil
-	}
-	var probes []any
-	var ends []func() bool
-	giveUp := func() {
-		for _, end := range ends {
-			end()
-		}
-		<-l.slots
-	}
-	for _, circuit := range st.halfOpen {
-		probe, end, ok := circuit.Probe()
-		if !ok { // another consumer is at it
-			giveUp()
-			return nil
-		}
-		probes, ends = append(probes, probe), append(ends, end)
-	}
-	got, ok, err := l.ch.Get(l.queue, false)
-	if err != nil {
-		giveUp()
-		return fmt.Errorf("take a message from queue %s: %w", l.queue, l.r.topology.Explain(err, rabbitmq.ToConsume))
-	}
-	if !ok {
-		giveUp()
-		l.nextProbe = time.Now().Add(tick)
-		return nil
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	d := l.open(got, nil)
-	d.probes, d.endProbes, d.isProbe = probes, ends, true
-	l.probing = true
-	l.start(d)
 	return nil
 }
 

@@ -99,6 +99,10 @@ func (l *line) enough() int { return max(1, min(64, l.granted/4)) }
 func (l *line) settle(d *delivery) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if d.isProbe {
+		l.settleProbe(d, d.probedOn.Ack(d.DeliveryTag, false))
+		return
+	}
 	l.gathered = append(l.gathered, d)
 	switch {
 	case len(l.gathered) >= l.enough() || l.over():
@@ -214,6 +218,10 @@ func (l *line) giveBack(d *delivery) bool {
 	case l.over():
 		l.stale(d)
 		return true
+	case d.isProbe && (l.granted == 0 || l.r.work.Err() != nil):
+		d.nack = true
+		l.settleProbe(d, d.probedOn.Nack(d.DeliveryTag, false, true))
+		return true
 	case l.granted > 0 && l.r.work.Err() != nil: // cut before it was unsubscribed, which gives back what has not begun
 		l.closed = true
 		l.waiting = append(l.waiting, d)
@@ -262,6 +270,7 @@ func (l *line) end(cause error) {
 // stale says of d that it was handled and can't be settled any more.
 func (l *line) stale(d *delivery) {
 	l.memory.drop(d.Body)
+	l.leaveProbe(d)
 	l.r.metrics.stale.Inc()
 	l.r.opts.Log.Warn().Str("consumer", l.consumer.Name).Str("id", d.id()).
 		Msg("handled, but its connection or channel has ended: it will be delivered again, and found done")

@@ -11,6 +11,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"github.com/mageline/mageline/rabbitmq"
 	"github.com/mageline/mageline/testkit"
 	"github.com/mageline/mageline/testkit/fakemagento"
 	"github.com/mageline/mageline/testkit/fault"
@@ -61,6 +62,32 @@ var remoteFaults = []*scenario{
 		w.awaitDone(w.placed)
 		if most.Load() > 4 {
 			w.t.Errorf("%d calls at once, CONCURRENCY is 4", most.Load())
+		}
+	}},
+	{number: 66, name: "a queue with a single active consumer and an open circuit", prepare: (*world).singleActive, run: func(w *world) {
+		for _, r := range w.run(2) {
+			r.AwaitReady()
+		}
+		w.awaitDone(w.place(6))
+		paused := func() *replica.Replica { // the active one alone meets the ERP
+			for _, r := range w.replicas {
+				if _, d := r.Ready(); d.Consumers["order_placed"].State == "paused" && r.Running() {
+					return r
+				}
+			}
+			return nil
+		}
+		for i := range 2 {
+			w.erp.Faults.Set(fault.Plan{Every: fault.Fault{Kind: fault.Fail}})
+			orders := w.place(20)
+			testkit.Eventually(w.t, patience, func() bool { return paused() != nil }, "the circuit to open")
+			calls := len(w.erp.Requests())
+			testkit.Eventually(w.t, patience, func() bool { return len(w.erp.Requests()) > calls+2 }, "probes")
+			if i == 1 {
+				w.replicas[0].Kill() // the other one takes over, whichever was active
+			}
+			w.quiet()
+			w.awaitDone(orders)
 		}
 	}},
 	{number: 43, name: "one endpoint fails, and one order of the others", run: func(w *world) {
@@ -262,6 +289,23 @@ func (w *world) unthrottled(downstream string) {
 	if out, code := w.call("resume", downstream); code != 0 {
 		w.t.Errorf("resume ends with %d: %s", code, out)
 	}
+}
+
+// singleActive makes the queue of orders before mageline does, as one with a single active consumer.
+func (w *world) singleActive() {
+	w.t.Helper()
+	t := rabbitmq.Topology{Exchange: w.Exchange, Prefix: w.Prefix, Sources: []rabbitmq.Source{{Consumer: "order_placed"}}}
+	w.channel(func(ch *amqp.Channel) error {
+		for _, q := range t.Queues() {
+			if q.Name == w.Queue("order_placed") {
+				q.Args["x-single-active-consumer"] = true
+			}
+			if _, err := ch.QueueDeclare(q.Name, true, false, false, false, q.Args); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // onERP sets a front before the ERP.

@@ -211,6 +211,13 @@ func IsNotFound(err error) bool {
 	return errors.As(err, &e) && e.Code == amqp.NotFound
 }
 
+// IsLocked reports whether the broker said that the queue can't be used so: it has a single active consumer, or belongs to
+// another connection alone.
+func IsLocked(err error) bool {
+	var e *amqp.Error
+	return errors.As(err, &e) && e.Code == amqp.ResourceLocked
+}
+
 // Depth is the number of ready messages in a queue; ok is false when there is no such queue. It asks the queue's leader,
 // so it does not lag as the management API does, and does not count what consumers hold.
 func Depth(conn *amqp.Connection, queue string) (messages int, ok bool, err error) {
