@@ -3,6 +3,8 @@ package idempotency
 import (
 	"context"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -26,10 +28,12 @@ func (l *Ledger) Ready(ctx context.Context) error {
 	return nil
 }
 
-const selectRows = `
-SELECT key, effect, state, owner, claim, lease_until, state = 'in_progress' AND lease_until <= now(), sent_at, accepted,
+const selectAll = `
+SELECT consumer, key, effect, state, owner, claim, lease_until, state = 'in_progress' AND lease_until <= now(), sent_at, accepted,
 	result, reason, class, created_at, updated_at
-FROM effect WHERE consumer = $1 AND key = $2`
+FROM effect`
+
+const selectRows = selectAll + " WHERE consumer = $1 AND key = $2"
 
 // maxRows bounds the effects of one business key; a consumer has a handful.
 const maxRows = 1000
@@ -40,7 +44,7 @@ func (l *Ledger) Lookup(ctx context.Context, key Key) (Row, bool, error) {
 	if err != nil {
 		return Row{}, false, err
 	}
-	rows, err := l.rows(ctx, key.Consumer, selectRows+" AND effect = $3", key.Consumer, key.Key, key.Effect)
+	rows, err := l.rows(ctx, selectRows+" AND effect = $3", key.Consumer, key.Key, key.Effect)
 	if err != nil || len(rows) == 0 {
 		return Row{}, false, err
 	}
@@ -53,35 +57,92 @@ func (l *Ledger) Rows(ctx context.Context, consumer, key string) ([]Row, error) 
 	if err != nil {
 		return nil, err
 	}
-	return l.rows(ctx, consumer, selectRows+" ORDER BY created_at, effect LIMIT $3", k.Consumer, k.Key, maxRows)
+	return l.rows(ctx, selectRows+" ORDER BY created_at, effect LIMIT $3", k.Consumer, k.Key, maxRows)
 }
 
-func (l *Ledger) rows(ctx context.Context, consumer, sql string, args ...any) ([]Row, error) {
+// Filter says which rows List gives. Empty fields mean all.
+type Filter struct {
+	Consumer string
+	State    State
+	Since    time.Time // when the row was made, not before
+	Limit    int       // at most so many; 0: all
+}
+
+// List gives f the rows that match, those first that were made last, until it fails or there are no more. Without an index
+// on what changes, a state that few rows have takes a look at all of them.
+func (l *Ledger) List(ctx context.Context, which Filter, f func(Row) error) error {
+	var where []string
+	var args []any
+	match := func(condition string, arg any) {
+		args = append(args, arg)
+		where = append(where, condition+" $"+strconv.Itoa(len(args)))
+	}
+	if which.Consumer != "" {
+		match("consumer =", which.Consumer)
+	}
+	if which.State != "" {
+		match("state =", string(which.State))
+	}
+	if !which.Since.IsZero() {
+		match("created_at >=", which.Since)
+	}
+	sql := selectAll
+	if len(where) > 0 {
+		sql += " WHERE " + strings.Join(where, " AND ")
+	}
+	sql += " ORDER BY created_at DESC, consumer, key, effect"
+	if which.Limit > 0 {
+		args = append(args, which.Limit)
+		sql += " LIMIT $" + strconv.Itoa(len(args))
+	}
+	res, err := l.pool.Query(ctx, sql, args...)
+	if err != nil {
+		return failure(err)
+	}
+	defer res.Close()
+	for res.Next() {
+		row, err := scanRow(res)
+		if err != nil {
+			return failure(err)
+		}
+		if err := f(row); err != nil {
+			return err
+		}
+	}
+	if err := res.Err(); err != nil {
+		return failure(err)
+	}
+	return nil
+}
+
+func (l *Ledger) rows(ctx context.Context, sql string, args ...any) ([]Row, error) {
 	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
 	defer cancel()
 	res, err := l.pool.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, failure(err)
 	}
-	list, err := pgx.CollectRows(res, func(r pgx.CollectableRow) (Row, error) {
-		row := Row{Key: Key{Consumer: consumer}}
-		var sent *time.Time
-		err := r.Scan(&row.Key.Key, &row.Key.Effect, &row.State, &row.Owner, &row.Number, &row.Lease, &row.Expired, &sent,
-			&row.Accepted, &row.Result.Value, &row.Result.Reason, &row.Class, &row.Created, &row.Updated)
-		if sent != nil {
-			row.Sent = *sent
-		}
-		row.Owner = processOf(row.Owner)
-		switch row.State {
-		case Done, Waiting, Skipped:
-			row.Result.State = row.State
-		}
-		return row, err
-	})
+	list, err := pgx.CollectRows(res, scanRow)
 	if err != nil {
 		return nil, failure(err)
 	}
 	return list, nil
+}
+
+func scanRow(r pgx.CollectableRow) (Row, error) {
+	var row Row
+	var sent *time.Time
+	err := r.Scan(&row.Key.Consumer, &row.Key.Key, &row.Key.Effect, &row.State, &row.Owner, &row.Number, &row.Lease, &row.Expired, &sent,
+		&row.Accepted, &row.Result.Value, &row.Result.Reason, &row.Class, &row.Created, &row.Updated)
+	if sent != nil {
+		row.Sent = *sent
+	}
+	row.Owner = processOf(row.Owner)
+	switch row.State {
+	case Done, Waiting, Skipped:
+		row.Result.State = row.State
+	}
+	return row, err
 }
 
 // Standing is how the effects of one business key stand together.

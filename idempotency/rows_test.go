@@ -275,3 +275,36 @@ func TestStandings(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
+
+// What the listing needs must not cost the writers: updates of a row stay where they are (HOT), and the newest rows are found
+// without a look at the others.
+func TestList_CostsNoUpdate(t *testing.T) {
+	url := database(t)
+	l := open(t, url, "a", time.Minute)
+	for i := range 50 {
+		do(t, l, order(fmt.Sprint(i)), done("SO"))
+	}
+	p := pool(t, url, pgx.QueryExecModeExec)
+	var updated, hot int64
+	const sql = `SELECT pg_stat_get_xact_tuples_updated(c), pg_stat_get_xact_tuples_hot_updated(c) FROM (SELECT 'effect'::regclass::oid) AS t(c)`
+	err := pgx.BeginFunc(t.Context(), p, func(tx pgx.Tx) error { // what the flushes do
+		if _, err := tx.Exec(t.Context(), `UPDATE effect SET state = 'done', updated_at = clock_timestamp() WHERE key::int < 20`); err != nil {
+			return err
+		}
+		return tx.QueryRow(t.Context(), sql).Scan(&updated, &hot)
+	})
+	if err != nil || updated != 20 || hot != updated {
+		t.Errorf("of %d updates %d stay in place, %v", updated, hot, err)
+	}
+	run(t, url, `INSERT INTO effect (consumer, key, effect, state, owner, claim, lease_until, accepted, result, reason, class, created_at, updated_at)
+SELECT 'order_placed', 'more' || n, 'create', 'done', '', 1, now(), false, '', '', '', now() - n * interval '1 s', now() FROM generate_series(1, 20000) AS n`)
+	run(t, url, `ANALYZE effect`)
+	var plan []string
+	rows, err := p.Query(t.Context(), `EXPLAIN SELECT * FROM effect ORDER BY created_at DESC, consumer, key, effect LIMIT 100`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plan, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil || !strings.Contains(strings.Join(plan, "\n"), "effect_created") {
+		t.Errorf("%s, %v", strings.Join(plan, "\n"), err)
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	amqp "github.com/rabbitmq/amqp091-go"
 	"github.com/rs/zerolog"
@@ -102,6 +103,11 @@ func TestUsage(t *testing.T) {
 		{"key", "show", ":key"},
 		{"key", "release", "order_placed:"},
 		{"key", "nonsense"},
+		{"key", "list", "order_placed"},
+		{"key", "list", "--consumer", "nonsense"},
+		{"key", "list", "--state", "in progress"},
+		{"key", "list", "--since", "soon"},
+		{"key", "list", "--limit", "-1"},
 		{"migrate", "down"},
 		{"topology", "x"},
 		{"check", "x"},
@@ -319,6 +325,59 @@ func TestMigrate(t *testing.T) {
 		if strings.Contains(e.err, "s3cr3t") {
 			t.Error("a password")
 		}
+	}
+}
+
+// The newest rows come first, and each flag leaves some out.
+func TestKeyList(t *testing.T) {
+	_, database := services(t)
+	call(t, "", "key", "list").want(t, 1, "", "mageline migrate")
+	call(t, "", "migrate").want(t, 0, "applied", "")
+	call(t, "", "key", "list").want(t, 0, "CONSUMER  KEY  EFFECT  STATE", "")
+	call(t, "", "key", "list", "--json").want(t, 0, "", "")
+
+	conn, err := pgx.Connect(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background()) //nolint:errcheck // of a test
+	_, err = conn.Exec(t.Context(), `
+INSERT INTO effect (consumer, key, effect, state, owner, claim, lease_until, accepted, result, reason, class, created_at, updated_at)
+SELECT consumer, key, 'create', state, 'host/1/x', 1, now(), false, '', '', '', now() - age * interval '1 hour', now()
+FROM (VALUES ('order_placed', 'a', 'done', 3), ('order_placed', 'b', 'failed', 1), ('order_canceled', 'c', 'failed', 2),
+	('order_placed', 'd', 'in_progress', 30)) AS r(consumer, key, state, age)`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		flags []string
+		want  string
+	}{
+		{nil, "bcad"},
+		{[]string{"--limit", "2"}, "bc"},
+		{[]string{"--limit", "0"}, "bcad"},
+		{[]string{"--state", "failed"}, "bc"},
+		{[]string{"--state", "in_progress"}, "d"},
+		{[]string{"--consumer", "order_placed"}, "bad"},
+		{[]string{"--since", "150m"}, "bc"},
+		{[]string{"--consumer", "order_placed", "--state", "done", "--since", "24h", "--limit", "5"}, "a"},
+		{[]string{"--state", "waiting"}, ""},
+	} {
+		got := ""
+		for line := range strings.Lines(call(t, "", append([]string{"key", "list", "--json"}, tt.flags...)...).out) {
+			var row struct{ Consumer, Key, Effect, State string }
+			if err := json.Unmarshal([]byte(line), &row); err != nil || row.Consumer == "" || row.Effect != "create" || row.State == "" {
+				t.Fatalf("%q: %v", line, err)
+			}
+			got += row.Key
+		}
+		if got != tt.want {
+			t.Errorf("%v gives %q, want %q", tt.flags, got, tt.want)
+		}
+	}
+	lines := strings.Split(call(t, "", "key", "list").out, "\n")
+	if len(lines) != 6 || !strings.HasPrefix(lines[1], "order_placed    b    create  failed ") {
+		t.Errorf("%q", lines)
 	}
 }
 

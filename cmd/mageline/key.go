@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,10 +20,10 @@ func newKey(t terminal) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:     "key",
-		Short:   "Look at a row of the ledger, or release it",
-		Example: "  mageline key show order_placed:000000123\n  mageline key release order_placed:000000123",
+		Short:   "Look at rows of the ledger, or release one",
+		Example: "  mageline key list --state uncertain\n  mageline key show order_placed:000000123\n  mageline key release order_placed:000000123",
 		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return missingCommand(cmd, "show or release") },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return missingCommand(cmd, "list, show or release") },
 	}
 	show := &cobra.Command{
 		Use:     "show CONSUMER:KEY",
@@ -80,7 +81,7 @@ an order be sent once more that the ERP has accepted without ever giving it a nu
 		c.Flags().StringVar(&effect, "effect", "", "only this effect: create, comment, …")
 		c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per line")
 	}
-	cmd.AddCommand(show, release)
+	cmd.AddCommand(newKeyList(t), show, release)
 	return cmd
 }
 
@@ -90,6 +91,11 @@ func withKey(ctx context.Context, arg string, do func(l *idempotency.Ledger, con
 	if !ok || consumer == "" || key == "" {
 		return &exitError{exitUsage, fmt.Errorf("%q: want CONSUMER:KEY, as order_placed:000000123", arg)}
 	}
+	return withLedger(ctx, func(l *idempotency.Ledger) error { return do(l, consumer, key) })
+}
+
+// withLedger opens the ledger for a command.
+func withLedger(ctx context.Context, do func(*idempotency.Ledger) error) error {
 	cfg, err := loadConfig(config.Nothing)
 	if err != nil {
 		return err
@@ -99,7 +105,7 @@ func withKey(ctx context.Context, arg string, do func(l *idempotency.Ledger, con
 		return err
 	}
 	defer closeLedger()
-	err = do(ledger, consumer, key)
+	err = do(ledger)
 	var answer *pgconn.PgError
 	if errors.As(err, &answer) && answer.Code == "42P01" { // undefined_table
 		err = fmt.Errorf("the database has no ledger yet, `mageline migrate` makes it: %w", err)
@@ -107,13 +113,76 @@ func withKey(ctx context.Context, arg string, do func(l *idempotency.Ledger, con
 	return failed(err)
 }
 
-func printKey(t terminal, row idempotency.Row, asJSON bool) error {
-	stamp := func(at time.Time) string {
-		if at.IsZero() {
-			return ""
-		}
-		return at.UTC().Format(time.RFC3339)
+// keyStates are those that a row of the ledger can have.
+var keyStates = []idempotency.State{
+	idempotency.InProgress, idempotency.Uncertain, idempotency.Failed, idempotency.Waiting, idempotency.Skipped, idempotency.Done,
+}
+
+func newKeyList(t terminal) *cobra.Command {
+	var consumer, state, since string
+	var limit int
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List rows of the ledger, the newest first",
+		Long: `A row is one effect of a business key: order_placed has create and comment. The newest is the one that was made last; --since goes
+by that time too. States: in_progress, uncertain, failed, waiting, skipped, done.`,
+		Example: `  mageline key list --state failed --since 2h
+  mageline key list --consumer order_placed --limit 20
+  mageline key list --state waiting --limit 0 --json | jq -r .key`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			which := idempotency.Filter{Consumer: consumer, State: idempotency.State(state), Limit: limit}
+			switch {
+			case consumer != "" && !slices.Contains(config.ConsumerNames(), consumer):
+				return &exitError{exitUsage, fmt.Errorf("--consumer %q: want one of %s", consumer, strings.Join(config.ConsumerNames(), ", "))}
+			case state != "" && !slices.Contains(keyStates, which.State):
+				return &exitError{exitUsage, fmt.Errorf("--state %q: want one of %v", state, keyStates)}
+			case limit < 0:
+				return &exitError{exitUsage, fmt.Errorf("--limit %d: want 0 (all) or more", limit)}
+			}
+			var err error
+			if which.Since, err = instant("since", since, time.Now()); err != nil {
+				return err
+			}
+			return withLedger(cmd.Context(), func(l *idempotency.Ledger) error { return listKeys(cmd.Context(), t, l, which, asJSON) })
+		},
 	}
+	cmd.Flags().StringVar(&consumer, "consumer", "", "only rows of this consumer")
+	cmd.Flags().StringVar(&state, "state", "", "only rows in this state")
+	cmd.Flags().StringVar(&since, "since", "", "only rows that were made since then: RFC 3339, or a duration back from now")
+	cmd.Flags().IntVar(&limit, "limit", 100, "at most so many; 0 is all")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per line")
+	return cmd
+}
+
+// rowsAtOnce is how many rows have columns in common: however many there are, they are printed as they come.
+const rowsAtOnce = 1000
+
+func listKeys(ctx context.Context, t terminal, l *idempotency.Ledger, which idempotency.Filter, asJSON bool) error {
+	if asJSON {
+		return l.List(ctx, which, func(row idempotency.Row) error { return printKey(t, row, true) })
+	}
+	rows := [][]string{{"CONSUMER", "KEY", "EFFECT", "STATE", "RESULT", "CLASS", "CREATED", "UPDATED", "REASON"}}
+	err := l.List(ctx, which, func(row idempotency.Row) error {
+		rows = append(rows, []string{
+			row.Key.Consumer, row.Key.Key, row.Key.Effect, string(row.State), row.Result.Value, string(row.Class),
+			stamp(row.Created), stamp(row.Updated), row.Result.Reason,
+		})
+		if len(rows) < rowsAtOnce {
+			return nil
+		}
+		err := printTable(t.out, rows)
+		rows = rows[:0]
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return printTable(t.out, rows)
+}
+
+func printKey(t terminal, row idempotency.Row, asJSON bool) error {
 	lease := ""
 	if row.State == idempotency.InProgress {
 		lease = stamp(row.Lease)
