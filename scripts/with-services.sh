@@ -11,10 +11,13 @@
 #   4. the installed server: a private instance on free ports, with its data in a temporary folder
 #   5. as root on Debian or Ubuntu: the packages are installed, then as 4
 # MAGELINE_TEST_SERVICES=running|docker|private allows one of these ways alone (private: 4 and 5) and ignores the variables.
+# MAGELINE_TEST_VERSIONS=trixie, or another Debian release: private instances of its RabbitMQ and Postgres, whatever is
+# installed or runs here (scripts/services/debian.sh; as root on Debian or Ubuntu).
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 only=${MAGELINE_TEST_SERVICES:-}
+versions=${MAGELINE_TEST_VERSIONS:-}
 
 say() { echo "with-services: $*" >&2; }
 
@@ -29,6 +32,13 @@ case $only in
 	exit 2
 	;;
 esac
+if [ -n "$versions" ]; then
+	if [ "${only:-private}" != private ]; then
+		say "MAGELINE_TEST_VERSIONS=$versions needs private servers; unset MAGELINE_TEST_SERVICES=$only"
+		exit 2
+	fi
+	only=private
+fi
 if ! command -v go >/dev/null; then
 	say "Go is not installed: get the version that go.mod names from https://go.dev/dl/ and put its bin folder on PATH"
 	exit 1
@@ -65,6 +75,10 @@ trap 'forward HUP 129' HUP
 servicecheck=$state/servicecheck
 (cd "$root" && go build -o "$servicecheck" ./scripts/servicecheck)
 export MAGELINE_SERVICECHECK=$servicecheck
+if [ -n "$versions" ]; then
+	MAGELINE_TEST_PROGRAMS=$("$root/scripts/services/debian.sh" "$versions")
+	export MAGELINE_TEST_PROGRAMS
+fi
 chmod 755 "$state" # a server's unprivileged user must reach its own folder in it
 
 # running SERVICE prints the address of one that answers on the standard port.
@@ -121,7 +135,7 @@ provide() {
 MAGELINE_TEST_AMQP_URL=$(provide rabbitmq "${MAGELINE_TEST_AMQP_URL:-}" MAGELINE_TEST_AMQP_URL)
 MAGELINE_TEST_DATABASE_URL=$(provide postgres "${MAGELINE_TEST_DATABASE_URL:-}" MAGELINE_TEST_DATABASE_URL)
 export MAGELINE_TEST_AMQP_URL MAGELINE_TEST_DATABASE_URL
-unset MAGELINE_TEST_SERVICES # a with-services inside this one uses what this one found
+unset MAGELINE_TEST_SERVICES MAGELINE_TEST_VERSIONS # a with-services inside this one uses what this one found
 
 set -m
 "$@" &

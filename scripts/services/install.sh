@@ -2,7 +2,7 @@
 # Makes sure that a server's programs are installed: as root on Debian or Ubuntu it installs the package, elsewhere it
 # says in one line what to install.
 #
-#   install.sh rabbitmq|postgres|pgbouncer
+#   install.sh rabbitmq|postgres|pgbouncer|debootstrap
 set -euo pipefail
 
 service=$1
@@ -18,6 +18,10 @@ postgres)
 pgbouncer)
 	package=pgbouncer
 	programs() { command -v pgbouncer || find /usr/sbin /usr/local/sbin /opt/homebrew/bin -name pgbouncer; }
+	;;
+debootstrap)
+	package="debootstrap debian-archive-keyring"
+	programs() { [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] && command -v debootstrap; }
 	;;
 esac
 
@@ -38,7 +42,8 @@ if [ ! -e "$policy" ]; then
 fi
 echo "with-services: installing $package" >&2
 log=$(mktemp)
-if ! { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$package"; } >"$log" 2>&1; then
+# shellcheck disable=SC2086 # may be several
+if ! { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $package; } >"$log" 2>&1; then
 	tail -n 20 "$log" >&2
 	echo "with-services: apt-get could not install $package, see above and $log" >&2
 	exit 1

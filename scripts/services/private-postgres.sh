@@ -12,10 +12,10 @@ verb=$1 folder=$2
 home=$folder/home # the server's; what lies beside it is this script's own
 data=$home/data
 
-# Postgres refuses to run as root; "nobody" owns no files that it could harm.
+# Postgres refuses to run as root; "nobody" owns no files that it could harm. What debian.sh brought sees to it itself.
 unprivileged() (
 	cd "$home"
-	if [ "$(id -u)" = 0 ]; then
+	if [ "$(id -u)" = 0 ] && [ -z "${MAGELINE_TEST_PROGRAMS:-}" ]; then
 		exec setpriv --reuid=nobody --regid="$(id -g nobody)" --clear-groups -- "$@"
 	fi
 	exec "$@"
@@ -24,6 +24,10 @@ unprivileged() (
 # Debian keeps the server's programs off PATH, in a folder for each version: the newest counts.
 programs() {
 	local initdb
+	if [ -n "${MAGELINE_TEST_PROGRAMS:-}" ]; then
+		echo "$MAGELINE_TEST_PROGRAMS"
+		return
+	fi
 	initdb=$(command -v initdb || find /usr/lib/postgresql/*/bin /opt/homebrew/opt/postgresql*/bin /usr/pgsql-*/bin \
 		-name initdb 2>/dev/null | sort -V | tail -n 1 || true)
 	dirname "$(readlink -f "$initdb")"

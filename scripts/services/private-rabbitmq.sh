@@ -13,7 +13,8 @@ verb=$1 folder=$2
 home=$folder/home # the server's; what lies beside it is this script's own
 
 # Nothing that belongs to an installed broker is shared: not its data, logs, cookie, plugins, settings, node name, ports,
-# nor epmd, the daemon in which Erlang nodes find each other. "nobody" runs it where we are root: it needs no rights.
+# nor epmd, the daemon in which Erlang nodes find each other. "nobody" runs it where we are root: it needs no rights. What
+# debian.sh brought sees to that itself.
 node() (
 	cd "$home"
 	export HOME=$home ERL_EPMD_PORT=$epmd_port ERL_EPMD_ADDRESS=127.0.0.1 \
@@ -22,7 +23,7 @@ node() (
 		RABBITMQ_CONF_ENV_FILE=$home/none RABBITMQ_CONFIG_FILE=$home/rabbitmq RABBITMQ_ADVANCED_CONFIG_FILE=$home/none \
 		RABBITMQ_ENABLED_PLUGINS_FILE=$home/plugins \
 		RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-kernel inet_dist_use_interface {127,0,0,1}"
-	if [ "$(id -u)" = 0 ]; then
+	if [ "$(id -u)" = 0 ] && [ -z "${MAGELINE_TEST_PROGRAMS:-}" ]; then
 		exec setpriv --reuid=nobody --regid="$(id -g nobody)" --clear-groups -- "$@"
 	fi
 	exec "$@"
@@ -30,7 +31,7 @@ node() (
 
 if [ "$verb" = ctl ]; then
 	read -r port dist_port epmd_port _ <"$folder/ports"
-	ctl=/usr/lib/rabbitmq/bin/rabbitmqctl
+	ctl=${MAGELINE_TEST_PROGRAMS:-/usr/lib/rabbitmq/bin}/rabbitmqctl
 	[ -x "$ctl" ] || ctl=rabbitmqctl
 	node "$ctl" --quiet "${@:3}"
 	exit
@@ -49,7 +50,8 @@ if [ "$verb" = stop ]; then
 		kill -KILL -- "$group" 2>/dev/null || true
 	fi
 	# epmd leaves the group as a daemon, but knows its port; it goes only when no node is registered any more.
-	epmd=$(command -v epmd || find /usr/lib/erlang /opt/homebrew/opt/erlang -name epmd -type f 2>/dev/null | head -n 1 || true)
+	epmd=${MAGELINE_TEST_PROGRAMS:+$MAGELINE_TEST_PROGRAMS/epmd}
+	epmd=${epmd:-$(command -v epmd || find /usr/lib/erlang /opt/homebrew/opt/erlang -name epmd -type f 2>/dev/null | head -n 1 || true)}
 	for _ in $(seq 25); do
 		if node "$epmd" -kill 2>&1 | grep -qiE 'killed|cannot connect'; then
 			break
@@ -60,7 +62,7 @@ if [ "$verb" = stop ]; then
 fi
 
 # Debian's wrapper in /usr/sbin insists on the user rabbitmq; the server's own script beside it does not.
-server=/usr/lib/rabbitmq/bin/rabbitmq-server
+server=${MAGELINE_TEST_PROGRAMS:-/usr/lib/rabbitmq/bin}/rabbitmq-server
 if [ ! -x "$server" ]; then
 	server=$(command -v rabbitmq-server || find /usr/local/sbin /opt/homebrew/sbin -name rabbitmq-server 2>/dev/null | head -n 1 || true)
 fi

@@ -34,12 +34,13 @@ type PoolerOptions struct {
 	Ignore string
 }
 
+// The pooler is the installed one, also where the servers are of other versions.
 var poolerPlaces = []string{"/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin"}
 
 // RequirePgBouncer leaves a test out where it is not installed. In CI that is a failure.
 func RequirePgBouncer(t testing.TB) {
 	t.Helper()
-	_, err := program("pgbouncer", poolerPlaces...)
+	_, err := program("", "pgbouncer", poolerPlaces...)
 	if err == nil {
 		return
 	}
@@ -52,7 +53,7 @@ func RequirePgBouncer(t testing.TB) {
 // StartPgBouncer starts a pooler for the server at a postgres:// address, with the role and password that are in it. Close
 // ends it, also when there is an error with it.
 func StartPgBouncer(address string, o PoolerOptions) (*PgBouncer, error) {
-	path, err := program("pgbouncer", poolerPlaces...)
+	path, err := program("", "pgbouncer", poolerPlaces...)
 	if err != nil {
 		return nil, err
 	}

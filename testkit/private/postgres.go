@@ -57,7 +57,8 @@ func (p *Postgres) Standby(addr string) (*Postgres, error) {
 }
 
 func newPostgres() (*Postgres, error) {
-	path, err := program("postgres", places...)
+	programs := otherPrograms()
+	path, err := program(programs, "postgres", places...)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +72,7 @@ func newPostgres() (*Postgres, error) {
 	}
 	addr := fmt.Sprintf("127.0.0.1:%d", free[0])
 	p := &Postgres{URL: "postgres://postgres@" + addr + "/postgres", Addr: addr, bin: filepath.Dir(path)}
-	p.server = server{path: path, folder: home, log: filepath.Join(home, "postgres.log"), env: []string{"PATH=" + os.Getenv("PATH"), "LANG=C"}}
+	p.server = server{path: path, programs: programs, folder: home, log: filepath.Join(home, "postgres.log"), env: []string{"PATH=" + os.Getenv("PATH"), "LANG=C"}}
 	p.args = []string{
 		"-D", p.data(), "-c", "listen_addresses=127.0.0.1", "-c", fmt.Sprintf("port=%d", free[0]),
 		"-c", "unix_socket_directories=", "-c", "max_connections=200",

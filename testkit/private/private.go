@@ -21,8 +21,8 @@ import (
 // Require leaves a test out where the servers are not installed, as beside Docker alone. In CI that is a failure.
 func Require(t testing.TB) {
 	t.Helper()
-	_, err := program("rabbitmq-server", "/usr/lib/rabbitmq/bin")
-	_, other := program("postgres", places...)
+	_, err := program(otherPrograms(), "rabbitmq-server", "/usr/lib/rabbitmq/bin")
+	_, other := program(otherPrograms(), "postgres", places...)
 	if err = errors.Join(err, other); err == nil {
 		return
 	}
@@ -37,17 +37,23 @@ type server struct {
 	path, folder string
 	args, env    []string
 	log          string // file
+	programs     string // folder of other versions' programs; "" for what is installed
 
 	command *exec.Cmd
 	ended   chan struct{}
 }
 
-// unprivileged has a command run as "nobody" where we are root: Postgres refuses root, and RabbitMQ needs no rights.
-func unprivileged(c *exec.Cmd) error {
+// otherPrograms is a folder with the servers' programs of other versions than the installed ones, or ""
+// (scripts/services/debian.sh).
+func otherPrograms() string { return os.Getenv("MAGELINE_TEST_PROGRAMS") }
+
+// unprivileged has a command run as "nobody" where we are root: Postgres refuses root, and RabbitMQ needs no rights. Other
+// versions' programs see to that themselves: it takes root to enter their folder.
+func (s *server) unprivileged(c *exec.Cmd) error {
 	if c.SysProcAttr == nil {
 		c.SysProcAttr = &syscall.SysProcAttr{}
 	}
-	if os.Getuid() != 0 {
+	if os.Getuid() != 0 || s.programs != "" {
 		return nil
 	}
 	uid, gid, err := nobody()
@@ -101,7 +107,7 @@ func (s *server) start() error {
 	command.Dir, command.Env = s.folder, s.env
 	command.Stdout, command.Stderr = log, log
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C at the terminal must not reach it before the tests have ended
-	if err := unprivileged(command); err != nil {
+	if err := s.unprivileged(command); err != nil {
 		return errors.Join(err, log.Close())
 	}
 	if err := command.Start(); err != nil {
@@ -157,8 +163,16 @@ func (s *server) await(limit time.Duration, what string, try func(ctx context.Co
 	}
 }
 
-// program finds an installed program: on PATH, or the newest in one of these places, which Debian keeps off it.
-func program(name string, places ...string) (string, error) {
+// program finds a program in the folder of other versions, or else an installed one: on PATH, or the newest in one of
+// these places, which Debian keeps off it.
+func program(folder, name string, places ...string) (string, error) {
+	if folder != "" {
+		path := filepath.Join(folder, name)
+		if _, err := os.Stat(path); err != nil {
+			return "", fmt.Errorf("MAGELINE_TEST_PROGRAMS has no %s: %w", name, err)
+		}
+		return path, nil
+	}
 	for _, place := range places {
 		found, err := filepath.Glob(filepath.Join(place, name))
 		if err == nil && len(found) > 0 {
@@ -176,7 +190,7 @@ func program(name string, places ...string) (string, error) {
 func (s *server) run(ctx context.Context, path string, args ...string) (string, error) {
 	command := exec.CommandContext(ctx, path, args...) //nolint:gosec // an installed program
 	command.Dir, command.Env = s.folder, s.env
-	if err := unprivileged(command); err != nil {
+	if err := s.unprivileged(command); err != nil {
 		return "", err
 	}
 	out, err := command.CombinedOutput()

@@ -29,7 +29,14 @@ type RabbitMQ struct {
 
 // StartRabbitMQ starts a node and waits until it takes connections. Close ends it, also when there is an error with it.
 func StartRabbitMQ() (*RabbitMQ, error) {
-	all, err := StartCluster(1)
+	return startOne(otherPrograms())
+}
+
+// StartInstalledRabbitMQ does so with what is installed on this machine, also where the tests run on another version.
+func StartInstalledRabbitMQ() (*RabbitMQ, error) { return startOne("") }
+
+func startOne(programs string) (*RabbitMQ, error) {
+	all, err := startCluster(1, programs)
 	if len(all) == 0 {
 		return nil, err
 	}
@@ -37,7 +44,9 @@ func StartRabbitMQ() (*RabbitMQ, error) {
 }
 
 // StartCluster starts nodes that are one cluster. Close them, the first last, also when there is an error with them.
-func StartCluster(nodes int) ([]*RabbitMQ, error) {
+func StartCluster(nodes int) ([]*RabbitMQ, error) { return startCluster(nodes, otherPrograms()) }
+
+func startCluster(nodes int, programs string) ([]*RabbitMQ, error) {
 	home, err := folder()
 	if err != nil {
 		return nil, err
@@ -48,7 +57,7 @@ func StartCluster(nodes int) ([]*RabbitMQ, error) {
 		if i > 0 {
 			first = all[0]
 		}
-		n, err := newRabbitMQ(home, first)
+		n, err := newRabbitMQ(home, first, programs)
 		if n != nil {
 			all = append(all, n)
 		}
@@ -62,12 +71,12 @@ func StartCluster(nodes int) ([]*RabbitMQ, error) {
 	return all, nil
 }
 
-func newRabbitMQ(home string, first *RabbitMQ) (*RabbitMQ, error) {
-	path, err := program("rabbitmq-server", "/usr/lib/rabbitmq/bin") // Debian's wrapper on PATH insists on the user rabbitmq
+func newRabbitMQ(home string, first *RabbitMQ, programs string) (*RabbitMQ, error) {
+	path, err := program(programs, "rabbitmq-server", "/usr/lib/rabbitmq/bin") // Debian's wrapper on PATH insists on the user rabbitmq
 	if err != nil {
 		return nil, err
 	}
-	ctl, err := program("rabbitmqctl", "/usr/lib/rabbitmq/bin")
+	ctl, err := program(programs, "rabbitmqctl", "/usr/lib/rabbitmq/bin")
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +105,7 @@ func newRabbitMQ(home string, first *RabbitMQ) (*RabbitMQ, error) {
 	}
 	none := filepath.Join(home, "none")
 	n.server = server{
-		path: path, folder: home, log: filepath.Join(home, fmt.Sprintf("server%d.log", port)),
+		path: path, programs: programs, folder: home, log: filepath.Join(home, fmt.Sprintf("server%d.log", port)),
 		env: []string{
 			"PATH=" + os.Getenv("PATH"), "HOME=" + home, "LANG=C.UTF-8",
 			fmt.Sprintf("ERL_EPMD_PORT=%d", epmd), "ERL_EPMD_ADDRESS=127.0.0.1",
@@ -154,7 +163,7 @@ func (n *RabbitMQ) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	// epmd leaves the group as a daemon; it goes only when no node is registered any more.
-	path, err := program("epmd", "/usr/bin", "/usr/lib/erlang/bin", "/usr/lib/erlang/erts-*/bin")
+	path, err := program(n.programs, "epmd", "/usr/bin", "/usr/lib/erlang/bin", "/usr/lib/erlang/erts-*/bin")
 	if err != nil {
 		return
 	}
@@ -171,6 +180,13 @@ func (n *RabbitMQ) Ctl(args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	return n.run(ctx, n.ctl, append([]string{"-n", n.name}, args...)...)
+}
+
+// LimitBodies sets max_message_size, in bytes, for channels that are opened from now on. 3.10 keeps it in the application's
+// environment, 4.0 in a persistent term.
+func (n *RabbitMQ) LimitBodies(bytes int) error {
+	_, err := n.Ctl("eval", fmt.Sprintf("application:set_env(rabbit, max_message_size, %d), persistent_term:put(max_message_size, %[1]d).", bytes))
+	return err
 }
 
 func (n *RabbitMQ) join() error {
