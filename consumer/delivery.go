@@ -45,6 +45,7 @@ type delivery struct {
 	err     error
 	verdict verdict
 	nack    bool
+	reject  bool      // the broker is to dead-letter it by itself
 	behind  time.Time // since when its acknowledgement waits for an open delivery below it
 }
 

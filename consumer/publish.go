@@ -18,7 +18,7 @@ import (
 const maxErrorText = 2048
 
 // publish sends d where it was decided to go and reports whether it may be settled: then a queue has stored it, or d
-// is to be given back. It returns false when the session has ended.
+// is to be given back, or to be rejected. It returns false when the session has ended.
 func (l *line) publish(d *delivery) bool {
 	exchange, key, msg := l.destination(d)
 	name := holdPublishing + l.consumer.Name
@@ -41,6 +41,14 @@ func (l *line) publish(d *delivery) bool {
 			l.r.gate.release(name) // the next session starts with a topology that was looked at
 			return false
 		}
+		if rabbitmq.IsTooLarge(err, len(msg.Body)) && l.deadLettersItself() {
+			l.r.gate.release(name)
+			l.r.opts.Log.Error().Err(err).AnErr("cause", d.err).Str("consumer", l.consumer.Name).Str("id", d.id()).
+				Str("event", "delivery_rejected").
+				Msg("the broker no longer takes a body of this size: it is left to the broker to dead-letter the message; to replay it, raise max_message_size")
+			d.reject = true
+			return true
+		}
 		refused := rabbitmq.IsRefused(err) // which the topology can't help
 		err = l.r.topology.Explain(err, rabbitmq.ToPublish)
 		if l.r.gate.hold(name, hold{consumer: l.consumer.Name, text: err.Error()}) {
@@ -61,6 +69,24 @@ func (l *line) publish(d *delivery) bool {
 		}
 		backOff = min(2*backOff, maxBackOff)
 	}
+}
+
+// deadLettersItself reports whether what is rejected reaches the dead-letter queue: that is there, and the queue leads to
+// it. AMQP does not tell a queue's arguments, but the broker refuses a declaration that differs in them.
+func (l *line) deadLettersItself() bool {
+	if l.r.declare(l.r.work, l.s, l.r.topology) != nil {
+		return false
+	}
+	return rabbitmq.OnChannel(l.s.consume, func(ch *amqp.Channel) error {
+		for _, q := range l.r.topology.Queues() {
+			if q.Name != l.queue {
+				continue
+			}
+			_, err := ch.QueueDeclare(q.Name, true, false, false, false, q.Args)
+			return err
+		}
+		return fmt.Errorf("queue %s is none of the topology", l.queue)
+	}) == nil
 }
 
 // destination makes the message that is published in place of d.

@@ -41,6 +41,8 @@ func (l *line) conclude(d *delivery) {
 		switch {
 		case !l.publish(d):
 			l.stale(d)
+		case d.reject:
+			l.reject(d)
 		case d.nack:
 			l.giveBack(d)
 		default:
@@ -231,16 +233,36 @@ func (l *line) giveBack(d *delivery) bool {
 		return false
 	}
 	d.nack = true
-	if err := l.ch.Nack(d.DeliveryTag, false, true); err != nil {
+	l.nack(d, true)
+	return true
+}
+
+// reject has the broker dead-letter d by itself.
+func (l *line) reject(d *delivery) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.over() {
 		l.stale(d)
-		l.end(fmt.Errorf("give a delivery back to queue %s: %w", l.queue, err))
-		return true
+		return
+	}
+	l.nack(d, false)
+}
+
+// nack is called with mu held.
+func (l *line) nack(d *delivery, requeue bool) {
+	outcome := outcomeDeadLettered
+	if requeue {
+		outcome = outcomeRequeued
+	}
+	if err := l.ch.Nack(d.DeliveryTag, false, requeue); err != nil {
+		l.stale(d)
+		l.end(fmt.Errorf("nack a delivery of queue %s: %w", l.queue, err))
+		return
 	}
 	l.tags.settled(d.DeliveryTag)
 	l.off(d)
-	l.metrics.outcomes[outcomeRequeued].Inc()
+	l.metrics.outcomes[outcome].Inc()
 	l.nudge()
-	return true
 }
 
 // off notes that d is settled. It is called with mu held.

@@ -5,6 +5,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -113,4 +115,19 @@ func tlsRemedy(err error) string {
 func IsRefused(err error) bool {
 	var e *amqp.Error
 	return errors.As(err, &e) && e.Code == amqp.AccessRefused
+}
+
+// tooLarge is RabbitMQ's text, with the size (rabbit_channel:check_msg_size, 3.10 to 4.3).
+var tooLarge = regexp.MustCompile(`message size (\d+) is larger than (?:configured )?max size`)
+
+// IsTooLarge reports whether the broker refused a body of so many bytes for its size: it is larger than max_message_size,
+// 128 MiB by default and 16 MiB since RabbitMQ 4.0. The broker ends the channel for it, and whatever else was under way
+// there fails with the same text: hence the size.
+func IsTooLarge(err error, size int) bool {
+	var e *amqp.Error
+	if !errors.As(err, &e) || e.Code != amqp.PreconditionFailed {
+		return false
+	}
+	m := tooLarge.FindStringSubmatch(e.Reason)
+	return m != nil && m[1] == strconv.Itoa(size)
 }
