@@ -39,9 +39,12 @@ func (f HandlerFunc) Handle(ctx context.Context, e event.Event) (event.Outcome, 
 
 // Consumer is one queue and what is done with its messages.
 type Consumer struct {
-	Name    string   // the queue is <prefix>.<name>
-	Topics  []string // the first one is the topic of a message that came without
-	Needs   []string // names of the circuits without which its messages can't be handled
+	Name   string   // the queue is <prefix>.<name>
+	Topics []string // the first one is the topic of a message that came without
+	Needs  []string // names of the circuits without which its messages can't be handled
+	// Kind says what its events are about, whatever the topics are called: which forms of a body are understood hangs on it.
+	// The zero value leaves it open.
+	Kind    event.Kind
 	Handler Handler
 	// DeadLettered, where it is set, is told of each event of a dead-lettered message that has failed, with its error, once
 	// the letter is stored. It is called before the delivery is acknowledged and must return at once. Of a message that was

@@ -212,7 +212,7 @@ func (l *line) decode(body []byte) ([]json.RawMessage, error) {
 		l.r.decoding.Lock()
 		defer l.r.decoding.Unlock()
 	}
-	return event.Decode(body)
+	return event.Decode(body, l.consumer.Kind)
 }
 
 func (l *line) handleEvent(ctx context.Context, e event.Event) (outcome event.Outcome, err error) {

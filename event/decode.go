@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"iter"
+	"regexp"
+	"strings"
+	"unicode"
 	"unicode/utf8"
-
-	"github.com/tidwall/gjson"
 )
 
 // The bounds of Decode. What Magento itself makes stays far below each of them.
@@ -19,8 +19,12 @@ const (
 	// maxWraps bounds how many wrappings (arrays, texts that hold JSON, members around the object) may lie around an
 	// event. An operation of Magento's asynchronous API in an array has five.
 	maxWraps = 12
+	// maxLook bounds how deep an object with several members is looked through for the one that is the event.
+	maxLook = 6
 	// maxEvents bounds the events of one body.
 	maxEvents = 10_000
+	// maxOrderNumber bounds an order's number that comes alone, in characters: varchar(50) in Magento (Sales/etc/db_schema.xml).
+	maxOrderNumber = 50
 )
 
 // Decode takes the events out of a message body. Each is one JSON object, and the body may hold it in any of the forms
@@ -34,268 +38,439 @@ const (
 //     is a string that holds JSON again;
 //   - an array of any of these.
 //
+// Besides, in forms that other publishers send:
+//
+//   - an event of mage-os, ["name", "<JSON>", <store id>], which is one event and not three;
+//   - a CloudEvent with data or data.value, and Adobe's {"event":{"data":{"value":{…}}}};
+//   - where the kind says by what members an object names the event: an object with several members of which exactly one
+//     does, such as {"order":{…},"storeId":1};
+//   - of Orders a bare number, the entity id, and a string that holds no object, array or string of JSON and no space, the
+//     increment id. They become {"entity_id":57} and {"increment_id":"000000123"}.
+//
+// A byte order mark in front is skipped. The store that a wrapping tells is added as store_id to an order that is named by
+// its number alone.
+//
 // An array may hold events that can be read beside others that can't. Then both results are set: the events are to be
 // handled, and the message is dead-lettered for the error if none of them must be retried. Every error has the class
-// Malformed. The events share the body's memory.
-func Decode(body []byte) ([]json.RawMessage, error) {
+// Malformed, or Invalid where the body is about something else than the kind. The events share the body's memory.
+func Decode(body []byte, kind Kind) ([]json.RawMessage, error) {
 	if len(body) > MaxBody {
 		return nil, Errorf(Malformed, "the body has %d bytes, at most %d are read", len(body), MaxBody)
 	}
+	body = withoutMark(body)
 	if !utf8.Valid(body) {
-		return nil, Errorf(Malformed, "the body is not UTF-8")
+		return nil, Errorf(Malformed, "the body is not UTF-8%s", whereNot(body))
 	}
 	if err := wellFormed(body); err != nil {
 		return nil, Errorf(Malformed, "the body %w", err)
 	}
-	var d decoder
-	d.value(body, 0)
+	d := decoder{kind: kind}
+	d.value(body, wrapping{})
 	if d.full() {
 		return nil, Errorf(Malformed, "the body holds more than %d events", maxEvents)
 	}
 	if d.err != nil && d.failed > 1 {
-		d.err = fmt.Errorf("%w (and %d more values of the body can't be read)", d.err, d.failed-1)
+		d.err = Errorf(ClassOf(d.err), "%w (and %d more values of the body can't be read)", d.err, d.failed-1)
 	}
-	if d.err != nil {
-		return d.events, Errorf(Malformed, "%w", d.err)
+	return d.events, d.err
+}
+
+// withoutMark leaves a byte order mark out.
+func withoutMark(b []byte) []byte { return bytes.TrimPrefix(b, []byte("\uFEFF")) }
+
+// whereNot says more of what is not UTF-8.
+func whereNot(b []byte) string {
+	if bytes.HasPrefix(b, []byte("\xff\xfe")) || bytes.HasPrefix(b, []byte("\xfe\xff")) {
+		return " but UTF-16"
 	}
-	return d.events, nil
+	at := 0
+	for at < len(b) {
+		r, size := utf8.DecodeRune(b[at:])
+		if r == utf8.RuneError && size == 1 {
+			break
+		}
+		at += size
+	}
+	return fmt.Sprintf(" at byte %d", at)
 }
 
 // decoder collects the events of one body.
 type decoder struct {
+	kind   Kind
 	events []json.RawMessage
 	err    error // the first
 	failed int
 }
 
-func (d *decoder) fail(format string, args ...any) {
+// wrapping is what lies around a value.
+type wrapping struct {
+	count int
+	about string // what the nearest name says that the value is, see about
+	store string // the store's id, "" if nothing tells
+}
+
+// in gives the wrapping of what lies in w.
+func (w wrapping) in() wrapping {
+	w.count++
+	return w
+}
+
+// named gives the wrapping with what a name says of what is in it.
+func (w wrapping) named(name string, member bool) wrapping {
+	if thing := about(name, member); thing != "" {
+		w.about = thing
+	}
+	return w
+}
+
+// from gives the wrapping with the store that a value names. 0 is Magento's admin, which has no orders.
+func (w wrapping) from(store []byte) wrapping {
+	var id ID
+	if len(store) > 0 && id.UnmarshalJSON(store) == nil && id > 0 {
+		w.store = fmt.Sprint(int64(id))
+	}
+	return w
+}
+
+func (d *decoder) fail(class Class, format string, args ...any) {
 	d.failed++
 	if d.err == nil {
-		d.err = fmt.Errorf(format, args...)
+		d.err = Errorf(class, format, args...)
 	}
 }
 
 // full reports whether there are more events than are read; errors count, so that work is bounded too.
 func (d *decoder) full() bool { return len(d.events)+d.failed > maxEvents }
 
-// value takes the events out of v, valid JSON inside of so many wrappings.
-func (d *decoder) value(v []byte, wraps int) {
+// value takes the events out of v, valid JSON inside of w.
+func (d *decoder) value(v []byte, w wrapping) {
 	v = bytes.TrimSpace(v)
-	if wraps > maxWraps {
-		d.fail("an event of the body has more than %d wrappings", maxWraps)
+	if w.count > maxWraps {
+		d.fail(Malformed, "an event of the body has more than %d wrappings", maxWraps)
 		return
 	}
-	switch v[0] {
-	case '{':
-		d.object(v, wraps)
-	case '[':
-		none := true
-		for e := range elements(v) {
-			none = false
-			d.value(e, wraps+1)
-			if d.full() {
-				break
-			}
-		}
-		if none {
-			d.fail("the body has an empty array where events are expected")
-		}
-	case '"':
-		text, err := unquote(v)
-		if err != nil {
-			d.fail("a string of the body %w", err)
-			return
-		}
-		d.value(text, wraps+1)
+	switch c := v[0]; {
+	case c == '{':
+		d.object(v, w)
+	case c == '[':
+		d.array(v, w)
+	case c == '"':
+		d.text(v, w)
+	case d.kind == Orders && wholeNumber.Match(v):
+		d.emit([]byte(`{"entity_id":`+string(v)+`}`), w)
 	default:
-		d.fail("the body has a number, a boolean or null where an event is expected")
+		d.fail(Malformed, "the body has a number, a boolean or null where an event is expected")
 	}
 }
 
-func (d *decoder) object(v []byte, wraps int) {
-	if data, ok := stringMember(v, "serialized_data"); ok {
-		inner, err := unquote(data)
-		if err != nil {
-			d.fail("serialized_data of the operation %w", err)
-			return
-		}
-		if meta, ok := stringMember(inner, "meta_information"); ok {
-			wraps++
-			if inner, err = unquote(meta); err != nil {
-				d.fail("meta_information of the operation %w", err)
-				return
-			}
-		}
-		d.value(inner, wraps+1)
+var wholeNumber = regexp.MustCompile(`^[1-9]\d{0,17}$`)
+
+func (d *decoder) array(v []byte, w wrapping) {
+	if name, arguments, store := trigger(v); name != nil {
+		d.arguments(name, arguments, w.named(string(name), false).from(store))
 		return
 	}
-	if only := onlyMember(v); only != nil {
-		if only[0] == '{' {
-			d.value(only, wraps+1)
+	none := true
+	for e := range elements(v) {
+		none = false
+		d.value(e, w.in())
+		if d.full() {
+			break
+		}
+	}
+	if none {
+		d.fail(Malformed, "the body has an empty array where events are expected")
+	}
+}
+
+var (
+	// eventName is a name of mage-os' events, such as sales.order.created.
+	eventName   = regexp.MustCompile(`^"[A-Za-z][\w-]*(\.[A-Za-z][\w-]*)+"$`)
+	digitsAlone = regexp.MustCompile(`^"?\d*"?$`)
+)
+
+// trigger takes an event of mage-os apart: its name, the arguments of the service that would read what it is about, and the
+// store, if there is one (mage-os/mageos-async-events, topic event.trigger). name is nil for any other array: two texts with
+// points may be the numbers of two orders.
+func trigger(v []byte) (name, arguments, store []byte) {
+	var parts [][]byte
+	for e := range elements(v) {
+		if parts = append(parts, e); len(parts) > 3 {
+			return nil, nil, nil
+		}
+	}
+	if len(parts) < 2 || !eventName.Match(parts[0]) {
+		return nil, nil, nil
+	}
+	if len(parts) == 3 {
+		if store = parts[2]; string(store) != "null" && !digitsAlone.Match(store) {
+			return nil, nil, nil
+		}
+		return parts[0], parts[1], store
+	}
+	if text, err := unquote(parts[1]); err == nil && !looksJSON(text) && !digitsAlone.Match(text) {
+		return nil, nil, nil
+	}
+	return parts[0], parts[1], nil
+}
+
+// arguments takes the events out of the arguments of an event of mage-os: an object, or text that holds one.
+func (d *decoder) arguments(name, v []byte, w wrapping) {
+	if text, err := unquote(v); err == nil && !looksJSON(text) || v[0] != '"' && v[0] != '{' && v[0] != '[' && !wholeNumber.Match(v) {
+		d.fail(Malformed, "the arguments of the event %s are no JSON object", name)
+		return
+	}
+	d.value(v, w.in())
+}
+
+// looksJSON reports whether a text begins as an object, an array or a string of JSON does.
+func looksJSON(text []byte) bool {
+	return len(text) > 0 && bytes.IndexByte([]byte(`{["`), text[0]) >= 0
+}
+
+// text takes the events out of the string v.
+func (d *decoder) text(v []byte, w wrapping) {
+	text, err := unquote(v)
+	switch {
+	case err != nil:
+		d.fail(Malformed, "a string of the body %w", err)
+		return
+	case d.kind == Orders && isNumber(text):
+		number, err := json.Marshal(string(text))
+		if err != nil {
+			d.fail(Malformed, "a string of the body can't be read: %w", err)
 			return
 		}
-		// A string is unwrapped only when it holds an object: {"increment_id":"000000123"} is the event itself.
-		if only[0] == '"' {
-			if inner, err := unquote(only); err == nil && bytes.TrimSpace(inner)[0] == '{' {
-				d.value(inner, wraps+1)
-				return
+		d.emit([]byte(`{"increment_id":`+string(number)+`}`), w)
+		return
+	}
+	if err := wellFormed(text); err != nil {
+		d.fail(Malformed, "a string of the body %w", err)
+		return
+	}
+	d.value(text, w.in())
+}
+
+// isNumber reports whether a text can be an order's number: it is not what JSON, XML or PHP's serialize() begins with, and
+// has no space in it.
+func isNumber(text []byte) bool {
+	switch string(text) {
+	case "", "null", "true", "false":
+		return false
+	}
+	return !looksJSON(text) && text[0] != '<' && !phpSerialized.Match(text) &&
+		utf8.RuneCount(text) <= maxOrderNumber && bytes.IndexFunc(text, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) < 0
+}
+
+func (d *decoder) object(v []byte, w wrapping) {
+	if data, ok := stringMember(v, "serialized_data"); ok {
+		d.operation(v, data, w)
+		return
+	}
+	if d.kind.names(v) {
+		d.emit(v, w)
+		return
+	}
+	if has(v, "specversion") && has(v, "data") {
+		d.cloudEvent(v, w)
+		return
+	}
+	if d.kind != Anything {
+		own, inner := d.kind.named(v), d.look(v, w.about, 0)
+		switch {
+		case inner.grade > own.grade && len(inner.names) > 1:
+			d.fail(Invalid, "the body has several members that name %s: %s", d.kind, strings.Join(inner.names, ", "))
+			return
+		case inner.grade > own.grade:
+			d.value(inner.value, w.in().named(inner.names[0], true).from(storeOf(v)))
+			return
+		case own.grade > unnamed || own.foreign:
+			d.emit(v, w)
+			return
+		case len(inner.foreign) == 1:
+			d.fail(Invalid, "the body is about %s and not about %s; its members are %s", inner.foreign[0], d.kind, MemberNames(v))
+			return
+		}
+	}
+	if name, only := onlyMember(v); only != nil {
+		if inner, ok := object(only); ok {
+			d.value(inner, w.in().named(name, true))
+			return
+		}
+	}
+	d.emit(v, w)
+}
+
+// operation takes the events out of one of Magento's asynchronous API, which has data as its serialized_data.
+func (d *decoder) operation(v, data []byte, w wrapping) {
+	inner, err := unquoteJSON(data)
+	if err != nil {
+		d.fail(Malformed, "serialized_data of the operation %w", err)
+		return
+	}
+	if topic, ok := stringMember(v, "topic_name"); ok {
+		w = w.named(string(topic), false)
+	}
+	if meta, ok := stringMember(inner, "meta_information"); ok {
+		w.count++
+		if inner, err = unquoteJSON(meta); err != nil {
+			d.fail(Malformed, "meta_information of the operation %w", err)
+			return
+		}
+	}
+	d.value(inner, w.in())
+}
+
+// cloudEvent takes the events out of one that has data (github.com/cloudevents/spec), which of Adobe Commerce's holds
+// value beside _metadata (AdobeDocs/commerce-extensibility, events).
+func (d *decoder) cloudEvent(v []byte, w wrapping) {
+	if name, ok := stringMember(v, "type"); ok {
+		w = w.named(string(name), false)
+	}
+	data := member(v, "data")
+	if inner, ok := object(data); ok {
+		data = inner
+		if value := member(inner, "value"); value != nil && (has(inner, "_metadata") || has(inner, "key") || has(inner, "source")) {
+			w, data = w.in().from(storeOf(inner)), value
+		}
+	}
+	d.value(data, w.in())
+}
+
+// storeOf gives the store that an object tells beside the event, among the parameters of a method or in Adobe's _metadata;
+// nil if it tells none.
+func storeOf(v []byte) []byte {
+	for key, value := range members(v) {
+		switch string(key) {
+		case `"storeId"`, `"store_id"`:
+			return value
+		case `"_metadata"`:
+			if value[0] == '{' {
+				if store := storeOf(value); store != nil {
+					return store
+				}
 			}
+		}
+	}
+	return nil
+}
+
+// inside is what look has found in an object.
+type inside struct {
+	grade
+	names   []string // of the members that name an event so; the first few
+	value   []byte   // of the first of them
+	foreign []string // what members are about that name something else
+}
+
+// look looks which members of the object v, itself depth members away, name an event, and gives those that do it best.
+func (d *decoder) look(v []byte, thing string, depth int) (found inside) {
+	if depth == maxLook {
+		return found
+	}
+	for key, value := range members(v) {
+		name := string(key[1 : len(key)-1])
+		if strings.HasPrefix(name, "_") {
+			continue
+		}
+		thing := thing
+		if d.kind == Orders {
+			if t := about(name, true); t != "" {
+				thing = t
+			}
+		}
+		g, foreign := d.grade(value, thing, depth+1)
+		if foreign != "" && len(found.foreign) < maxNames {
+			found.foreign = append(found.foreign, foreign)
+		}
+		switch {
+		case g == unnamed || g < found.grade:
+		case g > found.grade:
+			found.grade, found.names, found.value = g, []string{name}, value
+		case len(found.names) < maxNames:
+			found.names = append(found.names, name)
+		}
+	}
+	return found
+}
+
+// grade says how surely a member's value names an event, or what else it is about.
+func (d *decoder) grade(value []byte, thing string, depth int) (g grade, foreign string) {
+	v, ok := object(value)
+	if !ok {
+		if thing != string(Orders) || value[0] != '[' { // {"orders":[{…},{…}]}
+			return unnamed, ""
+		}
+		for e := range elements(value) {
+			if v, ok = object(e); ok {
+				break
+			}
+		}
+		if !ok {
+			return unnamed, ""
+		}
+	}
+	if _, ok := stringMember(v, "serialized_data"); ok {
+		return byName, ""
+	}
+	own := d.kind.named(v)
+	switch {
+	case own.foreign:
+		return unnamed, firstOf(thing, "an invoice, a shipment or a credit memo")
+	case isForeign(thing, d.kind) && own.grade != byAliasID:
+		if own.grade > unnamed {
+			return unnamed, thing
+		}
+	case own.grade == byAnyID && thing == string(Orders):
+		return byAliasID, "" // {"order":{"id":57}}
+	case own.grade == byName:
+		return byName, ""
+	}
+	inner := d.look(v, thing, depth)
+	if len(inner.foreign) == 1 {
+		foreign = inner.foreign[0]
+	}
+	return max(own.grade, inner.grade), foreign
+}
+
+// isForeign reports whether a name says that something is not of the kind.
+func isForeign(thing string, k Kind) bool {
+	return k == Orders && thing != "" && thing != string(Orders)
+}
+
+func firstOf(thing, otherwise string) string {
+	if thing != "" && thing != string(Orders) {
+		return thing
+	}
+	return otherwise
+}
+
+// emit adds an event.
+func (d *decoder) emit(v []byte, w wrapping) {
+	if d.kind == Orders && (w.about != "" || w.store != "") {
+		own := d.kind.named(v)
+		if isForeign(w.about, d.kind) && own.grade != byAliasID && !own.foreign {
+			d.fail(Invalid, "the body is about %s and not about %s; its members are %s", w.about, d.kind, MemberNames(v))
+			return
+		}
+		if w.store != "" && own.number && !own.entityID && !own.store && !own.foreign {
+			v = append([]byte(`{"store_id":`+w.store+`,`), v[1:]...)
 		}
 	}
 	d.events = append(d.events, v)
 }
 
-// wellFormed checks that b is one JSON value of bounded depth. Everything below it relies on that. Its errors have no
-// part of b in them, which may be personal data.
-func wellFormed(b []byte) error {
-	if err := shallow(b); err != nil { // first: gjson recurses
-		return err
-	}
-	if !gjson.ValidBytes(b) {
-		return fmt.Errorf("is not JSON")
-	}
-	return nil
-}
-
-// shallow checks the depth of b, up to where it is JSON.
-func shallow(b []byte) error {
-	if bytes.Count(b, []byte("{"))+bytes.Count(b, []byte("[")) <= maxDepth {
-		return nil // as nearly every body: no need to look where they stand
-	}
-	depth, quoted := 0, false
-	for i := 0; i < len(b); i++ {
-		switch c := b[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '{' || c == '[':
-			if depth++; depth > maxDepth {
-				return fmt.Errorf("has arrays and objects in each other more than %d deep", maxDepth)
-			}
-		case c == '}' || c == ']':
-			depth--
-		}
-	}
-	return nil
-}
-
-// unquote gives the JSON that the JSON string v holds.
-func unquote(v []byte) ([]byte, error) {
-	var text string
-	if err := json.Unmarshal(v, &text); err != nil {
-		return nil, fmt.Errorf("can't be unquoted: %w", err)
-	}
-	inner := []byte(text)
-	if err := wellFormed(inner); err != nil {
-		return nil, err
-	}
-	return inner, nil
-}
-
-// stringMember gives the member of that name of the object v, if v is an object and the member is a string.
-func stringMember(v []byte, name string) ([]byte, bool) {
-	if v = bytes.TrimSpace(v); v[0] != '{' || !bytes.Contains(v, []byte(name)) {
+// object gives the object that v is, or that the string v holds.
+func object(v []byte) ([]byte, bool) {
+	if len(v) == 0 {
 		return nil, false
 	}
-	for key, value := range members(v) {
-		if string(key[1:len(key)-1]) == name {
-			return value, value[0] == '"'
+	if v[0] == '"' {
+		text, err := unquote(v)
+		if err != nil || len(text) == 0 || text[0] != '{' || wellFormed(text) != nil {
+			return nil, false
 		}
+		v = text
 	}
-	return nil, false
-}
-
-// onlyMember gives the value of the only member of the object v; nil when it has none, or several.
-func onlyMember(v []byte) []byte {
-	var only []byte
-	for _, value := range members(v) {
-		if only != nil {
-			return nil
-		}
-		only = value
-	}
-	return only
-}
-
-// elements gives the elements of the valid JSON array v without building anything: a body of 16 MiB may have 8 million.
-func elements(v []byte) iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
-		for i := skipSpace(v, 1); v[i] != ']'; {
-			end := skipValue(v, i)
-			if !yield(v[i:end]) {
-				return
-			}
-			if i = skipSpace(v, end); v[i] == ',' {
-				i = skipSpace(v, i+1)
-			}
-		}
-	}
-}
-
-// members gives the keys, quoted as they are, and the values of the valid JSON object v.
-func members(v []byte) iter.Seq2[[]byte, []byte] {
-	return func(yield func(key, value []byte) bool) {
-		for i := skipSpace(v, 1); v[i] != '}'; {
-			keyEnd := skipValue(v, i)
-			start := skipSpace(v, skipSpace(v, keyEnd)+1) // past the colon
-			end := skipValue(v, start)
-			if !yield(v[i:keyEnd], v[start:end]) {
-				return
-			}
-			if i = skipSpace(v, end); v[i] == ',' {
-				i = skipSpace(v, i+1)
-			}
-		}
-	}
-}
-
-func skipSpace(v []byte, i int) int {
-	for v[i] == ' ' || v[i] == '\t' || v[i] == '\n' || v[i] == '\r' {
-		i++
-	}
-	return i
-}
-
-// endOfString gives the index of the quote that ends the string that begins at v[i].
-func endOfString(v []byte, i int) int {
-	for {
-		i += 1 + bytes.IndexByte(v[i+1:], '"')
-		escapes := 0
-		for v[i-1-escapes] == '\\' {
-			escapes++
-		}
-		if escapes%2 == 0 {
-			return i
-		}
-	}
-}
-
-// skipValue gives the index behind the JSON value that begins at v[i].
-func skipValue(v []byte, i int) int {
-	depth := 0
-	for ; i < len(v); i++ {
-		switch v[i] {
-		case '"':
-			i = endOfString(v, i)
-			if depth == 0 {
-				return i + 1
-			}
-		case '{', '[':
-			depth++
-		case '}', ']':
-			if depth == 0 {
-				return i // the end of what a number or a literal stands in
-			}
-			if depth--; depth == 0 {
-				return i + 1
-			}
-		case ',', ':', ' ', '\t', '\n', '\r':
-			if depth == 0 {
-				return i
-			}
-		}
-	}
-	return i
+	return v, v[0] == '{'
 }

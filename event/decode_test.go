@@ -60,7 +60,7 @@ func TestDecodeShapes(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := event.Decode([]byte(tt.body))
+			got, err := event.Decode([]byte(tt.body), event.Anything)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -104,7 +104,7 @@ func TestDecodeMalformed(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := event.Decode([]byte(tt.body))
+			got, err := event.Decode([]byte(tt.body), event.Anything)
 			if err == nil || event.ClassOf(err) != event.Malformed {
 				t.Fatalf("error %v, want one of class malformed", err)
 			}
@@ -117,7 +117,7 @@ func TestDecodeMalformed(t *testing.T) {
 
 // All events of an array are tried, also when one of the array can't be read.
 func TestDecodeGivesWhatCanBeRead(t *testing.T) {
-	got, err := event.Decode([]byte(`[{"increment_id":"1"},"no JSON",{"increment_id":"2"},3]`))
+	got, err := event.Decode([]byte(`[{"increment_id":"1"},"no JSON",{"increment_id":"2"},3]`), event.Anything)
 	if event.ClassOf(err) != event.Malformed || !strings.Contains(err.Error(), "1 more") {
 		t.Errorf("error %v, want a malformed one that counts the other", err)
 	}
@@ -126,26 +126,39 @@ func TestDecodeGivesWhatCanBeRead(t *testing.T) {
 	}
 }
 
+var kinds = []event.Kind{event.Anything, event.Orders, event.Parcels, event.Files}
+
 func FuzzDecode(f *testing.F) {
 	for _, seed := range []string{
 		`{"increment_id":"000000123"}`, quote(`{"entity_id":57}`), `{"order":{"entity_id":57}}`, operation(`{"order":{"entity_id":57}}`),
 		`[{"a":1},[{"b":[]}],"{}"]`, `[]`, `[1,null,true,-1.5e3]`, `{"a":"\ud800\u0000"}`, `{"a" : {"b":1 } }`, "\xff", `"\"\\\"x\\\"\""`,
 		strings.Repeat(`[`, 200) + strings.Repeat(`]`, 200), `{"serialized_data":"{\"meta_information\":\"[]\"}"}`,
+		"\uFEFF57", `"000000123"`, `"\uFEFF{\"id\":57}"`, `{"order":{"id":57},"storeId":1}`, `["a.b","{\"increment_id\":\"5\"}",2]`,
+		`{"specversion":"1.0","type":"a.order.b","data":{"value":{"increment_id":"5"},"_metadata":{"storeId":"2"}}}`,
+		`{"event":{"data":{"value":{"order_id":57}}}}`, `{"orders":[{"id":1},{"id":2}],"x":1}`, `a:1:{s:8:"order_id";i:5;}`,
+		`{"invoice":{"entity_id":9},"x":1}`, `{"firstname":"Vesna","x":"y}`, `{"a":{"b":{"c":{"path":"x"}}},"d":{"order_number":5}}`,
 	} {
-		f.Add([]byte(seed))
+		for _, kind := range kinds {
+			f.Add([]byte(seed), string(kind))
+		}
 	}
-	f.Fuzz(func(t *testing.T, body []byte) {
+	f.Fuzz(func(t *testing.T, body []byte, kindName string) {
+		kind := event.Kind(kindName)
 		before := bytes.Clone(body)
-		events, err := event.Decode(body)
+		events, err := event.Decode(body, kind)
 		if !bytes.Equal(before, body) {
 			t.Fatal("the body was changed: it must go to the retry queue as it came")
 		}
-		if err != nil && event.ClassOf(err) != event.Malformed {
+		if err != nil && event.ClassOf(err) != event.Malformed && event.ClassOf(err) != event.Invalid {
 			t.Fatalf("class %q of %v", event.ClassOf(err), err)
 		}
+		if err != nil && (len(err.Error()) > 4096 || !utf8.ValidString(err.Error())) {
+			t.Fatalf("an error of %d bytes: %q", len(err.Error()), err)
+		}
 		// The validator is not the standard library's: it must say the same.
-		if notJSON := err != nil && strings.HasPrefix(err.Error(), "the body is not JSON"); json.Valid(body) && notJSON ||
-			!json.Valid(body) && err == nil {
+		const mark = "\uFEFF"
+		if valid, said := json.Valid(bytes.TrimPrefix(body, []byte(mark))), err != nil && strings.HasPrefix(err.Error(), "the body is not JSON"); valid && said ||
+			!valid && err == nil {
 			t.Fatalf("%q: %v", body, err)
 		}
 		if err == nil && len(events) == 0 {
@@ -156,7 +169,7 @@ func FuzzDecode(f *testing.F) {
 				t.Fatalf("event %q is no JSON object", e)
 			}
 			// What is taken out is taken out for good: decoding it again gives it as it is, unless it was at a bound.
-			again, err := event.Decode(e)
+			again, err := event.Decode(e, kind)
 			if err != nil || len(again) != 1 || !bytes.Equal(again[0], e) {
 				t.Fatalf("event %q decodes to %q, %v", e, again, err)
 			}
@@ -221,7 +234,7 @@ func FuzzParseOrder(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		bodies, _ := event.Decode(body)
+		bodies, _ := event.Decode(body, event.Orders)
 		for _, body := range bodies {
 			o, err := event.ParseOrder(body)
 			if err != nil {

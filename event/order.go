@@ -52,30 +52,43 @@ func (t *Text) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// Order is what an event says of an order: the message of order_placed and order_canceled.
+// Order is what an event says of an order.
 type Order struct {
 	EntityID    ID   // 0 if the event does not tell
 	IncrementID Text // "" if the event does not tell
 	StoreID     *ID  // nil if the event does not tell; 0 is Magento's admin store
 }
 
-// ParseOrder reads the body of an event about an order. One that names no order is Invalid. The body must be one that
-// Decode has given: that it is a JSON object is not looked at again, which would cost as much as all the rest.
+// ParseOrder reads the body of an event about an order. It is named by entity_id and increment_id, also written entityId
+// and incrementId; where there are none, by order_id or orderId, which mean the entity id; where there is none of these, by
+// id. One that names no order is Invalid, and so is what only belongs to one: order_id beside an id or number of its own is
+// in an invoice, a shipment or a credit memo. The body must be one that Decode has given: that it is a JSON object is not
+// looked at again, which would cost as much as all the rest.
 func ParseOrder(body json.RawMessage) (Order, error) {
-	var o Order
+	var (
+		o             Order
+		aliasID, anID []byte
+		parent        bool
+	)
 	// Of a whole order only these are read: encoding/json would look at each byte of it twice.
 	for key, value := range members(body) {
 		var into json.Unmarshaler
 		switch string(key) {
-		case `"entity_id"`:
+		case `"entity_id"`, `"entityId"`:
 			into = &o.EntityID
-		case `"increment_id"`:
+		case `"increment_id"`, `"incrementId"`:
 			into = &o.IncrementID
-		case `"store_id"`:
+		case `"store_id"`, `"storeId"`:
 			if o.StoreID = nil; string(value) != "null" {
 				o.StoreID = new(ID)
 				into = o.StoreID
 			}
+		case `"order_id"`, `"orderId"`:
+			aliasID = value
+		case `"parent_id"`:
+			parent = tells(value)
+		case `"id"`:
+			anID = value
 		}
 		if into == nil {
 			continue
@@ -84,8 +97,47 @@ func ParseOrder(body json.RawMessage) (Order, error) {
 			return Order{}, Errorf(Invalid, "the event can't be read as one about an order: %s: %w", key, err)
 		}
 	}
-	if o.EntityID == 0 && o.IncrementID == "" {
-		return Order{}, Errorf(Invalid, "the event names no order: it has neither entity_id nor increment_id")
+	own := o.EntityID != 0 || o.IncrementID != ""
+	byAlias, byID := aliasID != nil && tells(aliasID), anID != nil && tells(anID)
+	switch {
+	case byAlias && (own || byID):
+		return Order{}, Errorf(Invalid, "the event is about something that belongs to an order, an invoice, a shipment or a credit memo: "+
+			"it has an order's id (%s) beside %s; its members are %s", shortID(aliasID), ownName(o, anID), MemberNames(body))
+	case parent && o.EntityID != 0 && o.IncrementID == "":
+		return Order{}, Errorf(Invalid, "the event is about something that belongs to an order, an address, a payment or a comment: "+
+			"it has parent_id beside entity_id %d; its members are %s", o.EntityID, MemberNames(body))
+	case own:
+		return o, nil
+	case !byAlias && !byID:
+		return Order{}, Errorf(Invalid, "the event names no order: it has neither entity_id nor increment_id; its members are %s", MemberNames(body))
+	}
+	name, value := "order_id", aliasID
+	if !byAlias {
+		name, value = "id", anID
+	}
+	if err := o.EntityID.UnmarshalJSON(value); err != nil {
+		return Order{}, Errorf(Invalid, "the event can't be read as one about an order: %s: %w; its members are %s", name, err, MemberNames(body))
 	}
 	return o, nil
+}
+
+// shortID gives an id that was published, if it is one.
+func shortID(value []byte) string {
+	var id ID
+	if id.UnmarshalJSON(value) != nil {
+		return "no number"
+	}
+	return strconv.FormatInt(int64(id), 10)
+}
+
+// ownName says by what else than its order something is named.
+func ownName(o Order, id []byte) string {
+	switch {
+	case o.EntityID != 0:
+		return fmt.Sprintf("entity_id %d", o.EntityID)
+	case o.IncrementID != "":
+		return "an increment_id"
+	default:
+		return "id " + shortID(id)
+	}
 }

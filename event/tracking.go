@@ -68,7 +68,7 @@ func ParseTracking(body json.RawMessage) (Tracking, error) {
 	} {
 		switch {
 		case n.needed && n.value == "":
-			return Tracking{}, Errorf(Invalid, "the event has no %s", n.name)
+			return Tracking{}, Errorf(Invalid, "the event has no %s; its members are %s", n.name, MemberNames(body))
 		case utf8.RuneCountInString(n.value) > maxNumber:
 			return Tracking{}, Errorf(Invalid, "%s has more than %d characters", n.name, maxNumber)
 		}

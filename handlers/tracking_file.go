@@ -79,7 +79,7 @@ func parseFileReady(body json.RawMessage) (FileReady, error) {
 		return FileReady{}, event.Errorf(event.Invalid, "the event can't be read as one about a tracking file: %w", err)
 	}
 	if ready.Path == "" {
-		return FileReady{}, event.Errorf(event.Invalid, "the event names no file: it has no path")
+		return FileReady{}, event.Errorf(event.Invalid, "the event names no file: it has no path; its members are %s", event.MemberNames(body))
 	}
 	sum := strings.ToLower(ready.SHA256)
 	if b, err := hex.DecodeString(sum); err != nil || sum != "" && len(b) != sha256.Size {

@@ -276,6 +276,7 @@ func wire(ctx context.Context, cfg *config.Config, log zerolog.Logger, registry 
 		wired := consumer.Consumer{Name: c.Name, Topics: c.Topics, Needs: needs(c)}
 		switch c.Name {
 		case handlers.OrderPlaced:
+			wired.Kind = event.Orders
 			wired.Handler = &handlers.Placed{
 				Orders: s.remotes.shop.Orders, ERP: s.remotes.connector, Ledger: s.ledger,
 				Stores: &handlers.Stores{Reader: s.remotes.shop.Stores, Location: cfg.MagentoTimezone.Location},
@@ -294,12 +295,15 @@ func wire(ctx context.Context, cfg *config.Config, log zerolog.Logger, registry 
 				return waiting.Run(ctx)
 			}})
 		case handlers.OrderCanceled:
+			wired.Kind = event.Orders
 			wired.Handler = &handlers.Canceled{
 				Orders: s.remotes.shop.Orders, ERP: s.remotes.connector, Ledger: s.ledger, Rules: rules,
 			}
 		case handlers.TrackingFileReady:
+			wired.Kind = event.Files
 			wired.Handler = s.wireInbox(registry)
 		case handlers.TrackingReceived:
+			wired.Kind = event.Parcels
 			wired.Handler = &handlers.Tracked{
 				Orders: s.remotes.shop.Orders, Shipments: s.remotes.shop.Shipments, Ledger: s.ledger, Key: rules.Key,
 				Rules: handlers.TrackingRules{

@@ -35,7 +35,7 @@ func main() {
 		})
 		return event.Done, err
 	}
-	loyalty := consumer.Consumer{Name: "loyalty", Topics: []string{"sales.order.placed"}, Handler: consumer.HandlerFunc(give)}
+	loyalty := consumer.Consumer{Name: "loyalty", Topics: []string{"sales.order.placed"}, Kind: event.Orders, Handler: consumer.HandlerFunc(give)}
 	err = consumer.New(consumer.Options{
 		Broker: rabbitmq.Options{URL: os.Getenv("MAGELINE_AMQP_URL")}, Exchange: os.Getenv("MAGELINE_AMQP_EXCHANGE"),
 		Prefix: os.Getenv("MAGELINE_QUEUE_PREFIX"), Consumers: []consumer.Consumer{loyalty}, Database: pool.Ping, Log: log.Logger,
