@@ -84,7 +84,7 @@ func (r *Reader) letter(d *amqp.Delivery, queue string) letter {
 	return l
 }
 
-// newestDeath gives the newest entry of x-death that is of no retry queue; entries are newest first (RabbitMQ,
+// newestDeath gives the newest entry of x-death that is of no retry queue; entries are newest first (see
 // rabbitmq.com, Dead Letter Exchanges). The dead-letter queue itself is none that a letter could go back to.
 func (r *Reader) newestDeath(headers amqp.Table, queue string) (death, bool) {
 	entries, _ := headers["x-death"].([]any)
