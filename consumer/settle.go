@@ -241,11 +241,14 @@ func (l *line) giveBack(d *delivery) bool {
 func (l *line) reject(d *delivery) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.over() {
+	switch {
+	case l.over():
 		l.stale(d)
-		return
+	case d.isProbe:
+		l.settleProbe(d, d.probedOn.Nack(d.DeliveryTag, false, false))
+	default:
+		l.nack(d, false)
 	}
-	l.nack(d, false)
 }
 
 // nack is called with mu held.
