@@ -194,7 +194,7 @@ func (l *line) history(o fakemagento.Placed) []string {
 // commented counts the orders that have exactly one comment.
 func (l *line) commented(orders []fakemagento.Placed) int {
 	l.t.Helper()
-	counts := l.shop.CommentCounts()
+	counts := l.shop.CommentCounts("Sales order ")
 	n := 0
 	for _, o := range orders {
 		if counts[o.IncrementID] > 1 {

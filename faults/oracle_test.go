@@ -15,7 +15,7 @@ import (
 type effects struct{ documents, comments, tracks map[string]int }
 
 func (w *world) effects() effects {
-	return effects{w.erp.Counts(), w.shop.CommentCounts(), w.shop.TrackCounts()}
+	return effects{w.erp.Counts(), w.shop.CommentCounts("Sales order "), w.shop.TrackCounts()}
 }
 
 func (e effects) done(s *sent) bool {

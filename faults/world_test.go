@@ -371,7 +371,7 @@ func (w *world) poison(n int) {
 
 // done counts the orders that are in the ERP and commented.
 func (w *world) done(orders []fakemagento.Placed) int {
-	documents, comments := w.erp.Counts(), w.shop.CommentCounts()
+	documents, comments := w.erp.Counts(), w.shop.CommentCounts("Sales order ")
 	n := 0
 	for _, o := range orders {
 		if documents[o.IncrementID] > 0 && comments[o.IncrementID] > 0 {

@@ -71,7 +71,7 @@ func (d *demo) order(ctx context.Context, p fakemagento.Placing, events int) err
 func (d *demo) awaitOrders(ctx context.Context) error {
 	missing := 0
 	err := d.await(ctx, d.patience, "every order in the ERP, and its number in Magento", func() (bool, error) {
-		documents, comments := d.erp.Counts(), d.shop.CommentCounts()
+		documents, comments := d.erp.Counts(), d.shop.CommentCounts("Sales order ")
 		missing = 0
 		for _, o := range d.orders {
 			if documents[o.number] < o.documents || comments[o.number] < o.documents {
@@ -299,7 +299,7 @@ func (d *demo) end(ctx context.Context, stop func() error) error {
 	if err := stop(); err != nil {
 		problems = append(problems, err.Error())
 	}
-	problems = append(problems, verdict(d.orders, d.erp.Counts(), d.shop.CommentCounts())...)
+	problems = append(problems, verdict(d.orders, d.erp.Counts(), d.shop.CommentCounts("Sales order "))...)
 	problems = append(problems, parcelVerdict(d.parcels, d.shop.TrackCounts())...)
 	for _, number := range d.shop.Statusless() {
 		problems = append(problems, fmt.Sprintf("order %s has lost its status in Magento: it is in no grid", number))

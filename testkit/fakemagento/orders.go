@@ -297,13 +297,19 @@ func (s *Server) Comments(id int) []Comment {
 	return nil
 }
 
-// CommentCounts gives the number of comments by order number, for every order.
-func (s *Server) CommentCounts() map[string]int {
+// CommentCounts gives the number of comments that begin with a text by order number, for every order.
+func (s *Server) CommentCounts(prefix string) map[string]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	counts := map[string]int{}
 	for _, o := range s.orders {
-		counts[fmt.Sprint(o.document["increment_id"])] += len(o.comments)
+		number := text(o.document["increment_id"])
+		counts[number] += 0
+		for _, c := range o.comments {
+			if strings.HasPrefix(c.Text, prefix) {
+				counts[number]++
+			}
+		}
 	}
 	return counts
 }

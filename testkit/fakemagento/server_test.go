@@ -321,8 +321,8 @@ func TestComments(t *testing.T) {
 	if len(shop.Problems()) != 2 {
 		t.Errorf("the wrong parent_id, or the missing status, went unseen: %v", shop.Problems())
 	}
-	if shop.CommentCounts()["000000001"] != 2 {
-		t.Errorf("%v", shop.CommentCounts())
+	if shop.CommentCounts("")["000000001"] != 2 {
+		t.Errorf("%v", shop.CommentCounts(""))
 	}
 	_, list := c.get("/rest/V1/orders/1/comments")
 	if !strings.Contains(list, `"total_count":2`) || strings.Index(list, "second") > strings.Index(list, "SO-1") {
