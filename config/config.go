@@ -58,6 +58,7 @@ type Config struct {
 	OrderWaitMax        time.Duration `envconfig:"ORDER_WAIT_MAX" default:"720h" meaning:"how long an order may wait before it is given up"`
 	OrderKey            OrderKey      `envconfig:"ORDER_KEY" default:"increment_id" meaning:"the business key; store_increment_id for shops whose stores count alike"`
 	OrderComment        bool          `envconfig:"ORDER_COMMENT" default:"true" meaning:"tell Magento of the document in a comment"`
+	OrderCommentFailed  bool          `envconfig:"ORDER_COMMENT_FAILED" default:"true" meaning:"tell Magento, in a comment, of an order that was dead-lettered"`
 	OrderStatusExported StatusByState `envconfig:"ORDER_STATUS_EXPORTED" meaning:"status set together with comments, as processing:exported; one without a state is for any state; needs ORDER_COMMENT"`
 
 	ERP                ERP           `envconfig:"ERP" default:"webhook" meaning:"the ERP connector"`

@@ -40,6 +40,7 @@ type settings struct {
 	shop     fakemagento.Options // Version: if empty, another one for each test
 	erpMode  fakeerp.Mode
 	states   string        // ORDER_EXPORT_STATES; "": the default
+	openFor  time.Duration // BREAKER_OPEN_FOR; 0: 1 min
 	failures int           // BREAKER_FAILURES; 0: no circuit
 	timeout  time.Duration // of one request to the ERP; 0: 10 s
 	lease    time.Duration // 0: 90 s
@@ -195,6 +196,9 @@ func newRig(t *testing.T, s settings) *rig {
 	if s.states == "" {
 		s.states = "processing,complete,new:checkmo,new:cashondelivery,new:purchaseorder,new:companycredit,new:free"
 	}
+	if s.openFor == 0 {
+		s.openFor = time.Minute
+	}
 	if s.timeout == 0 {
 		s.timeout = 10 * time.Second
 	}
@@ -217,8 +221,8 @@ func newRig(t *testing.T, s settings) *rig {
 		books.Close()
 	})
 	log := zerolog.New(r.log)
-	r.magento = downstream.New(downstream.Options{Name: "magento", Timeout: 10 * time.Second, Failures: s.failures, OpenFor: time.Minute, Log: log})
-	toERP := downstream.New(downstream.Options{Name: "erp", Timeout: s.timeout, Failures: s.failures, OpenFor: time.Minute, Log: log})
+	r.magento = downstream.New(downstream.Options{Name: "magento", Timeout: 10 * time.Second, Failures: s.failures, OpenFor: s.openFor, Log: log})
+	toERP := downstream.New(downstream.Options{Name: "erp", Timeout: s.timeout, Failures: s.failures, OpenFor: s.openFor, Log: log})
 	t.Cleanup(r.magento.Close)
 	t.Cleanup(toERP.Close)
 	var err error

@@ -90,7 +90,7 @@ func checkAll(ctx context.Context, cfg *config.Config) ([]check.Line, error) {
 	}
 	if magento {
 		probe := check.Magento{
-			URL: cfg.MagentoURL, HTTP: remotes.magento.Client(), Client: remotes.shop, Comment: cfg.OrderComment && erp,
+			URL: cfg.MagentoURL, HTTP: remotes.magento.Client(), Client: remotes.shop, Comment: (cfg.OrderComment || cfg.OrderCommentFailed) && erp,
 			Ship: ship, Create: cfg.TrackingWhenNoShipment == config.CreateShipment,
 		}
 		if probe.Comment {

@@ -100,6 +100,9 @@ func consume(ctx context.Context, t terminal) error {
 	background.Go(func() { s.secrets.watch(ctx, log, s.runtime.CredentialsChanged) })
 	background.Go(func() { s.pauses.watch(ctx) })
 	background.Go(func() { s.live(serving) }) // also while it drains
+	if s.notSent != nil {
+		background.Go(func() { s.notSent.Run(serving) }) // also of what is dead-lettered in the drain
+	}
 
 	names := make([]string, 0, len(cfg.EnabledConsumers()))
 	for _, c := range cfg.EnabledConsumers() {

@@ -71,6 +71,13 @@ func (p *pauses) begun() bool {
 	return p.known != nil
 }
 
+// paused reports whether a name is paused, or it is not known yet.
+func (p *pauses) paused(name string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.known == nil || p.known[name] != ""
+}
+
 // watch reads them again and again until ctx ends, also while RabbitMQ or Postgres is away.
 func (p *pauses) watch(ctx context.Context) {
 	tick := time.NewTicker(readPausesEvery)

@@ -226,6 +226,7 @@ type service struct {
 	remotes *remotes
 	runtime *consumer.Runtime
 	pauses  *pauses
+	notSent *handlers.NotSent // nil where Magento is not told
 	tasks   []periodic.Task
 	inbox   *inbox.Watcher // nil where no tracking files are handled
 }
@@ -274,6 +275,15 @@ func wire(ctx context.Context, cfg *config.Config, log zerolog.Logger, registry 
 	}
 	for _, c := range cfg.EnabledConsumers() {
 		wired := consumer.Consumer{Name: c.Name, Topics: c.Topics, Needs: needs(c)}
+		if cfg.OrderCommentFailed && (c.Name == handlers.OrderPlaced || c.Name == handlers.OrderCanceled) {
+			if s.notSent == nil {
+				s.notSent = &handlers.NotSent{
+					Orders: s.remotes.shop.Orders, Ledger: s.ledger, Rules: rules, Log: log, Magento: s.remotes.magento,
+					Paused: func() bool { return s.pauses.paused(s.remotes.magento.Name()) },
+				}
+			}
+			wired.DeadLettered = func(_ context.Context, e event.Event, err error) { s.notSent.Note(c.Name, e, err) }
+		}
 		switch c.Name {
 		case handlers.OrderPlaced:
 			wired.Kind = event.Orders
