@@ -21,20 +21,14 @@ type AttributeSet struct {
 
 	ExtensionAttributes ExtensionAttributes `json:"extension_attributes"`
 
-	read asRead
+	asRead
 }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (a *AttributeSet) UnmarshalJSON(data []byte) error {
-	type plain AttributeSet
-	return readObject(data, (*plain)(a), &a.read)
-}
+func (a *AttributeSet) UnmarshalJSON(data []byte) error { return readObject(data, a) }
 
 // MarshalJSON writes what was read with what was changed.
-func (a AttributeSet) MarshalJSON() ([]byte, error) {
-	type plain AttributeSet
-	return writeObject(plain(a), a.read)
-}
+func (a AttributeSet) MarshalJSON() ([]byte, error) { return writeObject(a, a.asRead) }
 
 // AttributeGroup is a group of attributes in a set (Eav\Api\Data\AttributeGroupInterface).
 type AttributeGroup struct {
@@ -44,20 +38,14 @@ type AttributeGroup struct {
 
 	ExtensionAttributes ExtensionAttributes `json:"extension_attributes"` // attribute_group_code, sort_order
 
-	read asRead
+	asRead
 }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (g *AttributeGroup) UnmarshalJSON(data []byte) error {
-	type plain AttributeGroup
-	return readObject(data, (*plain)(g), &g.read)
-}
+func (g *AttributeGroup) UnmarshalJSON(data []byte) error { return readObject(data, g) }
 
 // MarshalJSON writes what was read with what was changed.
-func (g AttributeGroup) MarshalJSON() ([]byte, error) {
-	type plain AttributeGroup
-	return writeObject(plain(g), g.read)
-}
+func (g AttributeGroup) MarshalJSON() ([]byte, error) { return writeObject(g, g.asRead) }
 
 // Get reads a set; ErrNotFound if there is none.
 //

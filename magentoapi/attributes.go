@@ -52,20 +52,14 @@ type CustomAttribute struct {
 	Code  string          `json:"attribute_code"`
 	Value json.RawMessage `json:"value"`
 
-	read asRead
+	asRead
 }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (c *CustomAttribute) UnmarshalJSON(data []byte) error {
-	type plain CustomAttribute
-	return readObject(data, (*plain)(c), &c.read)
-}
+func (c *CustomAttribute) UnmarshalJSON(data []byte) error { return readObject(data, c) }
 
 // MarshalJSON writes what was read with what was changed.
-func (c CustomAttribute) MarshalJSON() ([]byte, error) {
-	type plain CustomAttribute
-	return writeObject(plain(c), c.read)
-}
+func (c CustomAttribute) MarshalJSON() ([]byte, error) { return writeObject(c, c.asRead) }
 
 // UnmarshalJSON reads a list; or an object, which Magento makes of a list with a gap, keyed by place, and of some entities'
 // attributes, keyed by code. It is written as a list.
@@ -78,7 +72,7 @@ func (a *CustomAttributes) UnmarshalJSON(data []byte) error {
 		*a = list
 		return nil
 	}
-	all, err := asRead(data).members()
+	all, err := asRead{json: string(data)}.members()
 	if err != nil {
 		return err
 	}

@@ -89,11 +89,15 @@ func (s *BulkService) schedule(ctx context.Context, op operation, body any) (*Sc
 		UUID  Text            `json:"bulk_uuid"`
 		Items []ScheduledItem `json:"request_items"`
 	}
-	if err := s.client.call(ctx, op, body, &answer); err != nil {
+	odd, err := s.client.ask(ctx, op, body, &answer)
+	if err != nil {
 		return nil, err
 	}
 	if answer.UUID == "" {
 		return nil, op.unreadable(http.StatusAccepted, nil, errors.New("no bulk_uuid"))
+	}
+	if err := oddAt(odd, "request_items.status"); err != nil { // what was not taken would be thought to be
+		return nil, op.unreadable(http.StatusAccepted, nil, err)
 	}
 	scheduled := &Scheduled{string(answer.UUID), answer.Items}
 	var rejected []ScheduledItem

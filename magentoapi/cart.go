@@ -59,20 +59,14 @@ type CartItem struct {
 	ProductOption       *ProductOption      `json:"product_option"`
 	ExtensionAttributes ExtensionAttributes `json:"extension_attributes"`
 
-	read asRead
+	asRead
 }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (i *CartItem) UnmarshalJSON(data []byte) error {
-	type plain CartItem
-	return readObject(data, (*plain)(i), &i.read)
-}
+func (i *CartItem) UnmarshalJSON(data []byte) error { return readObject(data, i) }
 
 // MarshalJSON writes what was read with what was changed.
-func (i CartItem) MarshalJSON() ([]byte, error) {
-	type plain CartItem
-	return writeObject(plain(i), i.read)
-}
+func (i CartItem) MarshalJSON() ([]byte, error) { return writeObject(i, i.asRead) }
 
 // Items reads the rows.
 //

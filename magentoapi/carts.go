@@ -31,20 +31,14 @@ type Cart struct {
 
 	ExtensionAttributes ExtensionAttributes `json:"extension_attributes"`
 
-	read asRead
+	asRead
 }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (c *Cart) UnmarshalJSON(data []byte) error {
-	type plain Cart
-	return readObject(data, (*plain)(c), &c.read)
-}
+func (c *Cart) UnmarshalJSON(data []byte) error { return readObject(data, c) }
 
 // MarshalJSON writes what was read with what was changed.
-func (c Cart) MarshalJSON() ([]byte, error) {
-	type plain Cart
-	return writeObject(plain(c), c.read)
-}
+func (c Cart) MarshalJSON() ([]byte, error) { return writeObject(c, c.asRead) }
 
 // Create makes an empty cart of nobody and gives its id. It is not repeated: twice makes two carts.
 //

@@ -34,20 +34,14 @@ type Category struct {
 	CustomAttributes    CustomAttributes    `json:"custom_attributes"`
 	ExtensionAttributes ExtensionAttributes `json:"extension_attributes"`
 
-	read asRead
+	asRead
 }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (c *Category) UnmarshalJSON(data []byte) error {
-	type plain Category
-	return readObject(data, (*plain)(c), &c.read)
-}
+func (c *Category) UnmarshalJSON(data []byte) error { return readObject(data, c) }
 
 // MarshalJSON writes what was read with what was changed.
-func (c Category) MarshalJSON() ([]byte, error) {
-	type plain Category
-	return writeObject(plain(c), c.read)
-}
+func (c Category) MarshalJSON() ([]byte, error) { return writeObject(c, c.asRead) }
 
 // CategoryNode is a category and what is below it (Catalog\Api\Data\CategoryTreeInterface).
 type CategoryNode struct {

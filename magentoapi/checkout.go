@@ -27,20 +27,14 @@ type CartAddress struct {
 	ExtensionAttributes ExtensionAttributes `json:"extension_attributes"`
 	CustomAttributes    CustomAttributes    `json:"custom_attributes"`
 
-	read asRead
+	asRead
 }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (a *CartAddress) UnmarshalJSON(data []byte) error {
-	type plain CartAddress
-	return readObject(data, (*plain)(a), &a.read)
-}
+func (a *CartAddress) UnmarshalJSON(data []byte) error { return readObject(data, a) }
 
 // MarshalJSON writes what was read with what was changed.
-func (a CartAddress) MarshalJSON() ([]byte, error) {
-	type plain CartAddress
-	return writeObject(plain(a), a.read)
-}
+func (a CartAddress) MarshalJSON() ([]byte, error) { return writeObject(a, a.asRead) }
 
 // BillingAddress reads the billing address; an empty one if none is set.
 //
@@ -158,20 +152,14 @@ type Payment struct {
 
 	ExtensionAttributes ExtensionAttributes `json:"extension_attributes"`
 
-	read asRead
+	asRead
 }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (p *Payment) UnmarshalJSON(data []byte) error {
-	type plain Payment
-	return readObject(data, (*plain)(p), &p.read)
-}
+func (p *Payment) UnmarshalJSON(data []byte) error { return readObject(data, p) }
 
 // MarshalJSON writes what was read with what was changed.
-func (p Payment) MarshalJSON() ([]byte, error) {
-	type plain Payment
-	return writeObject(plain(p), p.read)
-}
+func (p Payment) MarshalJSON() ([]byte, error) { return writeObject(p, p.asRead) }
 
 // PaymentMethod reads how the cart is to be paid; its Method is empty if that is not set.
 //

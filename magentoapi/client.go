@@ -8,6 +8,7 @@
 //   - Every refusal is an *Error with Magento's message, its parameters filled in; errors.Is tells the cases apart
 //     (ErrNotFound, ErrUnauthorized, …). An answer of 2xx that can't be read is ErrUnreadable: the request may have
 //     been carried out.
+//   - A field of an unexpected form does not make an answer unreadable: see OddField.
 //   - Errors of the network, and those of the given http.Client's transport, are wrapped: errors.As finds them.
 //   - What only reads is repeated when Magento is busy or the connection is lost, with a pause: see Retries. A write is
 //     repeated only where that does no harm, which its method says.
@@ -58,6 +59,9 @@ type Options struct {
 	MaxItems int
 	// Retries say what is repeated; the zero value repeats three times.
 	Retries Retries
+	// OnOdd, if it is set, is told of each answer in which fields have an unexpected form: the call, as in
+	// GET /V1/orders/57, and the fields. It must not keep them waiting, and may be called by several goroutines at once.
+	OnOdd func(ctx context.Context, call string, fields []OddField)
 }
 
 // A Client calls one Magento. Its methods may be called by several goroutines at once.
@@ -90,6 +94,7 @@ type Client struct {
 	maxBody   int64
 	maxItems  int
 	retries   Retries
+	onOdd     func(ctx context.Context, call string, fields []OddField)
 	accepted  *atomic.Bool // Magento has accepted the credential at least once
 }
 
@@ -122,7 +127,7 @@ func New(baseURL string, o Options) (*Client, error) {
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	c := &Client{
 		http: &client, root: base, auth: o.Auth, userAgent: o.UserAgent, maxBody: o.MaxBody,
-		maxItems: o.MaxItems, retries: o.Retries.orDefaults(), accepted: &atomic.Bool{},
+		maxItems: o.MaxItems, retries: o.Retries.orDefaults(), onOdd: o.OnOdd, accepted: &atomic.Bool{},
 	}
 	return c.Store(o.StoreCode)
 }

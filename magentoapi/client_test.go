@@ -207,7 +207,7 @@ func TestAnswersThatCanNotBeRead(t *testing.T) {
 		"another order":            {body: `{"entity_id": 8}`, kind: BodyJSON},
 		"the beginning of one":     {body: `{"entity_id": 7, "items": [{"sku`, kind: BodyJSON},
 		"two values":               {body: `{"entity_id": 7}{"entity_id": 7}`, kind: BodyJSON},
-		"another type":             {body: `{"entity_id": 7, "items": "jane@fixture.example"}`, kind: BodyJSON},
+		"another type":             {body: `["jane@fixture.example"]`, kind: BodyJSON},
 		"a text for an id":         {body: `{"entity_id": "Geheimweg 7"}`, kind: BodyJSON},
 		"text":                     {body: "OK", kind: BodyText},
 		"a connection that breaks": {body: `{"entity_id": 7`, cut: true, kind: BodyEmpty},

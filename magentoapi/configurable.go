@@ -23,39 +23,27 @@ type ConfigurableOption struct {
 
 	ExtensionAttributes ExtensionAttributes `json:"extension_attributes"`
 
-	read asRead
+	asRead
 }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (o *ConfigurableOption) UnmarshalJSON(data []byte) error {
-	type plain ConfigurableOption
-	return readObject(data, (*plain)(o), &o.read)
-}
+func (o *ConfigurableOption) UnmarshalJSON(data []byte) error { return readObject(data, o) }
 
 // MarshalJSON writes what was read with what was changed.
-func (o ConfigurableOption) MarshalJSON() ([]byte, error) {
-	type plain ConfigurableOption
-	return writeObject(plain(o), o.read)
-}
+func (o ConfigurableOption) MarshalJSON() ([]byte, error) { return writeObject(o, o.asRead) }
 
 // ConfigurableOptionValue is one of its values: the id of an AttributeOption.
 type ConfigurableOptionValue struct {
 	ValueIndex ID `json:"value_index"`
 
-	read asRead
+	asRead
 }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (v *ConfigurableOptionValue) UnmarshalJSON(data []byte) error {
-	type plain ConfigurableOptionValue
-	return readObject(data, (*plain)(v), &v.read)
-}
+func (v *ConfigurableOptionValue) UnmarshalJSON(data []byte) error { return readObject(data, v) }
 
 // MarshalJSON writes what was read with what was changed.
-func (v ConfigurableOptionValue) MarshalJSON() ([]byte, error) {
-	type plain ConfigurableOptionValue
-	return writeObject(plain(v), v.read)
-}
+func (v ConfigurableOptionValue) MarshalJSON() ([]byte, error) { return writeObject(v, v.asRead) }
 
 // Children reads the children of a product, without all of their values: their media and links are elsewhere. A product
 // that is not configurable has none.

@@ -56,20 +56,14 @@ type CreditMemo struct {
 
 	ExtensionAttributes ExtensionAttributes `json:"extension_attributes"`
 
-	read asRead
+	asRead
 }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (m *CreditMemo) UnmarshalJSON(data []byte) error {
-	type plain CreditMemo
-	return readObject(data, (*plain)(m), &m.read)
-}
+func (m *CreditMemo) UnmarshalJSON(data []byte) error { return readObject(data, m) }
 
 // MarshalJSON writes what was read with what was changed.
-func (m CreditMemo) MarshalJSON() ([]byte, error) {
-	type plain CreditMemo
-	return writeObject(plain(m), m.read)
-}
+func (m CreditMemo) MarshalJSON() ([]byte, error) { return writeObject(m, m.asRead) }
 
 // Get reads a credit memo; ErrNotFound if there is none.
 //

@@ -22,20 +22,14 @@ type CustomerGroup struct {
 
 	ExtensionAttributes ExtensionAttributes `json:"extension_attributes"`
 
-	read asRead
+	asRead
 }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (g *CustomerGroup) UnmarshalJSON(data []byte) error {
-	type plain CustomerGroup
-	return readObject(data, (*plain)(g), &g.read)
-}
+func (g *CustomerGroup) UnmarshalJSON(data []byte) error { return readObject(data, g) }
 
 // MarshalJSON writes what was read with what was changed.
-func (g CustomerGroup) MarshalJSON() ([]byte, error) {
-	type plain CustomerGroup
-	return writeObject(plain(g), g.read)
-}
+func (g CustomerGroup) MarshalJSON() ([]byte, error) { return writeObject(g, g.asRead) }
 
 func (g *CustomerGroup) id() ID {
 	if g.ID == nil {

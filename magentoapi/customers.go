@@ -40,20 +40,14 @@ type Customer struct {
 	ExtensionAttributes ExtensionAttributes `json:"extension_attributes"`
 	CustomAttributes    CustomAttributes    `json:"custom_attributes"`
 
-	read asRead
+	asRead
 }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (c *Customer) UnmarshalJSON(data []byte) error {
-	type plain Customer
-	return readObject(data, (*plain)(c), &c.read)
-}
+func (c *Customer) UnmarshalJSON(data []byte) error { return readObject(data, c) }
 
 // MarshalJSON writes what was read with what was changed.
-func (c Customer) MarshalJSON() ([]byte, error) {
-	type plain Customer
-	return writeObject(plain(c), c.read)
-}
+func (c Customer) MarshalJSON() ([]byte, error) { return writeObject(c, c.asRead) }
 
 // CustomerAddress is an entry of a customer's address book (app/code/Magento/Customer/Api/Data/AddressInterface.php).
 type CustomerAddress struct {
@@ -79,20 +73,14 @@ type CustomerAddress struct {
 	ExtensionAttributes ExtensionAttributes `json:"extension_attributes"`
 	CustomAttributes    CustomAttributes    `json:"custom_attributes"`
 
-	read asRead
+	asRead
 }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (a *CustomerAddress) UnmarshalJSON(data []byte) error {
-	type plain CustomerAddress
-	return readObject(data, (*plain)(a), &a.read)
-}
+func (a *CustomerAddress) UnmarshalJSON(data []byte) error { return readObject(data, a) }
 
 // MarshalJSON writes what was read with what was changed.
-func (a CustomerAddress) MarshalJSON() ([]byte, error) {
-	type plain CustomerAddress
-	return writeObject(plain(a), a.read)
-}
+func (a CustomerAddress) MarshalJSON() ([]byte, error) { return writeObject(a, a.asRead) }
 
 // Region is a state, canton or province. ID is 0 where the country has no list of them.
 type Region struct {
@@ -100,20 +88,14 @@ type Region struct {
 	Code Text `json:"region_code"`
 	Name Text `json:"region"`
 
-	read asRead
+	asRead
 }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (r *Region) UnmarshalJSON(data []byte) error {
-	type plain Region
-	return readObject(data, (*plain)(r), &r.read)
-}
+func (r *Region) UnmarshalJSON(data []byte) error { return readObject(data, r) }
 
 // MarshalJSON writes what was read with what was changed.
-func (r Region) MarshalJSON() ([]byte, error) {
-	type plain Region
-	return writeObject(plain(r), r.read)
-}
+func (r Region) MarshalJSON() ([]byte, error) { return writeObject(r, r.asRead) }
 
 // Get reads a customer by the id; ErrNotFound if there is none.
 //

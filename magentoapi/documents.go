@@ -29,20 +29,14 @@ type DocumentItem struct {
 	RowTotal        Decimal `json:"row_total"`       // without tax, before discounts
 	RowTotalInclTax Decimal `json:"row_total_incl_tax"`
 
-	read asRead
+	asRead
 }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (i *DocumentItem) UnmarshalJSON(data []byte) error {
-	type plain DocumentItem
-	return readObject(data, (*plain)(i), &i.read)
-}
+func (i *DocumentItem) UnmarshalJSON(data []byte) error { return readObject(data, i) }
 
 // MarshalJSON writes what was read with what was changed.
-func (i DocumentItem) MarshalJSON() ([]byte, error) {
-	type plain DocumentItem
-	return writeObject(plain(i), i.read)
-}
+func (i DocumentItem) MarshalJSON() ([]byte, error) { return writeObject(i, i.asRead) }
 
 // DocumentComment is a comment on an invoice, a shipment or a credit memo.
 type DocumentComment struct {
@@ -53,20 +47,14 @@ type DocumentComment struct {
 	IsCustomerNotified Flag `json:"is_customer_notified"`
 	IsVisibleOnFront   Flag `json:"is_visible_on_front"`
 
-	read asRead
+	asRead
 }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (c *DocumentComment) UnmarshalJSON(data []byte) error {
-	type plain DocumentComment
-	return readObject(data, (*plain)(c), &c.read)
-}
+func (c *DocumentComment) UnmarshalJSON(data []byte) error { return readObject(data, c) }
 
 // MarshalJSON writes what was read with what was changed.
-func (c DocumentComment) MarshalJSON() ([]byte, error) {
-	type plain DocumentComment
-	return writeObject(plain(c), c.read)
-}
+func (c DocumentComment) MarshalJSON() ([]byte, error) { return writeObject(c, c.asRead) }
 
 // A NewDocumentItem is a quantity of a row of the order, for an invoice, a shipment or a credit memo. Of a configurable
 // product it is the product's own row, not the variant's. A bundle is shipped by its row if its components go together,
@@ -135,6 +123,7 @@ func comments[T any](ctx context.Context, c *Client, path string) ([]T, error) {
 	if err != nil {
 		return nil, op.unreadable(http.StatusOK, body, err)
 	}
+	c.tell(ctx, op, page.odd)
 	return page.Items, nil
 }
 
@@ -163,7 +152,7 @@ func sendEmail(ctx context.Context, c *Client, path string) (bool, error) {
 func getByID[T any](ctx context.Context, c *Client, path, what string, asked int64, id func(*T) ID) (*T, error) {
 	v, err := get[T](ctx, c, path)
 	if err == nil {
-		err = checkID(operation{method: http.MethodGet, path: path}, what, asked, id(v))
+		err = checkID(operation{method: http.MethodGet, path: path}, what, asked, id(v), v)
 	}
 	if err != nil {
 		return nil, err
@@ -171,10 +160,14 @@ func getByID[T any](ctx context.Context, c *Client, path, what string, asked int
 	return v, nil
 }
 
-// checkID makes an error of an answer that is about something else than what was asked for.
-func checkID(op operation, what string, asked int64, got ID) error {
+// checkID makes an error of an answer, v, that is about something else than what was asked for.
+func checkID(op operation, what string, asked int64, got ID, v any) error {
 	if int64(got) == asked {
 		return nil
 	}
-	return op.unreadable(http.StatusOK, []byte("{}"), fmt.Errorf("asked for %s %d, it is of %s %d", what, asked, what, got))
+	err := oddOf(v, "entity_id", "transaction_id")
+	if err == nil {
+		err = fmt.Errorf("asked for %s %d, it is of %s %d", what, asked, what, got)
+	}
+	return op.unreadable(http.StatusOK, []byte("{}"), err)
 }

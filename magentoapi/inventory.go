@@ -35,20 +35,14 @@ type Source struct {
 
 	ExtensionAttributes ExtensionAttributes `json:"extension_attributes"`
 
-	read asRead
+	asRead
 }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (s *Source) UnmarshalJSON(data []byte) error {
-	type plain Source
-	return readObject(data, (*plain)(s), &s.read)
-}
+func (s *Source) UnmarshalJSON(data []byte) error { return readObject(data, s) }
 
 // MarshalJSON writes what was read with what was changed.
-func (s Source) MarshalJSON() ([]byte, error) {
-	type plain Source
-	return writeObject(plain(s), s.read)
-}
+func (s Source) MarshalJSON() ([]byte, error) { return writeObject(s, s.asRead) }
 
 // Sources reads a page of the sources. Without a sort they are sorted by source_code.
 //
@@ -91,20 +85,14 @@ type SourceItem struct {
 	Quantity   Decimal `json:"quantity"`
 	Status     Flag    `json:"status"` // in stock
 
-	read asRead
+	asRead
 }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (i *SourceItem) UnmarshalJSON(data []byte) error {
-	type plain SourceItem
-	return readObject(data, (*plain)(i), &i.read)
-}
+func (i *SourceItem) UnmarshalJSON(data []byte) error { return readObject(data, i) }
 
 // MarshalJSON writes what was read with what was changed.
-func (i SourceItem) MarshalJSON() ([]byte, error) {
-	type plain SourceItem
-	return writeObject(plain(i), i.read)
-}
+func (i SourceItem) MarshalJSON() ([]byte, error) { return writeObject(i, i.asRead) }
 
 // SourceItems reads a page of the source items. Without a sort they are sorted by source_item_id.
 //

@@ -55,20 +55,14 @@ type Invoice struct {
 
 	ExtensionAttributes ExtensionAttributes `json:"extension_attributes"`
 
-	read asRead
+	asRead
 }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (i *Invoice) UnmarshalJSON(data []byte) error {
-	type plain Invoice
-	return readObject(data, (*plain)(i), &i.read)
-}
+func (i *Invoice) UnmarshalJSON(data []byte) error { return readObject(data, i) }
 
 // MarshalJSON writes what was read with what was changed.
-func (i Invoice) MarshalJSON() ([]byte, error) {
-	type plain Invoice
-	return writeObject(plain(i), i.read)
-}
+func (i Invoice) MarshalJSON() ([]byte, error) { return writeObject(i, i.asRead) }
 
 // Get reads an invoice; ErrNotFound if there is none.
 //

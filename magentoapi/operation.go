@@ -24,18 +24,24 @@ type operation struct {
 
 // call sends the operation with body, unless it is nil, as JSON, and decodes the answer as Do does.
 func (c *Client) call(ctx context.Context, op operation, body, out any) error {
+	_, err := c.ask(ctx, op, body, out)
+	return err
+}
+
+// ask is call, and gives what of the answer has an unexpected form.
+func (c *Client) ask(ctx context.Context, op operation, body, out any) ([]OddField, error) {
 	if body != nil {
 		b, err := json.Marshal(body)
 		if err != nil {
-			return fmt.Errorf("magento: %s %s: making the request's body: %w", op.method, op.path, err)
+			return nil, fmt.Errorf("magento: %s %s: making the request's body: %w", op.method, op.path, err)
 		}
 		op.body = b
 	}
 	answer, err := c.send(ctx, op, c.auth)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return op.decode(answer, out)
+	return c.decode(ctx, op, answer, out)
 }
 
 // confirmed is call for an endpoint that answers true when it has done what it was asked.
@@ -187,19 +193,28 @@ func (c *Client) roundTrip(req *http.Request, op operation) ([]byte, error) {
 	return body, nil
 }
 
-// decode reads the body of a 2xx answer into out.
-func (op operation) decode(body []byte, out any) error {
+// decode reads the body of a 2xx answer into out, and gives what of it has an unexpected form.
+func (c *Client) decode(ctx context.Context, op operation, body []byte, out any) ([]OddField, error) {
 	if out == nil {
 		if trimmed := bytes.TrimSpace(body); len(trimmed) == 0 || json.Valid(trimmed) {
-			return nil
+			return nil, nil
 		}
-		return op.unreadable(http.StatusOK, body, errors.New("not JSON"))
+		return nil, op.unreadable(http.StatusOK, body, errors.New("not JSON"))
 	}
-	if err := unmarshal(body, out); err != nil {
-		return op.unreadable(http.StatusOK, body, describeJSON(err))
+	odd, err := readAnswer(body, out)
+	if err != nil {
+		return nil, op.unreadable(http.StatusOK, body, describeJSON(err))
 	}
 	if string(bytes.TrimSpace(body)) == "null" { // which Magento never answers: its null is []
-		return op.unreadable(http.StatusOK, body, errors.New("null"))
+		return nil, op.unreadable(http.StatusOK, body, errors.New("null"))
 	}
-	return nil
+	c.tell(ctx, op, odd)
+	return odd, nil
+}
+
+// tell tells the caller what of an answer had an unexpected form.
+func (c *Client) tell(ctx context.Context, op operation, odd []OddField) {
+	if c.onOdd != nil && len(odd) > 0 {
+		c.onOdd(ctx, op.method+" "+op.path, odd)
+	}
 }

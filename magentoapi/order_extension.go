@@ -18,63 +18,45 @@ type OrderExtension struct {
 
 	CompanyOrderAttributes *CompanyOrder `json:"company_order_attributes"`
 
-	read asRead
+	asRead
 }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (e *OrderExtension) UnmarshalJSON(data []byte) error {
-	type plain OrderExtension
-	return readObject(data, (*plain)(e), &e.read)
-}
+func (e *OrderExtension) UnmarshalJSON(data []byte) error { return readObject(data, e) }
 
 // MarshalJSON writes what was read with what was changed.
-func (e OrderExtension) MarshalJSON() ([]byte, error) {
-	type plain OrderExtension
-	return writeObject(plain(e), e.read)
-}
+func (e OrderExtension) MarshalJSON() ([]byte, error) { return writeObject(e, e.asRead) }
 
 // Get reads an attribute that a module of the shop's has added into v, a pointer, and reports whether there is one that is
 // not null.
-func (e OrderExtension) Get(name string, v any) (bool, error) { return e.read.get(name, v) }
+func (e OrderExtension) Get(name string, v any) (bool, error) { return e.get(name, v) }
 
 // ShippingAssignment says how items are shipped.
 type ShippingAssignment struct {
 	Shipping Shipping `json:"shipping"`
 
-	read asRead
+	asRead
 }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (s *ShippingAssignment) UnmarshalJSON(data []byte) error {
-	type plain ShippingAssignment
-	return readObject(data, (*plain)(s), &s.read)
-}
+func (s *ShippingAssignment) UnmarshalJSON(data []byte) error { return readObject(data, s) }
 
 // MarshalJSON writes what was read with what was changed.
-func (s ShippingAssignment) MarshalJSON() ([]byte, error) {
-	type plain ShippingAssignment
-	return writeObject(plain(s), s.read)
-}
+func (s ShippingAssignment) MarshalJSON() ([]byte, error) { return writeObject(s, s.asRead) }
 
 // Shipping is an address and the method, <carrier>_<method>. For a virtual order it is empty.
 type Shipping struct {
 	Address *OrderAddress `json:"address"`
 	Method  Text          `json:"method"`
 
-	read asRead
+	asRead
 }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (s *Shipping) UnmarshalJSON(data []byte) error {
-	type plain Shipping
-	return readObject(data, (*plain)(s), &s.read)
-}
+func (s *Shipping) UnmarshalJSON(data []byte) error { return readObject(data, s) }
 
 // MarshalJSON writes what was read with what was changed.
-func (s Shipping) MarshalJSON() ([]byte, error) {
-	type plain Shipping
-	return writeObject(plain(s), s.read)
-}
+func (s Shipping) MarshalJSON() ([]byte, error) { return writeObject(s, s.asRead) }
 
 // KeyValue is a named text.
 type KeyValue struct {

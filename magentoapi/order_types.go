@@ -95,20 +95,14 @@ type Order struct {
 	StatusHistories     []OrderStatusHistory `json:"status_histories"`
 	ExtensionAttributes OrderExtension       `json:"extension_attributes"`
 
-	read asRead
+	asRead
 }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (o *Order) UnmarshalJSON(data []byte) error {
-	type plain Order
-	return readObject(data, (*plain)(o), &o.read)
-}
+func (o *Order) UnmarshalJSON(data []byte) error { return readObject(data, o) }
 
 // MarshalJSON writes what was read with what was changed.
-func (o Order) MarshalJSON() ([]byte, error) {
-	type plain Order
-	return writeObject(plain(o), o.read)
-}
+func (o Order) MarshalJSON() ([]byte, error) { return writeObject(o, o.asRead) }
 
 // ShippingAssignment gives the first shipping assignment, or nil: Magento makes no more than one, and tells the
 // shipping address and method nowhere else.
@@ -152,81 +146,57 @@ type OrderItem struct {
 	ProductOption       ProductOption      `json:"product_option"`
 	ExtensionAttributes OrderItemExtension `json:"extension_attributes"`
 
-	read asRead
+	asRead
 }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (i *OrderItem) UnmarshalJSON(data []byte) error {
-	type plain OrderItem
-	return readObject(data, (*plain)(i), &i.read)
-}
+func (i *OrderItem) UnmarshalJSON(data []byte) error { return readObject(data, i) }
 
 // MarshalJSON writes what was read with what was changed.
-func (i OrderItem) MarshalJSON() ([]byte, error) {
-	type plain OrderItem
-	return writeObject(plain(i), i.read)
-}
+func (i OrderItem) MarshalJSON() ([]byte, error) { return writeObject(i, i.asRead) }
 
 // OrderItemExtension holds the extension attributes of an order's row.
 type OrderItemExtension struct {
 	GwPrice Decimal `json:"gw_price"`
 
-	read asRead
+	asRead
 }
 
 // Get reads an attribute that a module of the shop's has added into v, a pointer, and reports whether there is one that is
 // not null.
-func (e OrderItemExtension) Get(name string, v any) (bool, error) { return e.read.get(name, v) }
+func (e OrderItemExtension) Get(name string, v any) (bool, error) { return e.get(name, v) }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (e *OrderItemExtension) UnmarshalJSON(data []byte) error {
-	type plain OrderItemExtension
-	return readObject(data, (*plain)(e), &e.read)
-}
+func (e *OrderItemExtension) UnmarshalJSON(data []byte) error { return readObject(data, e) }
 
 // MarshalJSON writes what was read with what was changed.
-func (e OrderItemExtension) MarshalJSON() ([]byte, error) {
-	type plain OrderItemExtension
-	return writeObject(plain(e), e.read)
-}
+func (e OrderItemExtension) MarshalJSON() ([]byte, error) { return writeObject(e, e.asRead) }
 
 // ProductOption is what the buyer chose on the product's page.
 type ProductOption struct {
 	ExtensionAttributes ProductOptionExtension `json:"extension_attributes"`
 
-	read asRead
+	asRead
 }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (p *ProductOption) UnmarshalJSON(data []byte) error {
-	type plain ProductOption
-	return readObject(data, (*plain)(p), &p.read)
-}
+func (p *ProductOption) UnmarshalJSON(data []byte) error { return readObject(data, p) }
 
 // MarshalJSON writes what was read with what was changed.
-func (p ProductOption) MarshalJSON() ([]byte, error) {
-	type plain ProductOption
-	return writeObject(plain(p), p.read)
-}
+func (p ProductOption) MarshalJSON() ([]byte, error) { return writeObject(p, p.asRead) }
 
 // ProductOptionExtension holds the choices by their kind.
 type ProductOptionExtension struct {
 	CustomOptions []CustomOption `json:"custom_options"`
 
-	read asRead
+	asRead
 }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (p *ProductOptionExtension) UnmarshalJSON(data []byte) error {
-	type plain ProductOptionExtension
-	return readObject(data, (*plain)(p), &p.read)
-}
+func (p *ProductOptionExtension) UnmarshalJSON(data []byte) error { return readObject(data, p) }
 
 // MarshalJSON writes what was read with what was changed.
-func (p ProductOptionExtension) MarshalJSON() ([]byte, error) {
-	type plain ProductOptionExtension
-	return writeObject(plain(p), p.read)
-}
+func (p ProductOptionExtension) MarshalJSON() ([]byte, error) { return writeObject(p, p.asRead) }
 
 // CustomOption is one custom option and what was entered for it: a text, or for a choice the ids of its values. Magento
 // does not tell its title.
@@ -234,20 +204,14 @@ type CustomOption struct {
 	OptionID    ID   `json:"option_id"`
 	OptionValue Text `json:"option_value"`
 
-	read asRead
+	asRead
 }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (c *CustomOption) UnmarshalJSON(data []byte) error {
-	type plain CustomOption
-	return readObject(data, (*plain)(c), &c.read)
-}
+func (c *CustomOption) UnmarshalJSON(data []byte) error { return readObject(data, c) }
 
 // MarshalJSON writes what was read with what was changed.
-func (c CustomOption) MarshalJSON() ([]byte, error) {
-	type plain CustomOption
-	return writeObject(plain(c), c.read)
-}
+func (c CustomOption) MarshalJSON() ([]byte, error) { return writeObject(c, c.asRead) }
 
 // OrderAddress is a billing or shipping address.
 type OrderAddress struct {
@@ -266,20 +230,14 @@ type OrderAddress struct {
 	Email       Text   `json:"email"`
 	VatID       Text   `json:"vat_id"`
 
-	read asRead
+	asRead
 }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (a *OrderAddress) UnmarshalJSON(data []byte) error {
-	type plain OrderAddress
-	return readObject(data, (*plain)(a), &a.read)
-}
+func (a *OrderAddress) UnmarshalJSON(data []byte) error { return readObject(data, a) }
 
 // MarshalJSON writes what was read with what was changed.
-func (a OrderAddress) MarshalJSON() ([]byte, error) {
-	type plain OrderAddress
-	return writeObject(plain(a), a.read)
-}
+func (a OrderAddress) MarshalJSON() ([]byte, error) { return writeObject(a, a.asRead) }
 
 // OrderPayment is how the order is paid. Method alone says nothing about whether it is.
 type OrderPayment struct {
@@ -290,20 +248,14 @@ type OrderPayment struct {
 	AmountAuthorized Decimal `json:"amount_authorized"`
 	AmountPaid       Decimal `json:"amount_paid"`
 
-	read asRead
+	asRead
 }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (p *OrderPayment) UnmarshalJSON(data []byte) error {
-	type plain OrderPayment
-	return readObject(data, (*plain)(p), &p.read)
-}
+func (p *OrderPayment) UnmarshalJSON(data []byte) error { return readObject(data, p) }
 
 // MarshalJSON writes what was read with what was changed.
-func (p OrderPayment) MarshalJSON() ([]byte, error) {
-	type plain OrderPayment
-	return writeObject(plain(p), p.read)
-}
+func (p OrderPayment) MarshalJSON() ([]byte, error) { return writeObject(p, p.asRead) }
 
 // OrderStatusHistory is a comment on an order.
 type OrderStatusHistory struct {
@@ -315,17 +267,11 @@ type OrderStatusHistory struct {
 	IsCustomerNotified Flag `json:"is_customer_notified"`
 	IsVisibleOnFront   Flag `json:"is_visible_on_front"`
 
-	read asRead
+	asRead
 }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (h *OrderStatusHistory) UnmarshalJSON(data []byte) error {
-	type plain OrderStatusHistory
-	return readObject(data, (*plain)(h), &h.read)
-}
+func (h *OrderStatusHistory) UnmarshalJSON(data []byte) error { return readObject(data, h) }
 
 // MarshalJSON writes what was read with what was changed.
-func (h OrderStatusHistory) MarshalJSON() ([]byte, error) {
-	type plain OrderStatusHistory
-	return writeObject(plain(h), h.read)
-}
+func (h OrderStatusHistory) MarshalJSON() ([]byte, error) { return writeObject(h, h.asRead) }

@@ -3,6 +3,7 @@ package magentoapi
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -169,11 +170,17 @@ func (s *Street) UnmarshalJSON(data []byte) error {
 		return nil
 	}
 	text, err := scalar(data)
+	if err == nil && text != "" && (data[0] == 't' || data[0] == 'f') {
+		err = errors.New("a boolean is no street")
+	}
 	*s = nil
+	if err != nil {
+		return err
+	}
 	if text != "" {
 		*s = strings.Split(text, "\n")
 	}
-	return err
+	return nil
 }
 
 // scalar gives a JSON string's content, or the literal of a number or a boolean; "" for null.

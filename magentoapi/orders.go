@@ -38,6 +38,11 @@ func (s *OrdersService) ByIncrementID(ctx context.Context, incrementID string) (
 	if page.More() {
 		return nil, fmt.Errorf("magento: %d orders have the number %q, more than can be told apart", page.TotalCount, incrementID)
 	}
+	for _, o := range page.Items {
+		if err := oddAt(o.odd, "increment_id"); err != nil {
+			return nil, fmt.Errorf("magento: an order that was found by its number, %s, can't be read: %w", incrementID, err)
+		}
+	}
 	// The database finds "abc1" for "ABC1".
 	return slices.DeleteFunc(page.Items, func(o *Order) bool { return string(o.IncrementID) != incrementID }), nil
 }
@@ -82,8 +87,7 @@ func (s *OrdersService) Save(ctx context.Context, o *Order) (*Order, error) {
 	if o.EntityID == 0 || o.IncrementID == "" {
 		return nil, errors.New("magento: saving an order needs its entity_id and its increment_id")
 	}
-	type plain Order
-	changed, err := changes(plain(*o), o.read)
+	changed, err := changes(*o, o.asRead)
 	if err != nil {
 		return nil, fmt.Errorf("magento: saving order %d: %w", o.EntityID, err)
 	}
@@ -96,7 +100,7 @@ func (s *OrdersService) Save(ctx context.Context, o *Order) (*Order, error) {
 	if err := s.client.call(ctx, op, map[string]any{"entity": entity}, &saved); err != nil {
 		return nil, err
 	}
-	return &saved, checkID(op, "order", int64(o.EntityID), saved.EntityID)
+	return &saved, checkID(op, "order", int64(o.EntityID), saved.EntityID, &saved)
 }
 
 // Create makes an order as it is given, for imports: no cart, no stock that is reserved, no payment. Without an

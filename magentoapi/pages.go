@@ -30,6 +30,7 @@ func search[T any](ctx context.Context, c *Client, path, key string, criteria Se
 	if err != nil {
 		return nil, op.unreadable(http.StatusOK, body, err)
 	}
+	c.tell(ctx, op, page.odd)
 	return page, nil
 }
 
@@ -64,6 +65,10 @@ func walk[T any](ctx context.Context, criteria SearchCriteria, key string, id fu
 				return
 			}
 			for _, item := range page.Items {
+				if odd := oddOf(item, key); odd != nil {
+					yield(none, fmt.Errorf("magento: walking by %s: %w", key, odd))
+					return
+				}
 				if id(item) <= last {
 					yield(none, fmt.Errorf("magento: walking by %s: %d came after %d (Fields without the id, or a shop that does not sort or filter by it)",
 						key, id(item), last))

@@ -62,8 +62,12 @@ func (l priceList[R]) read(ctx context.Context, s *PricesService, op operation, 
 	var prices []R
 	for c := range chunks(len(skus), s.client.maxItems, nil) {
 		var rows []priceRow
-		if err := s.client.call(ctx, op, map[string][]string{"skus": skus[c.from:c.to]}, &rows); err != nil {
+		odd, err := s.client.ask(ctx, op, map[string][]string{"skus": skus[c.from:c.to]}, &rows)
+		if err != nil {
 			return nil, err
+		}
+		if len(odd) > 0 { // a price that is not told would be 0
+			return nil, op.unreadable(http.StatusOK, []byte("[]"), odd[0])
 		}
 		for _, row := range rows {
 			prices = append(prices, l.price(row))

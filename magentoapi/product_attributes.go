@@ -33,20 +33,14 @@ type Attribute struct {
 
 	ExtensionAttributes ExtensionAttributes `json:"extension_attributes"`
 
-	read asRead
+	asRead
 }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (a *Attribute) UnmarshalJSON(data []byte) error {
-	type plain Attribute
-	return readObject(data, (*plain)(a), &a.read)
-}
+func (a *Attribute) UnmarshalJSON(data []byte) error { return readObject(data, a) }
 
 // MarshalJSON writes what was read with what was changed.
-func (a Attribute) MarshalJSON() ([]byte, error) {
-	type plain Attribute
-	return writeObject(plain(a), a.read)
-}
+func (a Attribute) MarshalJSON() ([]byte, error) { return writeObject(a, a.asRead) }
 
 // AttributeOption is one of the values of an attribute with a choice (Eav\Api\Data\AttributeOptionInterface).
 type AttributeOption struct {
@@ -56,20 +50,14 @@ type AttributeOption struct {
 	IsDefault   Flag         `json:"is_default"`
 	StoreLabels []StoreLabel `json:"store_labels"`
 
-	read asRead
+	asRead
 }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (o *AttributeOption) UnmarshalJSON(data []byte) error {
-	type plain AttributeOption
-	return readObject(data, (*plain)(o), &o.read)
-}
+func (o *AttributeOption) UnmarshalJSON(data []byte) error { return readObject(data, o) }
 
 // MarshalJSON writes what was read with what was changed.
-func (o AttributeOption) MarshalJSON() ([]byte, error) {
-	type plain AttributeOption
-	return writeObject(plain(o), o.read)
-}
+func (o AttributeOption) MarshalJSON() ([]byte, error) { return writeObject(o, o.asRead) }
 
 // StoreLabel is what something is called in a store view.
 type StoreLabel struct {

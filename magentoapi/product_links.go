@@ -26,20 +26,14 @@ type ProductLink struct {
 	Position            Int                 `json:"position"`
 	ExtensionAttributes ExtensionAttributes `json:"extension_attributes"` // qty, of an associated product
 
-	read asRead
+	asRead
 }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (l *ProductLink) UnmarshalJSON(data []byte) error {
-	type plain ProductLink
-	return readObject(data, (*plain)(l), &l.read)
-}
+func (l *ProductLink) UnmarshalJSON(data []byte) error { return readObject(data, l) }
 
 // MarshalJSON writes what was read with what was changed.
-func (l ProductLink) MarshalJSON() ([]byte, error) {
-	type plain ProductLink
-	return writeObject(plain(l), l.read)
-}
+func (l ProductLink) MarshalJSON() ([]byte, error) { return writeObject(l, l.asRead) }
 
 // LinkTypes reads the types that the shop knows.
 //

@@ -18,20 +18,14 @@ type MediaEntry struct {
 	Content             *MediaContent       `json:"content"`
 	ExtensionAttributes ExtensionAttributes `json:"extension_attributes"` // video_content
 
-	read asRead
+	asRead
 }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (m *MediaEntry) UnmarshalJSON(data []byte) error {
-	type plain MediaEntry
-	return readObject(data, (*plain)(m), &m.read)
-}
+func (m *MediaEntry) UnmarshalJSON(data []byte) error { return readObject(data, m) }
 
 // MarshalJSON writes what was read with what was changed.
-func (m MediaEntry) MarshalJSON() ([]byte, error) {
-	type plain MediaEntry
-	return writeObject(plain(m), m.read)
-}
+func (m MediaEntry) MarshalJSON() ([]byte, error) { return writeObject(m, m.asRead) }
 
 // MediaContent is an image (Framework\Api\Data\ImageContentInterface).
 type MediaContent struct {

@@ -62,20 +62,14 @@ type Product struct {
 	CustomAttributes    CustomAttributes    `json:"custom_attributes"`
 	ExtensionAttributes ExtensionAttributes `json:"extension_attributes"` // website_ids, category_links, stock_item, …
 
-	read asRead
+	asRead
 }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (p *Product) UnmarshalJSON(data []byte) error {
-	type plain Product
-	return readObject(data, (*plain)(p), &p.read)
-}
+func (p *Product) UnmarshalJSON(data []byte) error { return readObject(data, p) }
 
 // MarshalJSON writes what was read with what was changed.
-func (p Product) MarshalJSON() ([]byte, error) {
-	type plain Product
-	return writeObject(plain(p), p.read)
-}
+func (p Product) MarshalJSON() ([]byte, error) { return writeObject(p, p.asRead) }
 
 // ProductTierPrice is a tier price as a product has it (Catalog\Api\Data\ProductTierPriceInterface): the group by its id,
 // 32000 for all of them, and a percentage among the extension attributes. PricesService has them by the group's name.
@@ -85,20 +79,14 @@ type ProductTierPrice struct {
 	Value               Decimal             `json:"value"`
 	ExtensionAttributes ExtensionAttributes `json:"extension_attributes"` // percentage_value, website_id
 
-	read asRead
+	asRead
 }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (t *ProductTierPrice) UnmarshalJSON(data []byte) error {
-	type plain ProductTierPrice
-	return readObject(data, (*plain)(t), &t.read)
-}
+func (t *ProductTierPrice) UnmarshalJSON(data []byte) error { return readObject(data, t) }
 
 // MarshalJSON writes what was read with what was changed.
-func (t ProductTierPrice) MarshalJSON() ([]byte, error) {
-	type plain ProductTierPrice
-	return writeObject(plain(t), t.read)
-}
+func (t ProductTierPrice) MarshalJSON() ([]byte, error) { return writeObject(t, t.asRead) }
 
 // ProductType is a type that a product can have.
 type ProductType struct {

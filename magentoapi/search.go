@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -207,6 +208,8 @@ type Page[T any] struct {
 	TotalCount int
 	// Number and Size are those asked for.
 	Number, Size int
+
+	odd []OddField
 }
 
 // More reports whether there are pages after this one. It must be asked: behind the last page Magento answers with the
@@ -230,8 +233,18 @@ func decodePage[T any](body []byte, s SearchCriteria) (*Page[T], error) {
 		return nil, errors.New("no list of items")
 	}
 	if answer.Items != nil {
-		if err := unmarshal(answer.Items, &p.Items); err != nil {
+		var err error
+		if p.odd, err = read(answer.Items, reflect.ValueOf(&p.Items).Elem()); err != nil {
 			return nil, describeJSON(err)
+		}
+		for i := range p.odd {
+			p.odd[i].under("items")
+		}
+		if err := oddAt(p.odd, "items"); err != nil {
+			return nil, err
+		}
+		if bytes.HasPrefix(answer.Items, []byte("{")) && len(p.Items) == 0 {
+			return nil, errors.New("an object in the place of the list of items")
 		}
 	}
 	count, err := strconv.Atoi(string(bytes.Trim(answer.TotalCount, `"`)))

@@ -23,20 +23,14 @@ type Shipment struct {
 
 	ExtensionAttributes ExtensionAttributes `json:"extension_attributes"`
 
-	read asRead
+	asRead
 }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (s *Shipment) UnmarshalJSON(data []byte) error {
-	type plain Shipment
-	return readObject(data, (*plain)(s), &s.read)
-}
+func (s *Shipment) UnmarshalJSON(data []byte) error { return readObject(data, s) }
 
 // MarshalJSON writes what was read with what was changed.
-func (s Shipment) MarshalJSON() ([]byte, error) {
-	type plain Shipment
-	return writeObject(plain(s), s.read)
-}
+func (s Shipment) MarshalJSON() ([]byte, error) { return writeObject(s, s.asRead) }
 
 // SourceCode gives the code of the place that it was sent from; "" in a shop without Magento's Inventory (MSI).
 func (s *Shipment) SourceCode() string {
@@ -59,20 +53,14 @@ type ShipmentItem struct {
 	Price       Decimal `json:"price"`
 	Weight      Decimal `json:"weight"`
 
-	read asRead
+	asRead
 }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (i *ShipmentItem) UnmarshalJSON(data []byte) error {
-	type plain ShipmentItem
-	return readObject(data, (*plain)(i), &i.read)
-}
+func (i *ShipmentItem) UnmarshalJSON(data []byte) error { return readObject(data, i) }
 
 // MarshalJSON writes what was read with what was changed.
-func (i ShipmentItem) MarshalJSON() ([]byte, error) {
-	type plain ShipmentItem
-	return writeObject(plain(i), i.read)
-}
+func (i ShipmentItem) MarshalJSON() ([]byte, error) { return writeObject(i, i.asRead) }
 
 // The bounds of a track's columns, in characters (sales_shipment_track in app/code/Magento/Sales/etc/db_schema.xml).
 const (
@@ -96,17 +84,11 @@ type ShipmentTrack struct {
 	Qty         Decimal `json:"qty"`
 	CreatedAt   Time    `json:"created_at"`
 
-	read asRead
+	asRead
 }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (t *ShipmentTrack) UnmarshalJSON(data []byte) error {
-	type plain ShipmentTrack
-	return readObject(data, (*plain)(t), &t.read)
-}
+func (t *ShipmentTrack) UnmarshalJSON(data []byte) error { return readObject(data, t) }
 
 // MarshalJSON writes what was read with what was changed.
-func (t ShipmentTrack) MarshalJSON() ([]byte, error) {
-	type plain ShipmentTrack
-	return writeObject(plain(t), t.read)
-}
+func (t ShipmentTrack) MarshalJSON() ([]byte, error) { return writeObject(t, t.asRead) }

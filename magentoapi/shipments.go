@@ -113,6 +113,9 @@ func (s *ShipmentsService) OfOrder(ctx context.Context, orderID int64) ([]*Shipm
 			return nil, err
 		}
 		// An answer about another order's shipments would send this one's tracks there.
+		if err := oddAt(shipment.odd, "order_id"); err != nil {
+			return nil, fmt.Errorf("magento: shipment %d can't be read: %w", shipment.EntityID, err)
+		}
 		if int64(shipment.OrderID) != orderID {
 			return nil, fmt.Errorf("magento: asked for the shipments of order %d, shipment %d is of order %d: %w",
 				orderID, shipment.EntityID, shipment.OrderID, ErrUnreadable)

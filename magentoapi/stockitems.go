@@ -43,20 +43,14 @@ type StockItem struct {
 
 	ExtensionAttributes ExtensionAttributes `json:"extension_attributes"`
 
-	read asRead
+	asRead
 }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (i *StockItem) UnmarshalJSON(data []byte) error {
-	type plain StockItem
-	return readObject(data, (*plain)(i), &i.read)
-}
+func (i *StockItem) UnmarshalJSON(data []byte) error { return readObject(data, i) }
 
 // MarshalJSON writes what was read with what was changed.
-func (i StockItem) MarshalJSON() ([]byte, error) {
-	type plain StockItem
-	return writeObject(plain(i), i.read)
-}
+func (i StockItem) MarshalJSON() ([]byte, error) { return writeObject(i, i.asRead) }
 
 // Get reads the stock item of a SKU; ErrNotFound if there is no such product.
 //
@@ -74,7 +68,7 @@ func (s *StockItemsService) Get(ctx context.Context, sku string) (*StockItem, er
 //
 // PUT /V1/products/:sku/stockItems/:itemId, permission Magento_Catalog::catalog_inventory
 func (s *StockItemsService) Update(ctx context.Context, sku string, item StockItem) (int64, error) {
-	all, err := item.read.members()
+	all, err := item.members()
 	if err != nil {
 		return 0, fmt.Errorf("magento: stock item of %s: %w", sku, err)
 	}
@@ -85,7 +79,7 @@ func (s *StockItemsService) Update(ctx context.Context, sku string, item StockIt
 		if err != nil {
 			return 0, fmt.Errorf("magento: stock item of %s: %w", sku, err)
 		}
-		item.read = asRead(read)
+		item.json = string(read)
 	}
 	op := operation{method: http.MethodPut, path: endpoint("products", sku, "stockItems", itoa(int64(item.ItemID))), repeatable: true}
 	return s.client.identified(ctx, op, map[string]StockItem{"stockItem": item})
@@ -111,6 +105,7 @@ func (s *StockItemsService) LowStock(ctx context.Context, websiteID int64, atMos
 	if err != nil {
 		return nil, op.unreadable(http.StatusOK, body, err)
 	}
+	s.client.tell(ctx, op, found.odd)
 	return found, nil
 }
 

@@ -13,20 +13,14 @@ type Stock struct {
 	// ExtensionAttributes have the sales_channels, a list of {"type": "website", "code": …}.
 	ExtensionAttributes ExtensionAttributes `json:"extension_attributes"`
 
-	read asRead
+	asRead
 }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (s *Stock) UnmarshalJSON(data []byte) error {
-	type plain Stock
-	return readObject(data, (*plain)(s), &s.read)
-}
+func (s *Stock) UnmarshalJSON(data []byte) error { return readObject(data, s) }
 
 // MarshalJSON writes what was read with what was changed.
-func (s Stock) MarshalJSON() ([]byte, error) {
-	type plain Stock
-	return writeObject(plain(s), s.read)
-}
+func (s Stock) MarshalJSON() ([]byte, error) { return writeObject(s, s.asRead) }
 
 // Stocks reads a page of the stocks. Without a sort they are sorted by stock_id.
 //
@@ -74,20 +68,14 @@ type StockSourceLink struct {
 	SourceCode Text `json:"source_code"`
 	Priority   *Int `json:"priority"`
 
-	read asRead
+	asRead
 }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (l *StockSourceLink) UnmarshalJSON(data []byte) error {
-	type plain StockSourceLink
-	return readObject(data, (*plain)(l), &l.read)
-}
+func (l *StockSourceLink) UnmarshalJSON(data []byte) error { return readObject(data, l) }
 
 // MarshalJSON writes what was read with what was changed.
-func (l StockSourceLink) MarshalJSON() ([]byte, error) {
-	type plain StockSourceLink
-	return writeObject(plain(l), l.read)
-}
+func (l StockSourceLink) MarshalJSON() ([]byte, error) { return writeObject(l, l.asRead) }
 
 // StockSourceLinks reads a page of the links. Without a sort they are sorted by source_code.
 //

@@ -27,20 +27,14 @@ type Transaction struct {
 
 	ExtensionAttributes ExtensionAttributes `json:"extension_attributes"`
 
-	read asRead
+	asRead
 }
 
 // UnmarshalJSON keeps what the type has no field for.
-func (t *Transaction) UnmarshalJSON(data []byte) error {
-	type plain Transaction
-	return readObject(data, (*plain)(t), &t.read)
-}
+func (t *Transaction) UnmarshalJSON(data []byte) error { return readObject(data, t) }
 
 // MarshalJSON writes what was read with what was changed.
-func (t Transaction) MarshalJSON() ([]byte, error) {
-	type plain Transaction
-	return writeObject(plain(t), t.read)
-}
+func (t Transaction) MarshalJSON() ([]byte, error) { return writeObject(t, t.asRead) }
 
 // Get reads a transaction by Magento's own id; ErrNotFound if there is none.
 //

@@ -21,76 +21,48 @@ import (
 //
 // Of a value that was made and not read, what is set is written: all that is not the zero value.
 //
-// A type has a field for it and two methods; all its other fields have a json tag, and none is embedded:
+// A type embeds it and has two methods; all its other fields have a json tag:
 //
 //	type Thing struct {
 //		Name Text `json:"name"`
 //
-//		read asRead
+//		asRead
 //	}
 //
-//	func (t *Thing) UnmarshalJSON(data []byte) error {
-//		type plain Thing
-//		return readObject(data, (*plain)(t), &t.read)
-//	}
+//	func (t *Thing) UnmarshalJSON(data []byte) error { return readObject(data, t) }
 //
-//	func (t Thing) MarshalJSON() ([]byte, error) {
-//		type plain Thing
-//		return writeObject(plain(t), t.read)
-//	}
-type asRead string
+//	func (t Thing) MarshalJSON() ([]byte, error) { return writeObject(t, t.asRead) }
+type asRead struct {
+	json string
+	odd  []OddField
+}
 
-// maxDepth bounds how deep objects and lists may lie in each other, in what is longer than shallow bytes. Each level is
-// looked through again for the one below it, and encoding/json alone would go 10,000 deep; what is shorter can't be deep
-// enough to matter, and is most of what is read.
-const maxDepth, shallow = 100, 8 << 10
+type keeper interface{ kept() *asRead }
 
-// readObject reads an object, or the [] that PHP makes of an empty one, into v and read, which is a field of v. What was
-// in v before is gone; a null leaves it as it is, as encoding/json wants it.
-func readObject[P any](data []byte, v *P, read *asRead) error {
+func (r *asRead) kept() *asRead { return r }
+
+// Odd gives the fields of an answer of which the values have an unexpected form, those of the objects in it too: they are
+// not set, and are written as they came. An object within an answer does not know them.
+func (r asRead) Odd() []OddField { return r.odd }
+
+// readObject reads an object, or the [] that PHP makes of an empty one, into v. What was in v before is gone; a null
+// leaves it as it is, as encoding/json wants it.
+func readObject[T any](data []byte, v *T) error {
 	if string(data) == "null" {
 		return nil
 	}
-	if len(data) > shallow && depth(data) > maxDepth {
-		return fmt.Errorf("more than %d objects and lists in each other", maxDepth)
-	}
-	var fresh P
-	if err := unmarshalObject(data, &fresh); err != nil {
-		return err
-	}
-	*v = fresh
-	*read = asRead(data)
-	return nil
-}
-
-// depth gives how deep the objects and lists of valid JSON lie in each other.
-func depth(data []byte) int {
-	now, most, text := 0, 0, false
-	for i := 0; i < len(data); i++ {
-		switch c := data[i]; {
-		case text && c == '\\':
-			i++
-		case c == '"':
-			text = !text
-		case text:
-		case c == '{' || c == '[':
-			now++
-			most = max(most, now)
-		case c == '}' || c == ']':
-			now--
-		}
-	}
-	return most
+	_, err := read(data, reflect.ValueOf(v).Elem())
+	return err
 }
 
 // writeObject writes what was read with what has been changed in now since.
-func writeObject[P any](now P, read asRead) ([]byte, error) {
+func writeObject[T any](now T, read asRead) ([]byte, error) {
 	changed, err := changes(now, read)
 	if err != nil {
 		return nil, err
 	}
-	if len(changed) == 0 && read != "" {
-		return []byte(read), nil
+	if len(changed) == 0 && read.json != "" {
+		return []byte(read.json), nil
 	}
 	all, err := read.members()
 	if err != nil {
@@ -109,10 +81,11 @@ type member struct {
 }
 
 // changes gives the fields whose values are not what was read, in the order of the fields.
-func changes[P any](now P, read asRead) ([]member, error) {
-	var was P
-	if read != "" {
-		if err := unmarshalObject([]byte(read), &was); err != nil {
+func changes[T any](now T, kept asRead) ([]member, error) {
+	var was T
+	var odd OddField
+	if kept.json != "" {
+		if _, err := read([]byte(kept.json), reflect.ValueOf(&was).Elem()); err != nil && !errors.As(err, &odd) {
 			return nil, err
 		}
 	}
@@ -143,25 +116,19 @@ func replace(all []member, m member) []member {
 	return append(all[:at+1], slices.DeleteFunc(all[at+1:], same)...)
 }
 
-// members gives the members of the object that was read, in its order.
+// members gives the members of the object that was read, in its order; none of what is no object.
 func (r asRead) members() ([]member, error) {
-	d := json.NewDecoder(strings.NewReader(string(r)))
-	if first, err := d.Token(); err != nil || first != json.Delim('{') {
-		return nil, nil // nothing was read, or []
+	in := &reading{data: []byte(r.json)}
+	at, end := in.space(0), 0
+	if in.at(at) != '{' {
+		return nil, nil
 	}
 	var all []member
-	for d.More() {
-		name, err := d.Token()
-		if err != nil {
-			return nil, describeJSON(err)
-		}
-		m := member{name: fmt.Sprint(name)}
-		if err := d.Decode(&m.value); err != nil {
-			return nil, describeJSON(err)
-		}
-		all = append(all, m)
+	for name, value := range in.members(at, &end) {
+		value.to = in.skip(value.from)
+		all = append(all, member{in.string(name.from, name.to), in.data[value.from:value.to]})
 	}
-	return all, nil
+	return all, in.err
 }
 
 // get reads the member into v and reports whether there is one that is not null.

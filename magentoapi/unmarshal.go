@@ -14,6 +14,30 @@ import (
 // its part to read as if nobody had checked it: reading an order took twice the time.
 func unmarshal(data []byte, v any) error { return jsonv1.Unmarshal(data, v) }
 
+// readAnswer reads the JSON of an answer into out, a pointer.
+func readAnswer(body []byte, out any) ([]OddField, error) {
+	if _, ok := out.(*callers); ok {
+		return nil, unmarshal(body, out)
+	}
+	a := answer{out: out}
+	if err := unmarshal(body, &a); err != nil { // which is called for what is JSON as a whole
+		return nil, err
+	}
+	return a.odd, a.err
+}
+
+type answer struct {
+	out any
+	odd []OddField
+	err error
+}
+
+// UnmarshalJSON reads into what a points to.
+func (a *answer) UnmarshalJSON(data []byte) error {
+	a.odd, a.err = read(data, reflect.ValueOf(a.out).Elem())
+	return nil
+}
+
 // callers is a pointer of the caller's, which encoding/json itself reads into: it may hold a json.Number.
 type callers struct{ v any }
 
@@ -27,8 +51,11 @@ func describeJSON(err error) error {
 		stdSyntax *json.SyntaxError
 		kind      *jsonv1.UnmarshalTypeError
 		stdKind   *json.UnmarshalTypeError
+		odd       OddField
 	)
 	switch {
+	case errors.As(err, &odd):
+		return odd
 	case errors.As(err, &syntax):
 		return notJSON(syntax.Offset)
 	case errors.As(err, &stdSyntax):
