@@ -1,7 +1,10 @@
 package handlers
 
 import (
+	"context"
 	"errors"
+
+	"github.com/rs/zerolog"
 
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/magentoapi"
@@ -35,6 +38,21 @@ func fromShip(err error) error {
 	return fromMagento(err)
 }
 
+// LogOdd names in a debug line what has an unexpected form in an answer of Magento's, or in an event: where it is and its
+// form, never what it says.
+func LogOdd(ctx context.Context, where string, fields []magentoapi.OddField) {
+	const most = 20
+	if len(fields) == 0 || zerolog.Ctx(ctx).GetLevel() > zerolog.DebugLevel {
+		return
+	}
+	forms := zerolog.Arr()
+	for _, f := range fields[:min(len(fields), most)] {
+		forms = forms.Str(f.Error())
+	}
+	zerolog.Ctx(ctx).Debug().Str("event", "odd_fields").Str("where", where).Array("fields", forms).Int("count", len(fields)).
+		Msg("fields of an unexpected form are kept as they came and not used")
+}
+
 // classify gives the class of an answer of Magento's. An error that is none is of the transport, which knows best; or a bug.
 func classify(err error) (*event.Error, bool) {
 	var classed *event.Error
@@ -44,7 +62,10 @@ func classify(err error) (*event.Error, bool) {
 		return nil, false
 	}
 	class := event.ClassOfStatus(answer.Status)
+	var odd magentoapi.OddField
 	switch {
+	case errors.As(err, &odd) && odd.Path != "": // it is Magento's answer, and the next one will be no other
+		class = event.Invalid
 	case errors.Is(err, magentoapi.ErrUnauthorized):
 		class = event.Unauthorized
 	case answer.Transient() && class == event.Rejected, errors.Is(err, magentoapi.ErrUnreadable):

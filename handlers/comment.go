@@ -12,6 +12,7 @@ import (
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/idempotency"
 	"github.com/mageline/mageline/magentoapi"
+	"github.com/mageline/mageline/mapping"
 )
 
 // Statuses are the statuses that go with comments on orders. Every comment has one: without, Magento up to 2.4.6 sets the
@@ -95,6 +96,10 @@ func (c orderComment) write(ctx context.Context, repeat bool) (before bool, err 
 func (c orderComment) effect(ctx context.Context, claim *idempotency.Claim) (idempotency.Result, error) {
 	o, err := find(ctx, c.orders, c.ref)
 	if err != nil {
+		return idempotency.Result{}, event.NotDone(err)
+	}
+	// A status that can't be read can't be kept, and the comment would change it.
+	if err := mapping.Needed("state", "status").Check(o); err != nil {
 		return idempotency.Result{}, event.NotDone(err)
 	}
 	if c.once && c.times(o.StatusHistories) > 0 {

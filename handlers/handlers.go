@@ -67,6 +67,9 @@ func find(ctx context.Context, orders Orders, ref event.Order) (*magentoapi.Orde
 		if err != nil {
 			return nil, fromMagento(err)
 		}
+		if err := mapping.Identity.Check(o); err != nil {
+			return nil, err
+		}
 		if ref.IncrementID != "" && string(o.IncrementID) != string(ref.IncrementID) {
 			return nil, event.Errorf(event.Invalid, "the event names order %s with entity id %d, which is order %s in Magento: its publisher mixes them up",
 				ref.IncrementID, ref.EntityID, o.IncrementID)
@@ -80,6 +83,9 @@ func find(ctx context.Context, orders Orders, ref event.Order) (*magentoapi.Orde
 	var match []*magentoapi.Order
 	var ids []int64
 	for _, o := range found {
+		if err := mapping.Identity.Check(o); err != nil {
+			return nil, err
+		}
 		if ref.StoreID != nil && (o.StoreID == nil || *o.StoreID != magentoapi.ID(*ref.StoreID)) {
 			continue
 		}

@@ -47,6 +47,9 @@ func (h *Canceled) Handle(ctx context.Context, e event.Event) (event.Outcome, er
 }
 
 func (h *Canceled) cancel(ctx context.Context, e event.Event, o *magentoapi.Order, key string) (event.Outcome, error) {
+	if err := mapping.Quantities.Check(o); err != nil {
+		return "", err
+	}
 	cancelled := mapping.Cancelled(o)
 	whole := o.State == magentoapi.StateCanceled
 	if !whole && len(cancelled) == 0 {
@@ -83,6 +86,9 @@ func (h *Canceled) cancel(ctx context.Context, e event.Event, o *magentoapi.Orde
 	defer release()
 	// Read again: the one before may have taken longer to get here than a cancellation of more.
 	if o, err = find(held, h.Orders, event.Order{EntityID: event.ID(o.EntityID)}); err != nil {
+		return "", err
+	}
+	if err := mapping.Quantities.Check(o); err != nil {
 		return "", err
 	}
 	c := cancellation{Canceled: h, order: o, key: key, cancelled: mapping.Cancelled(o)}

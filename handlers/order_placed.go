@@ -1,8 +1,10 @@
 package handlers
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -116,6 +118,9 @@ func (h *Placed) create(ctx context.Context, e event.Event, ref event.Order, key
 	result := idempotency.Result{Order: &idempotency.Order{EntityID: int64(o.EntityID), StoreID: storeID(o), State: string(o.State)}}
 	reference := mapping.ExternalReference(h.Rules.ReferencePrefix, key)
 
+	if err := h.Export.readable(o); err != nil {
+		return idempotency.Result{}, event.NotDone(err)
+	}
 	result.State, result.Reason = h.Export.judge(o)
 	// One that does not go out now may have gone out before: then it must not wait as if nobody had sent it.
 	mayBeThere := (c.Uncertain || e.Reconciled) && h.Export.excludes(o) == ""
@@ -138,6 +143,14 @@ func (h *Placed) create(ctx context.Context, e event.Event, ref event.Order, key
 		return result, nil
 	}
 
+	store, err := h.Stores.of(ctx, o)
+	if err != nil {
+		return idempotency.Result{}, event.NotDone(err)
+	}
+	so, warnings, err := mapping.SalesOrder(o, reference, store)
+	if err != nil {
+		return idempotency.Result{}, event.NotDone(err)
+	}
 	if len(o.Items) == 0 { // Adobe Commerce may show an order before the rest of it is placed (AsyncOrder)
 		return idempotency.Result{}, event.NotDone(&event.Error{
 			Class: event.NotFound, Downstream: magento,
@@ -150,11 +163,6 @@ func (h *Placed) create(ctx context.Context, e event.Event, ref event.Order, key
 			Err: fmt.Errorf("order %s has no %s in Magento yet: it is not sent without", key, strings.Join(missing[:min(len(missing), maxNamed)], ", ")),
 		})
 	}
-	store, err := h.Stores.of(ctx, o)
-	if err != nil {
-		return idempotency.Result{}, event.NotDone(err)
-	}
-	so, warnings := mapping.SalesOrder(o, reference, store)
 	for _, w := range warnings {
 		zerolog.Ctx(ctx).Warn().Str("key", key).Msg(string(w))
 	}
@@ -206,9 +214,14 @@ func (h *Placed) trusted(ctx context.Context, e event.Event) *magentoapi.Order {
 	o := &magentoapi.Order{}
 	missing := []string{"a form that can be read"}
 	if json.Unmarshal(e.Body, o) == nil {
+		LogOdd(ctx, "the event", o.Odd())
 		missing = mapping.MissingFromPayload(o)
 		if o.CreatedAt.IsZero() && !h.Export.From.IsZero() {
 			missing = append(missing, "created_at")
+		}
+		var odd magentoapi.OddField
+		if err := cmp.Or(mapping.Readable(o), h.Export.readable(o)); errors.As(err, &odd) {
+			missing = append(missing, odd.Path)
 		}
 	}
 	if len(missing) > 0 {
@@ -222,6 +235,7 @@ func (h *Placed) trusted(ctx context.Context, e event.Event) *magentoapi.Order {
 // mustAsk says whether the ERP may have the order already.
 func (h *Placed) mustAsk(e event.Event, o *magentoapi.Order, c *idempotency.Claim) bool {
 	return c.Uncertain || c.Accepted || e.Replayed || e.Reconciled ||
+		mapping.Needed("created_at").Check(o) != nil ||
 		(!o.CreatedAt.IsZero() && time.Since(o.CreatedAt.Time) > h.Export.Retention/2)
 }
 
@@ -286,6 +300,22 @@ func (r *ExportRules) excludes(o *magentoapi.Order) string {
 	default:
 		return ""
 	}
+}
+
+// readable is an error where what decides about an order can't be read: it would wait, or be skipped, and nobody would know.
+func (r *ExportRules) readable(o *magentoapi.Order) error {
+	need := []string{"state"}
+	if !r.From.IsZero() {
+		need = append(need, "created_at")
+	}
+	switch state := string(o.State); state {
+	case magentoapi.StateCanceled, magentoapi.StateClosed:
+	default:
+		if !r.Allows(state, "") {
+			need = append(need, "payment.method")
+		}
+	}
+	return mapping.Needed(need...).Check(o)
 }
 
 // judge says whether an order goes out (Done), waits or is skipped, and why.

@@ -226,7 +226,7 @@ func newRig(t *testing.T, s settings) *rig {
 	t.Cleanup(r.magento.Close)
 	t.Cleanup(toERP.Close)
 	var err error
-	if r.client, err = magentoapi.New(shop.URL, magentoapi.Options{HTTPClient: r.magento.Client(), Retries: magentoapi.NoRetries}); err != nil {
+	if r.client, err = magentoapi.New(shop.URL, magentoapi.Options{HTTPClient: r.magento.Client(), Retries: magentoapi.NoRetries, OnOdd: handlers.LogOdd}); err != nil {
 		t.Fatal(err)
 	}
 	if r.hook, err = webhook.New(toERP.Client(), webhook.Options{URL: books.URL}); err != nil {

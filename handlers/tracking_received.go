@@ -252,6 +252,9 @@ func (h *Tracked) order(ctx context.Context, number string) (*magentoapi.Order, 
 		return nil, err
 	}
 	for range 100 {
+		if err := mapping.Replacement.Check(o); err != nil {
+			return nil, err
+		}
 		switch {
 		case o.RelationChildID != 0 && o.RelationChildID != o.EntityID:
 			o, err = find(ctx, h.Orders, event.Order{EntityID: event.ID(o.RelationChildID)})

@@ -80,7 +80,7 @@ func (w *Waiting) look(ctx context.Context, page []idempotency.WaitingOrder) err
 		state := ""
 		if there {
 			state = string(o.State)
-			if judged, _ := w.Export.judge(o); judged != idempotency.Waiting {
+			if judged, _ := w.Export.judge(o); judged != idempotency.Waiting || w.Export.readable(o) != nil {
 				if err := w.send(ctx, o); err != nil {
 					return fmt.Errorf("publish an event for order %s, which waits no longer: %w", waiting.Key.Key, err)
 				}

@@ -35,6 +35,7 @@ func TestGoldenOrders(t *testing.T) {
 		taxesBeside bool   // something else than lines and shipping is taxed
 	}{
 		"extension-fee":           {warnings: 1, other: "2.50"},
+		"payment-surcharge":       {warnings: 1, other: "5.33"},
 		"rounding-cent":           {other: "-0.01"},
 		"partial":                 {store: &Store{}, warnings: 1, other: "12.92", taxesBeside: true},
 		"no-grand-total":          {store: &Store{}, warnings: 1, other: "null", rowsBeside: true, taxesBeside: true},
@@ -46,8 +47,8 @@ func TestGoldenOrders(t *testing.T) {
 	}
 
 	files, err := filepath.Glob("testdata/*.order.json")
-	if err != nil || len(files) < 20 {
-		t.Fatalf("found %d orders, %v: want at least 20", len(files), err)
+	if err != nil || len(files) < 40 {
+		t.Fatalf("found %d orders, %v: want at least 40", len(files), err)
 	}
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".order.json")
@@ -62,7 +63,10 @@ func TestGoldenOrders(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			so, warnings := SalesOrder(o, ExternalReference("", key), s)
+			so, warnings, err := SalesOrder(o, ExternalReference("", key), s)
+			if err != nil {
+				t.Fatal(err)
+			}
 			if len(warnings) != x.warnings {
 				t.Errorf("got warnings %q, want %d", warnings, x.warnings)
 			}
@@ -165,7 +169,7 @@ func checkTotals(t *testing.T, written []byte, other string, rows, taxes bool) {
 		t.Fatal(err)
 	}
 	if got := w.Totals.Other; got == nil && other != "null" || got != nil && *got != other {
-		t.Errorf("other is %v, want %s", got, other)
+		t.Errorf("other is %s, want %s", money(t, got).FloatString(4), other)
 	}
 	if w.Totals.GrandTotal == nil {
 		return

@@ -4,6 +4,7 @@ package mapping
 
 import (
 	"fmt"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -56,8 +57,12 @@ type Store struct {
 // Warning is something of an order that a person should look at, though it can be sent. It holds no personal data.
 type Warning string
 
-// SalesOrder maps an order. reference is its ExternalReference.
-func SalesOrder(o *magentoapi.Order, reference string, s Store) (erp.SalesOrder, []Warning) {
+// SalesOrder maps an order. reference is its ExternalReference. It is an Invalid error if it is not
+// Readable.
+func SalesOrder(o *magentoapi.Order, reference string, s Store) (erp.SalesOrder, []Warning, error) {
+	if err := Readable(o); err != nil {
+		return erp.SalesOrder{}, nil, err
+	}
 	sales := sold(o)
 	totals, warnings := totals(o, sales)
 	so := erp.SalesOrder{
@@ -101,7 +106,7 @@ func SalesOrder(o *magentoapi.Order, reference string, s Store) (erp.SalesOrder,
 			so.ShippingAddress = address(a.Address)
 		}
 	}
-	return so, warnings
+	return so, warnings, nil
 }
 
 // storeName is the store view's: of store_name, which has website, store and view in a line each, the last line.
@@ -138,7 +143,7 @@ func address(a *magentoapi.OrderAddress) *erp.Address {
 	if a == nil {
 		return nil
 	}
-	return &erp.Address{
+	told := erp.Address{
 		FirstName:  text(a.Firstname),
 		LastName:   text(a.Lastname),
 		Company:    text(a.Company),
@@ -151,6 +156,10 @@ func address(a *magentoapi.OrderAddress) *erp.Address {
 		Telephone:  text(a.Telephone),
 		TaxID:      text(a.VatID),
 	}
+	if reflect.ValueOf(told).IsZero() {
+		return nil
+	}
+	return &told
 }
 
 // isShipped reports whether the order has shipping: it is not virtual, or, where that is not told, it has something of a

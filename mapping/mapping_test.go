@@ -58,7 +58,7 @@ func TestPlacedOnIsTheStoresDay(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		so, _ := SalesOrder(o, "r", Store{Location: location})
+		so, _, _ := SalesOrder(o, "r", Store{Location: location})
 		if *so.PlacedOn != want || so.PlacedAt.Format(time.RFC3339) != "2026-11-23T23:30:00Z" {
 			t.Errorf("%s: placed on %s at %s, want on %s", zone, *so.PlacedOn, so.PlacedAt, want)
 		}
@@ -77,7 +77,7 @@ func TestShippingOnlyWhereThereIsSome(t *testing.T) {
 		`{"extension_attributes":[]}`:            false,
 		`{"is_virtual":"0","shipping_amount":0}`: true,
 	} {
-		so, _ := SalesOrder(parseOrder(t, order), "r", Store{})
+		so, _, _ := SalesOrder(parseOrder(t, order), "r", Store{})
 		if got := so.Shipping != nil; got != want {
 			t.Errorf("%s: shipping is told: %v, want %v", order, got, want)
 		}
@@ -94,7 +94,7 @@ func TestShippingTaxPercent(t *testing.T) {
 		`{"is_virtual":0,"shipping_tax_amount":0.95,"extension_attributes":{"applied_taxes":[{"percent":19},{"percent":7}]}}`:                                                                       "",
 		`{"is_virtual":0,"extension_attributes":{"item_applied_taxes":[{"type":"product","applied_taxes":[{"percent":7}]},{"type":"shipping","applied_taxes":[{"percent":4},{"percent":4.875}]}]}}`: "8.875",
 	} {
-		so, _ := SalesOrder(parseOrder(t, order), "r", Store{})
+		so, _, _ := SalesOrder(parseOrder(t, order), "r", Store{})
 		if got := so.Shipping.TaxPercent.String(); got != want {
 			t.Errorf("%s: got %q, want %q", order, got, want)
 		}
@@ -157,7 +157,7 @@ func TestLines(t *testing.T) {
 		},
 		"no rows": {``, ""},
 	} {
-		so, _ := SalesOrder(parseOrder(t, `{"items":[`+c.items+`]}`), "r", Store{})
+		so, _, _ := SalesOrder(parseOrder(t, `{"items":[`+c.items+`]}`), "r", Store{})
 		if got := lineText(so.Lines); got != c.want {
 			t.Errorf("%s: got %s, want %s", name, got, c.want)
 		}
@@ -179,7 +179,7 @@ func TestAdjustments(t *testing.T) {
 		`{"items":[{"item_id":1,"weee_tax_applied_row_amount":1}]}`:                                                                                                                                      "weee 1.00",
 		`{"items":[{"item_id":1,"product_type":"bundle","row_total":10,"weee_tax_applied_row_amount":1},{"item_id":2,"parent_item_id":1,"row_total":10,"weee_tax_applied_row_amount":1}],"subtotal":10}`: "weee 1.00",
 	} {
-		so, _ := SalesOrder(parseOrder(t, order), "r", Store{})
+		so, _, _ := SalesOrder(parseOrder(t, order), "r", Store{})
 		var got []string
 		for _, a := range so.Totals.Adjustments {
 			got = append(got, string(a.Code)+" "+a.Amount.String())
@@ -192,7 +192,7 @@ func TestAdjustments(t *testing.T) {
 
 func TestWarnsOnlyOfWhatRoundingDoesNotExplain(t *testing.T) {
 	for total, warn := range map[string]bool{"10": false, "10.02": false, "9.98": false, "10.0201": true, "9.97": true} {
-		so, warnings := SalesOrder(parseOrder(t, `{"increment_id":"7","subtotal":10,"grand_total":`+total+`}`), "r", Store{})
+		so, warnings, _ := SalesOrder(parseOrder(t, `{"increment_id":"7","subtotal":10,"grand_total":`+total+`}`), "r", Store{})
 		if (len(warnings) > 0) != warn {
 			t.Errorf("grand total %s, other %s: got warnings %q", total, so.Totals.Other, warnings)
 		}
@@ -200,7 +200,7 @@ func TestWarnsOnlyOfWhatRoundingDoesNotExplain(t *testing.T) {
 }
 
 func TestNothingToldIsNothingSaid(t *testing.T) {
-	so, _ := SalesOrder(&magentoapi.Order{}, "r", Store{})
+	so, _, _ := SalesOrder(&magentoapi.Order{}, "r", Store{})
 	got, err := json.Marshal(so)
 	if err != nil {
 		t.Fatal(err)
@@ -305,7 +305,10 @@ func FuzzSalesOrder(f *testing.F) {
 		if json.Unmarshal(data, &o) != nil {
 			return
 		}
-		so, _ := SalesOrder(&o, "reference", Store{})
+		so, _, err := SalesOrder(&o, "reference", Store{})
+		if err != nil {
+			return
+		}
 		written, err := json.Marshal(so)
 		if err != nil {
 			t.Fatal(err)

@@ -38,8 +38,16 @@ type want struct {
 }
 
 // NewParcel matches items to the order's rows, without regard to case as Magento's database does. A SKU that the order
-// has nothing to ship of is Invalid.
+// has nothing to ship of is Invalid, as are quantities that can't be read.
 func NewParcel(o *magentoapi.Order, shipments []*magentoapi.Shipment, items []event.ParcelItem) (*Parcel, error) {
+	if err := Quantities.Check(o); err != nil {
+		return nil, err
+	}
+	for _, s := range shipments {
+		if f, found := Parceled.Odd(s.Odd()); found {
+			return nil, event.Errorf(event.Invalid, "shipment %d of order %s can't be read: %w", s.EntityID, o.IncrementID, f)
+		}
+	}
 	p := &Parcel{pieces: pieces(o)}
 	shipped := map[*piece]decimal.Decimal{}
 	for _, s := range shipments {

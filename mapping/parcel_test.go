@@ -2,6 +2,7 @@ package mapping_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -158,5 +159,36 @@ func TestParcelInShipments(t *testing.T) {
 				t.Errorf("just %v, made %v, within %v; want %v, %v, %v", p.Just(s), p.Made(s), p.Within(s), tt.just, tt.made, tt.within)
 			}
 		})
+	}
+}
+
+// A quantity that can't be read would be taken for none, and be shipped once more.
+func TestParcel_OddQuantities(t *testing.T) {
+	for _, tt := range []struct{ order, shipment, says string }{
+		{``, `{"entity_id":9,"items":[{"order_item_id":1,"qty":1,"name":false,"weight":"x"}],"comments":{"2":{"comment":[]}},"created_at":[]}`, ""},
+		{`"qty_shipped":false`, `{}`, ""},
+		{``, `{"entity_id":9,"items":[{"order_item_id":1,"qty":"1,0"}]}`, `items[0].qty is a string like "0,0"`},
+		{``, `{"entity_id":9,"items":[{"order_item_id":[],"qty":1}]}`, `items[0].order_item_id is an empty array`},
+		{``, `{"entity_id":9,"items":"none"}`, `items is a string`},
+		{``, `{"entity_id":9,"tracks":[{"track_number":{"a":1}}]}`, `tracks[0].track_number is an object`},
+		{`"qty_shipped":"one"`, `{}`, `items[0].qty_shipped is a string`},
+		{`"product_type":false`, `{}`, `items[0].product_type is the boolean false`},
+	} {
+		order := `{"entity_id":1,"increment_id":"7","items":[{"item_id":1,"sku":"A","qty_ordered":5}]}`
+		if tt.order != "" {
+			order = strings.Replace(order, `"sku"`, tt.order+`,"sku"`, 1)
+		}
+		var o magentoapi.Order
+		var s magentoapi.Shipment
+		if err := errors.Join(json.Unmarshal([]byte(order), &o), json.Unmarshal([]byte(tt.shipment), &s)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := mapping.NewParcel(&o, []*magentoapi.Shipment{&s}, itemsOf(t, "A"))
+		switch {
+		case tt.says == "" && err != nil:
+			t.Errorf("%s %s: %v", tt.order, tt.shipment, err)
+		case tt.says != "" && (event.ClassOf(err) != event.Invalid || !strings.Contains(err.Error(), tt.says)):
+			t.Errorf("%s %s: %v, want %s", tt.order, tt.shipment, err, tt.says)
+		}
 	}
 }

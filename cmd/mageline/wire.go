@@ -148,6 +148,7 @@ func wireRemotes(cfg *config.Config, secrets *secrets, log zerolog.Logger, regis
 			// Repeating is decided in one place, package consumer, behind the circuit breaker in the transport: a second
 			// loop in here would multiply the attempts, and hold a handler while its circuit opens.
 			Retries: magentoapi.NoRetries,
+			OnOdd:   handlers.LogOdd,
 		})
 		if err != nil {
 			return nil, err
