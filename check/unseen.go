@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	amqp "github.com/rabbitmq/amqp091-go"
+
 	"github.com/mageline/mageline/rabbitmq"
 )
 
@@ -30,12 +32,11 @@ func (r RabbitMQ) look(ctx context.Context) *unseen {
 	}
 	ctx, cancel := context.WithTimeout(ctx, managementTimeout)
 	defer cancel()
-	vhost := "/" // with an address that can't be read nothing is reached anyway: the other lines say so
-	if nodes, err := rabbitmq.ParseURL(r.Options.URL); err == nil {
-		vhost = nodes[0].Vhost
+	uri, err := amqp.ParseURI(r.Options.URL)
+	if err != nil {
+		uri.Vhost = "/" // nothing is reached with it anyway: the other lines say so
 	}
-	var err error
-	u.api, err = newManagement(r.Management, vhost, r.Options.TLS)
+	u.api, err = newManagement(r.Management, uri.Vhost, r.Options.TLS)
 	if err == nil {
 		defer u.api.client.CloseIdleConnections()
 		err = u.alarms(ctx)

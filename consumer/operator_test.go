@@ -30,9 +30,12 @@ func TestOperatorPauses(t *testing.T) {
 		Name: "customer_saved", Topics: []string{"customer.saved"}, Needs: []string{"magento"},
 		Handler: consumer.HandlerFunc(func(context.Context, event.Event) (event.Outcome, error) { return event.Done, nil }),
 	})
-	r.opts.Circuits = []consumer.Circuit{newCircuit("magento", "closed"), erp}
+	r.opts.Circuits = []consumer.Circuit{newCircuit("magento", "closed"), erp, newCircuit("search", "closed")}
 	r.start()
 	r.consumerIs(orders, "subscribed")
+	if all := r.Status().Downstreams; len(all) != 2 {
+		t.Errorf("%v, want those that a consumer needs", all)
+	}
 	r.Publish(placed, numbered(1))
 	<-began
 
@@ -68,6 +71,11 @@ func TestOperatorPauses(t *testing.T) {
 	})
 	r.Publish("customer.saved", numbered(2))
 	r.eventually("the other consumer goes on", func() bool { return r.settled("customer_saved", "acked") == 2 })
+	since := r.Status().Consumers[orders].Since
+	r.eventually("what waits is counted", func() bool { return r.Status().Consumers[orders].Messages == 1 })
+	if again := r.Status().Consumers[orders].Since; since.IsZero() || !again.Equal(since) {
+		t.Errorf("paused since %s, and then since %s", since, again)
+	}
 	if n := r.Depth(r.Queue(orders)); n != 1 || len(began) > 0 {
 		t.Errorf("%d messages in the queue, %d were tried in the pause", n, len(began))
 	}

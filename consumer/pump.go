@@ -28,6 +28,9 @@ type pump struct {
 	single      atomic.Bool            // the queue has a single active consumer: it answers basic.get with 405
 	memory      memory
 	lastSuccess atomic.Int64 // Unix nanoseconds
+	pausedSince atomic.Int64 // too; 0: it is not
+	// What was counted last in its queue and among its dead letters.
+	messages, deadLetters atomic.Int64
 }
 
 func newPump(r *Runtime, c *Consumer) *pump {
@@ -175,6 +178,11 @@ func (l *line) leave() {
 // obeyGate subscribes, unsubscribes or probes, as the gate says.
 func (l *line) obeyGate(changed <-chan struct{}) error {
 	st := l.r.gate.standing(l.consumer)
+	if !st.paused {
+		l.pausedSince.Store(0)
+	} else {
+		l.pausedSince.CompareAndSwap(0, time.Now().UnixNano())
+	}
 	switch {
 	case st.paused && len(l.subscriptions) > 0:
 		l.r.opts.Log.Warn().Str("consumer", l.consumer.Name).Str("reason", st.reason).Msg("paused")

@@ -143,8 +143,7 @@ func (r *Runtime) runSession(ctx context.Context, number int) error {
 	}
 	r.session.Store(s) // before it is said that RabbitMQ is there: what is looked at then is this session
 	r.broker.Store(nil)
-	r.opts.Log.Info().Int("session", number).Str("broker", rabbitmq.HostPort(r.opts.Broker.URL)).
-		Stringer("node", s.consume.RemoteAddr()).Msg("connected to RabbitMQ")
+	r.opts.Log.Info().Int("session", number).Str("broker", rabbitmq.HostPort(r.opts.Broker.URL)).Msg("connected to RabbitMQ")
 
 	var pumps sync.WaitGroup
 	if missing != nil {
@@ -321,12 +320,12 @@ func (r *Runtime) measure(ctx context.Context) {
 	const every = 5 * time.Second
 	for {
 		if s := r.session.Load(); s != nil {
-			for _, source := range r.topology.Sources {
-				r.gauge(s, r.topology.Queue(source.Consumer), r.metrics.depth)
-				r.gauge(s, r.topology.DeadLetterQueue(source.Consumer), r.metrics.deadLetters)
+			for _, p := range r.pumps {
+				r.gauge(s, p.queue, r.metrics.depth, &p.messages)
+				r.gauge(s, r.topology.DeadLetterQueue(p.consumer.Name), r.metrics.deadLetters, &p.deadLetters)
 			}
 			for _, delay := range r.opts.RetryDelays {
-				r.gauge(s, r.topology.Retry(delay), r.metrics.depth)
+				r.gauge(s, r.topology.Retry(delay), r.metrics.depth, nil)
 			}
 		}
 		select {
@@ -337,9 +336,13 @@ func (r *Runtime) measure(ctx context.Context) {
 	}
 }
 
-func (r *Runtime) gauge(s *session, queue string, g *prometheus.GaugeVec) {
+// gauge counts the messages of a queue, for the metric and for keep, which may be nil.
+func (r *Runtime) gauge(s *session, queue string, g *prometheus.GaugeVec, keep *atomic.Int64) {
 	// An error ends the session, or passes; the next round will tell.
 	if n, ok, err := rabbitmq.Depth(s.consume, queue); err == nil && ok {
 		g.WithLabelValues(queue).Set(float64(n))
+		if keep != nil {
+			keep.Store(int64(n))
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -10,8 +11,8 @@ type Status struct {
 	Draining    bool
 	RabbitMQ    Part
 	Postgres    Part
-	Downstreams map[string]Part
-	Consumers   map[string]Part
+	Downstreams map[string]Part // those that a consumer needs
+	Consumers   map[string]QueuePart
 }
 
 // Part is the state of one thing and its reason.
@@ -20,6 +21,15 @@ type Part struct {
 	State  string
 	Reason string
 	Until  time.Time // of an open circuit, if known
+	Since  time.Time // of a pause
+}
+
+// QueuePart is the state of a consumer and of its queues, whose messages were counted in the last few seconds.
+type QueuePart struct {
+	Part
+	Messages        int // ready in its queue
+	DeadLetters     int
+	DeadLetterQueue string
 }
 
 // Ready reports whether /readyz answers 200: RabbitMQ and Postgres can be reached and every consumer is subscribed, or
@@ -43,7 +53,7 @@ func (r *Runtime) Status() Status {
 		RabbitMQ:    Part{OK: true, State: "connected"},
 		Postgres:    Part{OK: true, State: "connected"},
 		Downstreams: map[string]Part{},
-		Consumers:   map[string]Part{},
+		Consumers:   map[string]QueuePart{},
 	}
 	if why := r.broker.Load(); why != nil {
 		s.RabbitMQ = Part{State: "away", Reason: *why}
@@ -62,6 +72,9 @@ func (r *Runtime) Status() Status {
 		s.Postgres = Part{State: "away", Reason: text}
 	}
 	for _, c := range r.opts.Circuits {
+		if !r.isNeeded(c) {
+			continue
+		}
 		state, reason, until := c.State()
 		part := Part{OK: state == "closed", State: state, Reason: reason, Until: until}
 		if text, paused := r.gate.held(holdOperator + c.Name()); paused && part.OK {
@@ -74,7 +87,10 @@ func (r *Runtime) Status() Status {
 		part := Part{State: "starting", Reason: "not subscribed yet"}
 		switch {
 		case standing.paused:
-			part = Part{OK: true, State: "paused", Reason: standing.reason}
+			part = Part{OK: true, State: "paused", Reason: standing.reason, Since: time.Now()}
+			if at := p.pausedSince.Load(); at != 0 {
+				part.Since = time.Unix(0, at)
+			}
 			if why != nil { // a probe may be what the broker refuses
 				part.Reason += "; " + *why
 			}
@@ -88,7 +104,15 @@ func (r *Runtime) Status() Status {
 		if names := r.hung.of(p); names != "" {
 			part.Reason = strings.TrimPrefix(part.Reason+"; "+names, "; ")
 		}
-		s.Consumers[p.consumer.Name] = part
+		s.Consumers[p.consumer.Name] = QueuePart{
+			Part: part, Messages: int(p.messages.Load()), DeadLetters: int(p.deadLetters.Load()),
+			DeadLetterQueue: r.topology.DeadLetterQueue(p.consumer.Name),
+		}
 	}
 	return s
+}
+
+// isNeeded reports whether a consumer needs the downstream.
+func (r *Runtime) isNeeded(c Circuit) bool {
+	return slices.ContainsFunc(r.pumps, func(p *pump) bool { return slices.Contains(p.consumer.Needs, c.Name()) })
 }

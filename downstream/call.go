@@ -147,6 +147,7 @@ func (c *call) finish(code string) {
 		c.cancel()
 		c.d.release()
 		c.d.metrics.requests.WithLabelValues(c.d.name, code).Inc()
+		c.d.recent.add(code, time.Now())
 		c.d.metrics.duration.Observe(time.Since(c.started).Seconds())
 		c.span.End()
 	})

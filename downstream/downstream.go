@@ -55,6 +55,7 @@ type Downstream struct {
 	limiter   *rate.Limiter // nil: unlimited
 	slots     chan struct{} // nil: unlimited
 	metrics   metrics
+	recent    recent
 	tracer    trace.Tracer
 }
 

@@ -43,6 +43,8 @@ type FileMeter interface {
 	// Sent and Rejected count rows: whose parcels are out, and bad ones.
 	Sent(rows int)
 	Rejected(rows int)
+	// Ended counts a file that was moved away: done, duplicate or failed.
+	Ended(outcome string)
 }
 
 // TrackingFile handles tracking_file_ready: it reads the file, publishes an event for each parcel, confirmed, and moves the
@@ -135,6 +137,7 @@ func (h *TrackingFile) file(ctx context.Context, e event.Event, ready *FileReady
 		if err != nil {
 			return "", moving(err)
 		}
+		h.Meter.Ended("failed")
 		s.log.Error().Str("moved_to", name).Str("reason", result.Reason).Msg("nothing can be made of the tracking file")
 		return event.Skipped, nil
 	}
@@ -143,8 +146,10 @@ func (h *TrackingFile) file(ctx context.Context, e event.Event, ready *FileReady
 		return "", moving(err)
 	}
 	if before {
+		h.Meter.Ended("duplicate")
 		s.log.Info().Str("moved_to", name).Str("result", result.Value).Msg("a file with this content was done before: nothing is sent again")
 	} else {
+		h.Meter.Ended("done")
 		s.log.Info().Str("moved_to", name).Str("result", result.Value).Msg("the tracking file is done")
 	}
 	return doneOrDuplicate(before), nil

@@ -43,6 +43,7 @@ type fileRig struct {
 	publish   func(ctx context.Context, number string) error
 	rows      int // that the meter was told of
 	rejected  int
+	ended     []string
 }
 
 func newFileRig(t *testing.T) *fileRig {
@@ -94,6 +95,12 @@ func (r *fileRig) Sent(n int)    { r.mu.Lock(); r.rows += n; r.mu.Unlock() }
 func (r *fileRig) Rejected(n int) {
 	r.mu.Lock()
 	r.rejected += n
+	r.mu.Unlock()
+}
+
+func (r *fileRig) Ended(outcome string) {
+	r.mu.Lock()
+	r.ended = append(r.ended, outcome)
 	r.mu.Unlock()
 }
 
@@ -195,6 +202,9 @@ func TestTrackingFile(t *testing.T) {
 	if files := r.lies(); len(files) != 3 || r.published["T1201"] != 1 {
 		t.Errorf("%q, %d", files, r.published["T1201"])
 	}
+	if want := []string{"done", "duplicate", "done"}; !slices.Equal(r.ended, want) {
+		t.Errorf("the meter has files that ended as %v, want %v", r.ended, want)
+	}
 }
 
 func TestTrackingFileWithBadRows(t *testing.T) {
@@ -226,6 +236,9 @@ func TestUnusableTrackingFile(t *testing.T) {
 	isOutcome(t, outcome, err, event.Skipped)
 	r.isPublished(0, 0)
 	r.isLying("failed/odd.csv", "failed/odd.csv.error.txt")
+	if !slices.Equal(r.ended, []string{"failed"}) {
+		t.Errorf("the meter has files that ended as %v", r.ended)
+	}
 	text, err := os.ReadFile(filepath.Join(r.dir, "failed", "odd.csv.error.txt"))
 	if err != nil || !strings.Contains(string(text), "neither order_number nor tracking_number") || !strings.Contains(string(text), `"Bestellung"`) {
 		t.Errorf("%q, %v", text, err)

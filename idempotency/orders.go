@@ -93,6 +93,24 @@ WHERE o.waiting AND e.state = 'waiting' GROUP BY o.state`)
 	return counts, nil
 }
 
+// WaitingLonger counts the orders that have been waiting for longer than that, and gives since when the first of them has;
+// zero if there is none.
+func (l *Ledger) WaitingLonger(ctx context.Context, than time.Duration) (n int, since time.Time, err error) {
+	var first *time.Time
+	err = l.pool.QueryRow(ctx, `
+SELECT count(*), min(coalesce(o.waiting_since, o.looked_at))
+FROM orders AS o JOIN effect AS e ON e.consumer = o.consumer AND e.key = o.key AND e.effect = o.effect
+WHERE o.waiting AND e.state = 'waiting' AND coalesce(o.waiting_since, o.looked_at) < now() - $1::bigint * interval '1 microsecond'`,
+		than.Microseconds()).Scan(&n, &first)
+	if err != nil {
+		return 0, time.Time{}, failure(err)
+	}
+	if first != nil {
+		since = *first
+	}
+	return n, since, nil
+}
+
 // OrdersByDocument gives the entity ids in Magento of the orders that an ERP's document number belongs to: none, one, or
 // several, where two ERPs count alike. It gives at most ten.
 func (l *Ledger) OrdersByDocument(ctx context.Context, document string) ([]int64, error) {

@@ -15,14 +15,22 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Readiness is the document of /readyz: docs/operations.md.
+// Readiness is the document of /readyz.
 type Readiness struct {
 	// Ready is true when RabbitMQ and Postgres are reachable and each consumer is subscribed or paused on purpose.
-	Ready       bool                  `json:"ready"`
+	Ready bool `json:"ready"`
+	// Problems are what a person would want to hear first, a sentence each. Handler makes them of the rest.
+	Problems    []string              `json:"problems"`
 	RabbitMQ    Dependency            `json:"rabbitmq"`
 	Postgres    Dependency            `json:"postgres"`
-	Downstreams map[string]Dependency `json:"downstreams"`
-	Consumers   map[string]Dependency `json:"consumers"`
+	Downstreams map[string]Downstream `json:"downstreams"` // those that an enabled consumer needs
+	Consumers   map[string]Consumer   `json:"consumers"`
+
+	// What only the problems tell.
+	Stopping    bool           `json:"-"`
+	DeadLetters map[string]int `json:"-"` // by queue
+	LongWaiting int            `json:"-"` // orders that have waited for longer than a day
+	OldestWait  time.Time      `json:"-"` // since when the first of them has; zero if there is none
 }
 
 // Dependency is one part of it.
@@ -30,6 +38,22 @@ type Dependency struct {
 	State  string     `json:"state"`            // such as connected, blocked, closed, open, subscribed, paused
 	Reason string     `json:"reason,omitempty"` // for the person on call; no secret in it
 	Since  *time.Time `json:"since,omitempty"`  // of this state
+}
+
+// Downstream is a remote API, with what its calls of the last 5 minutes have come to.
+type Downstream struct {
+	Dependency
+	Calls    int `json:"calls"`
+	Failures int `json:"failures"` // time-outs among them
+	Timeouts int `json:"timeouts"`
+	// Codes counts the calls by their status, or by the class of the error where there was none.
+	Codes map[string]int `json:"codes"`
+}
+
+// Consumer is a consumer, and how many messages wait in its queue.
+type Consumer struct {
+	Dependency
+	Messages int `json:"messages"`
 }
 
 // Handler serves /healthz, /readyz and /metrics. ready is called for each request to /readyz and must not wait for
@@ -43,11 +67,12 @@ func Handler(ready func() Readiness, metrics prometheus.Gatherer) http.Handler {
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		r := ready()
 		if r.Downstreams == nil {
-			r.Downstreams = map[string]Dependency{} // an object in any case
+			r.Downstreams = map[string]Downstream{} // an object in any case
 		}
 		if r.Consumers == nil {
-			r.Consumers = map[string]Dependency{}
+			r.Consumers = map[string]Consumer{}
 		}
+		r.Problems = r.problems(time.Now())
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
 		if !r.Ready {
@@ -55,6 +80,7 @@ func Handler(ready func() Readiness, metrics prometheus.Gatherer) http.Handler {
 		}
 		_ = json.NewEncoder(w).Encode(r) // fails only when the client has gone
 	})
+	mux.Handle("GET /{$}", http.RedirectHandler("/readyz", http.StatusFound))
 	// One metric that can't be gathered must not hide the others on the day they are needed.
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{
 		ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4, Timeout: 10 * time.Second,

@@ -37,14 +37,19 @@ func TestReadyz(t *testing.T) {
 			"starting",
 			ops.Readiness{RabbitMQ: ops.Dependency{State: "connecting"}, Postgres: ops.Dependency{State: "migrating"}},
 			503,
-			`{"ready":false,"rabbitmq":{"state":"connecting"},"postgres":{"state":"migrating"},"downstreams":{},"consumers":{}}`,
+			`{"ready":false,"rabbitmq":{"state":"connecting"},"postgres":{"state":"migrating"},"downstreams":{},"consumers":{},
+				"problems":["RabbitMQ is connecting: no reason is known.","Postgres is migrating: no reason is known."]}`,
 		},
 		{"running", ops.Readiness{
 			Ready: true, RabbitMQ: ops.Dependency{State: "connected", Since: &since}, Postgres: ops.Dependency{State: "connected"},
-			Downstreams: map[string]ops.Dependency{"erp": {State: "open", Reason: "5 failures in a row"}},
-			Consumers:   map[string]ops.Dependency{"order_placed": {State: "paused", Reason: "the circuit of erp is open"}},
-		}, 200, `{"ready":true,"rabbitmq":{"state":"connected","since":"2026-11-23T10:00:00Z"},"postgres":{"state":"connected"},
-			"downstreams":{"erp":{"state":"open","reason":"5 failures in a row"}},"consumers":{"order_placed":{"state":"paused","reason":"the circuit of erp is open"}}}`},
+			Downstreams: map[string]ops.Downstream{"erp": {
+				Dependency: ops.Dependency{State: "open", Reason: "5 failures in a row"},
+				Calls:      7, Failures: 5, Timeouts: 2, Codes: map[string]int{"201": 2, "503": 3, "timeout": 2},
+			}},
+			Consumers: map[string]ops.Consumer{"order_placed": {Dependency: ops.Dependency{State: "subscribed"}, Messages: 3}},
+		}, 200, `{"ready":true,"problems":[],"rabbitmq":{"state":"connected","since":"2026-11-23T10:00:00Z"},"postgres":{"state":"connected"},
+			"downstreams":{"erp":{"state":"open","reason":"5 failures in a row","calls":7,"failures":5,"timeouts":2,"codes":{"201":2,"503":3,"timeout":2}}},
+			"consumers":{"order_placed":{"state":"subscribed","messages":3}}}`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

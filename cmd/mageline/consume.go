@@ -13,6 +13,7 @@ import (
 
 	"github.com/mageline/mageline/config"
 	"github.com/mageline/mageline/consumer"
+	"github.com/mageline/mageline/downstream"
 	"github.com/mageline/mageline/internal/tracing"
 	"github.com/mageline/mageline/ops"
 	"github.com/mageline/mageline/periodic"
@@ -82,7 +83,7 @@ func consume(ctx context.Context, t terminal) error {
 			return failed(err)
 		}
 		log.Info().Str("address", listener.Addr().String()).Msg("health and metrics")
-		page := ops.Handler(func() ops.Readiness { return readiness(s.runtime.Status()) }, registry)
+		page := ops.Handler(s.readiness, registry)
 		background.Go(func() {
 			if err := ops.Serve(serving, listener, page); err != nil {
 				log.Error().Err(err).Msg("no health and metrics any more")
@@ -124,24 +125,38 @@ func consume(ctx context.Context, t terminal) error {
 	return nil
 }
 
-// readiness translates the runtime's state into what /readyz answers.
-func readiness(s consumer.Status) ops.Readiness {
+// readiness is what /readyz answers. It asks nobody: all of it is known.
+func (s *service) readiness() ops.Readiness {
+	status := s.runtime.Status()
 	part := func(p consumer.Part) ops.Dependency {
 		d := ops.Dependency{State: p.State, Reason: p.Reason}
 		if !p.Until.IsZero() {
 			d.Reason += ", until " + p.Until.UTC().Format(time.RFC3339)
 		}
+		if !p.Since.IsZero() {
+			at := p.Since.UTC().Truncate(time.Second)
+			d.Since = &at
+		}
 		return d
 	}
-	parts := func(all map[string]consumer.Part) map[string]ops.Dependency {
-		m := make(map[string]ops.Dependency, len(all))
-		for name, p := range all {
-			m[name] = part(p)
+	r := ops.Readiness{
+		Ready: status.Ready(), Stopping: status.Draining, RabbitMQ: part(status.RabbitMQ), Postgres: part(status.Postgres),
+		Downstreams: map[string]ops.Downstream{}, Consumers: map[string]ops.Consumer{}, DeadLetters: map[string]int{},
+	}
+	for _, d := range []*downstream.Downstream{s.remotes.magento, s.remotes.erp} {
+		if p, needed := status.Downstreams[d.Name()]; needed {
+			recent := d.Recent()
+			r.Downstreams[d.Name()] = ops.Downstream{
+				Dependency: part(p), Calls: recent.Calls, Failures: recent.Failures, Timeouts: recent.Timeouts, Codes: recent.Codes,
+			}
 		}
-		return m
 	}
-	return ops.Readiness{
-		Ready: s.Ready(), RabbitMQ: part(s.RabbitMQ), Postgres: part(s.Postgres),
-		Downstreams: parts(s.Downstreams), Consumers: parts(s.Consumers),
+	for name, p := range status.Consumers {
+		r.Consumers[name] = ops.Consumer{Dependency: part(p.Part), Messages: p.Messages}
+		r.DeadLetters[p.DeadLetterQueue] = p.DeadLetters
 	}
+	if waiting := s.longWaiting.Load(); waiting != nil {
+		r.LongWaiting, r.OldestWait = waiting.orders, waiting.since
+	}
+	return r
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -34,6 +35,15 @@ func (s *service) wireInbox(registerer prometheus.Registerer) *handlers.Tracking
 			return publish(ctx, handlers.TopicFileReady, body)
 		},
 	}
+	registerer.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "mageline_tracking_oldest_file_seconds", Help: "How long the oldest file has been in the inbox, as this process has seen it; 0 if there is none.",
+	}, func() float64 {
+		since, ok := s.inbox.Oldest()
+		if !ok {
+			return 0
+		}
+		return max(0, time.Since(since).Seconds())
+	}))
 	return &handlers.TrackingFile{
 		Inbox: dir, Ledger: s.ledger, Format: trackingFormat(s.cfg), Publish: publish, Meter: newFileMeter(registerer),
 	}
@@ -43,6 +53,7 @@ func (s *service) wireInbox(registerer prometheus.Registerer) *handlers.Tracking
 type fileMeter struct {
 	running        prometheus.Gauge
 	sent, rejected prometheus.Counter
+	files          *prometheus.CounterVec
 }
 
 func newFileMeter(registerer prometheus.Registerer) *fileMeter {
@@ -52,9 +63,18 @@ func newFileMeter(registerer prometheus.Registerer) *fileMeter {
 	rows := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "mageline_tracking_rows_total", Help: "Rows of tracking files, by what became of them.",
 	}, []string{"outcome"})
-	registerer.MustRegister(running, rows)
-	return &fileMeter{running: running, sent: rows.WithLabelValues("sent"), rejected: rows.WithLabelValues("rejected")}
+	files := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "mageline_tracking_files_total", Help: "Tracking files that were moved out of the inbox, by what became of them.",
+	}, []string{"outcome"})
+	for _, outcome := range []string{"done", "duplicate", "failed"} {
+		files.WithLabelValues(outcome)
+	}
+	registerer.MustRegister(running, rows, files)
+	return &fileMeter{running: running, sent: rows.WithLabelValues("sent"), rejected: rows.WithLabelValues("rejected"), files: files}
 }
+
+// Ended counts a file that was moved away.
+func (m *fileMeter) Ended(outcome string) { m.files.WithLabelValues(outcome).Inc() }
 
 // Began counts a file that is being read, until end is called.
 func (m *fileMeter) Began() (end func()) {

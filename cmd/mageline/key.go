@@ -134,8 +134,6 @@ by that time too. States: in_progress, uncertain, failed, waiting, skipped, done
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			which := idempotency.Filter{Consumer: consumer, State: idempotency.State(state), Limit: limit}
 			switch {
-			case consumer != "" && !slices.Contains(config.ConsumerNames(), consumer):
-				return &exitError{exitUsage, fmt.Errorf("--consumer %q: want one of %s", consumer, strings.Join(config.ConsumerNames(), ", "))}
 			case state != "" && !slices.Contains(keyStates, which.State):
 				return &exitError{exitUsage, fmt.Errorf("--state %q: want one of %v", state, keyStates)}
 			case limit < 0:
@@ -160,11 +158,20 @@ by that time too. States: in_progress, uncertain, failed, waiting, skipped, done
 const rowsAtOnce = 1000
 
 func listKeys(ctx context.Context, t terminal, l *idempotency.Ledger, which idempotency.Filter, asJSON bool) error {
+	found := 0
+	list := func(do func(idempotency.Row) error) error {
+		err := l.List(ctx, which, func(row idempotency.Row) error { found++; return do(row) })
+		if err == nil && found == 0 && which.Consumer != "" && !slices.Contains(config.ConsumerNames(), which.Consumer) {
+			// A slip of the pen must not look like nothing to do.
+			err = fmt.Errorf("the ledger has no such rows, and there is no consumer %q: there are %s", which.Consumer, strings.Join(config.ConsumerNames(), ", "))
+		}
+		return err
+	}
 	if asJSON {
-		return l.List(ctx, which, func(row idempotency.Row) error { return printKey(t, row, true) })
+		return list(func(row idempotency.Row) error { return printKey(t, row, true) })
 	}
 	rows := [][]string{{"CONSUMER", "KEY", "EFFECT", "STATE", "RESULT", "CLASS", "CREATED", "UPDATED", "REASON"}}
-	err := l.List(ctx, which, func(row idempotency.Row) error {
+	err := list(func(row idempotency.Row) error {
 		rows = append(rows, []string{
 			row.Key.Consumer, row.Key.Key, row.Key.Effect, string(row.State), row.Result.Value, string(row.Class),
 			stamp(row.Created), stamp(row.Updated), row.Result.Reason,

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -70,11 +72,29 @@ func hostname() string {
 }
 
 func brokerOptions(cfg *config.Config) (rabbitmq.Options, error) {
-	tls, err := rabbitmq.LoadTLS(cfg.AMQPCAFile, cfg.AMQPCertFile, cfg.AMQPKeyFile)
-	if err != nil {
-		return rabbitmq.Options{}, fmt.Errorf("the files of MAGELINE_AMQP_CA_FILE, MAGELINE_AMQP_CERT_FILE, MAGELINE_AMQP_KEY_FILE: %w", err)
+	o := rabbitmq.Options{URL: cfg.AMQPURL.Reveal()}
+	if cfg.AMQPCAFile == "" && cfg.AMQPCertFile == "" {
+		return o, nil
 	}
-	return rabbitmq.Options{URL: cfg.AMQPURL.Reveal(), TLS: tls}, nil
+	o.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	if cfg.AMQPCAFile != "" {
+		pem, err := os.ReadFile(cfg.AMQPCAFile)
+		if err != nil {
+			return o, fmt.Errorf("read MAGELINE_AMQP_CA_FILE: %w", err)
+		}
+		o.TLS.RootCAs = x509.NewCertPool()
+		if !o.TLS.RootCAs.AppendCertsFromPEM(pem) {
+			return o, fmt.Errorf("MAGELINE_AMQP_CA_FILE %s holds no certificate in PEM form", cfg.AMQPCAFile)
+		}
+	}
+	if cfg.AMQPCertFile != "" {
+		pair, err := tls.LoadX509KeyPair(cfg.AMQPCertFile, cfg.AMQPKeyFile)
+		if err != nil {
+			return o, fmt.Errorf("read MAGELINE_AMQP_CERT_FILE and MAGELINE_AMQP_KEY_FILE: %w", err)
+		}
+		o.TLS.Certificates = []tls.Certificate{pair}
+	}
+	return o, nil
 }
 
 // newestBroker gives each new connection what the files of secrets and certificates hold by then. Certificates that can't be
@@ -94,7 +114,7 @@ func newestBroker(cfg *config.Config, s *secrets, log zerolog.Logger) (rabbitmq.
 		} else {
 			log.Warn().Err(err).Msg("a certificate's file can't be used: the certificates from before are used")
 		}
-		url := s.newest("MAGELINE_AMQP_URL", func(url string) error { _, err := rabbitmq.ParseURL(url); return err }, log)
+		url := s.newest("MAGELINE_AMQP_URL", func(url string) error { _, err := amqp.ParseURI(url); return err }, log)
 		return url, last
 	}
 	return o, nil
@@ -210,7 +230,9 @@ type service struct {
 	pauses  *pauses
 	notSent *handlers.NotSent // nil where Magento is not told
 	tasks   []periodic.Task
-	inbox   *inbox.Watcher // nil where no tracking files are handled
+	// longWaiting is nil until it has been looked for.
+	longWaiting atomic.Pointer[longWaiting]
+	inbox       *inbox.Watcher // nil where no tracking files are handled
 }
 
 // wire builds the service. It connects to nothing yet: what is away at start is waited for.
@@ -424,6 +446,15 @@ func (s *service) retention() periodic.Task {
 	}}
 }
 
+// longWait is how long an order may wait until it may go out before somebody should hear of it.
+const longWait = 24 * time.Hour
+
+// longWaiting are the orders that have waited for longer, and since when the first of them has.
+type longWaiting struct {
+	orders int
+	since  time.Time
+}
+
 // gauges keeps the numbers that only the database knows.
 func (s *service) gauges(registerer prometheus.Registerer) periodic.Task {
 	keys := prometheus.NewGaugeVec(prometheus.GaugeOpts{
@@ -450,6 +481,11 @@ func (s *service) gauges(registerer prometheus.Registerer) periodic.Task {
 		for state, n := range states {
 			waiting.WithLabelValues(state).Set(float64(n))
 		}
+		long := &longWaiting{}
+		if long.orders, long.since, err = s.ledger.WaitingLonger(ctx, longWait); err != nil {
+			return err
+		}
+		s.longWaiting.Store(long)
 		return nil
 	}}
 }

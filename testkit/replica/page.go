@@ -15,13 +15,18 @@ import (
 // Readiness is the document of /readyz.
 type Readiness struct {
 	Ready              bool
+	Problems           []string
 	RabbitMQ, Postgres Part
 	Downstreams        map[string]Part
 	Consumers          map[string]Part
 }
 
-// Part is one thing in it.
-type Part struct{ State, Reason string }
+// Part is one thing in it; Messages are a consumer's, the other numbers a downstream's.
+type Part struct {
+	State, Reason             string
+	Messages                  int
+	Calls, Failures, Timeouts int
+}
 
 // URL waits until it serves health and metrics, and gives the address of a page.
 func (r *Replica) URL(path string) string {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -43,6 +44,7 @@ type Watcher struct {
 	Ready func() bool
 	Log   zerolog.Logger
 
+	oldest  atomic.Int64      // see Oldest, in nanoseconds since 1970; 0: none
 	known   map[string]*known // by name
 	round   int
 	watched fs.FileInfo // the directory that moves is about
@@ -133,10 +135,32 @@ func (w *Watcher) look(ctx context.Context) error {
 					delete(w.known, name)
 				}
 			}
+			w.noteOldest()
 			return nil
 		case err != nil:
 			return fmt.Errorf("list the inbox: %w", err)
 		}
+	}
+}
+
+// Oldest gives since when the file that has been in the inbox the longest is there, as this process has seen it; ok is false
+// if there is none. It may be called while Run runs.
+func (w *Watcher) Oldest() (since time.Time, ok bool) {
+	n := w.oldest.Load()
+	return time.Unix(0, n), n != 0
+}
+
+func (w *Watcher) noteOldest() {
+	var oldest time.Time
+	for _, k := range w.known {
+		if !k.since.IsZero() && (oldest.IsZero() || k.since.Before(oldest)) {
+			oldest = k.since
+		}
+	}
+	if oldest.IsZero() {
+		w.oldest.Store(0)
+	} else {
+		w.oldest.Store(oldest.UnixNano())
 	}
 }
 

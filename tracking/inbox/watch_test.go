@@ -32,6 +32,8 @@ type rig struct {
 	tell  error
 	away  bool
 	log   strings.Builder
+
+	watcher *Watcher
 }
 
 func watch(t *testing.T, dir string) *rig {
@@ -51,6 +53,7 @@ func watch(t *testing.T, dir string) *rig {
 			return nil
 		},
 	}
+	r.watcher = w
 	ctx, cancel := context.WithCancel(t.Context())
 	var ended sync.WaitGroup
 	ended.Go(func() { w.Run(ctx) })
@@ -234,4 +237,40 @@ func TestManyFiles(t *testing.T) {
 	}
 	r := watch(t, dir)
 	r.awaitTold(want...)
+}
+
+// How long the oldest file waits is known while it is there, whatever comes and goes beside it.
+func TestOldest(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	r := watch(t, dir)
+	oldest := func() time.Time {
+		since, ok := r.watcher.Oldest()
+		if !ok {
+			return time.Time{}
+		}
+		return since
+	}
+	r.awaitLog("watching the inbox")
+	if at := oldest(); !at.IsZero() {
+		t.Errorf("an empty inbox has a file since %s", at)
+	}
+	put(t, "first", dir, "first.csv")
+	testkit.Eventually(t, patience, func() bool { return !oldest().IsZero() }, "the file to be seen")
+	first := oldest()
+	put(t, "second", dir, "second.csv")
+	r.awaitTold("first.csv", "second.csv")
+	if again := oldest(); !again.Equal(first) {
+		t.Errorf("the oldest is there since %s, and then since %s", first, again)
+	}
+	for _, name := range []string{"first.csv", "second.csv"} {
+		before := oldest()
+		if err := os.Remove(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+		testkit.Eventually(t, patience, func() bool { return oldest().After(before) || oldest().IsZero() }, "the file to be gone")
+	}
+	if at := oldest(); !at.IsZero() {
+		t.Errorf("an empty inbox has a file since %s", at)
+	}
 }

@@ -1,0 +1,85 @@
+package downstream
+
+import (
+	"maps"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/mageline/mageline/event"
+)
+
+// Recent is what the calls of the last 5 minutes have come to.
+type Recent struct {
+	Calls    int
+	Failures int // time-outs among them
+	Timeouts int
+	// Codes counts the calls by their status, or by the class of the error where there was none.
+	Codes map[string]int
+}
+
+const (
+	recentBucket  = 10 * time.Second
+	recentBuckets = 31 // 5 minutes, and the one that is under way
+)
+
+// recent counts the calls of the last 5 minutes, by tens of seconds.
+type recent struct {
+	mu      sync.Mutex
+	buckets [recentBuckets]recentCodes
+}
+
+type recentCodes struct {
+	number int64 // of the ten seconds since 1970
+	codes  map[string]int
+}
+
+func (r *recent) add(code string, now time.Time) {
+	number := now.UnixNano() / int64(recentBucket)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	b := &r.buckets[number%recentBuckets]
+	if b.number != number {
+		*b = recentCodes{number, map[string]int{}}
+	}
+	b.codes[code]++
+}
+
+func (r *recent) sum(now time.Time) Recent {
+	sum := Recent{Codes: map[string]int{}}
+	number := now.UnixNano() / int64(recentBucket)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, b := range r.buckets {
+		if b.number > number-recentBuckets && b.number <= number {
+			for code, n := range b.codes {
+				sum.Codes[code] += n
+			}
+		}
+	}
+	for code, n := range maps.All(sum.Codes) {
+		sum.Calls += n
+		if isFailure(code) {
+			sum.Failures += n
+		}
+		if code == string(event.Timeout) {
+			sum.Timeouts += n
+		}
+	}
+	return sum
+}
+
+// isFailure reports whether a code tells of the downstream and not of what it was asked: no answer, a 5xx, a redirect, a
+// credential that is refused, a request to be called later. A 404 or 422 is an answer.
+func isFailure(code string) bool {
+	status, err := strconv.Atoi(code)
+	switch {
+	case err != nil, status >= 500, status >= 300 && status < 400:
+		return true
+	default:
+		return status == 401 || status == 403 || status == 408 || status == 429
+	}
+}
+
+// Recent gives what the calls of the last 5 minutes have come to.
+func (d *Downstream) Recent() Recent { return d.recent.sum(time.Now()) }

@@ -1,0 +1,94 @@
+package e2e
+
+import (
+	"net/http"
+	"regexp"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/testkit/fakemagento"
+	"github.com/mageline/mageline/testkit/fault"
+	"github.com/mageline/mageline/testkit/replica"
+)
+
+// /readyz says first what a person on call would want to hear: an ERP that is up and fails one call in five, dead letters,
+// orders that wait for days, and what is paused and how much waits for it.
+func TestReadyz_SaysProblems(t *testing.T) {
+	t.Parallel()
+	l := newLine(t, 200*time.Millisecond, 400*time.Millisecond, time.Second)
+	r := start(t, l.env).AwaitReady()
+	says := func(what string, sentences ...string) replica.Readiness {
+		t.Helper()
+		var last replica.Readiness
+		r.AwaitSaying(what, func(status int, d replica.Readiness) bool {
+			last = d
+			for _, sentence := range sentences {
+				if !slices.ContainsFunc(d.Problems, regexp.MustCompile(sentence).MatchString) {
+					return false
+				}
+			}
+			return status == http.StatusOK && len(d.Problems) == len(sentences)
+		})
+		return last
+	}
+	if _, page := r.Get("/"); !regexp.MustCompile(`^\{"ready":true,"problems":\[\],`).MatchString(page) {
+		t.Errorf("the address without a path leads to %s", page)
+	}
+
+	l.erp.Faults.Set(fault.Plan{
+		Chances: []fault.Chance{{OneIn: 5, Fault: fault.Fault{Kind: fault.Fail, Status: 503}}},
+		Only:    func(r *http.Request) bool { return r.Method == http.MethodPost },
+	})
+	orders := l.place(60, fakemagento.Placing{})
+	const flaky = `^erp fails \d+ of \d+ calls of the last 5 minutes \(\d+ %\) though its circuit is closed, .*: 201 \d+ %.*503 \d+ %`
+	l.awaitDone(patience, orders...)
+	l.erp.Faults.Set(fault.Plan{})
+	d := says("the ERP fails one call in five", flaky)
+	if erp, magento := d.Downstreams["erp"], d.Downstreams["magento"]; erp.Calls < 60 || erp.Failures < 7 || erp.Timeouts != 0 ||
+		magento.Calls < 60 || magento.Failures != 0 {
+		t.Errorf("the ERP %+v, Magento %+v", erp, magento)
+	}
+
+	l.Publish("sales.order.placed", "not JSON")
+	waiting := l.place(1, fakemagento.Placing{State: "pending_payment"})[0]
+	conn, err := pgx.Connect(t.Context(), l.database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(t.Context()) }()
+	testkit.Eventually(t, patience, func() bool {
+		tag, err := conn.Exec(t.Context(), `UPDATE orders SET waiting_since = now() - interval '3 days' WHERE key = $1 AND waiting`, waiting.IncrementID)
+		return err == nil && tag.RowsAffected() == 1
+	}, "the order to wait")
+	const letter, wait = `^1 dead letter in \S+\.order_placed\.dlq: `, `^1 order has been waiting for longer than a day, the first since 20\S+Z \(3 days\)`
+	says("an order waits for three days, and a letter is dead", flaky, letter, wait)
+
+	if out, code := call(t, l.env, "pause", "order_placed"); code != 0 {
+		t.Fatalf("pause: exit %d, %s", code, out)
+	}
+	awaitPaused(r, "order_placed")
+	more := l.place(3, fakemagento.Placing{})
+	says("messages wait for a consumer that is paused", flaky, letter, wait,
+		`^order_placed is paused since 20\S+Z \(\d+ s\): .*paused by an operator since .*; 3 messages wait in its queue\.$`)
+	if out, code := call(t, l.env, "resume", "order_placed"); code != 0 {
+		t.Fatalf("resume: exit %d, %s", code, out)
+	}
+	l.awaitDone(patience, more...)
+	says("it goes on", flaky, letter, wait)
+
+	// A deployment that needs no ERP says nothing of it.
+	only := start(t, l.with("CONSUMERS", "tracking_received")).AwaitReady()
+	if _, d := only.Ready(); len(d.Downstreams) != 1 || d.Downstreams["magento"].State != "closed" {
+		t.Errorf("%+v", d.Downstreams)
+	}
+	if _, ok := l.Get(l.DeadLetters("order_placed")); !ok {
+		t.Error("the letter is gone")
+	}
+	says("the letter is gone", flaky, wait)
+	l.shop.Cancel(waiting.EntityID)
+	l.finish(r, only)
+}
