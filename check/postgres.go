@@ -5,7 +5,9 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -76,8 +78,10 @@ func (l *link) close() { closeConn(l.conn) }
 
 func (l *link) address() string {
 	c := l.conn.Config()
-	return fmt.Sprintf("Postgres %s:%d, database %s", c.Host, c.Port, c.Database)
+	return "Postgres " + hostPort(c) + ", database " + c.Database
 }
+
+func hostPort(c *pgx.ConnConfig) string { return net.JoinHostPort(c.Host, strconv.Itoa(int(c.Port))) }
 
 // connect gives a connection and the lines that tell of it; nil when there is none. direct is an address past the pooler that
 // url leads to, if it is one.
@@ -93,7 +97,7 @@ func connect(ctx context.Context, url, direct, variable string) (*link, []Line) 
 	if err == nil {
 		return &link{variable, config, conn, parsed.On(conn)}, []Line{ok("Postgres credential in "+variable, "accepted for role %s", config.User)}
 	}
-	subject := fmt.Sprintf("Postgres %s:%d", config.Host, config.Port)
+	subject := "Postgres " + hostPort(config)
 	reached := ok(subject, "reachable")
 	var answer *pgconn.PgError
 	switch {

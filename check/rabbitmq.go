@@ -53,6 +53,7 @@ func (r RabbitMQ) Lines(ctx context.Context) []Line {
 		r.version(version),
 		ok("RabbitMQ credential", "accepted for vhost %q", conn.Config.Vhost),
 	}
+	lines = append(lines, r.nodes(ctx)...)
 	b := &broker{RabbitMQ: r, conn: conn, missing: map[string]bool{}, known: unseen.queues}
 	lines = append(lines, b.exchanges()...)
 	lines = append(lines, b.queues()...)
@@ -63,10 +64,36 @@ func (r RabbitMQ) Lines(ctx context.Context) []Line {
 
 func (r RabbitMQ) address() string { return "RabbitMQ " + rabbitmq.HostPort(r.Options.URL) }
 
+// nodes looks at each node, where there are several: one that takes no connection is missed when another goes.
+func (r RabbitMQ) nodes(ctx context.Context) []Line {
+	all, err := r.Options.Nodes()
+	if err != nil || len(all) < 2 {
+		return nil
+	}
+	lines := make([]Line, len(all))
+	var asking sync.WaitGroup
+	for i, node := range all {
+		asking.Go(func() {
+			subject := "RabbitMQ node " + rabbitmq.HostPort(node.URL)
+			conn, err := rabbitmq.Dial(ctx, node, "mageline check")
+			if err != nil {
+				lines[i] = Line{Warn, subject, inTime(ctx, err).Error(), "start it, or take it out of MAGELINE_AMQP_URL"}
+				return
+			}
+			rabbitmq.Close(conn)
+			lines[i] = ok(subject, "takes connections")
+		})
+	}
+	asking.Wait()
+	return lines
+}
+
 func (r RabbitMQ) unreachable(err error) []Line {
 	reached := ok(r.address(), "reachable")
 	var refused *amqp.Error
 	switch {
+	case rabbitmq.IsLimit(err):
+		return []Line{reached, {Fail, "RabbitMQ limits", err.Error(), "raise that limit: without a connection nothing is consumed"}}
 	case errors.As(err, &refused) && (refused.Code == amqp.NotAllowed || errors.Is(err, amqp.ErrVhost)):
 		return []Line{reached, {
 			Fail, "RabbitMQ vhost", err.Error(),
@@ -155,8 +182,8 @@ func (b *broker) permissions() []Line {
 // grant is the call that gives the user of a connection every right that mageline needs.
 func (r RabbitMQ) grant(conn *amqp.Connection) string {
 	user := "USER"
-	if uri, err := amqp.ParseURI(r.Options.URL); err == nil {
-		user = uri.Username
+	if nodes, err := rabbitmq.ParseURL(r.Options.URL); err == nil {
+		user = nodes[0].Username
 	}
 	return r.Topology.Grant(conn.Config.Vhost, user, true)
 }
@@ -195,6 +222,7 @@ func consumeImpossibly(ch *amqp.Channel, queue string) error {
 type right struct {
 	verb, permission string
 	refused, unclear []string
+	limit            string // what the broker said where it has as much as it may have
 	asked            int
 }
 
@@ -213,6 +241,8 @@ func (r *right) ask(conn *amqp.Connection, what string, f func(*amqp.Channel) er
 	switch c := code(err); {
 	case c == amqp.AccessRefused:
 		r.refused = append(r.refused, what)
+	case rabbitmq.IsLimit(err):
+		r.limit = rabbitmq.Explain(err).Error()
 	case err != nil && c != amqp.NotFound && c != amqp.PreconditionFailed:
 		r.unclear = append(r.unclear, what+": "+err.Error())
 	}
@@ -227,6 +257,8 @@ func (r *right) line(grant string) Line {
 			Fail, subject, "refused for " + strings.Join(r.refused, ", "),
 			fmt.Sprintf("give the user of MAGELINE_AMQP_URL the right to %s: %s", r.permission, grant),
 		}
+	case r.limit != "":
+		return Line{Fail, subject, r.limit, "raise that limit, or start fewer consumers (MAGELINE_CONSUMERS)"}
 	case len(r.unclear) > 0:
 		return Line{Unknown, subject, r.unclear[0], "see that RabbitMQ stays reachable, and check again"}
 	case r.asked == 0:

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	amqp "github.com/rabbitmq/amqp091-go"
-
 	"github.com/mageline/mageline/rabbitmq"
 )
 
@@ -32,11 +30,12 @@ func (r RabbitMQ) look(ctx context.Context) *unseen {
 	}
 	ctx, cancel := context.WithTimeout(ctx, managementTimeout)
 	defer cancel()
-	uri, err := amqp.ParseURI(r.Options.URL)
-	if err != nil {
-		uri.Vhost = "/" // nothing is reached with it anyway: the other lines say so
+	vhost := "/" // with an address that can't be read nothing is reached anyway: the other lines say so
+	if nodes, err := rabbitmq.ParseURL(r.Options.URL); err == nil {
+		vhost = nodes[0].Vhost
 	}
-	u.api, err = newManagement(r.Management, uri.Vhost, r.Options.TLS)
+	var err error
+	u.api, err = newManagement(r.Management, vhost, r.Options.TLS)
 	if err == nil {
 		defer u.api.client.CloseIdleConnections()
 		err = u.alarms(ctx)

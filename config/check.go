@@ -1,24 +1,26 @@
 package config
 
 import (
+	"errors"
 	"math"
 	"net"
-	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
+	"github.com/mageline/mageline/internal/tracing"
+	"github.com/mageline/mageline/magentoapi"
 	"github.com/mageline/mageline/postgres"
+	"github.com/mageline/mageline/rabbitmq"
 )
 
 // leaseMargin is by how much IDEMPOTENCY_LEASE exceeds HANDLER_TIMEOUT: docs/ledger.md says why.
 const leaseMargin = 5 * time.Second
-
-var storeCode = regexp.MustCompile(`^[A-Za-z0-9_]{1,64}$`)
 
 // check is what the types can't say: ranges, and what must fit together. A variable that could not be read is not
 // looked at again.
@@ -26,7 +28,7 @@ func (l *loader) check(need Need) {
 	l.checkRabbitMQ()
 	l.checkDatabase()
 	l.checkRanges()
-	l.checkHeaders()
+	l.checkCredentials()
 	l.checkConsumers()
 	l.checkMagento()
 	l.checkERP()
@@ -35,52 +37,90 @@ func (l *loader) check(need Need) {
 	if len(l.c.OrderStatusExported) > 0 && !l.c.OrderComment {
 		l.problem("ORDER_STATUS_EXPORTED", "is set together with the comment: leave it empty, or set %sORDER_COMMENT=true", prefix)
 	}
-	if _, port, err := net.SplitHostPort(l.c.HTTPAddr); l.c.HTTPAddr != "" && (err != nil || !isPort(port)) {
-		l.problem("HTTP_ADDR", "must be host:port or :port, or empty to be off")
-	}
+	l.checkHTTPAddr()
+	l.checkTraces()
 	l.checkNeeds(need)
 }
 
-func isPort(s string) bool {
-	n, err := strconv.ParseUint(s, 10, 16)
-	return err == nil && n <= math.MaxUint16
+func (l *loader) checkHTTPAddr() {
+	if l.c.HTTPAddr == "" {
+		return
+	}
+	host, port, err := net.SplitHostPort(l.c.HTTPAddr)
+	if n, numeric := strconv.ParseUint(port, 10, 16); err != nil || numeric != nil || n > math.MaxUint16 ||
+		host != "" && !isHost(host) {
+		l.problem("HTTP_ADDR", "must be host:port or :port, such as :8080, or empty to be off")
+	}
+}
+
+// checkTraces looks at OpenTelemetry's own variables as the exporter does.
+func (l *loader) checkTraces() {
+	for _, wrong := range tracing.Check(os.Getenv) {
+		l.problems = append(l.problems, Problem{Variable: wrong.Variable, Value: shorten(wrong.Value), Set: true, Want: wrong.Want})
+	}
 }
 
 func (l *loader) checkRabbitMQ() {
 	c := l.c
-	u, err := url.Parse(c.AMQPURL.Reveal())
-	if err != nil || u.Scheme != "amqp" && u.Scheme != "amqps" || u.Hostname() == "" {
-		l.problem("AMQP_URL", "must be amqp://user:password@host:port/vhost or amqps://…, special characters percent-encoded")
+	nodes, err := rabbitmq.ParseURL(c.AMQPURL.Reveal())
+	for _, n := range nodes {
+		if err == nil && !isHost(n.Host) {
+			err = errors.New("has no name or address of a host in front of the port")
+		}
+	}
+	if err != nil {
+		l.problem("AMQP_URL", "%v", err)
 	}
 	if c.AMQPManagementURL != "" {
-		u, err := url.Parse(c.AMQPManagementURL.Reveal())
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" {
-			l.problem("AMQP_MANAGEMENT_URL", "must be http://user:password@host:15672 or https://…, special characters percent-encoded, without query or fragment")
+		const want = "want http://user:password@host:15672 or https://…, special characters percent-encoded, without query or fragment"
+		if u, err := parseHTTP(c.AMQPManagementURL.Reveal(), true); err != nil {
+			l.problem("AMQP_MANAGEMENT_URL", "%v; %s", err, want)
+		} else if strings.HasSuffix(strings.TrimRight(u.Path, "/"), "/api") {
+			l.problem("AMQP_MANAGEMENT_URL", "must end before /api; %s", want)
 		}
 	}
-	files := []struct{ name, path string }{{"AMQP_CA_FILE", c.AMQPCAFile}, {"AMQP_CERT_FILE", c.AMQPCertFile}, {"AMQP_KEY_FILE", c.AMQPKeyFile}}
-	for _, f := range files {
-		if f.path == "" {
-			continue
-		}
-		if err == nil && u.Scheme == "amqp" {
-			l.problem(f.name, "is for TLS: %sAMQP_URL must be amqps:// then", prefix)
-		} else if info, err := os.Stat(f.path); err != nil || info.IsDir() {
-			l.problem(f.name, "must be a PEM file that can be read")
-		}
-	}
-	if c.AMQPCertFile != "" && c.AMQPKeyFile == "" {
-		l.problem("AMQP_KEY_FILE", "is needed with %sAMQP_CERT_FILE", prefix)
-	}
-	if c.AMQPKeyFile != "" && c.AMQPCertFile == "" {
-		l.problem("AMQP_CERT_FILE", "is needed with %sAMQP_KEY_FILE", prefix)
-	}
+	l.checkBrokerFiles(nodes)
 	// AMQP names have at most 255 bytes, and ours add to the prefix.
 	if !isName(c.QueuePrefix, 127) || strings.HasPrefix(c.QueuePrefix, "amq.") {
 		l.problem("QUEUE_PREFIX", "must be 1 to 127 characters without spaces, and not begin with amq.")
 	}
 	if !isName(c.AMQPExchange, 127) {
 		l.problem("AMQP_EXCHANGE", "must be 1 to 127 characters without spaces")
+	}
+}
+
+// checkBrokerFiles looks at the PEM files of the connection to RabbitMQ; nodes are none where AMQP_URL is wrong.
+func (l *loader) checkBrokerFiles(nodes []rabbitmq.Node) {
+	c := l.c
+	ca, cert, key := c.AMQPCAFile, c.AMQPCertFile, c.AMQPKeyFile
+	if cert != "" && key == "" {
+		l.problem("AMQP_KEY_FILE", "is needed with %sAMQP_CERT_FILE", prefix)
+	}
+	if key != "" && cert == "" {
+		l.problem("AMQP_CERT_FILE", "is needed with %sAMQP_KEY_FILE", prefix)
+	}
+	if len(nodes) > 0 && !slices.ContainsFunc(nodes, func(n rabbitmq.Node) bool { return n.Scheme == "amqps" }) {
+		for _, f := range []struct{ name, path string }{{"AMQP_CA_FILE", ca}, {"AMQP_CERT_FILE", cert}, {"AMQP_KEY_FILE", key}} {
+			if f.path != "" {
+				l.problem(f.name, "is for TLS: %sAMQP_URL must be amqps:// then", prefix)
+			}
+		}
+		return
+	}
+	if _, err := rabbitmq.LoadTLS(ca, "", ""); err != nil {
+		l.problem("AMQP_CA_FILE", "must be a PEM file that can be read, with certificates: %v", err)
+	}
+	if cert != "" && key != "" {
+		if _, err := rabbitmq.LoadTLS("", cert, key); err != nil {
+			l.problem("AMQP_CERT_FILE", "must be a PEM file that can be read, with %sAMQP_KEY_FILE for its key: %v", prefix, err)
+		}
+	}
+	if ca != "" || cert != "" {
+		for _, n := range nodes {
+			if n.CACertFile != "" || n.CertFile != "" {
+				l.problem("AMQP_URL", "its parameters cacertfile, certfile and keyfile have no effect beside %[1]sAMQP_CA_FILE and %[1]sAMQP_CERT_FILE: leave one or the other out", prefix)
+			}
+		}
 	}
 }
 
@@ -91,26 +131,62 @@ func isName(s string, longest int) bool {
 func (l *loader) checkDatabase() {
 	direct := l.c.MigrateDatabaseURL.Reveal()
 	if direct != "" {
-		if _, err := postgres.Parse(direct, ""); err != nil {
+		if err := checkPostgres(direct, ""); err != nil {
 			l.problem("MIGRATE_DATABASE_URL", "%v", err)
 			direct = ""
 		}
 	}
-	if _, err := postgres.Parse(l.c.DatabaseURL.Reveal(), direct); err != nil {
+	if err := checkPostgres(l.c.DatabaseURL.Reveal(), direct); err != nil {
 		l.problem("DATABASE_URL", "%v", err)
 	}
 }
 
-// checkHeaders refuses secrets that no header can hold, such as a file with a second line: each request would fail.
-func (l *loader) checkHeaders() {
-	for _, s := range []struct {
-		name  string
-		value Secret
-	}{{"MAGENTO_TOKEN", l.c.MagentoToken}, {"ERP_TOKEN", l.c.ERPToken}} {
-		if strings.ContainsFunc(s.value.Reveal(), func(r rune) bool { return r < ' ' || r == 0x7f }) {
-			l.problem(s.name, "must be one line without control characters")
+func checkPostgres(address, direct string) error {
+	parsed, err := postgres.Parse(address, direct)
+	if err != nil {
+		return err
+	}
+	hosts := []string{parsed.ConnConfig.Host}
+	for _, f := range parsed.ConnConfig.Fallbacks {
+		hosts = append(hosts, f.Host)
+	}
+	for _, host := range hosts {
+		if !strings.HasPrefix(host, "/") && !isHost(host) { // / is the folder of a socket
+			return errors.New("has no name or address of a host in front of the port; want postgres://user:password@host:port/database")
 		}
 	}
+	return nil
+}
+
+// checkCredentials refuses secrets that can't be what they are for: each request would fail.
+func (l *loader) checkCredentials() {
+	for _, f := range fields() {
+		if name := f.Tag.Get("envconfig"); isSecret(f) {
+			secret := reflect.ValueOf(l.c).Elem().FieldByIndex(f.Index).String()
+			if err := CheckSecret(prefix+name, Secret(secret)); err != nil {
+				l.problem(name, "%v", err)
+			}
+		}
+	}
+}
+
+// CheckSecret says what a variable's secret can't be, such as a token with a second line. Addresses are not looked at, and the
+// key of a signature may be anything.
+func CheckSecret(variable string, secret Secret) error {
+	value := secret.Reveal()
+	const bearer = "bearer "
+	switch name := strings.TrimPrefix(variable, prefix); {
+	case strings.HasSuffix(name, "_URL"), name == "ERP_SECRET":
+	case name == "MAGENTO_PASSWORD":
+		if strings.ContainsFunc(value, isControl) {
+			return errors.New("must be one line without control characters")
+		}
+	case len(value) > len(bearer) && strings.EqualFold(value[:len(bearer)], bearer):
+		return errors.New("must be the token alone, without Bearer in front")
+	case strings.ContainsFunc(value, func(r rune) bool { return isControl(r) || isBlank(r) }):
+		return errors.New("must be one word: it has a blank, a line break or a control character in it")
+	}
+	return nil
 }
 
 func (l *loader) checkRanges() {
@@ -182,11 +258,7 @@ func (l *loader) checkConsumers() {
 
 // checkMagento looks at what is set; checkNeeds at what is missing.
 func (l *loader) checkMagento() {
-	c := l.c
-	l.checkURL("MAGENTO_URL", c.MagentoURL)
-	if !storeCode.MatchString(c.MagentoStoreCode) {
-		l.problem("MAGENTO_STORE_CODE", "must be a store view's code (letters, digits, _), or all")
-	}
+	l.checkShop()
 	var begun []string // one variable of each way that is begun
 	for _, way := range l.ways() {
 		var given, missing []string
@@ -210,6 +282,22 @@ func (l *loader) checkMagento() {
 	}
 }
 
+func (l *loader) checkShop() {
+	c := l.c
+	client, err := magentoapi.New("https://shop.example", magentoapi.Options{}) // for the rule of store codes
+	if err == nil && c.MagentoURL != "" && l.checkURL("MAGENTO_URL", c.MagentoURL) {
+		if _, err := magentoapi.New(c.MagentoURL, magentoapi.Options{}); err != nil {
+			l.problem("MAGENTO_URL", "must be the shop's base address, with or without /rest: %v", err)
+		}
+	}
+	if err == nil {
+		_, err = client.Store(c.MagentoStoreCode)
+	}
+	if err != nil {
+		l.problem("MAGENTO_STORE_CODE", "must be a store view's code (letters, digits, _, a letter first), or all")
+	}
+}
+
 type credential struct{ name, value string }
 
 // ways are the three ways to log in to Magento.
@@ -228,7 +316,9 @@ func (l *loader) ways() [][]credential {
 }
 
 func (l *loader) checkERP() {
-	l.checkURL("ERP_URL", l.c.ERPURL)
+	if l.c.ERPURL != "" {
+		l.checkURL("ERP_URL", l.c.ERPURL)
+	}
 	if len(l.c.ERPReferencePrefix) > 50 {
 		l.problem("ERP_REFERENCE_PREFIX", "must have at most 50 bytes")
 	}
@@ -241,19 +331,21 @@ func (l *loader) checkTracking() {
 			l.problem("TRACKING_DIR", "must be the path of a directory, such as /srv/tracking")
 		}
 	}
+	// Magento's rule for the code of a source (magento/inventory, Inventory/Model/Source/Validator/CodeValidator.php).
+	if strings.ContainsFunc(l.c.TrackingSourceCode, unicode.IsSpace) {
+		l.problem("TRACKING_SOURCE_CODE", "must be the code of an MSI source, which has no blank in it")
+	}
 	if _, err := filepath.Match(l.c.TrackingPattern, ""); err != nil || l.c.TrackingPattern == "" || strings.Contains(l.c.TrackingPattern, "/") {
 		l.problem("TRACKING_PATTERN", "must be a glob of file names, such as *.csv or *.[cC][sS][vV]")
 	}
 }
 
-func (l *loader) checkURL(name, value string) {
-	if value == "" {
-		return
+func (l *loader) checkURL(name, value string) bool {
+	_, err := parseHTTP(value, false)
+	if err != nil {
+		l.problem(name, "%v; want http://host/path or https://host/path, without user, query or fragment", err)
 	}
-	u, err := url.Parse(value)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		l.problem(name, "must be http://host/path or https://host/path, without user, query or fragment")
-	}
+	return err == nil
 }
 
 func (l *loader) checkNeeds(need Need) {

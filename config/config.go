@@ -11,7 +11,7 @@ const prefix = "MAGELINE_"
 // Config holds every variable of docs/configuration.md. The tags are the
 // variable's name without prefix, its default and its meaning.
 type Config struct {
-	AMQPURL      Secret `envconfig:"AMQP_URL" default:"amqp://guest:guest@127.0.0.1:5672/" meaning:"RabbitMQ; amqps:// with the system's roots or the files below"`
+	AMQPURL      Secret `envconfig:"AMQP_URL" default:"amqp://guest:guest@127.0.0.1:5672/" meaning:"RabbitMQ; amqps:// with the system's roots or the files below; several, separated by commas, are the nodes of a cluster, tried in random order at each connection"`
 	AMQPCAFile   string `envconfig:"AMQP_CA_FILE" meaning:"PEM file with the roots that RabbitMQ's certificate is checked against"`
 	AMQPCertFile string `envconfig:"AMQP_CERT_FILE" meaning:"PEM file with the client's certificate, with AMQP_KEY_FILE"`
 	AMQPKeyFile  string `envconfig:"AMQP_KEY_FILE" meaning:"PEM file with the client certificate's key"`

@@ -73,8 +73,17 @@ func (l *loader) problem(name, want string, args ...any) {
 	l.wrong[name] = true
 	v := lookup(name)
 	l.problems = append(l.problems, Problem{
-		Variable: prefix + name, Value: v.Value, Set: v.set, Want: fmt.Sprintf(want, args...),
+		Variable: prefix + name, Value: shorten(v.Value), Set: v.set, Want: fmt.Sprintf(want, args...),
 	})
+}
+
+// shorten bounds what is said of a value.
+func shorten(value string) string {
+	const longest = 300 // runes
+	if runes := []rune(value); len(runes) > longest {
+		return string(runes[:longest]) + "…"
+	}
+	return value
 }
 
 // read fills in the fields, each by an envconfig run of its own: envconfig ends at the first error.
@@ -91,7 +100,7 @@ func (l *loader) read() {
 				}
 				secret, err := ReadSecret(path)
 				if err != nil {
-					l.problem(name, "%s%s_FILE must name a file that can be read: %v", prefix, name, err)
+					l.problem(name, "%s%s_FILE: %v", prefix, name, err)
 					continue
 				}
 				dst.SetString(string(secret))
@@ -101,6 +110,10 @@ func (l *loader) read() {
 		}
 		if set && given == "" && f.Tag.Get("default") == "" {
 			continue // compose files and charts set what they leave out to nothing
+		}
+		if what := malformed(f, given); set && given != "" && what != "" {
+			l.problem(name, "%s", what)
+			continue
 		}
 		// The full name is in the tag: with a prefix envconfig would take DATABASE_URL for MAGELINE_DATABASE_URL.
 		tag := reflect.StructTag(fmt.Sprintf("envconfig:%q default:%q", prefix+name, f.Tag.Get("default")))
@@ -122,8 +135,12 @@ func (l *loader) read() {
 // maxSecret bounds what is read from a secret's file, in bytes.
 const maxSecret = 64 << 10
 
-// ReadSecret reads a secret's file: all of it less its last newline.
+// ReadSecret reads a secret's file: all of it less its last newline. What is not the secret's own, as a byte order mark or a
+// second line break at its end, is an error, and so is an empty file.
 func ReadSecret(path string) (Secret, error) {
+	if what := surrounded(path); what != "" {
+		return "", fmt.Errorf("the path %q %s", path, what)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return "", err // names the path
@@ -136,8 +153,17 @@ func ReadSecret(path string) (Secret, error) {
 	if len(b) > maxSecret {
 		return "", fmt.Errorf("%s has more than %d bytes", path, maxSecret)
 	}
-	s := strings.TrimSuffix(string(b), "\n")
-	return Secret(strings.TrimSuffix(s, "\r")), nil
+	s, ended := strings.CutSuffix(string(b), "\n")
+	if ended {
+		s = strings.TrimSuffix(s, "\r") // a newline of Windows
+	}
+	if s == "" {
+		return "", fmt.Errorf("%s is empty", path)
+	}
+	if what := surrounded(s); what != "" {
+		return "", fmt.Errorf("what %s holds %s", path, what)
+	}
+	return Secret(s), nil
 }
 
 // Variable is a line of `mageline config`.

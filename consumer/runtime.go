@@ -143,7 +143,8 @@ func (r *Runtime) runSession(ctx context.Context, number int) error {
 	}
 	r.session.Store(s) // before it is said that RabbitMQ is there: what is looked at then is this session
 	r.broker.Store(nil)
-	r.opts.Log.Info().Int("session", number).Str("broker", rabbitmq.HostPort(r.opts.Broker.URL)).Msg("connected to RabbitMQ")
+	r.opts.Log.Info().Int("session", number).Str("broker", rabbitmq.HostPort(r.opts.Broker.URL)).
+		Stringer("node", s.consume.RemoteAddr()).Msg("connected to RabbitMQ")
 
 	var pumps sync.WaitGroup
 	if missing != nil {

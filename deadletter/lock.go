@@ -6,7 +6,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -38,7 +40,7 @@ func (r *Reader) lock(ctx context.Context, queue string) (*lock, error) {
 	defer cancel()
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
-		return nil, fmt.Errorf("connect to Postgres at %s:%d for the lock of %s: %w", config.Host, config.Port, queue, err)
+		return nil, fmt.Errorf("connect to Postgres at %s for the lock of %s: %w", net.JoinHostPort(config.Host, strconv.Itoa(int(config.Port))), queue, err)
 	}
 	l := &lock{queue: queue, conn: conn, checked: time.Now()}
 	var ok bool

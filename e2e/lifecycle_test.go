@@ -302,3 +302,25 @@ func TestSecondSignal(t *testing.T) {
 	l.awaitDone(patience, o)
 	l.finish(r)
 }
+
+// Of several nodes those that take connections are used, at the start and after one has gone.
+func TestSeveralNodes(t *testing.T) {
+	t.Parallel()
+	l := newLine(t, 200*time.Millisecond)
+	first, firstURL := testkit.ProxyURL(t, l.URL)
+	second, secondURL := testkit.ProxyURL(t, l.URL)
+	l.env = l.with("AMQP_URL", firstURL+", "+secondURL)
+	second.Refuse()
+	r := start(t, l.env).AwaitReady()
+	l.awaitDone(patience, l.place(2, fakemagento.Placing{})...)
+	out, code := call(t, l.env, "check")
+	if code != 0 || !strings.Contains(out, "OK RabbitMQ node "+first.Addr()) || !strings.Contains(out, "WARN RabbitMQ node "+second.Addr()) {
+		t.Errorf("check ends with %d:\n%s", code, out)
+	}
+	second.Accept()
+	first.Refuse()
+	testkit.Eventually(t, patience, func() bool { return r.Said("connected to RabbitMQ") > 1 }, "the replica to connect by the other node")
+	r.AwaitReady()
+	l.awaitDone(patience, l.place(2, fakemagento.Placing{})...)
+	l.finish(r)
+}

@@ -34,7 +34,7 @@ type NotSent struct {
 	Magento Circuit
 	Paused  func() bool // an operator has paused Magento
 	Log     zerolog.Logger
-	// Every is how often it looks whether there is something to write; 0 is 5 s.
+	// Every is how often it looks whether there is something to write; 0 is 2 s.
 	Every time.Duration
 
 	mu      sync.Mutex
@@ -114,7 +114,7 @@ func reasonOf(err error) string {
 // Run writes the comments until ctx ends, and then those that are pending, for a moment.
 func (n *NotSent) Run(ctx context.Context) {
 	if n.Every == 0 {
-		n.Every = 5 * time.Second
+		n.Every = 2 * time.Second
 	}
 	tick := time.NewTicker(n.Every)
 	defer tick.Stop()

@@ -101,6 +101,9 @@ type Client struct {
 // Magento's own rule for the code of a store view (Store\Model\Validation\StoreCodeValidator).
 var storeCode = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_]*$`)
 
+// apiSegment is a part of a path that belongs to an API and not to the shop's address.
+var apiSegment = regexp.MustCompile(`(?i)^(rest|soap|graphql|V[0-9]+)$`)
+
 // New makes a Client of the Magento at baseURL: the shop's base address, with or without a sub-path, with or without
 // /rest at its end. The address may hold no user, query or fragment. Nothing is sent.
 func New(baseURL string, o Options) (*Client, error) {
@@ -180,9 +183,11 @@ func parseBase(baseURL string) (string, error) {
 		return "", errors.New("magento: base address: must hold no query and no fragment")
 	}
 	path := strings.TrimRight(u.EscapedPath(), "/")
-	path = strings.TrimSuffix(path, "/rest")
-	if strings.Contains(path, "/rest/") {
-		return "", errors.New("magento: base address: must end at /rest or before it; the store code is given by itself")
+	path = strings.TrimRight(strings.TrimSuffix(path, "/rest"), "/")
+	for segment := range strings.SplitSeq(path, "/") {
+		if apiSegment.MatchString(segment) {
+			return "", fmt.Errorf("magento: base address: must end at /rest or before it, without /%s; the store code is given by itself", segment)
+		}
 	}
 	host := strings.ToLower(u.Host)
 	// net/http sends a default port in the Host header if the address has one; what Magento signs it has not.

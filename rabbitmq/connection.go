@@ -8,7 +8,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
+	"strings"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -16,7 +18,7 @@ import (
 
 // Options say how to reach a broker.
 type Options struct {
-	// URL is an amqp:// or amqps:// address with its credentials; it is never logged.
+	// URL is an amqp:// or amqps:// address with its credentials, or several, as of ParseURL. It is never logged.
 	URL string
 	// TLS is used for amqps://; nil trusts the system's roots.
 	TLS *tls.Config
@@ -40,22 +42,59 @@ const (
 	heartbeat    = 10 * time.Second
 )
 
-// Dial opens a connection. name is what the broker's list of connections shows. The library's own recovery stays off:
-// with it a late acknowledgement can settle another message and lose it (docs/reference/rabbitmq.md).
+// Dial opens a connection, of several nodes to one that takes it, asked in random order. name is what the broker's list of
+// connections shows. The library's own recovery stays off: with it a late acknowledgement can settle another message and
+// lose it (docs/reference/rabbitmq.md).
 func Dial(ctx context.Context, o Options, name string) (*amqp.Connection, error) {
 	o = o.newest()
-	uri, err := amqp.ParseURI(o.URL)
+	nodes, err := ParseURL(o.URL)
 	if err != nil {
-		return nil, errors.New("AMQP_URL can't be read as an amqp:// or amqps:// address")
+		return nil, fmt.Errorf("AMQP_URL can't be used: %w", err)
 	}
-	if o.TLS != nil {
-		o.TLS = o.TLS.Clone() // the library writes the host into it
+	rand.Shuffle(len(nodes), func(i, j int) { nodes[i], nodes[j] = nodes[j], nodes[i] })
+	var errs []error
+	for _, n := range nodes {
+		conn, err := n.dial(ctx, o.TLS, name)
+		if err == nil {
+			return conn, nil
+		}
+		errs = append(errs, err)
+		if ctx.Err() != nil {
+			break
+		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	if len(errs) == 1 {
+		return nil, errs[0]
+	}
+	return nil, nodesError(errs)
+}
+
+// nodesError is why each node of a cluster took no connection, in one line.
+type nodesError []error
+
+func (e nodesError) Error() string {
+	texts := make([]string, 0, len(e))
+	for _, err := range e {
+		texts = append(texts, err.Error())
+	}
+	return "no node takes a connection: " + strings.Join(texts, "; ")
+}
+
+func (e nodesError) Unwrap() []error { return e }
+
+func (n Node) dial(ctx context.Context, tls *tls.Config, name string) (*amqp.Connection, error) {
+	if tls != nil {
+		tls = tls.Clone() // the library writes the host into it
+	}
+	timeout := dialTimeout
+	if n.ConnectionTimeout > 0 {
+		timeout = time.Duration(n.ConnectionTimeout) * time.Millisecond
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	conn, err := amqp.DialConfig(o.URL, amqp.Config{
+	conn, err := amqp.DialConfig(n.url, amqp.Config{
 		Heartbeat:       heartbeat,
-		TLSClientConfig: o.TLS,
+		TLSClientConfig: tls,
 		Properties:      amqp.Table{"product": "mageline", "connection_name": name},
 		Dial: func(network, addr string) (net.Conn, error) {
 			c, err := (&net.Dialer{KeepAlive: 30 * time.Second}).DialContext(ctx, network, addr)
@@ -63,16 +102,16 @@ func Dial(ctx context.Context, o Options, name string) (*amqp.Connection, error)
 				return nil, err
 			}
 			// The handshake is bounded too; the library clears this deadline when it is done.
-			if err := c.SetReadDeadline(time.Now().Add(dialTimeout)); err != nil {
+			if err := c.SetReadDeadline(time.Now().Add(timeout)); err != nil {
 				return nil, errors.Join(err, c.Close())
 			}
 			return &stream{Conn: c, in: bufio.NewReaderSize(c, readAhead)}, nil
 		},
 	})
 	if err != nil {
-		err = fmt.Errorf("connect to RabbitMQ at %s:%d, vhost %q: %w", uri.Host, uri.Port, uri.Vhost, err)
-		if uri.Scheme == "amqps" {
-			err = explainCertificate(err, o.TLS)
+		err = fmt.Errorf("connect to RabbitMQ at %s, vhost %q: %w", n.HostPort(), n.Vhost, err)
+		if n.Scheme == "amqps" {
+			err = explainCertificate(err, tls)
 		}
 		return nil, Explain(err)
 	}

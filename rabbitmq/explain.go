@@ -44,13 +44,15 @@ func remedy(err error) string {
 		return ""
 	}
 	switch {
+	case IsLimit(err):
+		return limitRemedy(refused.Reason)
 	case refused.Code == amqp.NotAllowed || errors.Is(err, amqp.ErrVhost):
 		return "correct the vhost at the end of MAGELINE_AMQP_URL (%2F is /), or make it and let the user in (rabbitmqctl add_vhost, rabbitmqctl set_permissions)"
 	case refused.Code == amqp.AccessRefused && (errors.Is(err, amqp.ErrCredentials) || strings.Contains(refused.Reason, "Login was refused")):
 		return "correct the user and the password in MAGELINE_AMQP_URL"
 	case refused.Code == amqp.AccessRefused:
 		return "give the user of MAGELINE_AMQP_URL that right (rabbitmqctl set_permissions); `mageline check` lists all that it lacks"
-	case refused.Code == amqp.PreconditionFailed:
+	case refused.Code == amqp.PreconditionFailed && strings.Contains(refused.Reason, "inequivalent arg"):
 		return "`mageline check` says what differs; arguments can't be changed: let the queue run empty, delete it, and it is declared anew"
 	}
 	return ""
@@ -109,6 +111,31 @@ func tlsRemedy(err error) string {
 	default:
 		return "RabbitMQ refuses the client certificate in " + cert + ", or the TLS version: its log says why"
 	}
+}
+
+// limits are what RabbitMQ says where a vhost, a user or a node has as much of something as it may have
+// (rabbit_channel, rabbit_reader, rabbit_vhost_limit; tried on 3.10).
+var limits = regexp.MustCompile(`limit .*is reached|has reached the maximum allowed`)
+
+// IsLimit reports whether the broker said that a limit of a vhost or a user is reached.
+func IsLimit(err error) bool {
+	var e *amqp.Error
+	return errors.As(err, &e) && (e.Code == amqp.NotAllowed || e.Code == amqp.PreconditionFailed) && limits.MatchString(e.Reason)
+}
+
+func limitRemedy(reason string) string {
+	of, what := "vhost", "connections"
+	switch {
+	case strings.Contains(reason, "queue limit"):
+		what = "queues"
+	case strings.Contains(reason, "exchange limit"):
+		what = "exchanges"
+	case strings.Contains(reason, "channels"):
+		of, what = "user", "channels"
+	case strings.Contains(reason, "user connection limit"):
+		of = "user"
+	}
+	return fmt.Sprintf("raise the limit of the %s (rabbitmqctl set_%s_limits, max-%s), or free some: `rabbitmqctl list_%s` says who has them", of, of, what, what)
 }
 
 // IsRefused reports whether the broker said that the user may not do it.

@@ -3,7 +3,6 @@ package rabbitmq
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -249,13 +248,4 @@ func Topic(d *amqp.Delivery, fallback string) string {
 		return topic
 	}
 	return fallback
-}
-
-// HostPort names a connection's broker for logs.
-func HostPort(url string) string {
-	uri, err := amqp.ParseURI(url)
-	if err != nil {
-		return "?"
-	}
-	return fmt.Sprintf("%s:%d", uri.Host, uri.Port)
 }

@@ -281,13 +281,3 @@ func TestHeaderValues(t *testing.T) {
 		t.Error("no headers at all have values")
 	}
 }
-
-func TestHostPort(t *testing.T) {
-	for url, want := range map[string]string{
-		"amqp://user:secret@broker:5673/vhost": "broker:5673", "amqps://user:secret@broker/": "broker:5671", "amqp://": "localhost:5672", "secret": "?",
-	} {
-		if got := rabbitmq.HostPort(url); got != want {
-			t.Errorf("%s: %s, want %s", url, got, want)
-		}
-	}
-}

@@ -13,7 +13,7 @@ func newConfig(t terminal) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "config",
 		Short:   "Print every variable with its type, default, present value and meaning",
-		Long:    "Each secret can be given as NAME_FILE instead, a path whose content is the value. Exit code 2 if a value is wrong.",
+		Long:    "Each secret can be given as NAME_FILE instead, a path whose content is the value. Exit code 2 if a value is wrong; what `mageline run` lacks besides is said too.",
 		Example: "  mageline config\n  mageline config --json | jq -r '.[].name'",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
@@ -31,9 +31,14 @@ func newConfig(t terminal) *cobra.Command {
 					return err
 				}
 			}
-			cfg, err := loadConfig(config.Nothing)
+			cfg, err := config.Load(config.EnabledConsumers)
 			if err != nil {
-				return err
+				missing := err
+				if cfg, err = config.Load(config.Nothing); err != nil {
+					return &exitError{exitUsage, missing} // which has what is wrong, too
+				}
+				// All that is set is right, and whoever looks which variables there are need not have set any.
+				fmt.Fprintln(t.err, "mageline: `mageline run` would end with exit code 2:", missing)
 			}
 			for _, warning := range cfg.Warnings {
 				fmt.Fprintln(t.err, "mageline:", warning)

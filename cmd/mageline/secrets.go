@@ -110,13 +110,16 @@ func (s *secrets) reread(variable, path string, log zerolog.Logger) bool {
 		return false
 	}
 	value, err := config.ReadSecret(path)
-	if err != nil || value == "" {
-		log.Warn().Err(err).Str("variable", variable+"_FILE").Msg("a secret's file has changed and can't be read, or is empty: the value from before is used")
+	if err == nil {
+		err = config.CheckSecret(variable, value)
+	}
+	if err != nil {
+		log.Warn().Err(err).Str("variable", variable+"_FILE").Msg("a secret's file has changed and can't be used: the value from before is used")
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stamps[variable] = now
-	if err != nil || value == "" || value == s.values[variable] {
+	if err != nil || value == s.values[variable] {
 		return false
 	}
 	s.values[variable] = value

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -72,29 +71,11 @@ func hostname() string {
 }
 
 func brokerOptions(cfg *config.Config) (rabbitmq.Options, error) {
-	o := rabbitmq.Options{URL: cfg.AMQPURL.Reveal()}
-	if cfg.AMQPCAFile == "" && cfg.AMQPCertFile == "" {
-		return o, nil
+	tls, err := rabbitmq.LoadTLS(cfg.AMQPCAFile, cfg.AMQPCertFile, cfg.AMQPKeyFile)
+	if err != nil {
+		return rabbitmq.Options{}, fmt.Errorf("the files of MAGELINE_AMQP_CA_FILE, MAGELINE_AMQP_CERT_FILE, MAGELINE_AMQP_KEY_FILE: %w", err)
 	}
-	o.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
-	if cfg.AMQPCAFile != "" {
-		pem, err := os.ReadFile(cfg.AMQPCAFile)
-		if err != nil {
-			return o, fmt.Errorf("read MAGELINE_AMQP_CA_FILE: %w", err)
-		}
-		o.TLS.RootCAs = x509.NewCertPool()
-		if !o.TLS.RootCAs.AppendCertsFromPEM(pem) {
-			return o, fmt.Errorf("MAGELINE_AMQP_CA_FILE %s holds no certificate in PEM form", cfg.AMQPCAFile)
-		}
-	}
-	if cfg.AMQPCertFile != "" {
-		pair, err := tls.LoadX509KeyPair(cfg.AMQPCertFile, cfg.AMQPKeyFile)
-		if err != nil {
-			return o, fmt.Errorf("read MAGELINE_AMQP_CERT_FILE and MAGELINE_AMQP_KEY_FILE: %w", err)
-		}
-		o.TLS.Certificates = []tls.Certificate{pair}
-	}
-	return o, nil
+	return rabbitmq.Options{URL: cfg.AMQPURL.Reveal(), TLS: tls}, nil
 }
 
 // newestBroker gives each new connection what the files of secrets and certificates hold by then. Certificates that can't be
@@ -114,7 +95,7 @@ func newestBroker(cfg *config.Config, s *secrets, log zerolog.Logger) (rabbitmq.
 		} else {
 			log.Warn().Err(err).Msg("a certificate's file can't be used: the certificates from before are used")
 		}
-		url := s.newest("MAGELINE_AMQP_URL", func(url string) error { _, err := amqp.ParseURI(url); return err }, log)
+		url := s.newest("MAGELINE_AMQP_URL", func(url string) error { _, err := rabbitmq.ParseURL(url); return err }, log)
 		return url, last
 	}
 	return o, nil

@@ -5,10 +5,13 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
+	"math"
 	"net/http"
 	"net/url"
 	"os"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,7 +27,31 @@ type settings struct {
 	tls      *tls.Config // nil: the system's
 }
 
-// fromEnvironment reads them; an error names each variable that is wrong.
+// A Problem is a variable that is wrong.
+type Problem struct {
+	Variable string
+	Value    string // what it got; *** where it may hold a secret
+	Want     string // what would be right
+}
+
+func (p *Problem) Error() string { return fmt.Sprintf("%s=%q: %s", p.Variable, p.Value, p.Want) }
+
+// Check gives what is wrong with the variables, which count only where an endpoint is set.
+func Check(getenv func(string) string) []*Problem {
+	_, err := fromEnvironment(getenv)
+	var all []*Problem
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // its own errors.Join
+		for _, err := range joined.Unwrap() {
+			var p *Problem
+			if errors.As(err, &p) {
+				all = append(all, p)
+			}
+		}
+	}
+	return all
+}
+
+// fromEnvironment reads them; an error joins a *Problem for each variable that is wrong.
 func fromEnvironment(getenv func(string) string) (settings, error) {
 	s := settings{headers: http.Header{}, timeout: 10 * time.Second}
 	// A variable of traces alone goes before the one of all signals.
@@ -38,13 +65,17 @@ func fromEnvironment(getenv func(string) string) (settings, error) {
 	}
 	var errs []error
 	wrong := func(variable, format string, args ...any) {
-		errs = append(errs, fmt.Errorf(variable+" "+format, args...))
+		value := getenv(variable)
+		if strings.HasSuffix(variable, "_HEADERS") || strings.Contains(value, "@") {
+			value = "***"
+		}
+		errs = append(errs, &Problem{variable, value, fmt.Sprintf(format, args...)})
 	}
 
 	if variable, value := get("ENDPOINT"); value != "" {
 		u, err := url.Parse(value)
 		switch {
-		case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+		case err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" || strings.ContainsAny(value, " \"'") || !isPort(u.Port()):
 			wrong(variable, "must be an http:// or https:// address, such as http://collector:4318")
 		case variable == "OTEL_EXPORTER_OTLP_ENDPOINT": // the base of all signals
 			u.Path = path.Join("/", u.Path, "v1/traces")
@@ -57,7 +88,7 @@ func fromEnvironment(getenv func(string) string) (settings, error) {
 		return s, nil
 	}
 	if variable, value := get("PROTOCOL"); value != "" && value != "http/protobuf" {
-		wrong(variable, "is %q: only http/protobuf is spoken here, at port 4318 of most collectors", value)
+		wrong(variable, "must be http/protobuf, the only protocol that is spoken here: at port 4318 of most collectors")
 	}
 	if variable, value := get("HEADERS"); value != "" {
 		for pair := range strings.SplitSeq(value, ",") {
@@ -74,46 +105,95 @@ func fromEnvironment(getenv func(string) string) (settings, error) {
 	if variable, value := get("TIMEOUT"); value != "" {
 		ms, err := strconv.Atoi(value)
 		if err != nil || ms <= 0 {
-			wrong(variable, "is %q: it must be a number of milliseconds above 0", value)
+			wrong(variable, "must be a number of milliseconds above 0")
 		}
 		s.timeout = time.Duration(ms) * time.Millisecond
 	}
 	if variable, value := get("COMPRESSION"); value != "" {
 		if s.gzip = value == "gzip"; !s.gzip && value != "none" {
-			wrong(variable, "is %q: it must be gzip or none", value)
+			wrong(variable, "must be gzip or none")
 		}
 	}
-	errs = append(errs, s.readCertificates(get)...)
+	s.readCertificates(get, wrong)
+	checkSDK(getenv, wrong)
 	return s, errors.Join(errs...)
 }
 
-func (s *settings) readCertificates(get func(name string) (variable, value string)) (errs []error) {
+func isPort(port string) bool {
+	n, err := strconv.Atoi(port)
+	return port == "" || err == nil && n >= 1 && n <= math.MaxUint16
+}
+
+// samplers are those of the SDK; true: OTEL_TRACES_SAMPLER_ARG is its ratio.
+var samplers = map[string]bool{
+	"always_on": false, "always_off": false, "traceidratio": true,
+	"parentbased_always_on": false, "parentbased_always_off": false, "parentbased_traceidratio": true,
+}
+
+// checkSDK looks at the variables that the SDK reads by itself: what it can't use it leaves out.
+func checkSDK(getenv func(string) string, wrong func(variable, format string, args ...any)) {
+	sampler := strings.ToLower(strings.TrimSpace(getenv("OTEL_TRACES_SAMPLER")))
+	ratio, known := samplers[sampler]
+	if sampler != "" && !known {
+		wrong("OTEL_TRACES_SAMPLER", "must be one of %s", strings.Join(slices.Sorted(maps.Keys(samplers)), ", "))
+	}
+	if text := strings.TrimSpace(getenv("OTEL_TRACES_SAMPLER_ARG")); ratio && text != "" {
+		if share, err := strconv.ParseFloat(text, 64); err != nil || !(share >= 0 && share <= 1) {
+			wrong("OTEL_TRACES_SAMPLER_ARG", "must be a number from 0 to 1")
+		}
+	}
+	if text := strings.TrimSpace(getenv("OTEL_RESOURCE_ATTRIBUTES")); text != "" {
+		for pair := range strings.SplitSeq(text, ",") {
+			if _, value, ok := strings.Cut(pair, "="); !ok || !isEscaped(value) {
+				wrong("OTEL_RESOURCE_ATTRIBUTES", "must be name=value pairs, separated by commas, percent-encoded")
+				break
+			}
+		}
+	}
+	for _, variable := range []string{
+		"OTEL_BSP_SCHEDULE_DELAY", "OTEL_BSP_EXPORT_TIMEOUT", "OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
+	} {
+		if text := getenv(variable); text != "" {
+			if n, err := strconv.Atoi(text); err != nil || n <= 0 {
+				wrong(variable, "must be a whole number above 0")
+			}
+		}
+	}
+}
+
+func isEscaped(text string) bool {
+	_, err := url.PathUnescape(strings.TrimSpace(text))
+	return err == nil
+}
+
+func (s *settings) readCertificates(get func(name string) (variable, value string), wrong func(variable, format string, args ...any)) {
 	caVariable, ca := get("CERTIFICATE")
 	certVariable, cert := get("CLIENT_CERTIFICATE")
 	keyVariable, key := get("CLIENT_KEY")
 	if ca == "" && cert == "" && key == "" {
-		return nil
+		return
 	}
 	s.tls = &tls.Config{MinVersion: tls.VersionTLS12}
 	if ca != "" {
 		pem, err := os.ReadFile(ca)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("read %s: %w", caVariable, err))
-		}
 		s.tls.RootCAs = x509.NewCertPool()
-		if err == nil && !s.tls.RootCAs.AppendCertsFromPEM(pem) {
-			errs = append(errs, fmt.Errorf("%s %s holds no certificate in PEM form", caVariable, ca))
+		switch {
+		case err != nil:
+			wrong(caVariable, "must be a file that can be read: %v", err)
+		case !s.tls.RootCAs.AppendCertsFromPEM(pem):
+			wrong(caVariable, "must be a file with certificates in PEM form")
 		}
 	}
 	switch {
 	case cert != "" && key != "":
 		pair, err := tls.LoadX509KeyPair(cert, key)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("read %s and %s: %w", certVariable, keyVariable, err))
+			wrong(certVariable, "must be a file with a certificate in PEM form, and %s one with its key: %v", keyVariable, err)
 		}
 		s.tls.Certificates = []tls.Certificate{pair}
-	case cert != "" || key != "":
-		errs = append(errs, fmt.Errorf("%s%s needs the other of OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY too", certVariable, keyVariable))
+	case cert != "":
+		wrong(certVariable, "needs OTEL_EXPORTER_OTLP_CLIENT_KEY too")
+	case key != "":
+		wrong(keyVariable, "needs OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE too")
 	}
-	return errs
 }
