@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"maps"
 	"net/url"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -83,7 +85,50 @@ func parse(address string) (*Config, error) {
 	case errors.As(err, &file):
 		return nil, fmt.Errorf("a file that it names can't be read: %w", file)
 	}
-	return nil, errors.New("want postgres://user:password@host:port/database or pgx's key=value pairs, special characters of a URL percent-encoded, certificates in PEM files")
+	text := "want postgres://user:password@host:port/database or pgx's key=value pairs, special characters of a URL percent-encoded, certificates in PEM files"
+	if name := culprit(err); name != "" {
+		text = name + " in it can't be used: " + text
+	}
+	for _, entry := range os.Environ() {
+		if name, value, _ := strings.Cut(entry, "="); value != "" && slices.Contains(libpq, name) {
+			text += "; " + name + " is set, and counts too"
+		}
+	}
+	return nil, errors.New(text)
+}
+
+// parameters are those that pgx reads itself.
+var parameters = []string{
+	"sslmode", "sslcert", "sslkey", "sslrootcert", "connect_timeout", "target_session_attrs", "default_query_exec_mode",
+	"statement_cache_capacity", "description_cache_capacity", "min_protocol_version", "max_protocol_version", "pool_max_conns", "pool_min_conns",
+	"pool_min_idle_conns", "pool_max_conn_lifetime", "pool_max_conn_lifetime_jitter", "pool_max_conn_idle_time", "pool_health_check_period", "port",
+}
+
+// libpq are the variables of the C library that pgx reads where the address does not have them.
+var libpq = []string{
+	"PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD", "PGPASSFILE", "PGSERVICE", "PGSERVICEFILE", "PGSSLMODE", "PGSSLCERT", "PGSSLKEY",
+	"PGSSLROOTCERT", "PGSSLPASSWORD", "PGSSLNEGOTIATION", "PGOPTIONS", "PGAPPNAME", "PGCONNECT_TIMEOUT", "PGTARGETSESSIONATTRS", "PGTZ",
+	"PGMINPROTOCOLVERSION", "PGMAXPROTOCOLVERSION",
+}
+
+var word = regexp.MustCompile(`[a-z_]+`)
+
+// culprit gives the name of the parameter that pgx complains of. Its error begins with the address, and may end with a part of
+// the password that was taken for a port.
+func culprit(err error) string {
+	if err == nil {
+		return ""
+	}
+	text := err.Error()
+	if i := strings.LastIndex(text, "`: "); i >= 0 {
+		text = text[i+len("`: "):]
+	}
+	for _, w := range word.FindAllString(text, -1) {
+		if slices.Contains(parameters, w) {
+			return w
+		}
+	}
+	return ""
 }
 
 // settingsOf gives the parameters of a connection but application_name, those in options taken apart.

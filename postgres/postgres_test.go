@@ -190,6 +190,10 @@ func TestParse(t *testing.T) {
 		{"postgres://u:" + secret + "@db/x", "mysql://u:" + secret + "@db", "direct address"},
 		{"postgres://u:" + secret + "@db/x?sslrootcert=/there/is/none", "", "/there/is/none"},
 		{"", "", "want postgres://"},
+		{"postgres://u:" + secret + "@db/x?sslmode=full", "", "sslmode in it"},
+		{"postgres://u:" + secret + "@db/x?pool_max_conns=many", "", "pool_max_conns in it"},
+		{"postgres://u:" + secret + "@db/x?connect_timeout=5s", "", "connect_timeout in it"},
+		{"postgres://u:hunter2/" + secret + "@db/x", "", "port in it"},
 	} {
 		_, err := postgres.Parse(tt.address, tt.direct)
 		switch {
@@ -199,6 +203,32 @@ func TestParse(t *testing.T) {
 			t.Errorf("%s, direct %s: %v", tt.address, tt.direct, err)
 		}
 	}
+}
+
+// What a variable of libpq breaks is not told as the address's fault alone.
+func TestParse_VariablesOfLibpq(t *testing.T) {
+	t.Setenv("PGSSLMODE", "full")
+	if _, err := postgres.Parse("postgres://db/x", ""); err == nil || !strings.Contains(err.Error(), "PGSSLMODE is set") {
+		t.Errorf("told %v", err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add("postgres://u:hunter2@db/x?search_path=a&options=-c%20b%3Dc%5C%20d", "host=db port=1")
+	f.Add("postgres://db/x?options=--a-b%3Dc%20-cd", "postgres://db")
+	f.Fuzz(func(t *testing.T, address, direct string) {
+		past, err := postgres.Direct(address, direct)
+		if err != nil || direct == "" {
+			return
+		}
+		if _, err := postgres.Parse(address, direct); err != nil {
+			return
+		}
+		// What is made of two addresses that can be used can be used.
+		if _, err := postgres.Parse(past, ""); err != nil {
+			t.Errorf("%q and %q make %q: %v", address, direct, past, err)
+		}
+	})
 }
 
 // Migrations make their tables where the service looks for them.

@@ -85,6 +85,7 @@ func (e nodesError) Unwrap() []error { return e }
 func (n Node) dial(ctx context.Context, tls *tls.Config, name string) (*amqp.Connection, error) {
 	if tls != nil {
 		tls = tls.Clone() // the library writes the host into it
+		tls.ServerName = n.ServerName
 	}
 	timeout := dialTimeout
 	if n.ConnectionTimeout > 0 {
