@@ -52,7 +52,7 @@ func (s *Server) orderDocument(id int, p Placing, store Store) map[string]any {
 		"quote_id": id, "billing_address_id": 2 * id, "weight": amount(quantity), "is_virtual": flag(p.Virtual),
 		"remote_ip": "203.0.113.9", "protect_code": "0123456789abcdef0123456789abcdef",
 		"created_at": created, "updated_at": created,
-		"items": items, "billing_address": address(id, 2*id, "billing"), "payment": payment, "status_histories": []any{},
+		"items": items, "billing_address": address(id, 2*id, "billing"), "payment": payment, "status_histories": notes(id, p.Status, created),
 	}
 	if p.CustomerID != 0 {
 		d["customer_id"] = p.CustomerID
@@ -86,6 +86,23 @@ func (s *Server) orderDocument(id int, p Placing, store Store) map[string]any {
 	}
 	d["extension_attributes"] = map[string]any{"shipping_assignments": []any{assignment}}
 	return d
+}
+
+// notes are what an order has in its history before anybody comments on it, oldest last: what a payment module has written,
+// whose is_customer_notified is 2 (not applicable: History::setIsCustomerNotified without an argument), and an entry of a
+// migration, of which all that can be null is.
+func notes(id int, status, created string) []any {
+	note := func(n int, comment, notified any) map[string]any {
+		return map[string]any{
+			"entity_id": id*1000 + n, "parent_id": id, "entity_name": "order", "created_at": created,
+			"comment": comment, "is_customer_notified": notified, "is_visible_on_front": 0,
+		}
+	}
+	payment := note(999, "Captured amount online. Transaction ID: \"tx-"+fmt.Sprint(id)+"\"", 2)
+	if status != "" {
+		payment["status"] = status
+	}
+	return []any{payment, note(998, nil, nil)}
 }
 
 // both sets an amount in the order's and in the base currency.

@@ -325,7 +325,7 @@ func TestComments(t *testing.T) {
 		t.Errorf("%v", shop.CommentCounts(""))
 	}
 	_, list := c.get("/rest/V1/orders/1/comments")
-	if !strings.Contains(list, `"total_count":2`) || strings.Index(list, "second") > strings.Index(list, "SO-1") {
+	if !strings.Contains(list, `"total_count":4`) || strings.Index(list, "second") > strings.Index(list, "SO-1") {
 		t.Errorf("%s", list)
 	}
 	if _, body := c.get("/rest/V1/orders/1"); !strings.Contains(body, `"comment":"Sales order SO-1 created in ERP"`) || !strings.Contains(body, `"status":"exported"`) {
