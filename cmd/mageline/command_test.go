@@ -137,6 +137,27 @@ func TestHelp(t *testing.T) {
 	call(t, "", "completion", "bash").want(t, 0, "mageline", "")
 }
 
+// What a command prints as a result it prints as JSON too.
+func TestJSON_OnEachCommandWithAResult(t *testing.T) {
+	without := map[string]string{
+		"run": "prints none", "completion": "is for a shell", "help": "is for a person",
+		"dlq": "only has commands", "key": "only has commands", "tracking": "only has commands",
+	}
+	var visit func(cmd *cobra.Command)
+	visit = func(cmd *cobra.Command) {
+		if _, ok := without[cmd.Name()]; cmd.Flags().Lookup("json") == nil && !ok {
+			t.Errorf("%s has no --json", cmd.CommandPath())
+		}
+		if cmd.Name() == "completion" {
+			return
+		}
+		for _, sub := range cmd.Commands() {
+			visit(sub)
+		}
+	}
+	visit(newRoot(terminal{}))
+}
+
 func TestConfig(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(file, []byte("s3cr3t-in-file\n"), 0o600); err != nil {
@@ -242,6 +263,9 @@ func TestTopology(t *testing.T) {
 	call(t, "{}", "publish", "sales.order.updated").want(t, 0, "published 1", "")
 	call(t, "", "topology", "--unbind", "order_placed:sales.order.updated").want(t, 0, "no longer bound", "MAGELINE_BINDINGS")
 	call(t, "{}", "publish", "sales.order.updated").want(t, 1, "published 0", "no queue is bound")
+	if got := decode[map[string]string](t, call(t, "", "topology", "--unbind", "order_placed:sales.order.placed", "--json")); got["queue"] != q.Queue("order_placed") || got["unbound"] != "sales.order.placed" {
+		t.Errorf("%v", got)
+	}
 	call(t, "", "topology", "--unbind", "nobody:sales.order.updated").want(t, 1, "", "there is no queue "+q.Queue("nobody"))
 	call(t, "", "topology", "--unbind", "order_placed").want(t, 2, "", "want consumer:topic")
 }

@@ -168,7 +168,29 @@ Everything is set by environment variables: see "mageline config".`,
 	root.AddCommand(
 		newRun(t), newDLQ(t), newCheck(t), newKey(t), newPause(t), newResume(t), newMigrate(t), newTopology(t), newPublish(t), newTracking(t), newConfig(t), newVersion(t),
 	)
+	setExamples(root)
 	return root
+}
+
+// setExamples gives the commands that cobra brings an example each, as all others have one.
+func setExamples(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	examples := map[string]string{
+		"help":       "  mageline help dlq replay",
+		"completion": "  source <(mageline completion bash)",
+		"bash":       "  mageline completion bash > /etc/bash_completion.d/mageline",
+		"zsh":        `  mageline completion zsh > "${fpath[1]}/_mageline"`,
+		"fish":       "  mageline completion fish > ~/.config/fish/completions/mageline.fish",
+		"powershell": "  mageline completion powershell | Out-String | Invoke-Expression",
+	}
+	for _, cmd := range root.Commands() {
+		for _, one := range append(cmd.Commands(), cmd) {
+			if example, ok := examples[one.Name()]; ok && one.Example == "" {
+				one.Example = example
+			}
+		}
+	}
 }
 
 func newRun(t terminal) *cobra.Command {

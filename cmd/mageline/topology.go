@@ -39,7 +39,7 @@ added; --unbind removes one.`,
 			}
 			defer rabbitmq.Close(conn)
 			if unbind != "" {
-				return unbindTopic(t, conn, topology, unbind)
+				return unbindTopic(t, conn, topology, unbind, asJSON)
 			}
 			made, err := topology.Declare(cmd.Context(), conn)
 			if asJSON {
@@ -106,7 +106,7 @@ func arguments(args amqp.Table) string {
 	return strings.Join(list, " ")
 }
 
-func unbindTopic(t terminal, conn *amqp.Connection, topology rabbitmq.Topology, binding string) error {
+func unbindTopic(t terminal, conn *amqp.Connection, topology rabbitmq.Topology, binding string, asJSON bool) error {
 	consumer, topic, ok := strings.Cut(binding, ":")
 	if !ok || consumer == "" || topic == "" {
 		return &exitError{exitUsage, fmt.Errorf("--unbind %q: want consumer:topic, as order_placed:sales.order.updated", binding)}
@@ -123,7 +123,14 @@ func unbindTopic(t terminal, conn *amqp.Connection, topology rabbitmq.Topology, 
 	if err != nil {
 		return failed(fmt.Errorf("unbind queue %s from %s: %w", queue, topic, err))
 	}
-	fmt.Fprintf(t.out, "queue %s is no longer bound to %s\n", queue, topic)
+	if asJSON {
+		err = printJSON(t.out, map[string]string{"queue": queue, "exchange": topology.Exchange, "unbound": topic})
+	} else {
+		_, err = fmt.Fprintf(t.out, "queue %s is no longer bound to %s\n", queue, topic)
+	}
+	if err != nil {
+		return failed(err)
+	}
 	for _, b := range topology.Bindings() {
 		if b.Queue == queue && b.Key == topic {
 			fmt.Fprintf(t.err, "the next `mageline run` binds it again, unless MAGELINE_BINDINGS leaves it out\n")
