@@ -33,6 +33,23 @@ const (
 	Garble
 	// Throttle answers 429 with Retry-After (RetryAfter, else After in whole seconds, else none) and does nothing.
 	Throttle
+	// Redirect answers with Status (301 without one) and Location: Text, or the same path at https://www.…, and does nothing.
+	Redirect
+	// Prefix does the work and puts Text, such as ByteOrderMark, in front of the answer.
+	Prefix
+	// Say answers with Status (200 without one) and the JSON in Text, and does nothing.
+	Say
+)
+
+// What stands in front of the answers of many a shop: a file that was saved with it, and what PHP writes where display_errors
+// is on, with html_errors and without (main/main.c, php_error_cb).
+const (
+	ByteOrderMark = "\ufeff"
+	Notices       = "<br />\n<b>Deprecated</b>:  Creation of dynamic property Vendor\\Module\\Model\\Order::$jane@fixture.example is deprecated in " +
+		"<b>/var/www/html/vendor/vendor/module/Model/Order.php</b> on line <b>42</b><br />\n" +
+		"<br />\n<b>Warning</b>:  Undefined array key &quot;Jane&quot; in <b>/var/www/html/app/code/Vendor/Module/Plugin.php</b> on line <b>7</b><br />\n"
+	PlainNotices = "\nDeprecated: Vendor\\Module\\Model\\Order::x(): Implicitly marking parameter $jane as nullable is deprecated in " +
+		"/var/www/html/vendor/vendor/module/Model/Order.php on line 42\n\nNotice: Undefined index: jane in /var/www/html/app/code/Y.php on line 7\n"
 )
 
 // Fault is one way of answering, with what it needs.
@@ -42,6 +59,7 @@ type Fault struct {
 	After  time.Duration
 	// RetryAfter is sent as the header of that name by Fail, Page and Throttle, whatever it is.
 	RetryAfter string
+	Text       string // see the kinds
 }
 
 // Chance is a fault that meets one request in OneIn, at random.
@@ -176,6 +194,21 @@ func (i *Injector) Wrap(api http.Handler) http.Handler {
 			write(w, http.StatusTooManyRequests, "application/json; charset=utf-8", i.errorBody)
 		case Page:
 			write(w, orElse(f.Status, http.StatusServiceUnavailable), "text/html; charset=utf-8", page)
+		case Redirect:
+			where := f.Text
+			if where == "" {
+				where = "https://www." + r.Host + r.URL.RequestURI()
+			}
+			w.Header().Set("Location", where)
+			write(w, orElse(f.Status, http.StatusMovedPermanently), "text/html; charset=utf-8", page)
+		case Say:
+			write(w, orElse(f.Status, http.StatusOK), "application/json", func(int) []byte { return []byte(f.Text) })
+		case Prefix:
+			answer := newRecorder()
+			api.ServeHTTP(answer, r)
+			answer.body = *bytes.NewBuffer(append([]byte(f.Text), answer.body.Bytes()...))
+			answer.header.Del("Content-Length")
+			answer.replay(w)
 		case Refuse:
 			panic(http.ErrAbortHandler)
 		case Drop:

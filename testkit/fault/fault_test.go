@@ -45,16 +45,20 @@ func TestKinds(t *testing.T) {
 		retryAfter string
 		worked     int64
 	}{
-		"none":            {fault.Fault{}, 201, `{"ok":true}`, "", 1},
-		"fail":            {fault.Fault{Kind: fault.Fail}, 500, `{"message":"no"}`, "", 0},
-		"fail with 503":   {fault.Fault{Kind: fault.Fail, Status: 503}, 503, `{"message":"no"}`, "", 0},
-		"page":            {fault.Fault{Kind: fault.Page}, 503, "<!DOCTYPE html>", "", 0},
-		"garble":          {fault.Fault{Kind: fault.Garble}, 200, "<!DOCTYPE html>", "", 1},
-		"throttle":        {fault.Fault{Kind: fault.Throttle, After: 7 * time.Second}, 429, `{"message":"no"}`, "7", 0},
-		"throttle, blank": {fault.Fault{Kind: fault.Throttle}, 429, `{"message":"no"}`, "", 0},
-		"drop":            {fault.Fault{Kind: fault.Drop}, 0, "", "", 1},
-		"refuse":          {fault.Fault{Kind: fault.Refuse}, 0, "", "", 0},
-		"late":            {fault.Fault{Kind: fault.Late, After: time.Millisecond}, 201, `{"ok":true}`, "", 1},
+		"none":                   {fault.Fault{}, 201, `{"ok":true}`, "", 1},
+		"fail":                   {fault.Fault{Kind: fault.Fail}, 500, `{"message":"no"}`, "", 0},
+		"fail with 503":          {fault.Fault{Kind: fault.Fail, Status: 503}, 503, `{"message":"no"}`, "", 0},
+		"page":                   {fault.Fault{Kind: fault.Page}, 503, "<!DOCTYPE html>", "", 0},
+		"garble":                 {fault.Fault{Kind: fault.Garble}, 200, "<!DOCTYPE html>", "", 1},
+		"throttle":               {fault.Fault{Kind: fault.Throttle, After: 7 * time.Second}, 429, `{"message":"no"}`, "7", 0},
+		"throttle, blank":        {fault.Fault{Kind: fault.Throttle}, 429, `{"message":"no"}`, "", 0},
+		"throttle as it is told": {fault.Fault{Kind: fault.Throttle, After: time.Second, RetryAfter: "soon"}, 429, `{"message":"no"}`, "soon", 0},
+		"fail, with a pause":     {fault.Fault{Kind: fault.Fail, Status: 503, RetryAfter: "60"}, 503, `{"message":"no"}`, "60", 0},
+		"prefix":                 {fault.Fault{Kind: fault.Prefix, Text: fault.ByteOrderMark}, 201, "\ufeff" + `{"ok":true}`, "", 1},
+		"say":                    {fault.Fault{Kind: fault.Say, Text: "[]"}, 200, "[]", "", 0},
+		"drop":                   {fault.Fault{Kind: fault.Drop}, 0, "", "", 1},
+		"refuse":                 {fault.Fault{Kind: fault.Refuse}, 0, "", "", 0},
+		"late":                   {fault.Fault{Kind: fault.Late, After: time.Millisecond}, 201, `{"ok":true}`, "", 1},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -89,6 +93,29 @@ func TestKinds(t *testing.T) {
 				t.Errorf("Retry-After %q, want %q", got, test.retryAfter)
 			}
 		})
+	}
+}
+
+func TestRedirect(t *testing.T) {
+	inject, server, worked := serve(t, 1)
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	for _, test := range []struct {
+		fault    fault.Fault
+		status   int
+		location string
+	}{
+		{fault.Fault{Kind: fault.Redirect}, 301, "https://www." + strings.TrimPrefix(server.URL, "http://") + "/a?b=c"},
+		{fault.Fault{Kind: fault.Redirect, Status: 308, Text: "/login"}, 308, "/login"},
+	} {
+		inject.Next(test.fault)
+		response, err := client.Post(server.URL+"/a?b=c", "application/json", strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		if response.StatusCode != test.status || response.Header.Get("Location") != test.location || worked.Load() != 0 {
+			t.Errorf("got %d to %q", response.StatusCode, response.Header.Get("Location"))
+		}
 	}
 }
 
