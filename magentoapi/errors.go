@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
@@ -76,6 +77,8 @@ type Error struct {
 	Body BodyKind
 	// RetryAfter is how long the answer asks to wait; 0 if it doesn't.
 	RetryAfter time.Duration
+	// Location is where a redirect leads, without user, query and fragment, at most 1 KiB.
+	Location string
 
 	reason error // one of the variables above, or nil
 	cause  error // why a 2xx can't be read, or nil
@@ -170,6 +173,8 @@ func (e *Error) Hint() string {
 		return "check this machine's clock"
 	case e.Status == http.StatusUnauthorized:
 		return "check the credential, and that it has the permission" + e.resource()
+	case e.Status >= 300 && e.Status < 400 && e.Location != "":
+		return "redirects are not followed, this one leads to " + e.Location + ": set the base address accordingly"
 	case e.Status >= 300 && e.Status < 400:
 		return "redirects are not followed: set the base address to where it leads"
 	}
@@ -212,6 +217,10 @@ func (op operation) refused(resp *http.Response, body []byte) *Error {
 	e := &Error{
 		Status: resp.StatusCode, Method: op.method, Path: op.path,
 		RetryAfter: retryAfter(resp.Header.Get("Retry-After"), time.Now()),
+	}
+	if to, err := resp.Location(); err == nil {
+		to = &url.URL{Scheme: to.Scheme, Host: to.Host, Path: to.Path, RawPath: to.RawPath}
+		e.Location = bound(to.String(), maxMessage)
 	}
 	e.Body, e.Message, e.Parameters = decodeErrorBody(body)
 	// The text is of Webapi/Controller/Rest/Router.php.

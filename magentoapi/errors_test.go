@@ -135,6 +135,25 @@ func TestErrorTexts(t *testing.T) {
 	}
 }
 
+func TestARedirectSaysWhereItLeads(t *testing.T) {
+	for location, want := range map[string]string{
+		"https://user:secret@www.shop.example/rest/all/V1/orders/7?token=secret#secret": "this one leads to https://www.shop.example/rest/all/V1/orders/7:",
+		"/customer/account/login?secret":                                                "/customer/account/login:",
+		"":                                                                              "set the base address to where it leads",
+	} {
+		s := serve(t, func(w http.ResponseWriter, _ seen, _ int) {
+			if location != "" {
+				w.Header().Set("Location", location)
+			}
+			w.WriteHeader(http.StatusMovedPermanently)
+		})
+		_, err := s.client(t, Options{}).Orders.Get(t.Context(), 7)
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v", location, err)
+		}
+	}
+}
+
 func TestAMissingEndpointIsToldFromAMissingEntity(t *testing.T) {
 	for body, missing := range map[string]bool{
 		`{"message":"Request does not match any route."}`: true, "<title>404 Not Found</title>": true, "": true,
