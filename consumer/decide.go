@@ -28,6 +28,10 @@ const (
 // maxDeaths is how many processes a message may kill while it is handled alone: any other death may be a neighbour's doing.
 const maxDeaths = 3
 
+// maxRefusals is how often one request of a message may be refused as unauthorized, with a success of its consumer between each
+// two: a front that guards against robots, or Magento under load (magento2 issue 38426), refuses one call in three at random.
+const maxRefusals = 3
+
 // facts are all that the decision rests on.
 type facts struct {
 	err     error
@@ -37,8 +41,10 @@ type facts struct {
 	delays  []time.Duration
 	// circuitsClosed: every circuit that the consumer needs is closed now, after the attempt.
 	circuitsClosed bool
-	// refusedBefore: the message was refused as unauthorized before, and the consumer has had a success since.
-	refusedBefore bool
+	// refusals is how often the message was refused as unauthorized, if it was this time: those of one request count, with a
+	// success of the consumer between each two. refusedAnew: this one counts.
+	refusals    int
+	refusedAnew bool
 	// cut: the handler was cancelled by a shutdown.
 	cut bool
 }
@@ -52,7 +58,8 @@ type verdict struct {
 	quiet bool
 	// held: what a putOff waits for pauses the consumer, so that the message may as well go back to its queue once
 	// nothing is subscribed.
-	held bool
+	held     bool
+	refusals int // as in facts, of an unauthorized putOff
 	// what the gate is told
 	postgresAway, unauthorized bool
 }
@@ -79,14 +86,18 @@ func decide(f facts) verdict {
 		}
 	}
 	class := event.ClassOf(f.err)
-	if class == event.Unauthorized && f.refusedBefore {
+	if class == event.Unauthorized && f.refusals >= maxRefusals {
 		class = event.Rejected // others of its kind pass: it is this message
 	}
 	switch {
 	case class.Poison():
 		return verdict{action: deadLetter, class: class, reason: reasonPoison}
 	case class == event.Unauthorized:
-		return verdict{action: putOff, delay: pick(f.delays, event.Shortest, 0), class: class, unauthorized: true}
+		delay := pick(f.delays, event.Shortest, 0) // as of a probe that failed: nothing has passed since
+		if f.refusedAnew {
+			delay = f.delays[min(f.refusals, len(f.delays))-1]
+		}
+		return verdict{action: putOff, delay: delay, class: class, unauthorized: true, refusals: f.refusals}
 	case class == event.Throttled:
 		var e *event.Error
 		errors.As(f.err, &e)

@@ -56,9 +56,26 @@ func TestDecide(t *testing.T) {
 			verdict{action: putOff, delay: long, class: event.Throttled},
 		},
 
-		{"unauthorized", facts{err: failed(event.Unauthorized), attempt: 4, circuitsClosed: true}, verdict{action: putOff, delay: short, class: event.Unauthorized, unauthorized: true}},
-		{"unauthorized again, others pass", facts{err: failed(event.Unauthorized), refusedBefore: true}, verdict{action: deadLetter, class: event.Rejected, reason: "poison"}},
-		{"transient after a refusal", facts{err: failed(event.NotFound), refusedBefore: true}, verdict{action: retry, delay: middle, class: event.NotFound}},
+		{
+			"unauthorized",
+			facts{err: failed(event.Unauthorized), attempt: 4, refusals: 1, refusedAnew: true, circuitsClosed: true},
+			verdict{action: putOff, delay: middle, class: event.Unauthorized, unauthorized: true, refusals: 1},
+		},
+		{
+			"unauthorized again, others pass",
+			facts{err: failed(event.Unauthorized), refusals: 2, refusedAnew: true},
+			verdict{action: putOff, delay: short, class: event.Unauthorized, unauthorized: true, refusals: 2},
+		},
+		{
+			"unauthorized again, nothing passes",
+			facts{err: failed(event.Unauthorized), refusals: 1},
+			verdict{action: putOff, delay: short, class: event.Unauthorized, unauthorized: true, refusals: 1},
+		},
+		{
+			"unauthorized for the third time",
+			facts{err: failed(event.Unauthorized), refusals: 3, refusedAnew: true},
+			verdict{action: deadLetter, class: event.Rejected, reason: "poison"},
+		},
 
 		{"deferred", facts{err: &event.Deferral{Wait: middle, Pick: event.Nearest}, attempt: 4}, verdict{action: putOff, delay: middle}},
 		{"deferred, wrapped", facts{err: event.WithKey(fmt.Errorf("x: %w", &event.Deferral{Wait: long, Pick: event.NotShorter}), "k")}, verdict{action: putOff, delay: long}},
@@ -85,7 +102,10 @@ func TestDecideEveryClassEnds(t *testing.T) {
 	for _, class := range classes {
 		for attempt := 1; attempt < 5; attempt++ {
 			for _, closed := range []bool{true, false} {
-				v := decide(facts{err: event.Errorf(class, "x"), attempt: attempt, delays: []time.Duration{1, 2}, circuitsClosed: closed})
+				v := decide(facts{
+					err: event.Errorf(class, "x"), attempt: attempt, delays: []time.Duration{1, 2}, circuitsClosed: closed,
+					refusals: attempt, refusedAnew: closed,
+				})
 				if v.action == acknowledge || v.action == giveBack {
 					t.Errorf("%s at attempt %d: action %d", class, attempt, v.action)
 				}

@@ -138,6 +138,7 @@ func (l *line) handle(d *delivery) {
 	for _, end := range d.endProbes {
 		end()
 	}
+	refusals, anew := l.refusals(d)
 	d.verdict = decide(facts{
 		err:            d.err,
 		outcome:        d.outcome,
@@ -145,7 +146,8 @@ func (l *line) handle(d *delivery) {
 		deaths:         d.deaths,
 		delays:         l.r.opts.RetryDelays,
 		circuitsClosed: l.r.gate.allClosed(l.consumer),
-		refusedBefore:  l.refusedBefore(d),
+		refusals:       refusals,
+		refusedAnew:    anew,
 		cut:            l.r.work.Err() != nil,
 	})
 	if d.err == nil {
@@ -226,17 +228,31 @@ func (l *line) handleEvent(ctx context.Context, e event.Event) (outcome event.Ou
 	return l.consumer.Handler.Handle(ctx, e)
 }
 
-// refusedBefore reports whether d was refused as unauthorized, and others of this consumer have passed since.
-func (l *line) refusedBefore(d *delivery) bool {
-	if !rabbitmq.Believed(&d.Delivery) {
-		return false
+// refusals gives how often the request of d that is refused as unauthorized now was refused in a row, and whether this time
+// counts: it is the first, or others of this consumer have passed since the last. Where another request was refused before,
+// that one has passed: it is a matter of chance.
+func (l *line) refusals(d *delivery) (n int, anew bool) {
+	if d.err == nil || event.ClassOf(d.err) != event.Unauthorized {
+		return 0, false
 	}
-	text := rabbitmq.Text(d.Headers, rabbitmq.HeaderUnauthorizedAt)
-	if text == "" {
-		return false
+	if !rabbitmq.Believed(&d.Delivery) || rabbitmq.Text(d.Headers, rabbitmq.HeaderUnauthorizedFor) != refusedRequest(d.err) {
+		return 1, true
 	}
-	at, err := time.Parse(time.RFC3339Nano, text)
-	return err == nil && l.lastSuccess.Load() > at.UnixNano()
+	n = int(min(max(0, rabbitmq.Int(d.Headers, rabbitmq.HeaderUnauthorized)), maxRefusals))
+	at, err := time.Parse(time.RFC3339Nano, rabbitmq.Text(d.Headers, rabbitmq.HeaderUnauthorizedAt))
+	if n == 0 || err == nil && l.lastSuccess.Load() > at.UnixNano() {
+		return n + 1, true
+	}
+	return n, false
+}
+
+// refusedRequest names the request that err says was refused.
+func refusedRequest(err error) string {
+	var e *event.Error
+	if errors.As(err, &e) {
+		return rabbitmq.Bounded(e.Request, 200)
+	}
+	return ""
 }
 
 func (l *line) succeeded(d *delivery) {

@@ -46,13 +46,82 @@ func TestUnauthorized(t *testing.T) {
 		t.Errorf("%d deliveries ended otherwise", n)
 	}
 	valid.Store(true)
+	r.eventually("the others pass", func() bool { return r.settled(orders, "acked") == 3 })
+	// The one that is still refused, twice more and with another one done between, is refused for itself.
+	for n := 5; r.Depth(r.DeadLetters(orders)) < 1; n++ {
+		done := r.settled(orders, "acked")
+		r.Publish(placed, numbered(n))
+		r.eventually("another one passes", func() bool { return r.settled(orders, "acked") > done })
+	}
 	d := r.take(r.DeadLetters(orders))
 	if rabbitmq.Text(d.Headers, rabbitmq.HeaderErrorClass) != "rejected" || rabbitmq.Text(d.Headers, rabbitmq.HeaderReason) != "poison" ||
 		rabbitmq.Int(d.Headers, rabbitmq.HeaderAttempts) != 1 || string(d.Body) != numbered(1) {
 		t.Errorf("letter %s with headers %v", d.Body, d.Headers)
 	}
-	r.eventually("the others pass", func() bool { return r.settled(orders, "acked") == 3 })
+	r.Publish(placed, numbered(1000))
 	r.consumerIs(orders, "subscribed")
+	if n := r.settled(orders, "retried"); n > 0 || r.settled(orders, "dead_lettered") != 1 {
+		t.Errorf("%d deliveries used an attempt", n)
+	}
+}
+
+// What is refused at random passes when it is repeated: each refusal sends it to the next retry queue, and only the third, with
+// something done between each two, shows that it is the message's own.
+func TestUnauthorizedAtRandom(t *testing.T) {
+	t.Parallel()
+	var refusals atomic.Int64 // of the first message
+	refusals.Store(2)
+	var request atomic.Value
+	request.Store("GET /a")
+	r := newRig(t, func(_ context.Context, e event.Event) (event.Outcome, error) {
+		if e.Attempt != 1 {
+			t.Errorf("message %s uses attempt %d", e.Body, e.Attempt)
+		}
+		if number(e) == 1 && refusals.Add(-1) >= 0 {
+			return "", fmt.Errorf("x: %w", &event.Error{Class: event.Unauthorized, Request: request.Load().(string), Err: errors.New("refused")})
+		}
+		return event.Done, nil
+	})
+	const soon = 200 * time.Millisecond
+	r.opts.RetryDelays = []time.Duration{soon, away, 2 * away}
+	r.start()
+	other := 1
+	passes := func() {
+		t.Helper()
+		done := r.settled(orders, "acked")
+		other++
+		r.Publish(placed, numbered(other))
+		r.eventually("another one passes", func() bool { return r.settled(orders, "acked") > done })
+	}
+	r.Publish(placed, numbered(1))
+	r.eventually("it is refused", func() bool { return r.settled(orders, "deferred") == 1 })
+	passes()
+	d := r.take(r.RetryQueue(away)) // the second one, though the first may have been tried by itself meanwhile
+	if n := rabbitmq.Int(d.Headers, rabbitmq.HeaderUnauthorized); n != 2 {
+		t.Errorf("headers %v, want two refusals", d.Headers)
+	}
+	if at, err := time.Parse(time.RFC3339Nano, rabbitmq.Text(d.Headers, rabbitmq.HeaderUnauthorizedAt)); err != nil || time.Since(at) > time.Hour {
+		t.Errorf("headers %v: %v", d.Headers, err)
+	}
+	passes()
+	r.Send(r.Queue(orders), amqp.Publishing{Headers: d.Headers, MessageId: d.MessageId, Body: d.Body})
+	r.eventually("it is done", func() bool { return r.settled(orders, "acked") == other })
+	// Another request of it that is refused begins anew: the first one has passed.
+	deferred := r.settled(orders, "deferred")
+	refusals.Store(1)
+	request.Store("POST /b")
+	r.Send(r.Queue(orders), amqp.Publishing{Headers: d.Headers, MessageId: d.MessageId, Body: d.Body})
+	r.eventually("it is refused", func() bool { return r.settled(orders, "deferred") == deferred+1 })
+	passes()
+	r.eventually("it is done", func() bool { return r.settled(orders, "acked") == other+1 })
+	// One that is refused a third time is a letter.
+	refusals.Store(1)
+	request.Store("GET /a")
+	r.Send(r.Queue(orders), amqp.Publishing{Headers: d.Headers, MessageId: d.MessageId, Body: d.Body})
+	d = r.take(r.DeadLetters(orders))
+	if rabbitmq.Text(d.Headers, rabbitmq.HeaderErrorClass) != "rejected" || rabbitmq.Int(d.Headers, rabbitmq.HeaderAttempts) != 1 {
+		t.Errorf("letter with headers %v", d.Headers)
+	}
 }
 
 // Neither poison nor a duplicate shows that a credential is good again.
@@ -78,10 +147,6 @@ func TestUnauthorizedStaysUntilSomethingIsDone(t *testing.T) {
 	r.outcomes(map[string]int{"deferred": 2, "dead_lettered": 1, "duplicate": 1})
 	if strings.Contains(r.log.String(), "accepted again") || r.Status().Consumers[orders].State != "paused" {
 		t.Error("the pause has ended")
-	}
-	d := r.take(r.RetryQueue(away))
-	if at, err := time.Parse(time.RFC3339Nano, rabbitmq.Text(d.Headers, rabbitmq.HeaderUnauthorizedAt)); err != nil || time.Since(at) > time.Hour {
-		t.Errorf("headers %v: %v", d.Headers, err)
 	}
 	valid.Store(true)
 	r.Publish(placed, numbered(1))

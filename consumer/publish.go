@@ -125,6 +125,8 @@ func (l *line) destination(d *delivery) (exchange, key string, msg amqp.Publishi
 			set[rabbitmq.HeaderEntered] = "true"
 		}
 		if v.unauthorized {
+			set[rabbitmq.HeaderUnauthorized] = int64(v.refusals)
+			set[rabbitmq.HeaderUnauthorizedFor] = refusedRequest(d.err)
 			set[rabbitmq.HeaderUnauthorizedAt] = now.Format(time.RFC3339Nano)
 		}
 	case acknowledge, giveBack:

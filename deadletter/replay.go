@@ -474,7 +474,8 @@ func (r *run) target(l letter) (string, error) {
 // ofFailure are the headers that tell of the failure; a replay begins without. When it failed first stays.
 var ofFailure = []string{
 	rabbitmq.HeaderQueue, rabbitmq.HeaderKey, rabbitmq.HeaderReason, rabbitmq.HeaderErrorClass, rabbitmq.HeaderError,
-	rabbitmq.HeaderAttempts, rabbitmq.HeaderFailedAt, rabbitmq.HeaderUnauthorizedAt, rabbitmq.HeaderHost, rabbitmq.HeaderVersion,
+	rabbitmq.HeaderAttempts, rabbitmq.HeaderFailedAt, rabbitmq.HeaderUnauthorized, rabbitmq.HeaderUnauthorizedAt,
+	rabbitmq.HeaderUnauthorizedFor, rabbitmq.HeaderHost, rabbitmq.HeaderVersion,
 }
 
 // headers are what a replay sets, and with nil takes away.

@@ -26,7 +26,7 @@ func TestReplayKeepsTheMessage(t *testing.T) {
 	p.Body = []byte("{ \"entity_id\" : 1 }\n\xff")
 	p.Headers[rabbitmq.HeaderReplayCount] = int64(2)
 	p.Headers[rabbitmq.HeaderReplayID] = "EARLIER"
-	p.Headers[rabbitmq.HeaderUnauthorizedAt] = "2026-11-20T09:00:00Z"
+	p.Headers[rabbitmq.HeaderUnauthorized], p.Headers[rabbitmq.HeaderUnauthorizedAt] = int64(2), "2026-11-20T09:00:00Z"
 	p.Headers[rabbitmq.HeaderReconciledAt] = "2026-11-20T08:00:00Z"
 	p.Headers["x-other"] = int32(7)
 	l.Send(l.dlq, p)

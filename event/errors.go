@@ -44,7 +44,10 @@ type Error struct {
 	Downstream string
 	// RetryAfter is how long a Throttled downstream asks to be left alone; 0 if it did not say.
 	RetryAfter time.Duration
-	Err        error
+	// Request names the request that a downstream has refused as Unauthorized, the same text each time that it is sent for
+	// the event; empty where it is not known.
+	Request string
+	Err     error
 }
 
 func (e *Error) Error() string { return e.Err.Error() }

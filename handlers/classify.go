@@ -71,5 +71,8 @@ func classify(err error) (*event.Error, bool) {
 	case answer.Transient() && class == event.Rejected, errors.Is(err, magentoapi.ErrUnreadable):
 		class = event.Unavailable // a 400 that tells of a lock or a failed save
 	}
-	return &event.Error{Class: class, Downstream: magento, RetryAfter: answer.RetryAfter, Err: err}, true
+	return &event.Error{
+		Class: class, Downstream: magento, RetryAfter: answer.RetryAfter, Err: err,
+		Request: answer.Method + " " + answer.Path,
+	}, true
 }

@@ -16,9 +16,11 @@ const (
 	HeaderTopic              = "x-mageline-topic"
 	HeaderAttempts           = "x-mageline-attempts" // attempts used so far
 	HeaderFirstFailedAt      = "x-mageline-first-failed-at"
+	HeaderUnauthorized       = "x-mageline-unauthorized" // refusals so far, with a success of the consumer between each two
 	HeaderUnauthorizedAt     = "x-mageline-unauthorized-at"
-	HeaderPutOff             = "x-mageline-put-off" // the message was handled before, and no attempt was counted
-	HeaderEntered            = "x-mageline-entered" // the message is among those that may have killed a process
+	HeaderUnauthorizedFor    = "x-mageline-unauthorized-for" // the request that was refused
+	HeaderPutOff             = "x-mageline-put-off"          // the message was handled before, and no attempt was counted
+	HeaderEntered            = "x-mageline-entered"          // the message is among those that may have killed a process
 	HeaderReconciledAt       = "x-mageline-reconciled-at"
 	HeaderReplayedAt         = "x-mageline-replayed-at"
 	HeaderReplayCount        = "x-mageline-replay-count"

@@ -68,7 +68,7 @@ func refused(what string, a answer, personal *regexp.Regexp) error {
 	case class == event.Rejected:
 		text += "; correct what it refuses, then replay the message"
 	}
-	err := error(&event.Error{Class: class, Downstream: downstream, RetryAfter: a.retryAfter, Err: errors.New(text)})
+	err := error(&event.Error{Class: class, Downstream: downstream, RetryAfter: a.retryAfter, Request: what, Err: errors.New(text)})
 	if a.status >= 400 && a.status <= 499 && a.status != http.StatusRequestTimeout && a.status != http.StatusTooManyRequests {
 		err = event.NotDone(err)
 	}
@@ -89,7 +89,7 @@ func unmarked(err error) error {
 	own := event.Error{Class: event.ClassOf(err), Downstream: downstream, Err: errors.New(err.Error())}
 	var e *event.Error
 	if errors.As(err, &e) {
-		own.RetryAfter = e.RetryAfter
+		own.RetryAfter, own.Request = e.RetryAfter, e.Request
 	}
 	return &own
 }

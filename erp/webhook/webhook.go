@@ -102,11 +102,9 @@ func (c *Client) CreateOrder(ctx context.Context, idempotencyKey string, o erp.S
 // errors are never marked by event.NotDone: a question that was not asked says nothing about the effect it asks for.
 func (c *Client) FindOrder(ctx context.Context, reference string) ([]erp.Document, error) {
 	what := "find sales order " + reference
-	req, err := c.request(ctx, http.MethodGet, []string{"sales-orders"}, url.Values{"external_reference": {reference}}, nil)
-	if err != nil {
-		return nil, err
-	}
-	res, err := c.do(req, what)
+	res, err := c.do(what, func() (*http.Request, error) {
+		return c.request(ctx, http.MethodGet, []string{"sales-orders"}, url.Values{"external_reference": {reference}}, nil)
+	})
 	switch {
 	case err != nil:
 		return nil, unmarked(err)
@@ -160,12 +158,14 @@ func (c *Client) post(ctx context.Context, what string, path []string, key strin
 			Class: event.Internal, Downstream: downstream, Err: fmt.Errorf("%s: write the body as JSON: %w", what, err),
 		})
 	}
-	req, err := c.request(ctx, http.MethodPost, path, nil, body)
-	if err != nil {
-		return answer{}, event.NotDone(err)
-	}
-	req.Header.Set("Idempotency-Key", key)
-	return c.do(req, what)
+	return c.do(what, func() (*http.Request, error) {
+		req, err := c.request(ctx, http.MethodPost, path, nil, body)
+		if err != nil {
+			return nil, event.NotDone(err)
+		}
+		req.Header.Set("Idempotency-Key", key)
+		return req, nil
+	})
 }
 
 // request makes a request with the headers that every one bears. The segments of the path are escaped each.
@@ -217,7 +217,22 @@ func sign(secret string, at time.Time, body []byte) string {
 	return "t=" + t + ",v1=" + hex.EncodeToString(mac.Sum(nil))
 }
 
-func (c *Client) do(req *http.Request, what string) (answer, error) {
+// do makes and sends a request, and once more with what the credential is by then if it is refused: a refused request has not
+// been carried out, and a front that guards against robots refuses some at random.
+func (c *Client) do(what string, request func() (*http.Request, error)) (answer, error) {
+	for again := false; ; again = true {
+		req, err := request()
+		if err != nil {
+			return answer{}, err
+		}
+		a, err := c.send(req, what)
+		if again || err != nil || event.ClassOfStatus(a.status) != event.Unauthorized {
+			return a, err
+		}
+	}
+}
+
+func (c *Client) send(req *http.Request, what string) (answer, error) {
 	res, err := c.http.Do(req)
 	if err != nil {
 		return answer{}, lost(what, err)

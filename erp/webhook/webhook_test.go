@@ -238,6 +238,42 @@ func TestFindOrder(t *testing.T) {
 	}
 }
 
+// What is refused is sent once more, with the credential that is there by then; net/http does not do it.
+func TestARefusedRequestIsRepeatedOnce(t *testing.T) {
+	for _, c := range []struct {
+		answers []int
+		class   event.Class // "" is success
+	}{
+		{[]int{401, 201}, ""},
+		{[]int{403, 200}, ""},
+		{[]int{401, 401}, event.Unauthorized},
+		{[]int{403, 401}, event.Unauthorized},
+		{[]int{401, 422}, event.Rejected},
+		{[]int{422}, event.Rejected},
+		{[]int{404}, event.NotFound},
+	} {
+		var requests []string
+		changed := "old"
+		client := adapter(t, func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			requests = append(requests, r.Header.Get("Authorization")+" "+r.Header.Get("Idempotency-Key")+" "+string(body[:1]))
+			if r.Header.Get("X-Mageline-Signature") == "" {
+				t.Error("no signature")
+			}
+			changed = "new"
+			status := c.answers[len(requests)-1]
+			answers(status, `{"document_number":"SO-1"}`)(w, r)
+		}, Options{Token: func() string { return changed }, Secret: secret("s")})
+		_, err := client.CreateOrder(t.Context(), "k", erp.SalesOrder{})
+		if (err == nil) != (c.class == "") || err != nil && event.ClassOf(err) != c.class || len(requests) != len(c.answers) {
+			t.Errorf("%v: %v after %q", c.answers, err, requests)
+		}
+		if len(requests) == 2 && (requests[0] != "Bearer old k {" || requests[1] != "Bearer new k {") {
+			t.Errorf("%v: %q", c.answers, requests)
+		}
+	}
+}
+
 func TestCancelOrder(t *testing.T) {
 	cancellation := erp.Cancellation{Reason: "canceled in Magento", Complete: true, Lines: []erp.CancellationLine{
 		{Reference: "1001", SKU: told("24-MB01"), Quantity: erp.NewQuantity(decimal.NewFromInt(2))},
