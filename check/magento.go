@@ -19,7 +19,7 @@ import (
 // consumers do.
 type Magento struct {
 	URL    string       // its base address, with or without /rest
-	HTTP   *http.Client // for the one request without a credential
+	HTTP   *http.Client // for the one request without a credential; redirects and pages of HTML are errors of it
 	Client *magentoapi.Client
 	// Comment is true when orders are commented on.
 	Comment bool
@@ -97,11 +97,8 @@ func (m Magento) reach(ctx context.Context) []Line {
 	defer resp.Body.Close()
 	took := m.Now().Sub(began)
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxDrain)) // so that the connection can be used again
-	switch {
-	case resp.StatusCode >= 500:
+	if resp.StatusCode >= 500 {
 		return []Line{{Fail, subject, fmt.Sprintf("answers %d %s", resp.StatusCode, http.StatusText(resp.StatusCode)), todo + ", and is not in maintenance mode"}}
-	case resp.StatusCode >= 300 && resp.StatusCode <= 399:
-		return []Line{{Fail, subject, fmt.Sprintf("answers %d: redirects are not followed", resp.StatusCode), "set MAGELINE_MAGENTO_URL to where it leads"}}
 	}
 	lines := []Line{ok(subject, "reachable")}
 	date, err := http.ParseTime(resp.Header.Get("Date"))

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mageline/mageline/check"
+	"github.com/mageline/mageline/downstream"
 	"github.com/mageline/mageline/erp/webhook"
 	"github.com/mageline/mageline/magentoapi"
 	"github.com/mageline/mageline/testkit/fakeerp"
@@ -23,8 +24,9 @@ func shop(t *testing.T, handler http.Handler, auth magentoapi.Credential) check.
 	t.Helper()
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
-	client := &http.Client{Transport: &http.Transport{}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	t.Cleanup(client.CloseIdleConnections)
+	d := downstream.New(downstream.Options{Name: "magento", Variable: "MAGELINE_MAGENTO_URL"})
+	t.Cleanup(d.Close)
+	client := d.Client()
 	api, err := magentoapi.New(server.URL, magentoapi.Options{HTTPClient: client, Auth: auth, Retries: magentoapi.NoRetries})
 	if err != nil {
 		t.Fatal(err)

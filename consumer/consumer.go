@@ -62,6 +62,8 @@ type Circuit interface {
 	// Probe takes the single permit of a half-open circuit. The requests of a context that carries probe
 	// (event.WithProbe) pass; end says what they have shown, and whether they showed anything.
 	Probe() (probe any, end func() (decided bool), ok bool)
+	// Unreadable says that the last request of the handling with this context was answered with a success that can't be read.
+	Unreadable(ctx context.Context, why string)
 }
 
 // Suspects remembers, beyond the death of a process, which messages it was handling. An error is an event's: a *Deferral

@@ -135,6 +135,7 @@ func (l *line) handle(d *delivery) {
 	for i := range d.failed {
 		d.failed[i].err = withCause(ctx, d.failed[i].err)
 	}
+	l.noteUnreadable(ctx, d.err)
 	for _, end := range d.endProbes {
 		end()
 	}
@@ -226,6 +227,19 @@ func (l *line) handleEvent(ctx context.Context, e event.Event) (outcome event.Ou
 		}
 	}()
 	return l.consumer.Handler.Handle(ctx, e)
+}
+
+// noteUnreadable has the circuit of a downstream count an answer that it took for a success, and that can't be read.
+func (l *line) noteUnreadable(ctx context.Context, err error) {
+	var e *event.Error
+	if !errors.As(err, &e) || !e.Unreadable {
+		return
+	}
+	for _, c := range l.r.opts.Circuits {
+		if c.Name() == e.Downstream {
+			c.Unreadable(ctx, e.Error())
+		}
+	}
 }
 
 // refusals gives how often the request of d that is refused as unauthorized now was refused in a row, and whether this time

@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ type stand struct {
 	changed     []func()
 }
 
+func (s *stand) Unreadable(context.Context, string)        {}
 func (s *stand) Name() string                              { return s.name }
 func (s *stand) State() (string, string, time.Time)        { return s.state, "5 failures", time.Time{} }
 func (s *stand) OnChange(f func())                         { s.changed = append(s.changed, f) }

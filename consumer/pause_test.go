@@ -231,6 +231,24 @@ func TestCircuitOpens(t *testing.T) {
 	r.consumerIs(orders, "subscribed")
 }
 
+// A success that can't be read is a failure of the downstream's, and costs the message no attempt.
+func TestUnreadableIsAFailure(t *testing.T) {
+	t.Parallel()
+	erp := newCircuit("erp", "closed")
+	r := newRig(t, func(context.Context, event.Event) (event.Outcome, error) {
+		return "", fmt.Errorf("x: %w", &event.Error{Class: event.Unavailable, Downstream: "erp", Unreadable: true, Err: errors.New("a list")})
+	})
+	r.opts.Consumers[0].Needs = []string{"erp"}
+	r.opts.Circuits = []consumer.Circuit{newCircuit("magento", "closed"), erp}
+	r.opts.RetryDelays = []time.Duration{2 * away, away}
+	r.start()
+	r.Publish(placed, numbered(1))
+	r.outcomes(map[string]int{"deferred": 1})
+	if state, _, _ := erp.State(); state != "open" || r.Depth(r.RetryQueue(away)) != 1 {
+		t.Errorf("the circuit is %s", state)
+	}
+}
+
 // A probe that fails goes to the shortest retry queue as it was, and the next probe is another message.
 func TestProbeFails(t *testing.T) {
 	t.Parallel()

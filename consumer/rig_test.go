@@ -342,6 +342,9 @@ func (c *circuit) Probe() (any, func() (decided bool), bool) {
 	return p, p.end, true
 }
 
+// Unreadable opens it, as any failure does.
+func (c *circuit) Unreadable(context.Context, string) { c.set("open") }
+
 func (p *probe) end() (decided bool) {
 	c := p.c
 	c.mu.Lock()

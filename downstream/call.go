@@ -125,20 +125,42 @@ func isTimeout(err error) bool {
 	return errors.As(err, &n) && n.Timeout()
 }
 
-// answered takes the answer's status, and wraps its body: a success is one only when its body is complete.
-func (c *call) answered(resp *http.Response) {
+// answered takes the answer's status and the beginning of its body, and wraps the body: a success is one only when its body
+// is complete.
+func (c *call) answered(resp *http.Response) (*http.Response, error) {
 	status := strconv.Itoa(resp.StatusCode)
 	c.span.SetAttributes(attribute.Int("http.response.status_code", resp.StatusCode))
+	if resp.StatusCode >= 300 && resp.StatusCode <= 399 {
+		return nil, c.discard(resp, status, c.elsewhere(resp))
+	}
+	found := c.begin(resp)
 	b := &body{ReadCloser: resp.Body, call: c, status: status}
-	if resp.StatusCode >= 500 || resp.StatusCode == http.StatusRequestTimeout {
+	switch failed := resp.StatusCode >= 500 || resp.StatusCode == http.StatusRequestTimeout; {
+	case failed:
 		c.d.circuit.failedWith(c.ticket, c.kind, event.Message(c.parent), c.address+": "+status)
 		c.span.SetStatus(codes.Error, status)
+		b.decided = true
+	case found.page:
+		err := c.notAPI(resp, found)
+		if resp.StatusCode != http.StatusUnauthorized && resp.StatusCode != http.StatusForbidden {
+			return nil, c.discard(resp, string(event.Unavailable), err) // its status is not the API's
+		}
 		b.decided = true
 	}
 	if resp.Body == http.NoBody || resp.ContentLength == 0 {
 		b.end()
 	}
 	resp.Body = b
+	return resp, nil
+}
+
+// discard ends a request whose answer is of no use to anybody.
+func (c *call) discard(resp *http.Response, code string, err error) error {
+	drain(resp.Body)
+	_ = resp.Body.Close()
+	c.span.SetStatus(codes.Error, code)
+	c.finish(code)
+	return err
 }
 
 // finish gives back what the request held, once.
@@ -191,7 +213,7 @@ func (b *body) Close() error {
 func (b *body) end() {
 	if !b.decided {
 		b.decided = true
-		b.call.d.circuit.succeeded(b.call.ticket, b.call.kind)
+		b.call.d.circuit.succeeded(b.call.ticket, b.call.kind, event.Handling(b.call.parent))
 	}
 	b.call.finish(b.status)
 }

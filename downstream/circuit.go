@@ -34,12 +34,18 @@ const (
 	writing kind = true
 )
 
-// failure is one that counts. Those of one message count once, those without a message each time.
-type failure struct {
-	kind    kind
-	message string
-	at      time.Time
+// outcome is how a request ended. Failures of one message count once, those without a message each time.
+type outcome struct {
+	kind     kind
+	handling uint64 // event.Handling
+	message  string // of a failure
+	failed   bool
+	at       time.Time
 }
+
+// maxRecent is how many outcomes are remembered, besides as many as it takes to open the circuit: a success may turn out to
+// be a failure for as long as its message is handled.
+const maxRecent = 256
 
 // circuit decides whether requests may go out. The state machine is gobreaker's; what is counted is ours, because it
 // counts messages, not requests. All its methods may be called at once.
@@ -58,7 +64,8 @@ type circuit struct {
 	reason     string          // of the state
 	until      time.Time       // of the open state
 	reopen     *time.Timer
-	failed     []failure
+	recent     []outcome // of this generation, oldest first
+	probing    *Probe    // the last one
 	throttle   throttle
 	listeners  []func()
 }
@@ -98,7 +105,7 @@ func newCircuit(name string, failures int, openFor time.Duration, gauge promethe
 func (c *circuit) enter(to gobreaker.State) {
 	c.state = to
 	c.generation++
-	c.failed = nil
+	c.recent = nil
 	switch to {
 	case gobreaker.StateOpen:
 		c.until = time.Now().Add(c.openFor)
@@ -224,22 +231,16 @@ func (c *circuit) admit(probes []any) (t ticket, wait pause, err error) {
 }
 
 // succeeded says that the downstream has answered a request of ticket t.
-func (c *circuit) succeeded(t ticket, k kind) {
+func (c *circuit) succeeded(t ticket, k kind, handling uint64) {
 	c.update(func() {
 		if t.throttle == c.throttle.number {
 			c.throttle.steps = 0
 		}
 		switch {
 		case t.probe != nil:
-			t.probe.answered = true
+			t.probe.answered, t.probe.handling = true, handling
 		case t.generation == c.generation:
-			kept := c.failed[:0]
-			for _, f := range c.failed {
-				if f.kind != k {
-					kept = append(kept, f)
-				}
-			}
-			c.failed = kept
+			c.note(outcome{kind: k, handling: handling})
 		}
 	})
 }
@@ -250,38 +251,69 @@ func (c *circuit) failedWith(t ticket, k kind, message, text string) {
 		switch {
 		case c.failures == 0 || c.stopped:
 		case t.probe != nil:
-			if !t.probe.ended && !t.probe.failed {
-				t.probe.failed = true
-				c.reason = "the probe failed: " + text
-				t.probe.done(errFailed)
-			}
+			t.probe.fail(text)
 		case t.generation == c.generation && c.state == gobreaker.StateClosed:
-			if n := c.count(k, message); n >= c.failures {
-				c.reason = fmt.Sprintf("%d failures in a row, the last: %s", n, text)
-				if done, err := c.breaker.Allow(); err == nil {
-					done(errFailed)
-				}
+			c.note(outcome{kind: k, message: message, failed: true})
+			c.judge(text)
+		}
+	})
+}
+
+// unreadable makes a failure of the last success of a handling.
+func (c *circuit) unreadable(handling uint64, message, text string) {
+	c.update(func() {
+		if c.failures == 0 || c.stopped {
+			return
+		}
+		if p := c.probing; p != nil && p.answered && p.handling == handling {
+			p.fail(text)
+			return
+		}
+		for i := len(c.recent) - 1; i >= 0; i-- {
+			if o := &c.recent[i]; !o.failed && o.handling == handling {
+				o.failed, o.message = true, message
+				c.judge(text)
+				return
 			}
 		}
 	})
 }
 
-// count enters a failure and gives how many count now.
-func (c *circuit) count(k kind, message string) int {
-	now := time.Now()
-	kept := c.failed[:0]
-	for _, f := range c.failed {
-		if now.Sub(f.at) <= failureAge && (message == "" || f.message != message || f.kind != k) {
-			kept = append(kept, f)
+// note remembers an outcome. It is called with mu held.
+func (c *circuit) note(o outcome) {
+	most := maxRecent + 2*c.failures
+	if len(c.recent) >= 2*most {
+		c.recent = append(c.recent[:0], c.recent[len(c.recent)-most:]...)
+	}
+	o.at = time.Now()
+	c.recent = append(c.recent, o)
+}
+
+// judge opens the circuit if there have been enough failures. It is called with mu held.
+func (c *circuit) judge(text string) {
+	if n := c.inARow(); n >= c.failures && c.state == gobreaker.StateClosed {
+		c.reason = fmt.Sprintf("%d failures in a row, the last: %s", n, text)
+		if done, err := c.breaker.Allow(); err == nil {
+			done(errFailed)
 		}
 	}
-	c.failed = append(kept, failure{k, message, now})
-	n, messages := 0, map[string]bool{}
-	for _, f := range c.failed {
-		if f.message == "" {
+}
+
+// inARow counts the failures since the last success of their kind.
+func (c *circuit) inARow() int {
+	now := time.Now()
+	n, messages, over := 0, map[string]bool{}, map[kind]bool{}
+	for i := len(c.recent) - 1; i >= 0 && len(over) < 2; i-- {
+		switch o := c.recent[i]; {
+		case now.Sub(o.at) > failureAge:
+			return n + len(messages)
+		case !o.failed:
+			over[o.kind] = true
+		case over[o.kind]:
+		case o.message == "":
 			n++
-		} else {
-			messages[f.message] = true
+		default:
+			messages[o.message] = true
 		}
 	}
 	return n + len(messages)
@@ -345,6 +377,17 @@ type Probe struct {
 	done             func(error)
 	ended            bool // and what follows is guarded by circuit.mu
 	answered, failed bool
+	handling         uint64 // of the requests that were answered
+}
+
+// fail opens the circuit again. It is called with circuit.mu held.
+func (p *Probe) fail(text string) {
+	if p.ended || p.failed {
+		return
+	}
+	p.failed = true
+	p.circuit.reason = "the probe failed: " + text
+	p.done(errFailed)
 }
 
 // probe takes the one permit of a half-open circuit.
@@ -358,7 +401,8 @@ func (c *circuit) probe() (*Probe, bool) {
 	if err != nil {
 		return nil, false // another message is the probe
 	}
-	return &Probe{circuit: c, done: done}, true
+	c.probing = &Probe{circuit: c, done: done}
+	return c.probing, true
 }
 
 // end gives the permit back and decides by what the probe's requests did.

@@ -115,7 +115,11 @@ func bubble(t *testing.T, o downstream.Options, f func(t *testing.T, d *downstre
 
 // call makes one request for the message and gives its status, or its error without the url.Error around it.
 func call(ctx context.Context, d *downstream.Downstream, method, message string) (int, error) {
-	ctx = event.WithMessage(ctx, func() string { return message })
+	return callIn(event.WithMessage(ctx, func() string { return message }), d, method)
+}
+
+// callIn is call in the context of a handling.
+func callIn(ctx context.Context, d *downstream.Downstream, method string) (int, error) {
 	var body io.Reader
 	if method == http.MethodPost {
 		body = strings.NewReader(`{"a":1}`)
@@ -157,6 +161,18 @@ func TestCircuitCountsFailures(t *testing.T) {
 		{"an answer that refuses is a success", []step{{"a", post, "500"}, {"b", post, "500"}, {"c", post, "422"}, {"d", post, "500"}, {"e", post, "500"}}, "closed"},
 		{"a success of the other kind", []step{{"a", post, "500"}, {"b", post, "500"}, {"c", get, "200"}, {"d", get, "404"}, {"e", post, "500"}}, "open"},
 		{"404 and 422 are answers", []step{{"a", get, "404"}, {"b", post, "422"}, {"c", post, "400"}, {"d", get, "401"}}, "closed"},
+		{"redirects", []step{{"a", get, "301"}, {"b", post, "302"}, {"c", get, "308"}}, "open"},
+		{"pages of HTML", []step{{"a", get, "page"}, {"b", post, "page"}, {"c", get, "page"}}, "open"},
+		{"redirects, pages and failures together", []step{{"a", get, "301"}, {"b", post, "page"}, {"c", get, "500"}}, "open"},
+		{"pages of one message count once", []step{{"a", get, "page"}, {"a", post, "page"}, {"a", get, "301"}, {"b", get, "page"}}, "closed"},
+		{"a page where nothing is found", []step{{"a", get, "page 404"}, {"b", get, "page 404"}, {"c", get, "page 404"}}, "open"},
+		{"a page that refuses the credential", []step{{"a", get, "page 403"}, {"b", get, "page 401"}, {"c", get, "page 403"}}, "open"},
+		{"successes that can't be read", []step{{"a", get, "unreadable"}, {"b", get, "unreadable"}, {"c", get, "unreadable"}}, "open"},
+		{"reading and writing", []step{{"a", post, "unreadable"}, {"b", get, "unreadable"}, {"c", get, "500"}}, "open"},
+		{"those of one message count once", []step{{"a", get, "unreadable"}, {"a", get, "unreadable"}, {"a", get, "unreadable"}, {"b", get, "unreadable"}}, "closed"},
+		{"a success after them", []step{{"a", get, "unreadable"}, {"b", get, "unreadable"}, {"c", get, "200"}, {"d", get, "unreadable"}, {"e", get, "unreadable"}}, "closed"},
+		{"a success of the other kind after them", []step{{"a", get, "unreadable"}, {"b", get, "unreadable"}, {"c", post, "200"}, {"d", get, "unreadable"}}, "open"},
+		{"no message", []step{{"", get, "unreadable"}, {"", get, "unreadable"}, {"", get, "unreadable"}, {"", get, "unreadable"}}, "closed"},
 		{"408 is a time-out", []step{{"a", post, "408"}, {"b", post, "408"}, {"c", post, "408"}}, "open"},
 		{"old failures", []step{{"a", post, "500"}, {"b", post, "500"}, {"", "", "wait"}, {"c", post, "500"}, {"d", post, "500"}}, "closed"},
 	}
@@ -175,14 +191,29 @@ func TestCircuitCountsFailures(t *testing.T) {
 						r.mu.Lock()
 						r.refuse = true
 						r.mu.Unlock()
+					case "unreadable":
+						r.status(http.StatusOK)
 					default:
-						code, err := strconv.Atoi(s.answer)
-						if err != nil {
+						text, page := strings.CutPrefix(s.answer, "page")
+						code, err := strconv.Atoi(strings.TrimSpace(text))
+						if err != nil && !page {
 							t.Fatal(err)
 						}
-						r.status(code)
+						r.set(func(w http.ResponseWriter, _ *http.Request) {
+							w.WriteHeader(max(code, http.StatusOK))
+							if page {
+								_, _ = io.WriteString(w, "<html>")
+							}
+						})
 					}
-					_, _ = call(t.Context(), d, s.method, s.message)
+					ctx := t.Context()
+					if s.message != "" {
+						ctx = event.WithMessage(ctx, func() string { return s.message })
+					}
+					_, _ = callIn(ctx, d, s.method)
+					if s.answer == "unreadable" {
+						d.Unreadable(ctx, "a list")
+					}
 				}
 				wantState(t, d, tt.want)
 			})
@@ -301,6 +332,53 @@ func TestProbe(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A probe's answer that can't be read is a failure, though it was a success.
+func TestProbeThatCanNotBeRead(t *testing.T) {
+	bubble(t, downstream.Options{Failures: 1, OpenFor: time.Second}, func(t *testing.T, d *downstream.Downstream, r *remote) {
+		open(t, d, r, 1)
+		time.Sleep(2 * time.Second)
+		probe, end, _ := d.Probe()
+		r.status(200)
+		ctx := event.WithProbe(event.WithMessage(t.Context(), func() string { return "p" }), []any{probe})
+		if _, err := callIn(ctx, d, http.MethodGet); err != nil {
+			t.Fatal(err)
+		}
+		d.Unreadable(event.WithMessage(t.Context(), func() string { return "p" }), "that of another handling")
+		d.Unreadable(ctx, "a list")
+		if state, reason, _ := d.State(); state != "open" || !strings.Contains(reason, "a list") || !end() {
+			t.Errorf("%s: %s", state, reason)
+		}
+		d.Unreadable(ctx, "once more") // the handling is over
+		wantState(t, d, "open")
+	})
+}
+
+// What can't be read counts in its place, also when others have been answered meanwhile, and a success that came after it stays
+// one.
+func TestUnreadableCountsWhenItWasAnswered(t *testing.T) {
+	bubble(t, downstream.Options{Failures: 2, OpenFor: time.Hour}, func(t *testing.T, d *downstream.Downstream, _ *remote) {
+		handling := func(message string) context.Context {
+			ctx := event.WithMessage(t.Context(), func() string { return message })
+			if _, err := callIn(ctx, d, http.MethodGet); err != nil {
+				t.Fatal(err)
+			}
+			return ctx
+		}
+		for range 300 { // more than are remembered
+			a, b := handling("a"), handling("b")
+			handling("c")
+			d.Unreadable(a, "x")
+			d.Unreadable(b, "x")
+			wantState(t, d, "closed")
+		}
+		a, b := handling("a"), handling("b")
+		d.Unreadable(b, "x")
+		wantState(t, d, "closed")
+		d.Unreadable(a, "x")
+		wantState(t, d, "open")
+	})
 }
 
 // What was sent before the circuit opened, and fails or succeeds after it has closed again, decides nothing.
@@ -506,7 +584,7 @@ func TestResume(t *testing.T) {
 
 		open(t, d, r, 2)
 		d.Resume()
-		time.Sleep(time.Millisecond)
+		time.Sleep(2 * time.Millisecond) // of a clock that stood still
 		wantState(t, d, "half-open")
 		probe, end, ok := d.Probe()
 		if !ok {

@@ -4,6 +4,7 @@
 package downstream
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,6 +29,8 @@ import (
 type Options struct {
 	// Name is magento, erp or search: in metrics, errors and the log.
 	Name string
+	// Variable is the setting that has the API's address, for errors of what answers there instead of it.
+	Variable string
 	// Timeout bounds one request from its sending to the end of the answer's body; waits for a limit do not count.
 	// 0 is none.
 	Timeout time.Duration
@@ -57,11 +61,19 @@ type Downstream struct {
 	metrics   metrics
 	recent    recent
 	tracer    trace.Tracer
+	variable  string
+	log       zerolog.Logger
+
+	warn   sync.Mutex
+	warned time.Time // when it was last said that something in front of JSON is skipped
 }
 
 // New makes the transport of one remote API. Nothing is connected to yet. Close ends it.
 func New(o Options) *Downstream {
-	d := &Downstream{name: o.Name, timeout: o.Timeout, tracer: o.Tracer, metrics: newMetrics(o.Registerer, o.Name)}
+	d := &Downstream{
+		name: o.Name, timeout: o.Timeout, tracer: o.Tracer, metrics: newMetrics(o.Registerer, o.Name),
+		variable: cmp.Or(o.Variable, "its address"), log: o.Log,
+	}
 	d.circuit = newCircuit(o.Name, o.Failures, o.OpenFor, d.metrics.state, o.Log)
 	if o.RateLimit > 0 {
 		d.limiter = rate.NewLimiter(rate.Limit(o.RateLimit), 1)
@@ -129,6 +141,14 @@ func (d *Downstream) State() (state, reason string, until time.Time) {
 // probe, which makes it half-open.
 func (d *Downstream) Resume() { d.circuit.resume() }
 
+// Unreadable says that the last request of a handling, whose context it is given, was answered with a success that can't be
+// read: it is a failure after all. why is for the person on call.
+func (d *Downstream) Unreadable(ctx context.Context, why string) {
+	if handling := event.Handling(ctx); handling != 0 {
+		d.circuit.unreadable(handling, event.Message(ctx), why)
+	}
+}
+
 // OnChange has f called after each change of State, also when an open circuit becomes half-open by time, with no lock
 // held. f must return at once: it is called on the way of a request.
 func (d *Downstream) OnChange(f func()) {
@@ -153,8 +173,10 @@ func (d *Downstream) Probe() (probe any, end func() (decided bool), ok bool) {
 // says:
 //
 //   - An open circuit, or a half-open one without its probe in the context, is an *event.Deferral marked by NotDone.
-//   - A 429 is an *event.Error of class Throttled with its wait. All other statuses are answers and returned as they
-//     are, also 3xx and 5xx.
+//   - A 429 is an *event.Error of class Throttled with its wait. A redirect, and a page of HTML with a status of 2xx or
+//     4xx, is one of class Unavailable: not the API has answered. All others are answers and returned as they are, also
+//     5xx, and every 401 and 403, after which a client may want to renew its credential.
+//   - A byte order mark and PHP's notices in front of JSON are taken off.
 //   - A connection that fails or is lost is an *event.Error of class Unavailable, a time-out one of class Timeout, also
 //     while the body is read. They are marked by NotDone when the request has certainly not been sent.
 //   - Only GET and HEAD are ever repeated by net/http itself.
@@ -183,8 +205,7 @@ func (d *Downstream) RoundTrip(req *http.Request) (*http.Response, error) {
 			Err: fmt.Errorf("%s answered 429 and is not called again for %s", c.address, wait.Round(time.Second)),
 		}
 	}
-	c.answered(resp)
-	return resp, nil
+	return c.answered(resp)
 }
 
 // admit waits for the limits and asks the circuit. Of a ticket that it gives, release must be called.

@@ -1,6 +1,7 @@
 package downstream_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -15,6 +17,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/rs/zerolog"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 
@@ -203,18 +206,109 @@ func TestBodyThatStalls(t *testing.T) {
 }
 
 func TestRedirectIsNotFollowed(t *testing.T) {
-	var arrivals atomic.Int32
-	d, srv := serve(t, downstream.Options{}, func(w http.ResponseWriter, r *http.Request) {
-		arrivals.Add(1)
-		http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
-	})
-	resp, err := send(t, d, http.MethodPost, srv.URL, `{}`)
-	if err != nil {
-		t.Fatal(err)
+	for location, want := range map[string]string{
+		"/elsewhere?token=secret":                           "/elsewhere",
+		"https://user:secret@www.shop.example/a b?x=secret": "https://www.shop.example/a%20b",
+		"https://shop.example/" + strings.Repeat("x", 5000): "https://shop.example/xxx",
+		"//login.example/#secret":                           "http://login.example/",
+		"":                                                  "without saying where",
+		"mailto:secret@fixture.example":                     "without saying where",
+		"https://[secret":                                   "without saying where",
+	} {
+		var arrivals atomic.Int32
+		d, srv := serve(t, downstream.Options{Variable: "MAGELINE_ERP_URL"}, func(w http.ResponseWriter, _ *http.Request) {
+			arrivals.Add(1)
+			if location != "" {
+				w.Header().Set("Location", location)
+			}
+			w.WriteHeader(http.StatusMovedPermanently)
+			_, _ = io.WriteString(w, "<html>")
+		})
+		resp, err := send(t, d, http.MethodPost, srv.URL+"/sales-orders", `{}`)
+		if err == nil {
+			discard(t, resp)
+			t.Fatalf("%s: %d", location, resp.StatusCode)
+		}
+		var e *event.Error
+		if !errors.As(err, &e) || e.Class != event.Unavailable || e.Downstream != "erp" || event.IsNotDone(err) || arrivals.Load() != 1 {
+			t.Errorf("%s: %v after %d requests", location, err, arrivals.Load())
+		}
+		text := errors.Unwrap(err).Error()
+		if !strings.Contains(text, want) || !strings.Contains(text, "MAGELINE_ERP_URL") || !strings.Contains(text, "301") ||
+			strings.Contains(text, "secret") || len(text) > 600 {
+			t.Errorf("%s: %s", location, text)
+		}
 	}
-	discard(t, resp)
-	if resp.StatusCode != http.StatusTemporaryRedirect || arrivals.Load() != 1 {
-		t.Errorf("status %d after %d requests", resp.StatusCode, arrivals.Load())
+}
+
+// A page of HTML is not the API's answer, whatever its status: but for 401 and 403, after which the credential is renewed, and
+// what is a failure anyhow, it is an error.
+func TestAPageIsNoAnswer(t *testing.T) {
+	for status, answered := range map[int]bool{
+		200: false, 201: false, 400: false, 404: false, 405: false, 413: false, 422: false,
+		401: true, 403: true, 408: true, 500: true, 502: true, 503: true,
+	} {
+		d, srv := serve(t, downstream.Options{Variable: "MAGELINE_ERP_URL", Failures: 2, OpenFor: time.Hour, Concurrency: 1}, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, "<!doctype html>\n<title>Please log in, jane@fixture.example</title>"+strings.Repeat("<p>x</p>", 1000))
+		})
+		for range 2 {
+			wantState(t, d, "closed")
+			resp, err := send(t, d, http.MethodGet, srv.URL, "")
+			if answered != (err == nil) {
+				t.Errorf("%d: %v", status, err)
+			}
+			if err == nil {
+				discard(t, resp)
+				continue
+			}
+			var e *event.Error
+			text := errors.Unwrap(err).Error()
+			if !errors.As(err, &e) || e.Class != event.Unavailable || event.IsNotDone(err) || !strings.Contains(text, "Please log in") ||
+				!strings.Contains(text, "MAGELINE_ERP_URL") || strings.Contains(text, "jane") {
+				t.Errorf("%d: %v", status, err)
+			}
+		}
+		wantState(t, d, "open")
+	}
+}
+
+// What stands in front of JSON is taken off, however the answer comes in, and said once.
+func TestSkipsWhatIsInFrontOfJSON(t *testing.T) {
+	const body = `{"document_number":"SO-1"}`
+	var log bytes.Buffer
+	var flush atomic.Bool
+	var status atomic.Int32
+	d, srv := serve(t, downstream.Options{Log: zerolog.New(&log), Failures: 1, OpenFor: time.Hour}, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.WriteHeader(int(status.Load()))
+		for part := range slices.Chunk([]byte("\ufeff<br />\n<b>Deprecated</b>:  Jane Doe in <b>/srv/a.php</b> on line <b>4</b><br />\n"+body), 40) {
+			_, _ = w.Write(part)
+			if flush.Load() {
+				_ = http.NewResponseController(w).Flush()
+			}
+		}
+	})
+	for _, code := range []int32{200, 404, 422, 200, 404, 422} {
+		status.Store(code)
+		resp, err := send(t, d, http.MethodPost, srv.URL, `{}`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(resp.Body)
+		if err != nil || string(got) != body || resp.StatusCode != int(code) || resp.ContentLength >= 0 && resp.ContentLength != int64(len(body)) {
+			t.Errorf("%d %q of %d bytes, %v", resp.StatusCode, got, resp.ContentLength, err)
+		}
+		if err := resp.Body.Close(); err != nil {
+			t.Error(err)
+		}
+		flush.Store(code == 422)
+	}
+	wantState(t, d, "closed")
+	if lines := strings.Count(log.String(), `"event":"answer_prefix_skipped"`); lines != 1 || strings.Contains(log.String(), "Jane") ||
+		!strings.Contains(log.String(), "/srv/a.php:4") || !strings.Contains(log.String(), `"level":"warn"`) {
+		t.Errorf("the log: %s", log.String())
 	}
 }
 
@@ -321,18 +415,23 @@ func TestTraceparent(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	var status atomic.Int32
-	d, srv := serve(t, downstream.Options{Registerer: registry, Failures: 2, OpenFor: time.Hour}, func(w http.ResponseWriter, _ *http.Request) {
+	d, srv := serve(t, downstream.Options{Registerer: registry, Failures: 4, OpenFor: time.Hour}, func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(int(status.Load()))
+		if status.Load() == 201 { // which would be counted as a success
+			_, _ = io.WriteString(w, "<html>")
+		}
 	})
 	other := downstream.New(downstream.Options{Name: "magento", Registerer: registry}) // shares the metrics
 	defer other.Close()
-	for _, s := range []int32{200, 200, 404, 500, 500} {
+	for _, s := range []int32{200, 200, 404, 301, 201, 500, 500} {
 		status.Store(s)
 		resp, err := send(t, d, http.MethodPost, srv.URL, `{}`)
-		if err != nil {
+		if (err == nil) != (s != 301 && s != 201) {
 			t.Fatal(err)
 		}
-		discard(t, resp)
+		if err == nil {
+			discard(t, resp)
+		}
 	}
 	if resp, err := send(t, d, http.MethodPost, srv.URL, `{}`); err == nil {
 		discard(t, resp)
@@ -346,8 +445,10 @@ mageline_circuit_breaker_state{downstream="magento"} 0
 # HELP mageline_downstream_requests_total Requests to a remote API by status, or by error class where there was none.
 # TYPE mageline_downstream_requests_total counter
 mageline_downstream_requests_total{code="200",downstream="erp"} 2
+mageline_downstream_requests_total{code="301",downstream="erp"} 1
 mageline_downstream_requests_total{code="404",downstream="erp"} 1
 mageline_downstream_requests_total{code="500",downstream="erp"} 2
+mageline_downstream_requests_total{code="unavailable",downstream="erp"} 1
 `
 	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "mageline_circuit_breaker_state", "mageline_downstream_requests_total"); err != nil {
 		t.Error(err)

@@ -3,6 +3,7 @@ package event
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 )
 
 // The context of a handling carries what the layers below a handler need to know of the delivery, without knowing what
@@ -17,18 +18,35 @@ const (
 	takeOverKey
 )
 
+// message is one that is handled.
+type message struct {
+	id       func() string
+	handling uint64
+}
+
+var handlings atomic.Uint64
+
 // WithMessage names the message that is handled: its dead-letter id, the same for each delivery of it. id is called when
 // somebody asks.
 func WithMessage(ctx context.Context, id func() string) context.Context {
-	return context.WithValue(ctx, messageKey, id)
+	return context.WithValue(ctx, messageKey, &message{id, handlings.Add(1)})
 }
 
 // Message gives the id that WithMessage has set, or "".
 func Message(ctx context.Context) string {
-	if id, ok := ctx.Value(messageKey).(func() string); ok {
-		return id()
+	if m, ok := ctx.Value(messageKey).(*message); ok {
+		return m.id()
 	}
 	return ""
+}
+
+// Handling gives a number that this process has for the handling of a message and for no other, or 0 where none is handled. It
+// costs less than the message's id, and keeps nothing of it in memory.
+func Handling(ctx context.Context) uint64 {
+	if m, ok := ctx.Value(messageKey).(*message); ok {
+		return m.handling
+	}
+	return 0
 }
 
 // WithProbe marks the handling as the probe of the named half-open circuits: its requests to them are let through.

@@ -44,6 +44,9 @@ type Error struct {
 	Downstream string
 	// RetryAfter is how long a Throttled downstream asks to be left alone; 0 if it did not say.
 	RetryAfter time.Duration
+	// Unreadable is true where the downstream has answered with success and what it answered can't be read: that tells of
+	// who answers there, and not of the event. The delivery path has the downstream's circuit count it.
+	Unreadable bool
 	// Request names the request that a downstream has refused as Unauthorized, the same text each time that it is sent for
 	// the event; empty where it is not known.
 	Request string
@@ -72,6 +75,8 @@ func ClassOf(err error) Class {
 // ClassOfStatus gives the class of an HTTP status that is not 2xx, where the API has no finer rule of its own.
 func ClassOfStatus(status int) Class {
 	switch {
+	case status >= 300 && status <= 399: // tells of the address
+		return Unavailable
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
 		return Unauthorized
 	case status == http.StatusNotFound:

@@ -73,6 +73,7 @@ func classify(err error) (*event.Error, bool) {
 	}
 	return &event.Error{
 		Class: class, Downstream: magento, RetryAfter: answer.RetryAfter, Err: err,
-		Request: answer.Method + " " + answer.Path,
+		Request:    answer.Method + " " + answer.Path,
+		Unreadable: class == event.Unavailable && errors.Is(err, magentoapi.ErrUnreadable),
 	}, true
 }

@@ -53,7 +53,8 @@ func TestAfterAFailedCreate(t *testing.T) {
 		{"413", fault.Fault{Kind: fault.Fail, Status: 413}, event.Rejected, idempotency.Failed, []string{create}},
 		{"422", fault.Fault{Kind: fault.Fail, Status: 422}, event.Rejected, idempotency.Failed, []string{create}},
 		{"423", fault.Fault{Kind: fault.Fail, Status: 423}, event.Unavailable, idempotency.Failed, []string{create}},
-		{"302", fault.Fault{Kind: fault.Fail, Status: 302}, event.Rejected, idempotency.Uncertain, []string{find, create}},
+		{"302", fault.Fault{Kind: fault.Redirect, Status: 302}, event.Unavailable, idempotency.Uncertain, []string{find, create}},
+		{"404 in HTML", fault.Fault{Kind: fault.Page, Status: 404}, event.Unavailable, idempotency.Uncertain, []string{find, create}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := r.in(t)
@@ -93,6 +94,7 @@ func TestAskingFails(t *testing.T) {
 		{"uncertain, 500", repeated, 500, `{}`, event.Unavailable},
 		{"uncertain, 401", repeated, 401, `{}`, event.Unauthorized},
 		{"uncertain, a page", repeated, 200, `<html>`, event.Unavailable},
+		{"uncertain, a page that says that nothing is there", repeated, 404, `<html>`, event.Unavailable},
 		{"uncertain, another order's document", repeated, 200, `{"items":[{"document_number":"SO-1","external_reference":"other"}]}`, event.Unavailable},
 		{"replayed, 500", replayed, 500, `{}`, event.Unavailable},
 		{"reconciled, 500", reconciled, 500, `{}`, event.Unavailable},

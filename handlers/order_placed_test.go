@@ -535,7 +535,10 @@ func TestReadingFailsBeforeAnythingIsSent(t *testing.T) {
 		{"409", fault.Fault{Kind: fault.Fail, Status: 409}, event.Rejected},
 		{"423", fault.Fault{Kind: fault.Fail, Status: 423}, event.Unavailable},
 		{"408", fault.Fault{Kind: fault.Fail, Status: 408}, event.Timeout},
-		{"302", fault.Fault{Kind: fault.Fail, Status: 302}, event.Rejected},
+		{"302", fault.Fault{Kind: fault.Redirect, Status: 302}, event.Unavailable},
+		{"404 in HTML", fault.Fault{Kind: fault.Page, Status: 404}, event.Unavailable},
+		{"403 in HTML", fault.Fault{Kind: fault.Page, Status: 403}, event.Unauthorized},
+		{"200 of something else", fault.Fault{Kind: fault.Say, Text: `{"status":"ok"}`}, event.Unavailable},
 		{"lost connection", fault.Fault{Kind: fault.Refuse}, event.Unavailable},
 		{"429", fault.Fault{Kind: fault.Throttle, After: 7 * time.Second}, event.Throttled}, // the last, because all wait then
 	} {

@@ -131,12 +131,12 @@ func wireRemotes(cfg *config.Config, secrets *secrets, log zerolog.Logger, regis
 	tracer := otel.Tracer("github.com/mageline/mageline/downstream")
 	r := &remotes{
 		magento: downstream.New(downstream.Options{
-			Name: "magento", Timeout: cfg.MagentoTimeout, RateLimit: cfg.MagentoRateLimit,
+			Name: "magento", Variable: "MAGELINE_MAGENTO_URL", Timeout: cfg.MagentoTimeout, RateLimit: cfg.MagentoRateLimit,
 			Failures: cfg.BreakerFailures, OpenFor: cfg.BreakerOpenFor,
 			Registerer: registerer, Tracer: tracer, Log: log,
 		}),
 		erp: downstream.New(downstream.Options{
-			Name: "erp", Timeout: cfg.ERPTimeout, RateLimit: cfg.ERPRateLimit, Concurrency: cfg.ERPConcurrency,
+			Name: "erp", Variable: "MAGELINE_ERP_URL", Timeout: cfg.ERPTimeout, RateLimit: cfg.ERPRateLimit, Concurrency: cfg.ERPConcurrency,
 			Failures: cfg.BreakerFailures, OpenFor: cfg.BreakerOpenFor,
 			Registerer: registerer, Tracer: tracer, Log: log,
 		}),

@@ -45,7 +45,7 @@ func lost(what string, err error) error {
 // unreadable makes the error of a 2xx that says nothing: what was asked may have been done.
 func unreadable(what string, a answer, err error) error {
 	return &event.Error{
-		Class: event.Unavailable, Downstream: downstream,
+		Class: event.Unavailable, Downstream: downstream, Unreadable: true,
 		Err: fmt.Errorf("%s: the ERP answered %d, and the answer can't be read: %w; see that MAGELINE_ERP_URL leads to the adapter and not to a proxy's page", what, a.status, err),
 	}
 }
@@ -89,7 +89,7 @@ func unmarked(err error) error {
 	own := event.Error{Class: event.ClassOf(err), Downstream: downstream, Err: errors.New(err.Error())}
 	var e *event.Error
 	if errors.As(err, &e) {
-		own.RetryAfter, own.Request = e.RetryAfter, e.Request
+		own.RetryAfter, own.Unreadable, own.Request = e.RetryAfter, e.Unreadable, e.Request
 	}
 	return &own
 }

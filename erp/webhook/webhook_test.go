@@ -141,8 +141,8 @@ func TestCreateOrderAnswers(t *testing.T) {
 		{200, `{"document_number":"SO-1"}` + strings.Repeat(" ", maxBody), erp.Document{}, event.Unavailable, false},
 		{202, `<html>`, erp.Document{}, event.Unavailable, false},
 
-		{301, ``, erp.Document{}, event.Rejected, false},
-		{307, ``, erp.Document{}, event.Rejected, false},
+		{301, ``, erp.Document{}, event.Unavailable, false},
+		{307, ``, erp.Document{}, event.Unavailable, false},
 		{400, ``, erp.Document{}, event.Rejected, true},
 		{401, ``, erp.Document{}, event.Unauthorized, true},
 		{403, ``, erp.Document{}, event.Unauthorized, true},
@@ -182,7 +182,8 @@ func TestCreateOrderAnswers(t *testing.T) {
 			continue
 		}
 		var e *event.Error
-		if !errors.As(err, &e) || e.Class != c.class || e.Downstream != "erp" || event.IsNotDone(err) != c.notDone {
+		if !errors.As(err, &e) || e.Class != c.class || e.Downstream != "erp" || event.IsNotDone(err) != c.notDone ||
+			e.Unreadable != (c.status < 300) {
 			t.Errorf("%s: got %v, class %s, not done %v", name, err, event.ClassOf(err), event.IsNotDone(err))
 		}
 		if !strings.Contains(err.Error(), "000000123") {
@@ -216,7 +217,7 @@ func TestFindOrder(t *testing.T) {
 		{200, `[]`, nil, event.Unavailable},
 		{200, `<html>`, nil, event.Unavailable},
 		{200, `{"items":[]}` + strings.Repeat(" ", maxBody), nil, event.Unavailable},
-		{301, ``, nil, event.Rejected},
+		{301, ``, nil, event.Unavailable},
 		{400, ``, nil, event.Rejected},
 		{401, ``, nil, event.Unauthorized},
 		{429, ``, nil, event.Throttled},
