@@ -1,11 +1,13 @@
 package faults
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -267,6 +269,87 @@ var remoteFaults = []*scenario{
 				w.t.Errorf("%v attempts were used", n)
 			}
 		}
+	}},
+	{number: 69, name: "redirects, pages, notices and byte order marks on every call", run: func(w *world) {
+		w.run(2)
+		w.awaitDone(w.place(6))
+		for _, misled := range []struct {
+			downstream string
+			fault      fault.Fault
+		}{
+			{"magento", fault.Fault{Kind: fault.Redirect}},
+			{"magento", fault.Fault{Kind: fault.Page, Status: http.StatusNotFound}},
+			{"magento", fault.Fault{Kind: fault.Say, Text: `{"status":"ok"}`}},
+			{"erp", fault.Fault{Kind: fault.Redirect, Status: http.StatusFound, Text: "/login?next=x"}},
+			{"erp", fault.Fault{Kind: fault.Page, Status: http.StatusOK}},
+			{"erp", fault.Fault{Kind: fault.Say, Text: `[]`}},
+		} {
+			faults := map[string]*fault.Injector{"magento": w.shop.Faults, "erp": w.erp.Faults}[misled.downstream]
+			faults.Set(fault.Plan{Every: misled.fault})
+			orders := w.place(16)
+			for _, r := range w.replicas {
+				r.AwaitSaying("the circuit of "+misled.downstream+" is open", func(_ int, d replica.Readiness) bool {
+					return d.Downstreams[misled.downstream].State != "closed" && d.Consumers["order_placed"].State == "paused"
+				})
+			}
+			w.quiet()
+			w.awaitDone(orders)
+		}
+		for _, front := range []string{fault.ByteOrderMark, fault.Notices, fault.PlainNotices, fault.ByteOrderMark + fault.Notices + fault.PlainNotices} {
+			plan := fault.Plan{Every: fault.Fault{Kind: fault.Prefix, Text: front}}
+			w.shop.Faults.Set(plan)
+			w.erp.Faults.Set(plan)
+			retried := 0.0
+			for _, r := range w.replicas {
+				retried -= r.Metric("mageline_deliveries_total", `outcome="retried"`)
+			}
+			w.awaitDone(w.place(6))
+			for _, r := range w.replicas {
+				retried += r.Metric("mageline_deliveries_total", `outcome="retried"`)
+			}
+			if retried > 0 {
+				w.t.Errorf("%v attempts were used for what stands in front of JSON", retried)
+			}
+		}
+		w.quiet()
+	}},
+	{number: 70, name: "401 and 403 at random", env: []string{"BREAKER_OPEN_FOR", "200ms"}, run: func(w *world) {
+		w.run(1)
+		w.awaitDone(w.place(6))
+		// A third of the calls is refused in two handlings, also when the request is repeated.
+		refusing := func(f fault.Fault, of func(r *http.Request) string) fault.Plan {
+			var mu sync.Mutex
+			refused := map[string]int{}
+			return fault.Plan{Every: f, Only: func(r *http.Request) bool {
+				order := of(r)
+				if sum := sha256.Sum256([]byte(order)); order == "" || sum[0]%3 > 0 {
+					return false
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				refused[order]++
+				return refused[order] <= 4
+			}}
+		}
+		for _, f := range []fault.Fault{{Kind: fault.Fail, Status: http.StatusUnauthorized}, {Kind: fault.Page, Status: http.StatusForbidden}} {
+			w.shop.Faults.Set(refusing(f, func(r *http.Request) string {
+				_, id, _ := strings.Cut(r.URL.Path, "/V1/orders/")
+				return id
+			}))
+			w.erp.Faults.Set(refusing(f, func(r *http.Request) string { return r.Header.Get("Idempotency-Key") }))
+			w.awaitDone(w.place(8))
+		}
+		w.quiet()
+		// One that is refused for ever, while others pass, is a letter.
+		sick := w.order(fakemagento.Placing{})
+		w.shop.Faults.Set(fault.Plan{Every: fault.Fault{Kind: fault.Fail, Status: http.StatusForbidden}, Only: func(r *http.Request) bool {
+			return strings.HasSuffix(r.URL.Path, fmt.Sprintf("/V1/orders/%d", sick.EntityID))
+		}})
+		s := w.event(sick)
+		for w.Depth(w.DeadLetters("order_placed")) < 1 && !w.t.Failed() {
+			w.awaitDone(w.place(1))
+		}
+		s.order, w.parked = "", 1
 	}},
 }
 
