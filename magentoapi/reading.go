@@ -581,18 +581,23 @@ func formOf(value []byte) (form string, empty bool) {
 		if unmarshal(value, &s) != nil || s == "" {
 			return "an empty string", s == ""
 		}
-		return `a string like "` + mask(s) + `"`, false
+		return like("string", s, `"`), false
 	default:
-		return "a number like " + mask(string(value)), false
+		return like("number", string(value), ""), false
 	}
 }
 
-// mask takes out what a text says: a digit is 0, a letter a. A number below 100 says nothing of anybody.
+// like names a value, by what it says only if that says nothing of anybody: a number below 100.
+func like(kind, s, quote string) string {
+	if n, err := strconv.Atoi(s); err == nil && n > -100 && n < 100 {
+		return "the " + kind + " " + quote + s + quote
+	}
+	return "a " + kind + " like " + quote + mask(s) + quote
+}
+
+// mask takes out what a text says: a digit is 0, a letter a.
 func mask(s string) string {
 	const most = 24
-	if n, err := strconv.Atoi(s); err == nil && n > -100 && n < 100 {
-		return s
-	}
 	var b strings.Builder
 	n := 0
 	for _, c := range s {
