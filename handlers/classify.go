@@ -64,7 +64,7 @@ func classify(err error) (*event.Error, bool) {
 	class := event.ClassOfStatus(answer.Status)
 	var odd magentoapi.OddField
 	switch {
-	case errors.As(err, &odd) && odd.Path != "": // it is Magento's answer, and the next one will be no other
+	case errors.As(err, &odd) && odd.Field() != "": // it is Magento's answer, and the next one will be no other
 		class = event.Invalid
 	case errors.Is(err, magentoapi.ErrUnauthorized):
 		class = event.Unauthorized

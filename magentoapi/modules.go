@@ -2,7 +2,6 @@ package magentoapi
 
 import (
 	"context"
-	"net/http"
 )
 
 // ModulesService tells what is installed.
@@ -14,7 +13,5 @@ type ModulesService struct{ client *Client }
 //
 // GET /V1/modules, permission Magento_Backend::admin
 func (s *ModulesService) List(ctx context.Context) ([]string, error) {
-	var modules []string
-	err := s.client.Do(ctx, http.MethodGet, endpoint("modules"), nil, nil, &modules)
-	return modules, err
+	return getList[string](ctx, s.client, endpoint("modules"))
 }

@@ -77,6 +77,29 @@ func get[T any](ctx context.Context, c *Client, path string) (*T, error) {
 	return &v, nil
 }
 
+// getList reads a list that has no pages.
+func getList[T any](ctx context.Context, c *Client, path string) ([]T, error) {
+	var list []T
+	err := c.call(ctx, operation{method: http.MethodGet, path: path}, nil, &list)
+	return list, err
+}
+
+// saveOne is an operation that answers with what it has saved; has reports whether that has an id.
+func saveOne[T any](ctx context.Context, c *Client, op operation, body any, has func(*T) bool) (*T, error) {
+	var v T
+	if err := c.call(ctx, op, body, &v); err != nil {
+		return nil, err
+	}
+	if !has(&v) {
+		return nil, op.unreadable(http.StatusOK, nil, errors.New("no id, where Magento answers one"))
+	}
+	return &v, nil
+}
+
+func errNoID(what string) error {
+	return fmt.Errorf("magento: a %s without an id can't be changed", what)
+}
+
 // encodeQuery encodes deterministically, sorted by name, and a space as %20: Magento's check of an OAuth signature
 // decodes "+" in some versions and leaves it in others (Framework\Oauth\Helper\Request). Each name has its "=", without
 // which that check leaves the parameter out.

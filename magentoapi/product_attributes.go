@@ -113,9 +113,7 @@ func (s *AttributesService) All(ctx context.Context, criteria SearchCriteria) it
 //
 // GET /V1/products/attributes/types, permission Magento_Catalog::attributes_attributes
 func (s *AttributesService) Types(ctx context.Context) ([]AttributeType, error) {
-	var types []AttributeType
-	err := s.client.call(ctx, operation{method: http.MethodGet, path: endpoint("products", "attributes", "types")}, nil, &types)
-	return types, err
+	return getList[AttributeType](ctx, s.client, endpoint("products", "attributes", "types"))
 }
 
 // Create makes an attribute, and gives it as it was saved. It needs a code, a FrontendInput and a DefaultFrontendLabel.

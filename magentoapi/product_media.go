@@ -38,9 +38,7 @@ type MediaContent struct {
 //
 // GET /V1/products/:sku/media, permission Magento_Catalog::catalog
 func (s *ProductsService) Media(ctx context.Context, sku string) ([]MediaEntry, error) {
-	var all []MediaEntry
-	err := s.client.call(ctx, operation{method: http.MethodGet, path: endpoint("products", sku, "media")}, nil, &all)
-	return all, err
+	return getList[MediaEntry](ctx, s.client, endpoint("products", sku, "media"))
 }
 
 // Medium reads one.

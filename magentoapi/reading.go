@@ -70,8 +70,8 @@ type reading struct {
 	err   error
 }
 
-// read reads data into v, which can be set, and gives what of it has an unexpected form. If that is data as a whole, it
-// is an error, an OddField.
+// read reads data into v, which can be set, and gives what of it has an unexpected form. If that is data as a whole, or a
+// row of a list that it is, it is an error, an OddField.
 func read(data []byte, v reflect.Value) ([]OddField, error) {
 	r := &reading{data: data}
 	end, ok := planOf(v.Type()).read(r, r.space(0), v)
@@ -82,6 +82,15 @@ func read(data []byte, v reflect.Value) ([]OddField, error) {
 		return nil, notJSON(int64(end))
 	case !ok:
 		return nil, r.odd[0]
+	case v.Kind() == reflect.Slice:
+		if v.Len() == 0 && r.at(r.space(0)) == '{' { // an answer of another type must not look like none of these
+			return nil, OddField{Form: "an empty object", Want: "a list"}
+		}
+		for _, f := range r.odd {
+			if f.field == "" {
+				return nil, f
+			}
+		}
 	}
 	r.keep(v, 0)
 	return r.odd, nil

@@ -240,6 +240,13 @@ func TestClientTellsOfOddFields(t *testing.T) {
 				return err
 			}, "POST /async/V1/x request_items[0].status", "request_items[0].status",
 		},
+		{`[{"id":1,"timezone":false,"base_currency_code":{}}]`, func() error {
+			configs, err := c.Stores.Configs(t.Context())
+			if err == nil && configs[0].ID != 1 {
+				err = errors.New("the rest is not read")
+			}
+			return err
+		}, "GET /V1/store/storeConfigs [0].timezone, GET /V1/store/storeConfigs [0].base_currency_code", ""},
 		{`{"items":[{"comment":1,"is_customer_notified":2}],"total_count":1}`, func() error {
 			_, err := c.Orders.Comments(t.Context(), 7)
 			return err

@@ -2,7 +2,6 @@ package magentoapi
 
 import (
 	"context"
-	"net/http"
 
 	"github.com/shopspring/decimal"
 )
@@ -40,18 +39,14 @@ type StoreView struct {
 //
 // GET /V1/store/storeConfigs
 func (s *StoresService) Configs(ctx context.Context) ([]StoreConfig, error) {
-	var configs []StoreConfig
-	err := s.client.Do(ctx, http.MethodGet, "/V1/store/storeConfigs", nil, nil, &configs)
-	return configs, err
+	return getList[StoreConfig](ctx, s.client, "/V1/store/storeConfigs")
 }
 
 // Views reads all store views.
 //
 // GET /V1/store/storeViews
 func (s *StoresService) Views(ctx context.Context) ([]StoreView, error) {
-	var views []StoreView
-	err := s.client.Do(ctx, http.MethodGet, "/V1/store/storeViews", nil, nil, &views)
-	return views, err
+	return getList[StoreView](ctx, s.client, "/V1/store/storeViews")
 }
 
 // Website has stores with customers, prices and a stock of its own (Store\Api\Data\WebsiteInterface). The one with the id 0
@@ -67,9 +62,7 @@ type Website struct {
 //
 // GET /V1/store/websites
 func (s *StoresService) Websites(ctx context.Context) ([]Website, error) {
-	var websites []Website
-	err := s.client.Do(ctx, http.MethodGet, "/V1/store/websites", nil, nil, &websites)
-	return websites, err
+	return getList[Website](ctx, s.client, "/V1/store/websites")
 }
 
 // StoreGroup is a store of a website, which has store views (Store\Api\Data\GroupInterface).
@@ -86,9 +79,7 @@ type StoreGroup struct {
 //
 // GET /V1/store/storeGroups
 func (s *StoresService) Groups(ctx context.Context) ([]StoreGroup, error) {
-	var groups []StoreGroup
-	err := s.client.Do(ctx, http.MethodGet, "/V1/store/storeGroups", nil, nil, &groups)
-	return groups, err
+	return getList[StoreGroup](ctx, s.client, "/V1/store/storeGroups")
 }
 
 // Country is one that the shop sells to.
@@ -111,9 +102,7 @@ type CountryRegion struct {
 //
 // GET /V1/directory/countries
 func (s *StoresService) Countries(ctx context.Context) ([]Country, error) {
-	var countries []Country
-	err := s.client.Do(ctx, http.MethodGet, "/V1/directory/countries", nil, nil, &countries)
-	return countries, err
+	return getList[Country](ctx, s.client, "/V1/directory/countries")
 }
 
 // Country reads a country by its two letters; ErrNotFound if the shop doesn't sell there.
