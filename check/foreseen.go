@@ -13,11 +13,11 @@ import (
 // foresight has all policies of the vhost: what they will make of a queue or an exchange that is not there yet.
 type foresight struct{ users, operators []policyState }
 
-func (m *management) foresee(ctx context.Context) (f foresight, err error) {
-	if err := m.get(ctx, &f.users, "policies", m.vhost); err != nil {
+func foresee(ctx context.Context, m *rabbitmq.Management) (f foresight, err error) {
+	if err := m.Get(ctx, &f.users, "policies", m.VHost); err != nil {
 		return f, err
 	}
-	return f, m.get(ctx, &f.operators, "operator-policies", m.vhost)
+	return f, m.Get(ctx, &f.operators, "operator-policies", m.VHost)
 }
 
 // queue gives a queue as it will be once it is declared.

@@ -28,8 +28,10 @@ type RabbitMQ struct {
 }
 
 const (
-	brokerTimeout  = 30 * time.Second
-	publishTimeout = 10 * time.Second
+	// managementTimeout bounds all questions to RabbitMQ's HTTP API together.
+	managementTimeout = 15 * time.Second
+	brokerTimeout     = 30 * time.Second
+	publishTimeout    = 10 * time.Second
 )
 
 // Lines looks.

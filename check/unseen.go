@@ -14,7 +14,7 @@ import (
 // unseen is what AMQP does not tell: lines about it, and the queues as the management API tells them, by name.
 type unseen struct {
 	RabbitMQ
-	api    *management
+	api    *rabbitmq.Management
 	queues map[string]queueState
 	lines  []Line
 }
@@ -30,14 +30,10 @@ func (r RabbitMQ) look(ctx context.Context) *unseen {
 	}
 	ctx, cancel := context.WithTimeout(ctx, managementTimeout)
 	defer cancel()
-	vhost := "/" // with an address that can't be read nothing is reached anyway: the other lines say so
-	if nodes, err := rabbitmq.ParseURL(r.Options.URL); err == nil {
-		vhost = nodes[0].Vhost
-	}
 	var err error
-	u.api, err = newManagement(r.Management, vhost, r.Options.TLS)
+	u.api, err = rabbitmq.NewManagement(r.Management, r.Options)
 	if err == nil {
-		defer u.api.client.CloseIdleConnections()
+		defer u.api.Close()
 		err = u.alarms(ctx)
 	}
 	if err != nil {
@@ -60,7 +56,7 @@ func (u *unseen) unknown(why, todo string) {
 		todo + "rabbitmqctl list_policies and list_operator_policies",
 	})
 	u.add(Line{
-		Unknown, "bindings", why + "; those of MAGELINE_BINDINGS are added at each start, others remain",
+		Unknown, "bindings", why + "; those of MAGELINE_BINDINGS are added at each start and every minute, others remain",
 		todo + "rabbitmqctl list_bindings, remove one with mageline topology --unbind",
 	})
 	u.add(Line{
@@ -75,19 +71,19 @@ func (u *unseen) address() string {
 	if u.api == nil {
 		return name
 	}
-	return name + " " + u.api.base.Scheme + "://" + u.api.base.Host
+	return name + " " + u.api.Address()
 }
 
 // away is the line of an API that does not answer: no consumer needs it.
 func (u *unseen) away(err error) Line {
-	var refused *refusedError
+	var refused *rabbitmq.ManagementRefusedError
 	switch {
 	case errors.As(err, &refused):
 		return Line{
 			Warn, u.address(), refused.Error(),
 			"correct the user and the password in MAGELINE_AMQP_MANAGEMENT_URL, and give it the tag policymaker (rabbitmqctl set_user_tags)",
 		}
-	case errors.Is(err, errNoSuchObject):
+	case errors.Is(err, rabbitmq.ErrNoSuchObject):
 		return Line{Warn, u.address(), "answers 404", "set MAGELINE_AMQP_MANAGEMENT_URL to the API's address, as http://host:15672"}
 	default:
 		return Line{
@@ -99,11 +95,11 @@ func (u *unseen) away(err error) Line {
 
 // unclear is the line of a question that was not answered, after others were.
 func (u *unseen) unclear(subject string, err error) Line {
-	var refused *refusedError
+	var refused *rabbitmq.ManagementRefusedError
 	if errors.As(err, &refused) {
 		return Line{
 			Unknown, subject, "the management API " + refused.Error(),
-			"give the user of MAGELINE_AMQP_MANAGEMENT_URL the tag policymaker (rabbitmqctl set_user_tags) and rights on vhost " + u.api.vhost,
+			"give the user of MAGELINE_AMQP_MANAGEMENT_URL the tag policymaker (rabbitmqctl set_user_tags) and rights on vhost " + u.api.VHost,
 		}
 	}
 	return Line{Unknown, subject, "the management API: " + err.Error(), "see that it stays reachable at MAGELINE_AMQP_MANAGEMENT_URL, and check again"}
@@ -112,7 +108,7 @@ func (u *unseen) unclear(subject string, err error) Line {
 // alarms begins, because everybody may ask for them: it shows whether the API is there at all.
 func (u *unseen) alarms(ctx context.Context) error {
 	var state alarmState
-	if err := u.api.get(ctx, &state, "health", "checks", "alarms"); err != nil {
+	if err := u.api.Get(ctx, &state, "health", "checks", "alarms"); err != nil {
 		return err
 	}
 	u.add(ok(u.address(), "reachable"))
@@ -145,8 +141,8 @@ func (u *unseen) policies(ctx context.Context) {
 	}
 	for _, q := range u.Topology.Queues() {
 		var state queueState
-		err := u.api.get(ctx, &state, "queues", u.api.vhost, q.Name)
-		if errors.Is(err, errNoSuchObject) {
+		err := u.api.Get(ctx, &state, "queues", u.api.VHost, q.Name)
+		if errors.Is(err, rabbitmq.ErrNoSuchObject) {
 			missing = append(missing, q)
 			continue
 		}
@@ -161,7 +157,7 @@ func (u *unseen) policies(ctx context.Context) {
 		look(state)
 	}
 	if len(missing) > 0 {
-		policies, err := u.api.foresee(ctx)
+		policies, err := foresee(ctx, u.api)
 		if err != nil {
 			u.add(u.unclear(subject, fmt.Errorf("queues that are not there yet: %w", err)))
 			return
@@ -201,16 +197,15 @@ func (u *unseen) bindings(ctx context.Context) {
 	var others []Line
 	there := 0
 	for _, q := range u.Topology.Queues() {
-		var bound []bindingState
-		err := u.api.get(ctx, &bound, "queues", u.api.vhost, q.Name, "bindings")
-		if err != nil && !errors.Is(err, errNoSuchObject) {
+		bound, err := u.api.Bindings(ctx, q.Name)
+		if err != nil && !errors.Is(err, rabbitmq.ErrNoSuchObject) {
 			u.add(u.unclear(subject, err))
 			return
 		}
 		ours := map[rabbitmq.Binding]bool{} // true where it is there
 		for _, b := range u.Topology.Bindings() {
 			if b.Queue == q.Name {
-				ours[b] = slices.ContainsFunc(bound, func(s bindingState) bool { return s.Source == b.Exchange && s.Key == b.Key })
+				ours[b] = slices.ContainsFunc(bound, func(s rabbitmq.BindingState) bool { return s.Source == b.Exchange && s.Key == b.Key })
 				if ours[b] {
 					there++
 				} else {
@@ -261,12 +256,12 @@ func (u *unseen) alternate(ctx context.Context) Line {
 	todo := fmt.Sprintf(`rabbitmqctl set_policy --apply-to exchanges unroutable '^%s$' '{"alternate-exchange":"unroutable"}', and bind a queue to that exchange`,
 		regexp.QuoteMeta(u.Topology.Exchange))
 	var exchange exchangeState
-	err := u.api.get(ctx, &exchange, "exchanges", u.api.vhost, u.Topology.Exchange)
+	err := u.api.Get(ctx, &exchange, "exchanges", u.api.VHost, u.Topology.Exchange)
 	var policy policyState
 	switch {
-	case errors.Is(err, errNoSuchObject):
+	case errors.Is(err, rabbitmq.ErrNoSuchObject):
 		var all foresight
-		if all, err = u.api.foresee(ctx); err != nil {
+		if all, err = foresee(ctx, u.api); err != nil {
 			return u.unclear(subject, err)
 		}
 		if policy, err = matching(all.users, u.Topology.Exchange, []string{"all", "exchanges"}); err != nil {
@@ -275,8 +270,8 @@ func (u *unseen) alternate(ctx context.Context) Line {
 	case err != nil:
 		return u.unclear(subject, err)
 	case exchange.Policy != "":
-		err := u.api.get(ctx, &policy, "policies", u.api.vhost, exchange.Policy)
-		if err != nil && !errors.Is(err, errNoSuchObject) {
+		err := u.api.Get(ctx, &policy, "policies", u.api.VHost, exchange.Policy)
+		if err != nil && !errors.Is(err, rabbitmq.ErrNoSuchObject) {
 			return u.unclear(subject, err)
 		}
 	}
@@ -289,9 +284,9 @@ func (u *unseen) alternate(ctx context.Context) Line {
 	if name == "" {
 		return Line{Warn, subject, "none: an event for which there is no queue vanishes, and Magento does not notice", todo}
 	}
-	var out []bindingState
-	switch err := u.api.get(ctx, &out, "exchanges", u.api.vhost, name, "bindings", "source"); {
-	case errors.Is(err, errNoSuchObject):
+	var out []rabbitmq.BindingState
+	switch err := u.api.Get(ctx, &out, "exchanges", u.api.VHost, name, "bindings", "source"); {
+	case errors.Is(err, rabbitmq.ErrNoSuchObject):
 		return Line{Warn, subject, fmt.Sprintf("%s (%s) is not there: unroutable events vanish all the same", name, by), "declare it, a fanout exchange, and bind a queue to it"}
 	case err != nil:
 		return u.unclear(subject, err)

@@ -1,4 +1,4 @@
-package check
+package rabbitmq
 
 import (
 	"bytes"
@@ -10,48 +10,47 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"time"
 )
 
-const (
-	// managementTimeout bounds all questions to RabbitMQ's HTTP API together.
-	managementTimeout = 15 * time.Second
-	// maxManagement is what is read of one answer, in bytes: a queue with a thousand consumers has less.
-	maxManagement = 4 << 20
-)
+// maxManagement is what is read of one answer, in bytes: a queue with a thousand consumers has less.
+const maxManagement = 4 << 20
 
-// management is RabbitMQ's HTTP API (https://www.rabbitmq.com/docs/http-api-reference), as far as check reads it. Its
+// Management is RabbitMQ's HTTP API (https://www.rabbitmq.com/docs/http-api-reference), for what AMQP does not tell. Its
 // answers were looked at on 3.10.8.
-type management struct {
+type Management struct {
+	VHost  string
 	base   *url.URL // without a user
 	user   *url.Userinfo
-	vhost  string
 	client *http.Client
 }
 
-var errNoSuchObject = errors.New("there is no such thing")
+// ErrNoSuchObject is its answer of 404.
+var ErrNoSuchObject = errors.New("there is no such thing")
 
-// refusedError is an answer that the API's user may not have.
-type refusedError struct{ status int }
+// ManagementRefusedError is an answer that the API's user may not have.
+type ManagementRefusedError struct{ status int }
 
-func (e *refusedError) Error() string {
+func (e *ManagementRefusedError) Error() string {
 	return fmt.Sprintf("answers %d %s", e.status, http.StatusText(e.status))
 }
 
-// newManagement takes an address such as http://user:password@host:15672, and the roots of the AMQP connection if it has
-// its own. The caller closes the client's idle connections.
-func newManagement(address, vhost string, roots *tls.Config) (*management, error) {
+// NewManagement takes an address such as http://user:password@host:15672, and the vhost and the roots of the AMQP connection.
+func NewManagement(address string, o Options) (*Management, error) {
+	vhost := "/"
+	if nodes, err := ParseURL(o.URL); err == nil { // else nothing is reached with it anyway
+		vhost = nodes[0].Vhost
+	}
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		// The parser's error would repeat the password.
 		return nil, errors.New("must be http://user:password@host:15672 or https://…, special characters percent-encoded")
 	}
 	transport := &http.Transport{} // without a proxy, which would see the password, and AMQP has none
-	if roots != nil {
-		transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots.RootCAs}
+	if o.TLS != nil {
+		transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.TLS.RootCAs}
 	}
-	m := &management{
-		user: u.User, vhost: vhost,
+	m := &Management{
+		user: u.User, VHost: vhost,
 		client: &http.Client{
 			Transport: transport,
 			// A redirect would take the password elsewhere.
@@ -63,8 +62,14 @@ func newManagement(address, vhost string, roots *tls.Config) (*management, error
 	return m, nil
 }
 
-// get asks for one object, each part of its path escaped: the vhost / is %2F.
-func (m *management) get(ctx context.Context, into any, path ...string) error {
+// Close ends its idle connections.
+func (m *Management) Close() { m.client.CloseIdleConnections() }
+
+// Address is scheme, host and port, without the user.
+func (m *Management) Address() string { return m.base.Scheme + "://" + m.base.Host }
+
+// Get asks for one object, each part of its path escaped: the vhost / is %2F.
+func (m *Management) Get(ctx context.Context, into any, path ...string) error {
 	escaped := make([]string, 0, len(path)+1)
 	escaped = append(escaped, "api")
 	for _, part := range path {
@@ -83,14 +88,14 @@ func (m *management) get(ctx context.Context, into any, path ...string) error {
 		if errors.As(err, &outer) {
 			err = outer.Err // without the address
 		}
-		return inTime(ctx, err)
+		return late(ctx, err)
 	}
 	defer resp.Body.Close()
 	switch {
 	case resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden:
-		return &refusedError{resp.StatusCode}
+		return &ManagementRefusedError{resp.StatusCode}
 	case resp.StatusCode == http.StatusNotFound:
-		return errNoSuchObject
+		return ErrNoSuchObject
 	case resp.StatusCode >= 300 && resp.StatusCode <= 399:
 		return fmt.Errorf("answers %d: redirects are not followed", resp.StatusCode)
 	// The health checks say 503 for "no", with the reason as for "yes".
@@ -99,7 +104,7 @@ func (m *management) get(ctx context.Context, into any, path ...string) error {
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxManagement+1))
 	if err != nil {
-		return inTime(ctx, err)
+		return late(ctx, err)
 	}
 	if len(body) > maxManagement {
 		return fmt.Errorf("answers with more than %d bytes", maxManagement)
@@ -115,10 +120,46 @@ func (m *management) get(ctx context.Context, into any, path ...string) error {
 	return nil
 }
 
-// object is a JSON object, which RabbitMQ writes as [] where it is empty in some versions.
-type object map[string]any
+// late says that an error is one of the time that was given.
+func late(ctx context.Context, err error) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return fmt.Errorf("no answer in time (%w)", err)
+	}
+	return err
+}
 
-func (o *object) UnmarshalJSON(b []byte) error {
+// BindingState is a binding as the API tells it.
+type BindingState struct {
+	Source    string           `json:"source"` // empty for the default exchange
+	Key       string           `json:"routing_key"`
+	Arguments ManagementObject `json:"arguments"`
+}
+
+// Bindings lists those of a queue, the default exchange's too.
+func (m *Management) Bindings(ctx context.Context, queue string) (all []BindingState, err error) {
+	err = m.Get(ctx, &all, "queues", m.VHost, queue, "bindings")
+	return all, err
+}
+
+// Topics gives the routing keys with which a queue is bound to an exchange.
+func (m *Management) Topics(ctx context.Context, queue, exchange string) (topics []string, err error) {
+	all, err := m.Bindings(ctx, queue)
+	if err != nil {
+		return nil, fmt.Errorf("RabbitMQ's management API at %s, asked for the bindings of queue %s: %w", m.Address(), queue, err)
+	}
+	for _, b := range all {
+		if b.Source == exchange {
+			topics = append(topics, b.Key)
+		}
+	}
+	return topics, nil
+}
+
+// ManagementObject is a JSON object, which RabbitMQ writes as [] where it is empty in some versions.
+type ManagementObject map[string]any
+
+// UnmarshalJSON takes an object, or a list if it is empty.
+func (o *ManagementObject) UnmarshalJSON(b []byte) error {
 	if !bytes.HasPrefix(bytes.TrimSpace(b), []byte("{")) {
 		var list []any
 		if err := json.Unmarshal(b, &list); err != nil {
@@ -133,46 +174,4 @@ func (o *object) UnmarshalJSON(b []byte) error {
 	decoder := json.NewDecoder(bytes.NewReader(b))
 	decoder.UseNumber()
 	return decoder.Decode((*map[string]any)(o))
-}
-
-// queueState is a queue as the API tells it.
-type queueState struct {
-	Name       string `json:"name"`
-	Type       string `json:"type"`
-	Durable    bool   `json:"durable"`
-	AutoDelete bool   `json:"auto_delete"`
-	Arguments  object `json:"arguments"`
-	// Policy and OperatorPolicy are the names of those that match, null for none, and Effective what they set together:
-	// of two limits the lower one.
-	Policy         string `json:"policy"`
-	OperatorPolicy string `json:"operator_policy"`
-	Effective      object `json:"effective_policy_definition"`
-}
-
-type exchangeState struct {
-	Name      string `json:"name"`
-	Arguments object `json:"arguments"`
-	Policy    string `json:"policy"`
-}
-
-type policyState struct {
-	Name       string `json:"name"`
-	Pattern    string `json:"pattern"`
-	ApplyTo    string `json:"apply-to"`
-	Priority   int    `json:"priority"`
-	Definition object `json:"definition"`
-}
-
-type bindingState struct {
-	Source    string `json:"source"` // empty for the default exchange
-	Key       string `json:"routing_key"`
-	Arguments object `json:"arguments"`
-}
-
-type alarmState struct {
-	Status string `json:"status"`
-	Alarms []struct {
-		Node     string `json:"node"`
-		Resource string `json:"resource"`
-	} `json:"alarms"`
 }
