@@ -22,7 +22,7 @@ type Config struct {
 	Consumers    Names     `envconfig:"CONSUMERS" default:"all" meaning:"the consumers that this deployment runs"`
 	Bindings     Bindings  `envconfig:"BINDINGS" meaning:"consumer:topic pairs that replace the default topics of the consumers they name"`
 
-	AMQPManagementURL Secret `envconfig:"AMQP_MANAGEMENT_URL" meaning:"RabbitMQ's HTTP API, http://user:password@host:15672, for what check can't see over AMQP; needs the tag policymaker"`
+	AMQPManagementURL Secret `envconfig:"AMQP_MANAGEMENT_URL" meaning:"RabbitMQ's HTTP API, http://user:password@host:15672, for what AMQP does not tell: policies, the alternate exchange, whether a binding is there; needs the tag policymaker"`
 
 	Prefetch        int           `envconfig:"PREFETCH" default:"64" meaning:"unacknowledged deliveries for each consumer"`
 	Concurrency     int           `envconfig:"CONCURRENCY" default:"16" meaning:"handlers at once for each consumer"`

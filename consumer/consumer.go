@@ -103,6 +103,9 @@ type Options struct {
 	MemoryLimit     int64           // bytes of bodies that are held at once; each consumer has an equal share
 	ShutdownTimeout time.Duration   // for handlers to finish once the context of Run ends
 	ProbeEvery      time.Duration   // how often a consumer whose credential was refused tries again
+	LookEvery       time.Duration   // how often the topology is declared again; up to a tenth less
+	// Bound gives the topics with which a queue is bound to Exchange, as somebody else than AMQP knows it. nil: nobody does.
+	Bound func(ctx context.Context, queue string) (topics []string, err error)
 
 	Host, Version string // for dead letters
 	Log           zerolog.Logger
@@ -128,6 +131,7 @@ func (o *Options) setDefaults() {
 	o.MemoryLimit = cmp.Or(o.MemoryLimit, 256<<20)
 	o.ShutdownTimeout = cmp.Or(o.ShutdownTimeout, 25*time.Second)
 	o.ProbeEvery = cmp.Or(o.ProbeEvery, 30*time.Second)
+	o.LookEvery = cmp.Or(o.LookEvery, time.Minute)
 }
 
 // Topology is what the runtime declares.

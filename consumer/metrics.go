@@ -31,12 +31,14 @@ type metrics struct {
 	age         *prometheus.HistogramVec
 	returned    prometheus.Counter
 	stale       prometheus.Counter
+	restored    *prometheus.CounterVec
+	refused     *prometheus.GaugeVec
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
 	f := promauto.With(r)
 	consumer := []string{"consumer"}
-	return &metrics{
+	m := &metrics{
 		deliveries: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "mageline_deliveries_total", Help: "Deliveries settled, by how.",
 		}, []string{"consumer", "outcome"}),
@@ -66,7 +68,17 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		stale: f.NewCounter(prometheus.CounterOpts{
 			Name: "mageline_stale_settles_total", Help: "Deliveries whose connection had ended before they were settled.",
 		}),
+		restored: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "mageline_topology_restored_total", Help: "What had vanished in RabbitMQ while mageline ran and was declared again, by kind.",
+		}, []string{"kind"}),
+		refused: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "mageline_topology_refused", Help: "1 while RabbitMQ refuses the consumer its queue or a binding of it; /readyz names the right.",
+		}, consumer),
 	}
+	for _, kind := range []string{"exchange", "queue", "binding"} {
+		m.restored.WithLabelValues(kind) // 0 before it is 1
+	}
+	return m
 }
 
 // pumpMetrics are those of one consumer, looked up once.
@@ -74,6 +86,7 @@ type pumpMetrics struct {
 	outcomes         map[string]prometheus.Counter
 	duration         prometheus.Observer
 	inFlight, paused prometheus.Gauge
+	refused          prometheus.Gauge
 }
 
 func (m *metrics) of(consumer string) pumpMetrics {
@@ -82,6 +95,7 @@ func (m *metrics) of(consumer string) pumpMetrics {
 		duration: m.duration.WithLabelValues(consumer),
 		inFlight: m.inFlight.WithLabelValues(consumer),
 		paused:   m.paused.WithLabelValues(consumer),
+		refused:  m.refused.WithLabelValues(consumer),
 	}
 	for _, outcome := range []string{
 		string(event.Done), string(event.Duplicate), string(event.Skipped), string(event.Stale),

@@ -56,7 +56,7 @@ func (l *line) publish(d *delivery) bool {
 				Msg("a message can't be put off or dead-lettered; it is kept, the consumer is paused: see `mageline check`")
 		}
 		if !refused {
-			if err := l.r.declare(l.r.work, l.s, l.r.topology); err != nil {
+			if err := l.declareAll(l.r.work, l.s); err != nil {
 				l.r.opts.Log.Error().Err(err).Msg("the topology can't be put right")
 			}
 		}
@@ -74,7 +74,7 @@ func (l *line) publish(d *delivery) bool {
 // deadLettersItself reports whether what is rejected reaches the dead-letter queue: that is there, and the queue leads to
 // it. AMQP does not tell a queue's arguments, but the broker refuses a declaration that differs in them.
 func (l *line) deadLettersItself() bool {
-	if l.r.declare(l.r.work, l.s, l.r.topology) != nil {
+	if l.declareAll(l.r.work, l.s) != nil {
 		return false
 	}
 	return rabbitmq.OnChannel(l.s.consume, func(ch *amqp.Channel) error {

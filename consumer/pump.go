@@ -25,7 +25,11 @@ type pump struct {
 	subscribed  atomic.Bool
 	full        atomic.Bool            // what it held at a pause leaves no room for a subscription
 	trouble     atomic.Pointer[string] // why it is not subscribed though nothing pauses it; nil once it is
-	single      atomic.Bool            // the queue has a single active consumer: it answers basic.get with 405
+	lack        atomic.Pointer[string] // what RabbitMQ refuses of its topology though it is subscribed; nil when nothing
+	running     atomic.Bool            // it pumps, in the session there is
+	declaring   sync.Mutex
+	bound       bool        // with declaring held: its queues and bindings were there once
+	single      atomic.Bool // the queue has a single active consumer: it answers basic.get with 405
 	memory      memory
 	lastSuccess atomic.Int64 // Unix nanoseconds
 	pausedSince atomic.Int64 // too; 0: it is not
@@ -86,6 +90,8 @@ func (p *pump) pump(s *session) error {
 	l := &line{
 		pump: p, s: s, ch: ch, look: make(chan struct{}, 1), fail: make(chan error, 1), tags: newTags(), ackLate: time.NewTimer(ackPatience),
 	}
+	p.running.Store(true)
+	defer p.running.Store(false)
 	defer l.leave()
 	return l.run()
 }

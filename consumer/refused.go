@@ -14,11 +14,12 @@ import (
 // from being declared. The error that it returns ends the session.
 func (p *pump) run(ctx context.Context, s *session, err error) error {
 	p.trouble.Store(nil) // of the last session
+	p.gaugeRefused()
 	if err == nil {
 		err = p.pump(s)
 	}
 	return s.insist(ctx, err, p.refused, func() error {
-		if err := p.declare(ctx, s); err != nil {
+		if err := p.declare(ctx, s, false); err != nil {
 			return err
 		}
 		return p.pump(s)
@@ -58,20 +59,7 @@ func (p *pump) refused(err error) {
 		p.r.opts.Log.Error().Str("consumer", p.consumer.Name).Str("queue", p.queue).Str("error", text).
 			Msg("not subscribed: RabbitMQ refuses it; the other consumers go on, this one tries again")
 	}
-}
-
-// declare makes what is missing of the consumer's own queues and bindings.
-func (p *pump) declare(ctx context.Context, s *session) error {
-	own := p.r.topology
-	own.Sources, own.Delays = []rabbitmq.Source{{Consumer: p.consumer.Name, Topics: p.consumer.Topics}}, nil
-	return p.r.declare(ctx, s, own)
-}
-
-// declareShared makes what is missing of what all consumers use: Magento's exchange and the retry queues.
-func (r *Runtime) declareShared(ctx context.Context, s *session) error {
-	shared := r.topology
-	shared.Sources = nil
-	return r.declare(ctx, s, shared)
+	p.gaugeRefused()
 }
 
 // refusedShared says, once for each reason, what of it RabbitMQ refuses. Consumers go on: one that needs it will be paused.

@@ -53,6 +53,8 @@ type Runtime struct {
 	forbidden atomic.Int64           // until then, in nanoseconds since 1970, nothing is published to the exchange
 	broker    atomic.Pointer[string] // why RabbitMQ is not there; nil when it is
 	trouble   atomic.Pointer[string] // what it refuses of what all consumers share; nil when nothing
+	declared  atomic.Bool            // what they share was there once
+	blind     atomic.Pointer[string] // why it can't be known whether a binding was missing, as it was said last
 	draining  atomic.Bool
 	stopping  sync.Once
 	deadline  time.Time
@@ -131,13 +133,13 @@ func (r *Runtime) runSession(ctx context.Context, number int) error {
 	defer r.session.Store(nil)
 	r.trouble.Store(nil)
 	ended := func(err error) bool { return err != nil && (s.consume.IsClosed() || ctx.Err() != nil) }
-	missing := r.declareShared(ctx, s)
+	anew, missing := r.declareShared(ctx, s)
 	if ended(missing) {
 		return missing
 	}
 	refused := make([]error, len(r.pumps))
 	for i, p := range r.pumps {
-		if refused[i] = p.declare(ctx, s); ended(refused[i]) {
+		if refused[i] = p.declare(ctx, s, anew); ended(refused[i]) {
 			return refused[i]
 		}
 	}
@@ -146,10 +148,11 @@ func (r *Runtime) runSession(ctx context.Context, number int) error {
 	r.opts.Log.Info().Int("session", number).Str("broker", rabbitmq.HostPort(r.opts.Broker.URL)).
 		Stringer("node", s.consume.RemoteAddr()).Msg("connected to RabbitMQ")
 
+	s.wg.Go(func() { r.keepTopology(ctx, s) }) // ends with the session, or at the drain
 	var pumps sync.WaitGroup
 	if missing != nil {
 		pumps.Go(func() {
-			if s.insist(ctx, missing, r.refusedShared, func() error { return r.declareShared(ctx, s) }) == nil {
+			if s.insist(ctx, missing, r.refusedShared, func() error { _, err := r.declareShared(ctx, s); return err }) == nil {
 				r.trouble.Store(nil)
 			}
 		})
@@ -233,17 +236,6 @@ func (r *Runtime) awaitHandlers() error {
 	}
 	if wasCut {
 		return ErrCut
-	}
-	return nil
-}
-
-func (r *Runtime) declare(ctx context.Context, s *session, t rabbitmq.Topology) error {
-	made, err := t.Declare(ctx, s.consume)
-	if len(made) > 0 {
-		r.opts.Log.Info().Strs("made", made).Msg("declared what was missing in RabbitMQ")
-	}
-	if err != nil {
-		return fmt.Errorf("declare the topology: %w", err)
 	}
 	return nil
 }

@@ -101,6 +101,9 @@ func (r *Runtime) Status() Status {
 		case why != nil:
 			part = Part{State: "refused", Reason: *why}
 		}
+		if lack := p.lack.Load(); lack != nil && part.OK {
+			part.Reason = strings.TrimPrefix(part.Reason+"; "+*lack, "; ")
+		}
 		if names := r.hung.of(p); names != "" {
 			part.Reason = strings.TrimPrefix(part.Reason+"; "+names, "; ")
 		}

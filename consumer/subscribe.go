@@ -105,6 +105,7 @@ func (l *line) subscribe(n int) error {
 	}
 	l.subscribed.Store(true)
 	l.trouble.Store(nil)
+	l.gaugeRefused()
 	l.metrics.paused.Set(0)
 	s.brings.Go(func() {
 		for d := range in {

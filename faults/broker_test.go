@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -23,6 +24,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"github.com/mageline/mageline/rabbitmq"
 	"github.com/mageline/mageline/testkit"
 	"github.com/mageline/mageline/testkit/fakemagento"
 	"github.com/mageline/mageline/testkit/fault"
@@ -353,6 +355,60 @@ var brokerFaults = []*scenario{
 		release()
 		w.awaitDone(orders)
 	}},
+	{number: 64, name: "bindings vanish: the exchange is made anew, dead-letter and retry queues with it", env: patient, run: func(w *world) {
+		replicas := w.run(2)
+		w.awaitDone(w.place(6))
+		w.settle()
+		w.channel(func(ch *amqp.Channel) error {
+			if err := testkit.DeleteQueues(ch, append(w.retryQueues(), w.DeadLetters("order_placed")), append(w.retryQueues(), w.Exchange)); err != nil {
+				return err
+			}
+			return testkit.DeclareExchange(ch, w.Exchange)
+		})
+		restored := func(kind string) (n float64) {
+			for _, r := range replicas {
+				n += r.Metric("mageline_topology_restored_total", `kind="`+kind+`"`)
+			}
+			return n
+		}
+		testkit.Eventually(w.t, patience, func() bool { // of all consumers, which take their turn
+			return restored("binding") >= 4 && restored("queue") >= float64(1+len(w.retryQueues()))
+		}, "what has vanished to be there again, and counted")
+		testkit.Eventually(w.t, patience, w.routed, "events to be routed")
+		w.erp.Faults.Next(fault.Fault{Kind: fault.Fail}, fault.Fault{Kind: fault.Fail})
+		w.place(6)
+		w.poison(1)
+		w.awaitDone(w.placed)
+		if n := replicas[0].Said(`"event":"bindings_restored"`) + replicas[1].Said(`"event":"bindings_restored"`); n == 0 {
+			w.t.Error("no warning of bindings that had vanished")
+		}
+	}},
+}
+
+// routed reports whether an event would find its way: it publishes one that must.
+func (w *world) routed() bool {
+	w.t.Helper()
+	conn, err := rabbitmq.Dial(w.t.Context(), rabbitmq.Options{URL: w.URL}, "faults")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	publisher, err := rabbitmq.NewPublisher(conn)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer publisher.Close()
+	o := w.shop.PlaceOrder(fakemagento.Placing{})
+	p := testkit.Publishing(body(o))
+	err = publisher.Publish(w.t.Context(), w.Exchange, topic, p)
+	switch {
+	case errors.Is(err, rabbitmq.ErrReturned):
+		return false
+	case err != nil:
+		w.t.Fatal(err)
+	}
+	w.placed = append(w.placed, o)
+	w.events = append(w.events, &sent{id: p.MessageId, order: o.IncrementID, acknowledged: true})
+	return true
 }
 
 // restartBroker starts the private one again and waits until every replica is back.

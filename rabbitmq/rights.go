@@ -47,7 +47,7 @@ func (t Topology) Grant(vhost, user string, exchange bool) string {
 		configure = "^(" + own + "|" + magento + ")"
 	}
 	call := "rabbitmqctl set_permissions"
-	for _, arg := range []string{"-p", vhost, user, configure, "^(" + own + `|amq\.default$)`, "^(" + own + "|" + magento + ")"} {
+	for _, arg := range []string{"-p", vhost, user, configure, "^(" + own + `|amq\.default$|` + magento + ")", "^(" + own + "|" + magento + ")"} {
 		if strings.Trim(arg, "-_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/") != "" {
 			arg = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
 		}

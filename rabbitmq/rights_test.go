@@ -15,7 +15,7 @@ import (
 func TestExplainRefusal(t *testing.T) {
 	t.Parallel()
 	top := rabbitmq.Topology{Exchange: "magento", Prefix: "shop.line"}
-	const grant = `rabbitmqctl set_permissions -p / o-1 '^shop\.line\.' '^(shop\.line\.|amq\.default$)' '^(shop\.line\.|magento$)'`
+	const grant = `rabbitmqctl set_permissions -p / o-1 '^shop\.line\.' '^(shop\.line\.|amq\.default$|magento$)' '^(shop\.line\.|magento$)'`
 	for _, tt := range []struct {
 		name, reason string
 		rights       map[string]string

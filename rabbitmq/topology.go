@@ -124,20 +124,26 @@ func (t Topology) distinctDelays() []time.Duration {
 	return slices.Compact(delays)
 }
 
-// Declare makes what is missing and returns the names of what it made. What exists is used as it is, even with other
-// arguments: `mageline check` tells of those. What the broker refuses keeps nothing else from being made; the error tells
-// all of it. Every question is asked on a channel of its own, because the broker closes the channel of one that it answers
-// with no.
+// Declare makes what is missing and returns the names of what it made; of bindings the broker does not tell whether they
+// were missing. What exists is used as it is, even with other arguments: `mageline check` tells of those. What the broker
+// refuses keeps nothing else from being made; the error tells all of it. Every question is asked on a channel of its own,
+// because the broker closes the channel of one that it answers with no.
 func (t Topology) Declare(ctx context.Context, conn *amqp.Connection) (made []string, err error) {
+	made, err = t.Make(ctx, conn)
+	if err != nil && (ctx.Err() != nil || conn.IsClosed()) {
+		return made, err
+	}
+	return made, also(err, t.Bind(ctx, conn))
+}
+
+// Make is Declare without the bindings.
+func (t Topology) Make(ctx context.Context, conn *amqp.Connection) (made []string, err error) {
 	note := func(what string, missing bool, failure error) (goOn bool) {
 		switch {
-		case failure == nil && missing:
+		case failure != nil:
+			err = also(err, fmt.Errorf("%s: %w", what, failure))
+		case missing:
 			made = append(made, what)
-		case failure == nil:
-		case err == nil:
-			err = fmt.Errorf("%s: %w", what, failure)
-		default:
-			err = fmt.Errorf("%w; %s: %w", err, what, failure)
 		}
 		return failure == nil || ctx.Err() == nil && !conn.IsClosed()
 	}
@@ -149,7 +155,7 @@ func (t Topology) Declare(ctx context.Context, conn *amqp.Connection) (made []st
 			func(ch *amqp.Channel) error {
 				return ch.ExchangeDeclare(e.Name, e.Kind, true, false, false, false, nil)
 			})
-		if !note("exchange "+e.Name, missing, t.Explain(failure, toDeclareExchange)) {
+		if !note(ExchangeMade(e.Name), missing, t.Explain(failure, toDeclareExchange)) {
 			return made, err
 		}
 	}
@@ -163,10 +169,21 @@ func (t Topology) Declare(ctx context.Context, conn *amqp.Connection) (made []st
 				_, err := ch.QueueDeclare(q.Name, true, false, false, false, q.Args)
 				return err
 			})
-		if !note("queue "+q.Name, missing, t.Explain(failure, toDeclareQueue)) {
+		if !note(QueueMade(q.Name), missing, t.Explain(failure, toDeclareQueue)) {
 			return made, err
 		}
 	}
+	return made, err
+}
+
+// ExchangeMade is how Make names an exchange.
+func ExchangeMade(name string) string { return "exchange " + name }
+
+// QueueMade is how Make names a queue.
+func QueueMade(name string) string { return "queue " + name }
+
+// Bind declares the bindings. It is the same whether they are there.
+func (t Topology) Bind(ctx context.Context, conn *amqp.Connection) (err error) {
 	for rest := t.Bindings(); len(rest) > 0; {
 		b := rest[0]
 		failure := OnChannel(conn, func(ch *amqp.Channel) (err error) { // all on one, until one is refused
@@ -176,12 +193,26 @@ func (t Topology) Declare(ctx context.Context, conn *amqp.Connection) (made []st
 			}
 			return err
 		})
-		what := fmt.Sprintf("bind queue %s to exchange %s with %q", b.Queue, b.Exchange, b.Key)
-		if !note(what, false, t.Explain(failure, toBind)) || errors.Is(failure, amqp.ErrChannelMax) {
-			return made, err
+		if failure == nil {
+			continue
+		}
+		err = also(err, fmt.Errorf("bind queue %s to exchange %s with %q: %w", b.Queue, b.Exchange, b.Key, t.Explain(failure, toBind)))
+		if errors.Is(failure, amqp.ErrChannelMax) || ctx.Err() != nil || conn.IsClosed() {
+			return err
 		}
 	}
-	return made, err
+	return err
+}
+
+// also adds one error to others, in one line.
+func also(others, err error) error {
+	switch {
+	case others == nil:
+		return err
+	case err == nil:
+		return others
+	}
+	return fmt.Errorf("%w; %w", others, err)
 }
 
 func ensure(ctx context.Context, conn *amqp.Connection, look, declare func(*amqp.Channel) error) (missing bool, err error) {

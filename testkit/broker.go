@@ -75,6 +75,7 @@ func BrokerAt(t testing.TB, address string) *Queues {
 func Names(prefix string, delays ...time.Duration) (queues, exchanges []string) {
 	for _, c := range consumers {
 		queues = append(queues, prefix+"."+c, prefix+"."+c+".dlq")
+		exchanges = append(exchanges, prefix+"."+c+".bound")
 	}
 	for _, d := range delays {
 		name := prefix + ".retry." + strconv.FormatInt(d.Milliseconds(), 10)

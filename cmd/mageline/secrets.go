@@ -44,6 +44,7 @@ func newSecrets(cfg *config.Config) *secrets {
 		"MAGELINE_ERP_TOKEN":                   cfg.ERPToken,
 		"MAGELINE_ERP_SECRET":                  cfg.ERPSecret,
 		"MAGELINE_AMQP_URL":                    cfg.AMQPURL,
+		"MAGELINE_AMQP_MANAGEMENT_URL":         cfg.AMQPManagementURL,
 		"MAGELINE_DATABASE_URL":                cfg.DatabaseURL,
 		"MAGELINE_MIGRATE_DATABASE_URL":        cfg.MigrateDatabaseURL,
 	} {

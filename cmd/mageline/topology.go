@@ -20,7 +20,7 @@ func newTopology(t terminal) *cobra.Command {
 		Use:   "topology",
 		Short: "Declare exchanges, queues and bindings, or print them",
 		Long: `Declares what is missing. What exists is used as it is: "mageline check" says where it differs. Bindings are only ever
-added; --unbind removes one.`,
+added, also while mageline runs; --unbind removes one.`,
 		Example: `  mageline topology --print
   mageline topology --unbind order_placed:sales.order.updated`,
 		Args: cobra.NoArgs,
@@ -133,7 +133,7 @@ func unbindTopic(t terminal, conn *amqp.Connection, topology rabbitmq.Topology, 
 	}
 	for _, b := range topology.Bindings() {
 		if b.Queue == queue && b.Key == topic {
-			fmt.Fprintf(t.err, "the next `mageline run` binds it again, unless MAGELINE_BINDINGS leaves it out\n")
+			fmt.Fprintf(t.err, "a mageline that runs binds it again within a minute, and so does the next one, unless MAGELINE_BINDINGS leaves it out\n")
 		}
 	}
 	return nil

@@ -258,6 +258,9 @@ func wire(ctx context.Context, cfg *config.Config, log zerolog.Logger, registry 
 		HandlerTimeout: cfg.HandlerTimeout, ShutdownTimeout: cfg.ShutdownTimeout, ProbeEvery: cfg.BreakerOpenFor,
 		Host: hostname(), Version: version, Log: log, Registerer: registry,
 	}
+	if cfg.AMQPManagementURL != "" {
+		options.Bound = s.bound(broker)
+	}
 	for _, c := range cfg.EnabledConsumers() {
 		wired := consumer.Consumer{Name: c.Name, Topics: c.Topics, Needs: needs(c)}
 		if cfg.OrderCommentFailed && (c.Name == handlers.OrderPlaced || c.Name == handlers.OrderCanceled) {
@@ -314,6 +317,19 @@ func wire(ctx context.Context, cfg *config.Config, log zerolog.Logger, registry 
 	s.tasks = append(s.tasks, s.retention(), s.gauges(registry))
 	s.runtime = consumer.New(options)
 	return s, nil
+}
+
+// bound asks RabbitMQ's management API with which topics a queue is bound.
+func (s *service) bound(broker rabbitmq.Options) func(ctx context.Context, queue string) ([]string, error) {
+	valid := func(address string) error { _, err := rabbitmq.NewManagement(address, broker); return err }
+	return func(ctx context.Context, queue string) ([]string, error) {
+		m, err := rabbitmq.NewManagement(s.secrets.newest("MAGELINE_AMQP_MANAGEMENT_URL", valid, s.log), broker)
+		if err != nil {
+			return nil, fmt.Errorf("MAGELINE_AMQP_MANAGEMENT_URL %w", err)
+		}
+		defer m.Close()
+		return m.Topics(ctx, queue, s.cfg.AMQPExchange)
+	}
 }
 
 func (s *service) close() {

@@ -3,6 +3,7 @@ package private
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -187,6 +188,31 @@ func (n *RabbitMQ) Ctl(args ...string) (string, error) {
 func (n *RabbitMQ) LimitBodies(bytes int) error {
 	_, err := n.Ctl("eval", fmt.Sprintf("application:set_env(rabbit, max_message_size, %d), persistent_term:put(max_message_size, %[1]d).", bytes))
 	return err
+}
+
+// Management turns the HTTP API on and gives its address, with user and password.
+func (n *RabbitMQ) Management() (string, error) {
+	free, err := freeport.Find(1)
+	if err != nil {
+		return "", err
+	}
+	file := filepath.Join(n.folder, "plugins")
+	if err := os.WriteFile(file, []byte("[rabbitmq_management].\n"), 0o600); err != nil {
+		return "", err
+	}
+	if out, err := n.Ctl("eval", fmt.Sprintf(
+		`application:set_env(rabbitmq_management, tcp_config, [{port, %d}, {ip, "127.0.0.1"}], [{persistent, true}]), rabbit_plugins:ensure(%q).`,
+		free[0], file)); err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	addr := fmt.Sprintf("127.0.0.1:%d", free[0])
+	return "http://guest:guest@" + addr, n.await(time.Minute, "RabbitMQ's management API at "+addr, func(ctx context.Context) error {
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	})
 }
 
 func (n *RabbitMQ) join() error {

@@ -1,0 +1,63 @@
+package e2e
+
+import (
+	"testing"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/testkit/fakeerp"
+	"github.com/mageline/mageline/testkit/fakemagento"
+	"github.com/mageline/mageline/testkit/private"
+)
+
+// One of several bindings vanishes, which AMQP does not tell: it is there again within a minute, and with AMQP_MANAGEMENT_URL
+// the log says which one it was.
+func TestBindings_SeenByTheManagementAPI(t *testing.T) {
+	t.Parallel()
+	private.Require(t)
+	node, err := private.StartRabbitMQ()
+	if node != nil {
+		t.Cleanup(node.Close)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	management, err := node.Management()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newLineOn(t, testkit.BrokerAt(t, node.URL), testkit.Database(t), fakeerp.Books, 200*time.Millisecond)
+	l.env = l.with("AMQP_MANAGEMENT_URL", management)
+	r := start(t, l.env).AwaitReady()
+	l.awaitDone(patience, l.place(2, fakemagento.Placing{})...)
+	conn, err := amqp.Dial(node.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	ch, err := conn.Channel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ch.QueueUnbind(l.Queue("order_placed"), "sales.order.placed", l.Exchange, nil); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, 2*patience, func() bool { return r.Metric("mageline_topology_restored_total", `kind="binding"`) == 1 }, "the binding to be there again, and counted")
+	warned := false
+	for _, line := range r.Logged() {
+		if line["event"] == "bindings_restored" {
+			topics, _ := line["topics"].([]any)
+			warned = line["level"] == "warn" && line["consumer"] == "order_placed" && len(topics) == 1 && topics[0] == "sales.order.placed"
+		}
+	}
+	if !warned {
+		t.Errorf("no warning that names it; the log: %s", r.Log)
+	}
+	if n := r.Said(`"event":"bindings_unwatched"`); n != 0 {
+		t.Errorf("it said %d times that nobody would notice", n)
+	}
+	l.awaitDone(patience, l.place(2, fakemagento.Placing{})...)
+	l.finish(r)
+}
