@@ -7,6 +7,7 @@ IMAGE   ?= mageline:$(VERSION)
 FUZZTIME ?= 10s
 BENCHTIME ?= 1s
 T ?= 10m
+DEBIAN ?= trixie
 
 SERVICES := scripts/with-services.sh
 LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
@@ -16,7 +17,7 @@ ifeq ($(shell command -v go),)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test chaos faults soak bench fuzz lint check-generated image clean
+.PHONY: help build demo test versions chaos faults soak bench fuzz lint check-generated image clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,9 +33,18 @@ test: ## every test, with the race detector, against a real RabbitMQ and Postgre
 	-scripts/services/install.sh rabbitmq # some tests restart servers of their own; where they can't, they are left out
 	-scripts/services/install.sh postgres
 	-scripts/services/install.sh pgbouncer
-	$(SERVICES) env MAGELINE_FAULTS_DAY=$(shell date -u +%-j) go test -race -timeout 20m ./...
+	$(SERVICES) go test -race -timeout 20m ./...
 	cd deploy && go test ./...
 	cd bench/watermill && go vet ./...
+
+versions: ## faults, and the tests of topology, limits, drains, retries, dead letters and the ledger, on the RabbitMQ and Postgres of the Debian release DEBIAN (trixie: 4.0 and 17), as root
+	scripts/c-compiler.sh
+	scripts/services/install.sh rabbitmq # fault 22 goes from the installed version to the other
+	scripts/services/install.sh pgbouncer
+	MAGELINE_TEST_VERSIONS=$(DEBIAN) $(SERVICES) sh -ec '\
+		go test -race -count=1 -timeout 20m ./rabbitmq ./consumer ./deadletter ./idempotency ./migrations ./testkit/private; \
+		go test -race -count=1 -timeout 20m -run "OtherArguments|Classic|Drains|Cut|Revoked|Replay(Of|After)|KilledDuring|TablesElsewhere" ./e2e; \
+		go test -race -count=1 -timeout 20m ./faults'
 
 chaos: ## the tests of failures at their full size: 10,000 orders with replicas killed and servers that crash, the ERP away for a minute, 200 large bodies, 100,000 dead letters, a folder of 1,000 tracking files
 	scripts/services/install.sh rabbitmq # the test restarts servers of its own

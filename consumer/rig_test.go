@@ -215,7 +215,7 @@ func (r *rig) take(queue string) (d amqp.Delivery) {
 		d, ok = r.Get(queue)
 		return ok
 	})
-	delete(d.Headers, "x-delivery-count") // of this delivery
+	testkit.DropCounts(d.Headers)
 	return d
 }
 

@@ -1,9 +1,11 @@
 package faults
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -46,6 +48,16 @@ func TestTable(t *testing.T) {
 		if !listed[number] {
 			t.Errorf("fault %d is injected, and no row says so", number)
 		}
+	}
+	var rare []string
+	for _, number := range slices.Sorted(maps.Keys(seldom)) {
+		if !injected[number] || !injected[seldom[number]] || seldom[seldom[number]] != 0 {
+			t.Errorf("fault %d is left to `make faults` for the sake of %d, which is not injected each time", number, seldom[number])
+		}
+		rare = append(rare, strconv.Itoa(number))
+	}
+	if text := "alone injects " + strings.Join(rare, ", ") + ":"; !strings.Contains(string(page), text) {
+		t.Errorf("the page does not say that `make faults` %s", text)
 	}
 	tests := named.FindAllStringSubmatch(string(page), -1)
 	if len(tests) == 0 {

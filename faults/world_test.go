@@ -83,7 +83,8 @@ type scenario struct {
 	name   string
 	// Servers of its own, which may be broken: such tests run one after the other.
 	ownBroker, ownDatabase bool
-	nodes                  int // more than 0: a cluster of its own
+	oldBroker              bool // begins on a broker of its own of the installed version
+	nodes                  int  // more than 0: a cluster of its own
 	// What the world is like.
 	mode   fakeerp.Mode
 	shop   fakemagento.Options
@@ -104,6 +105,16 @@ func newWorld(t *testing.T, f *scenario, seed uint64) *world {
 	w := &world{t: t, f: f, seed: seed, began: time.Now()}
 	if f.ownBroker {
 		t.Setenv("MAGELINE_TEST_AMQP_URL", servers.broker(t).URL)
+	}
+	if f.oldBroker {
+		old, err := private.StartInstalledRabbitMQ()
+		if old != nil {
+			t.Cleanup(old.Close)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("MAGELINE_TEST_AMQP_URL", old.URL)
 	}
 	if f.nodes > 0 {
 		var err error

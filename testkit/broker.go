@@ -71,6 +71,23 @@ func BrokerAt(t testing.TB, address string) *Queues {
 	return q
 }
 
+// DropCounts takes out of a delivery's headers what its queue has counted: how often it came back, and since RabbitMQ 4.3
+// how often it was handed out.
+func DropCounts(headers amqp.Table) {
+	delete(headers, "x-delivery-count")
+	delete(headers, "x-acquired-count")
+}
+
+// Move has the test go on at another broker, where nothing of it is declared, and where its queues are deleted at its end.
+func (q *Queues) Move(address string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.URL = address
+	if q.conn != nil {
+		_ = q.conn.Close()
+	}
+}
+
 // Names gives the queues, and the exchanges of its own, that a mageline with a prefix and these retry delays may declare.
 func Names(prefix string, delays ...time.Duration) (queues, exchanges []string) {
 	for _, c := range consumers {

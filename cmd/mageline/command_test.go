@@ -296,7 +296,7 @@ func TestPublish(t *testing.T) {
 		}
 		bodies = append(bodies, string(d.Body))
 		ids[d.MessageId] = true
-		delete(d.Headers, "x-delivery-count") // the broker's
+		testkit.DropCounts(d.Headers)
 		if !regexp.MustCompile(`^[0-9a-f]{32}$`).MatchString(d.MessageId) || d.DeliveryMode != amqp.Persistent || d.RoutingKey != topic || len(d.Headers) > 0 {
 			t.Errorf("id %q, mode %d, key %q, headers %v: not what Magento publishes", d.MessageId, d.DeliveryMode, d.RoutingKey, d.Headers)
 		}
