@@ -181,11 +181,15 @@ func testUncertainCommentIsLookedUp(t *testing.T, shop fakemagento.Options) {
 	_, err := r.placed(number(p.IncrementID))
 	isClass(t, err, event.Unavailable)
 	r.toShop.answering(func(w http.ResponseWriter, q *http.Request) bool {
-		if !strings.HasSuffix(q.URL.Path, "/orders") {
+		order := fmt.Sprintf(`{"entity_id":%d,"increment_id":%q,"state":"processing","status":"processing"}`, p.EntityID, p.IncrementID)
+		switch {
+		case strings.HasSuffix(q.URL.Path, "/orders"):
+			_, _ = fmt.Fprintf(w, `{"items":[%s],"search_criteria":{},"total_count":1}`, order)
+		case strings.HasSuffix(q.URL.Path, fmt.Sprintf("/orders/%d", p.EntityID)):
+			_, _ = fmt.Fprint(w, order)
+		default:
 			return false
 		}
-		_, _ = fmt.Fprintf(w, `{"items":[{"entity_id":%d,"increment_id":%q,"state":"processing","status":"processing"}],"search_criteria":{},"total_count":1}`,
-			p.EntityID, p.IncrementID)
 		return true
 	})
 	outcome, err := r.placed(number(p.IncrementID))

@@ -7,6 +7,7 @@ package handlers
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/mageline/mageline/event"
@@ -34,6 +35,7 @@ type Ledger interface {
 	Rows(ctx context.Context, consumer, key string) ([]idempotency.Row, error)
 	Skip(ctx context.Context, key idempotency.Key, reason string) (bool, error)
 	Lease(ctx context.Context, name string) (held context.Context, release func(), err error)
+	Order(ctx context.Context, key idempotency.Key) (o idempotency.KnownOrder, known bool, err error)
 	OrdersByDocument(ctx context.Context, document string) (entityIDs []int64, err error)
 	WaitingOrders(ctx context.Context, limit int) ([]idempotency.WaitingOrder, error)
 	LookedAt(ctx context.Context, state map[idempotency.Key]string) error
@@ -76,21 +78,9 @@ func find(ctx context.Context, orders Orders, ref event.Order) (*magentoapi.Orde
 		}
 		return o, nil
 	}
-	found, err := orders.ByIncrementID(ctx, string(ref.IncrementID))
+	match, err := numbered(ctx, orders, ref)
 	if err != nil {
-		return nil, fromMagento(err)
-	}
-	var match []*magentoapi.Order
-	var ids []int64
-	for _, o := range found {
-		if err := mapping.Identity.Check(o); err != nil {
-			return nil, err
-		}
-		if ref.StoreID != nil && (o.StoreID == nil || *o.StoreID != magentoapi.ID(*ref.StoreID)) {
-			continue
-		}
-		match = append(match, o)
-		ids = append(ids, int64(o.EntityID))
+		return nil, err
 	}
 	switch len(match) {
 	case 0:
@@ -101,25 +91,52 @@ func find(ctx context.Context, orders Orders, ref event.Order) (*magentoapi.Orde
 	case 1:
 		return match[0], nil
 	default:
-		return nil, event.Errorf(event.Invalid, "several orders have the number %s (entity ids %d): publish entity_id or store_id with it",
-			ref.IncrementID, ids)
+		return nil, several(ref, match)
 	}
 }
 
-// key gives the business key of the order that an event names, without asking Magento where the event tells enough.
-func (r OrderRules) key(ctx context.Context, orders Orders, ref event.Order) (string, error) {
-	o := &magentoapi.Order{IncrementID: magentoapi.Text(ref.IncrementID)}
-	if ref.StoreID != nil {
-		id := magentoapi.ID(*ref.StoreID)
-		o.StoreID = &id
+// numbered gives the orders that have the number that an event names, and are of its store if it names one. It is one search.
+func numbered(ctx context.Context, orders Orders, ref event.Order) ([]*magentoapi.Order, error) {
+	found, err := orders.ByIncrementID(ctx, string(ref.IncrementID))
+	if err != nil {
+		return nil, fromMagento(err)
 	}
-	if o.IncrementID == "" || (r.Key == mapping.ByStoreAndIncrementID && o.StoreID == nil) {
-		var err error
-		if o, err = find(ctx, orders, ref); err != nil {
-			return "", err
+	for _, o := range found {
+		if err := mapping.Identity.Check(o); err != nil {
+			return nil, err
 		}
 	}
-	return mapping.BusinessKey(r.Key, o)
+	return slices.DeleteFunc(found, func(o *magentoapi.Order) bool {
+		return ref.StoreID != nil && (o.StoreID == nil || *o.StoreID != magentoapi.ID(*ref.StoreID))
+	}), nil
+}
+
+// several says that an event may be for each of several orders.
+func several(ref event.Order, orders []*magentoapi.Order) error {
+	var ids []int64
+	for _, o := range orders {
+		ids = append(ids, int64(o.EntityID))
+	}
+	return event.Errorf(event.Invalid, "several orders have the number %s (entity ids %d): publish entity_id or store_id with it",
+		ref.IncrementID, ids)
+}
+
+// key gives the business key of the order that an event names, without asking Magento where the event tells enough: else
+// o is the order as Magento has it.
+func (r OrderRules) key(ctx context.Context, orders Orders, ref event.Order) (key string, o *magentoapi.Order, err error) {
+	named := &magentoapi.Order{IncrementID: magentoapi.Text(ref.IncrementID)}
+	if ref.StoreID != nil {
+		id := magentoapi.ID(*ref.StoreID)
+		named.StoreID = &id
+	}
+	if named.IncrementID == "" || (r.Key == mapping.ByStoreAndIncrementID && named.StoreID == nil) {
+		if o, err = find(ctx, orders, ref); err != nil {
+			return "", nil, err
+		}
+		named = o
+	}
+	key, err = mapping.BusinessKey(r.Key, named)
+	return key, o, err
 }
 
 // orderLease names the lease of who writes to an order in Magento, which loses one of two writes at the same moment.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/shopspring/decimal"
@@ -25,6 +26,7 @@ type Canceled struct {
 	ERP    erp.Connector
 	Ledger Ledger
 	Rules  OrderRules
+	Export ExportRules
 }
 
 // Handle does each cancellation once. What is cancelled counts up over the life of an order, so the effect is named by
@@ -55,8 +57,14 @@ func (h *Canceled) cancel(ctx context.Context, e event.Event, o *magentoapi.Orde
 	if !whole && len(cancelled) == 0 {
 		return "", event.Errorf(event.NotFound, "nothing is cancelled in order %s yet: the event may have run ahead of its commit", key)
 	}
-	exported, known, err := h.Ledger.Lookup(ctx, idempotency.Key{Consumer: OrderPlaced, Key: key, Effect: effectCreate})
+	exported, known, err := h.Ledger.Lookup(ctx, createKey(key))
+	if err == nil && known {
+		err = h.ofAnother(ctx, exported, o, key)
+	}
+	var other *another
 	switch {
+	case errors.As(err, &other) && h.Export.excludes(o) != "":
+		return event.Skipped, nil
 	case err != nil:
 		return "", err
 	case !known:
@@ -93,6 +101,35 @@ func (h *Canceled) cancel(ctx context.Context, e event.Event, o *magentoapi.Orde
 	}
 	c := cancellation{Canceled: h, order: o, key: key, cancelled: mapping.Cancelled(o)}
 	return c.run(held, e)
+}
+
+// ofAnother fails if the row of an order's number was made for another one, which waits or may be in the ERP: it must be left
+// alone.
+func (h *Canceled) ofAnother(ctx context.Context, exported idempotency.Row, o *magentoapi.Order, key string) error {
+	var stands string
+	switch exported.State {
+	case idempotency.Done:
+		stands = inERP(exported.Result.Value)
+	case idempotency.Waiting:
+		stands = waits
+	case idempotency.Uncertain:
+		stands = mayBe
+	default:
+		return nil
+	}
+	row, ok, err := h.Ledger.Order(ctx, exported.Key)
+	switch {
+	case err != nil:
+		return err
+	case !ok:
+		row.EntityID = madeFor(exported.Result.Reason)
+	case row.Waiting:
+		row.Placed = time.Time{} // whatever waited under its entity id is gone
+	}
+	if row.EntityID == 0 || sameOrder(row.Order, identity(o)) {
+		return nil
+	}
+	return &another{error: anotherOrder(key, stands, row.Order, identity(o)), order: o, row: row}
 }
 
 // cancellation is what is cancelled of one order now.

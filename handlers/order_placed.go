@@ -51,21 +51,33 @@ func (h *Placed) Handle(ctx context.Context, e event.Event) (event.Outcome, erro
 	if err != nil {
 		return "", err
 	}
-	key, err := h.Rules.key(ctx, h.Orders, ref)
+	key, o, err := h.Rules.key(ctx, h.Orders, ref)
 	if err != nil {
 		return "", event.WithKey(err, string(ref.IncrementID))
 	}
-	outcome, err := h.export(ctx, e, ref, key)
+	outcome, err := h.export(ctx, e, ref, o, key)
 	return outcome, event.WithKey(err, key)
 }
 
-func (h *Placed) export(ctx context.Context, e event.Event, ref event.Order, key string) (event.Outcome, error) {
+// export does it for the order that ref names; o is that order if it was read to find out its key.
+func (h *Placed) export(ctx context.Context, e event.Event, ref event.Order, o *magentoapi.Order, key string) (event.Outcome, error) {
 	log := zerolog.Ctx(ctx).With().Str("key", key).Logger()
-	created, before, err := h.Ledger.Do(ctx, idempotency.Key{Consumer: OrderPlaced, Key: key, Effect: effectCreate}, e.Repeat,
-		func(ctx context.Context, c *idempotency.Claim) (idempotency.Result, error) {
-			return h.create(ctx, e, ref, key, c)
-		})
-	if err != nil {
+	if o != nil {
+		ref.EntityID = event.ID(o.EntityID) // the very order, should another one come to share its number
+	}
+	var other *another
+	created, before, err := h.Ledger.Do(ctx, createKey(key), e.Repeat, func(ctx context.Context, c *idempotency.Claim) (idempotency.Result, error) {
+		result, err := h.create(ctx, e, ref, key, c)
+		if errors.As(err, &other) && other.row.Waiting {
+			return idempotency.Result{State: idempotency.Waiting, Reason: other.row.State, Order: &other.row.Order}, nil // as it was
+		}
+		return result, err
+	})
+	var deferral *event.Deferral
+	switch {
+	case other != nil && !errors.As(err, &deferral):
+		return h.forAnother(ctx, key, other.order, other.error)
+	case err != nil:
 		return "", err
 	}
 	switch created.State {
@@ -76,19 +88,20 @@ func (h *Placed) export(ctx context.Context, e event.Event, ref event.Order, key
 		log.Info().Str("reason", created.Reason).Msg("the order does not go out")
 		return event.Skipped, nil
 	}
-	if before && ref.EntityID != 0 && created.Reason != "" && created.Reason != entityID(int64(ref.EntityID)) {
-		// A duplicate would be lost without a trace, and it is none.
-		return "", event.Errorf(event.Invalid, "order %s is in the ERP as %s, and was the one with %s in Magento; this event is for %s: "+
-			"stores that count alike need ORDER_KEY=store_increment_id", key, created.Value, created.Reason, entityID(int64(ref.EntityID)))
-	}
+	var id int64
 	if before {
+		if id, err = h.duplicate(ctx, ref, o, key, created); err != nil {
+			return h.notDuplicate(ctx, ref, key, err)
+		}
 		log.Info().Str("event", "order_duplicate").Str("document_number", created.Value).Msg("duplicate: the order was in the ERP before, nothing is sent")
+	} else if created.Order != nil {
+		id = created.Order.EntityID
 	}
 	if !h.Rules.Comment {
 		return doneOrDuplicate(before), nil
 	}
-	if created.Order != nil { // the very order that was read, should others have come to share its number
-		ref = event.Order{EntityID: event.ID(created.Order.EntityID)}
+	if id != 0 { // the very order that was sent, should others have come to share its number
+		ref = event.Order{EntityID: event.ID(id)}
 	}
 	comment := orderComment{
 		orders: h.Orders, ledger: h.Ledger, statuses: h.Rules.Statuses, ref: ref, lock: key, once: true,
@@ -111,15 +124,22 @@ func doneOrDuplicate(before bool) event.Outcome {
 
 // create is the effect: it ends with the document's number, or with the reason why there is none.
 func (h *Placed) create(ctx context.Context, e event.Event, ref event.Order, key string, c *idempotency.Claim) (idempotency.Result, error) {
-	o, err := h.read(ctx, e, ref, key)
+	o, fetched, err := h.read(ctx, e, ref, key)
 	if err != nil {
 		return idempotency.Result{}, event.NotDone(err)
 	}
+	// Whatever becomes of it, the row remembers whose it is.
 	result := idempotency.Result{Order: &idempotency.Order{EntityID: int64(o.EntityID), StoreID: storeID(o), State: string(o.State)}}
+	if fetched { // what an event says of it may be in another time zone
+		result.Order.Placed = o.CreatedAt.Time
+	}
+	if err := h.taken(ctx, key, c, o, result.Order); err != nil {
+		return idempotency.Result{}, event.NotDone(err)
+	}
 	reference := mapping.ExternalReference(h.Rules.ReferencePrefix, key)
 
 	if err := h.Export.readable(o); err != nil {
-		return idempotency.Result{}, event.NotDone(err)
+		return result, event.NotDone(err)
 	}
 	result.State, result.Reason = h.Export.judge(o)
 	// One that does not go out now may have gone out before: then it must not wait as if nobody had sent it.
@@ -130,7 +150,7 @@ func (h *Placed) create(ctx context.Context, e event.Event, ref event.Order, key
 	if h.mustAsk(e, o, c) {
 		number, err := h.ask(ctx, reference, c)
 		if err != nil {
-			return idempotency.Result{}, err
+			return result, err
 		}
 		if number != "" {
 			result.State, result.Reason, result.Value = idempotency.Done, entityID(result.Order.EntityID), number
@@ -145,20 +165,20 @@ func (h *Placed) create(ctx context.Context, e event.Event, ref event.Order, key
 
 	store, err := h.Stores.of(ctx, o)
 	if err != nil {
-		return idempotency.Result{}, event.NotDone(err)
+		return result, event.NotDone(err)
 	}
 	so, warnings, err := mapping.SalesOrder(o, reference, store)
 	if err != nil {
-		return idempotency.Result{}, event.NotDone(err)
+		return result, event.NotDone(err)
 	}
 	if len(o.Items) == 0 { // Adobe Commerce may show an order before the rest of it is placed (AsyncOrder)
-		return idempotency.Result{}, event.NotDone(&event.Error{
+		return result, event.NotDone(&event.Error{
 			Class: event.NotFound, Downstream: magento,
 			Err: fmt.Errorf("order %s has no items in Magento yet: it is not sent without them", key),
 		})
 	}
 	if missing := mapping.MissingNumbers(o); len(missing) > 0 {
-		return idempotency.Result{}, event.NotDone(&event.Error{
+		return result, event.NotDone(&event.Error{
 			Class: event.NotFound, Downstream: magento,
 			Err: fmt.Errorf("order %s has no %s in Magento yet: it is not sent without", key, strings.Join(missing[:min(len(missing), maxNamed)], ", ")),
 		})
@@ -169,10 +189,10 @@ func (h *Placed) create(ctx context.Context, e event.Event, ref event.Order, key
 	document, err := h.ERP.CreateOrder(ctx, OrderPlaced+":"+key, so)
 	switch {
 	case err != nil:
-		return idempotency.Result{}, err
+		return result, err
 	case document.Number == "":
 		c.Accept()
-		return idempotency.Result{}, &event.Error{
+		return result, &event.Error{
 			Class: event.NotFound, Downstream: "erp",
 			Err: fmt.Errorf("the ERP accepted order %s and has given it no document number yet: it is asked again, not sent again", reference),
 		}
@@ -183,16 +203,12 @@ func (h *Placed) create(ctx context.Context, e event.Event, ref event.Order, key
 	return result, nil
 }
 
-// entityID is what the ledger remembers with a document, so that another order of the same number is not taken for it.
-func entityID(id int64) string { return fmt.Sprintf("entity_id %d", id) }
-
 // read gets the order as it is now; with ORDER_SOURCE=payload, as the event has it where that tells enough.
-func (h *Placed) read(ctx context.Context, e event.Event, ref event.Order, key string) (*magentoapi.Order, error) {
-	o := h.trusted(ctx, e)
-	if o == nil {
-		var err error
+func (h *Placed) read(ctx context.Context, e event.Event, ref event.Order, key string) (o *magentoapi.Order, fetched bool, err error) {
+	if o = h.trusted(ctx, e); o == nil {
+		fetched = true
 		if o, err = find(ctx, h.Orders, ref); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 	}
 	// What was claimed and what goes out must be one order.
@@ -200,7 +216,7 @@ func (h *Placed) read(ctx context.Context, e event.Event, ref event.Order, key s
 	if err == nil && actual != key {
 		err = event.Errorf(event.Invalid, "the event is for order %s, and Magento answers order %s", key, actual)
 	}
-	return o, err
+	return o, fetched, err
 }
 
 // maxNamed bounds how many missing fields are named.

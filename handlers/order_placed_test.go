@@ -36,7 +36,8 @@ func TestFreshOrderIsSentWithoutAsking(t *testing.T) {
 	}
 }
 
-func TestDuplicateAsksNobody(t *testing.T) {
+// A duplicate costs the ERP nothing, and Magento one search where only its number names the order.
+func TestPlaced_DuplicateCostsAtMostOneSearch(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{})
 	p := r.shop.PlaceOrder(fakemagento.Placing{})
@@ -47,9 +48,12 @@ func TestDuplicateAsksNobody(t *testing.T) {
 	} {
 		outcome, err := r.placed(number(p.IncrementID), change)
 		isOutcome(t, outcome, err, event.Duplicate)
+		isCalls(t, r.toShop, findOrder)
+		outcome, err = r.placed(named(p), change)
+		isOutcome(t, outcome, err, event.Duplicate)
+		isCalls(t, r.toShop)
 	}
 	isCalls(t, r.toERP)
-	isCalls(t, r.toShop)
 	r.isOnce(p)
 }
 
@@ -129,25 +133,6 @@ func TestOrdersThatCountAlike(t *testing.T) {
 	if len(r.shop.Comments(one.EntityID)) != 1 || len(r.shop.Comments(two.EntityID)) != 1 {
 		t.Error("want one comment on each order")
 	}
-}
-
-func TestOrdersThatCountAlikeUnderOneKey(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, settings{})
-	one := r.shop.PlaceOrder(fakemagento.Placing{IncrementID: "5"})
-	two := r.shop.PlaceOrder(fakemagento.Placing{IncrementID: "5"})
-	_, err := r.placed(number("5"))
-	isClass(t, err, event.Invalid, fmt.Sprint(one.EntityID), fmt.Sprint(two.EntityID))
-	r.isCreate("5", idempotency.Failed)
-	isCalls(t, r.toERP)
-
-	// Named by their ids, the first goes out, and the second must not vanish as its duplicate.
-	outcome, err := r.placed(fmt.Sprintf(`{"entity_id":%d,"increment_id":"5"}`, one.EntityID))
-	isOutcome(t, outcome, err, event.Done)
-	_, err = r.placed(fmt.Sprintf(`{"entity_id":%d,"increment_id":"5"}`, two.EntityID))
-	isClass(t, err, event.Invalid, "store_increment_id", fmt.Sprint(two.EntityID))
-	outcome, err = r.placed(fmt.Sprintf(`{"entity_id":%d,"increment_id":"5"}`, one.EntityID))
-	isOutcome(t, outcome, err, event.Duplicate)
 }
 
 func TestCommentGoesToTheOrderThatWasSent(t *testing.T) {

@@ -292,7 +292,7 @@ func (r *rig) placedOn(l *idempotency.Ledger) *handlers.Placed {
 }
 
 func (r *rig) canceledOn(l *idempotency.Ledger) *handlers.Canceled {
-	return &handlers.Canceled{Orders: r.client.Orders, ERP: r.hook, Ledger: l, Rules: r.rules}
+	return &handlers.Canceled{Orders: r.client.Orders, ERP: r.hook, Ledger: l, Rules: r.rules, Export: r.export}
 }
 
 type handler interface {

@@ -273,8 +273,11 @@ func (h *Tracked) order(ctx context.Context, number string) (*magentoapi.Order, 
 func (h *Tracked) byNumber(ctx context.Context, number string) (*magentoapi.Order, error) {
 	for _, candidate := range slices.Compact([]string{number, padded(number)}) {
 		o, err := find(ctx, h.Orders, event.Order{IncrementID: event.Text(candidate)})
-		if err == nil || event.ClassOf(err) != event.NotFound {
-			return o, err
+		if err == nil {
+			return o, h.exported(ctx, o)
+		}
+		if event.ClassOf(err) != event.NotFound {
+			return nil, err
 		}
 	}
 	ids, err := h.Ledger.OrdersByDocument(ctx, number)
@@ -290,6 +293,19 @@ func (h *Tracked) byNumber(ctx context.Context, number string) (*magentoapi.Orde
 		Class: event.NotFound, Downstream: magento,
 		Err: fmt.Errorf("neither Magento has an order %s nor the ledger a document of that number", number),
 	}
+}
+
+// exported fails if the order of that number that was sent, and whose parcel this is, was another one.
+func (h *Tracked) exported(ctx context.Context, o *magentoapi.Order) error {
+	key, err := mapping.BusinessKey(h.Key, o)
+	if err != nil {
+		return err
+	}
+	sent, ok, err := h.Ledger.Order(ctx, createKey(key))
+	if err != nil || !ok || sent.Document == "" || sameOrder(sent.Order, identity(o)) {
+		return err
+	}
+	return anotherOrder(key, inERP(sent.Document), sent.Order, identity(o))
 }
 
 // padded gives digits with zeros in front to 9, as Magento counts.

@@ -13,6 +13,7 @@ import (
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/idempotency"
 	"github.com/mageline/mageline/magentoapi"
+	"github.com/mageline/mageline/mapping"
 )
 
 // waitingPage is how many waiting orders are read again in one search.
@@ -24,6 +25,7 @@ type Waiting struct {
 	Orders Orders
 	Ledger Ledger
 	Export ExportRules
+	Key    mapping.KeyRule
 	Max    time.Duration // after which an order is given up as abandoned
 	// Send publishes an event for the queue of OrderPlaced, confirmed.
 	Send func(ctx context.Context, topic string, body []byte) error
@@ -78,7 +80,7 @@ func (w *Waiting) look(ctx context.Context, page []idempotency.WaitingOrder) err
 	for _, waiting := range page {
 		o, there := byID[waiting.Order.EntityID]
 		state := ""
-		if there {
+		if there && w.is(o, waiting) {
 			state = string(o.State)
 			if judged, _ := w.Export.judge(o); judged != idempotency.Waiting || w.Export.readable(o) != nil {
 				if err := w.send(ctx, o); err != nil {
@@ -107,6 +109,12 @@ func (w *Waiting) look(ctx context.Context, page []idempotency.WaitingOrder) err
 		return fmt.Errorf("note that %d waiting orders were read again: %w", len(looked), err)
 	}
 	return nil
+}
+
+// is reports whether an order is the one that waits: in a database that was restored its entity id may be another's.
+func (w *Waiting) is(o *magentoapi.Order, waiting idempotency.WaitingOrder) bool {
+	key, err := mapping.BusinessKey(w.Key, o)
+	return err == nil && key == waiting.Key.Key
 }
 
 func (w *Waiting) send(ctx context.Context, o *magentoapi.Order) error {

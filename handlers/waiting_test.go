@@ -32,7 +32,7 @@ func (s *sent) send(_ context.Context, topic string, body []byte) error {
 }
 
 func (r *rig) waiting(s *sent) *handlers.Waiting {
-	return &handlers.Waiting{Orders: r.client.Orders, Ledger: r.ledger, Export: r.export, Max: 720 * time.Hour, Send: s.send}
+	return &handlers.Waiting{Orders: r.client.Orders, Ledger: r.ledger, Export: r.export, Key: r.rules.Key, Max: 720 * time.Hour, Send: s.send}
 }
 
 // placeWaiting places an order that waits.

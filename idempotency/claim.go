@@ -80,11 +80,9 @@ func (c *Claim) end(res Result, err error) *op {
 	default:
 		o.state, o.sent, o.accepted = Uncertain, sentNow, c.Accepted || c.accepted
 	}
-	o.reason = res.Reason
+	o.reason, o.order = res.Reason, res.Order
 	if err != nil {
 		o.reason, o.class = "", event.ClassOf(err)
-	} else {
-		o.order = res.Order
 	}
 	return o
 }

@@ -75,11 +75,13 @@ CROSS JOIN LATERAL (SELECT * FROM effect
 
 // changeOrders follows the finishes that were written.
 const changeOrders = `
-INSERT INTO orders AS o (key, consumer, effect, entity_id, store_id, state, document, waiting, waiting_since, looked_at)
+INSERT INTO orders AS o (key, consumer, effect, entity_id, store_id, state, document, waiting, waiting_since, looked_at,
+	placed_at)
 SELECT r.key, r.consumer, r.effect, r.entity_id, r.store_id, r.state, r.document, e.state = 'waiting',
-	CASE WHEN e.state = 'waiting' THEN now() END, now()
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::text[], $8::text[])
-	AS r(key, consumer, effect, owner, entity_id, store_id, state, document)
+	CASE WHEN e.state = 'waiting' THEN now() END, now(),
+	CASE WHEN r.placed <> 0 THEN 'epoch'::timestamptz + r.placed * interval '1 microsecond' END
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::text[], $8::text[], $9::bigint[])
+	AS r(key, consumer, effect, owner, entity_id, store_id, state, document, placed)
 CROSS JOIN LATERAL (SELECT effect.state FROM effect
 	WHERE effect.consumer = r.consumer AND effect.key = r.key AND effect.effect = r.effect AND effect.owner = r.owner
 	OFFSET 0) AS e
@@ -87,6 +89,7 @@ ORDER BY r.key COLLATE "C"
 ON CONFLICT (key) DO UPDATE SET
 	consumer = excluded.consumer, effect = excluded.effect,
 	entity_id = excluded.entity_id, store_id = excluded.store_id, state = excluded.state,
+	placed_at = CASE WHEN o.entity_id = excluded.entity_id THEN coalesce(excluded.placed_at, o.placed_at) ELSE excluded.placed_at END,
 	document = CASE WHEN excluded.document = '' THEN o.document ELSE excluded.document END,
 	waiting = excluded.waiting,
 	waiting_since = CASE WHEN excluded.waiting THEN coalesce(o.waiting_since, excluded.waiting_since) END,
@@ -175,7 +178,7 @@ func (l *Ledger) change(ctx context.Context, ops []*op) error {
 			c.result, c.reason, c.class).Query(c.won)
 	}
 	if c := &orders; len(c.key) > 0 {
-		batch.Queue(changeOrders, c.key, c.consumer, c.effect, c.owner, c.entity, c.store, c.state, c.document)
+		batch.Queue(changeOrders, c.key, c.consumer, c.effect, c.owner, c.entity, c.store, c.state, c.document, c.placed)
 	}
 	if c := &leases; len(c.ops) > 0 {
 		batch.Queue(changeLeases, l.lease, c.name, c.owner, c.claim, c.free).Query(c.won)
@@ -313,7 +316,7 @@ const maxText = 2048
 
 type orderColumns struct {
 	key, consumer, effect, owner, state, document []string
-	entity, store                                 []int64
+	entity, store, placed                         []int64 // placed in microseconds since 1970, 0 for not known
 }
 
 func (c *orderColumns) add(o *op) {
@@ -325,6 +328,11 @@ func (c *orderColumns) add(o *op) {
 	c.store = append(c.store, o.order.StoreID)
 	c.state = append(c.state, text(o.order.State, maxText))
 	c.document = append(c.document, text(o.result, maxText))
+	placed := int64(0)
+	if at := o.order.Placed; !at.IsZero() {
+		placed = at.UnixMicro()
+	}
+	c.placed = append(c.placed, placed)
 }
 
 type leaseColumns struct {

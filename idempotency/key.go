@@ -64,10 +64,20 @@ type Result struct {
 	Order  *Order // what the table of orders shall know; nil leaves it as it is
 }
 
-// Order is what the ledger keeps of an order.
+// Order is what an effect tells the ledger of an order.
 type Order struct {
 	EntityID, StoreID int64
 	State             string // Magento's
+	// Placed is when the order was created, as Magento tells it; zero if it was not asked. In a database that was restored,
+	// another order may have the entity id and the number of one that is gone.
+	Placed time.Time
+}
+
+// KnownOrder is what the ledger keeps of the order that a business key was last used for.
+type KnownOrder struct {
+	Order
+	Document string // the ERP's number; "" if there is none
+	Waiting  bool   // it was waiting when its effect ended
 }
 
 // Row is what the ledger holds of one effect.

@@ -146,6 +146,8 @@ func processOf(owner string) string {
 //     claim stays as old as it was, unless the effect has called [Claim.Looked].
 //   - any other error, and a panic, which passes through: Uncertain, from now.
 //
+// What the Result tells of an order is kept in each case.
+//
 // The end is recorded even when ctx is cancelled. Where it can't be, Do returns an *event.Deferral; the end is then
 // recorded as soon as Postgres is back, and where it is not back before, the effect is uncertain once its lease has passed.
 func (l *Ledger) Do(ctx context.Context, key Key, repeat bool,

@@ -2,6 +2,7 @@ package idempotency
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -49,6 +50,31 @@ ORDER BY o.looked_at, o.key LIMIT $1`, limit)
 		return nil, failure(err)
 	}
 	return list, nil
+}
+
+// Order gives what is known of the order that an effect was last run for. Rows that were made before the ledger kept it, or
+// that were not run to an end, have none.
+func (l *Ledger) Order(ctx context.Context, key Key) (o KnownOrder, known bool, err error) {
+	key, err = key.canonical()
+	if err != nil {
+		return KnownOrder{}, false, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
+	defer cancel()
+	var placed *time.Time
+	err = l.pool.QueryRow(ctx, `
+SELECT entity_id, store_id, state, placed_at, document, waiting FROM orders WHERE key = $1 AND consumer = $2 AND effect = $3`,
+		key.Key, key.Consumer, key.Effect).Scan(&o.EntityID, &o.StoreID, &o.State, &placed, &o.Document, &o.Waiting)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return KnownOrder{}, false, nil
+	case err != nil:
+		return KnownOrder{}, false, failure(err)
+	}
+	if placed != nil {
+		o.Placed = *placed
+	}
+	return o, true, nil
 }
 
 // LookedAt says that waiting orders were read again in Magento just now, and puts them behind the others. state is what

@@ -247,6 +247,50 @@ func TestOrdersByDocument(t *testing.T) {
 	}
 }
 
+// What an effect tells of an order is kept however it ends, until another one is told.
+func TestOrder_KeptHoweverTheEffectEnds(t *testing.T) {
+	l := open(t, database(t), "a", time.Minute)
+	placed := time.Date(2026, 11, 23, 9, 15, 2, 0, time.UTC)
+	first := idempotency.Order{EntityID: 57, StoreID: 1, State: "processing", Placed: placed}
+	key := order("1")
+	is := func(what string, want idempotency.KnownOrder) {
+		t.Helper()
+		got, known, err := l.Order(t.Context(), key)
+		got.Placed = got.Placed.UTC()
+		if err != nil || !known || got != want {
+			t.Errorf("%s: %+v, known %v, error %v; want %+v", what, got, known, err, want)
+		}
+	}
+	if _, known, err := l.Order(t.Context(), key); known || err != nil {
+		t.Errorf("before anything: known %v, error %v", known, err)
+	}
+	for _, tt := range []struct {
+		what string
+		res  idempotency.Result
+		err  error
+		want idempotency.KnownOrder
+	}{
+		{"failed", idempotency.Result{Order: &first}, event.NotDone(event.Errorf(event.Rejected, "no")), idempotency.KnownOrder{Order: first}},
+		{"uncertain", idempotency.Result{Order: &first}, event.Errorf(event.Timeout, "late"), idempotency.KnownOrder{Order: first}},
+		{"an error that tells nothing", idempotency.Result{}, event.NotDone(event.Errorf(event.NotFound, "gone")), idempotency.KnownOrder{Order: first}},
+		{"waiting", idempotency.Result{State: idempotency.Waiting, Order: &first}, nil, idempotency.KnownOrder{Order: first, Waiting: true}},
+		{"the same, read by nobody", idempotency.Result{State: idempotency.Waiting, Order: &idempotency.Order{EntityID: 57, StoreID: 1, State: "new"}}, nil, idempotency.KnownOrder{
+			Order: idempotency.Order{EntityID: 57, StoreID: 1, State: "new", Placed: placed}, Waiting: true,
+		}},
+		{"another, read by nobody", idempotency.Result{State: idempotency.Skipped, Order: &idempotency.Order{EntityID: 58}}, nil, idempotency.KnownOrder{Order: idempotency.Order{EntityID: 58}}},
+		{"done", idempotency.Result{Value: "SO-1", Order: &first}, nil, idempotency.KnownOrder{Order: first, Document: "SO-1"}},
+	} {
+		_, _, err := l.Do(t.Context(), key, false, gives(tt.res, tt.err))
+		if (err == nil) != (tt.err == nil) {
+			t.Fatalf("%s: error %v", tt.what, err)
+		}
+		if tt.want.Placed.IsZero() {
+			tt.want.Placed = time.Time{}.UTC()
+		}
+		is(tt.what, tt.want)
+	}
+}
+
 // How many keys stand is told at once; a key that there is no row of is left out, and one that can't be stored too.
 func TestStandings(t *testing.T) {
 	url := database(t)

@@ -281,7 +281,7 @@ func wire(ctx context.Context, cfg *config.Config, log zerolog.Logger, registry 
 				Rules:  rules, Export: export,
 			}
 			waiting := &handlers.Waiting{
-				Orders: s.remotes.shop.Orders, Ledger: s.ledger, Export: export, Max: cfg.OrderWaitMax,
+				Orders: s.remotes.shop.Orders, Ledger: s.ledger, Export: export, Key: rules.Key, Max: cfg.OrderWaitMax,
 				Send: func(ctx context.Context, topic string, body []byte) error {
 					return s.runtime.Send(ctx, handlers.OrderPlaced, topic, body)
 				},
@@ -295,7 +295,7 @@ func wire(ctx context.Context, cfg *config.Config, log zerolog.Logger, registry 
 		case handlers.OrderCanceled:
 			wired.Kind = event.Orders
 			wired.Handler = &handlers.Canceled{
-				Orders: s.remotes.shop.Orders, ERP: s.remotes.connector, Ledger: s.ledger, Rules: rules,
+				Orders: s.remotes.shop.Orders, ERP: s.remotes.connector, Ledger: s.ledger, Rules: rules, Export: export,
 			}
 		case handlers.TrackingFileReady:
 			wired.Kind = event.Files

@@ -203,7 +203,12 @@ func (s *Server) getOrderItem(c call) (any, *problem) {
 // nextNumber is the next order number of a store. It needs mu.
 func (s *Server) nextNumber(store Store) string {
 	s.sequences[store.ID]++
-	increment := fmt.Sprintf("%09d", s.sequences[store.ID])
+	return numberOf(store, s.sequences[store.ID])
+}
+
+// numberOf writes the n-th order number of a store.
+func numberOf(store Store, n int) string {
+	increment := fmt.Sprintf("%09d", n)
 	if store.ID > 1 {
 		increment = fmt.Sprint(store.ID) + increment
 	}

@@ -242,6 +242,26 @@ func (s *Server) Delete(id int) {
 	})
 }
 
+// Restore takes the shop's database back to where the order with this entity id was the last one, as from a backup: the
+// orders after it are gone, and the next ones have their entity ids and numbers.
+func (s *Server) Restore(last int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, o := range slices.Backward(s.orders) {
+		if o.id <= last {
+			break
+		}
+		s.forget(o)
+		s.orders = s.orders[:len(s.orders)-1]
+		if id, err := strconv.Atoi(fmt.Sprint(o.document["store_id"])); err == nil {
+			if store := s.store(id); numberOf(store, s.sequences[store.ID]) == fmt.Sprint(o.document["increment_id"]) {
+				s.sequences[store.ID]--
+			}
+		}
+	}
+	s.nextID = last
+}
+
 // Cancel cancels all of an order.
 func (s *Server) Cancel(id int) {
 	s.change(id, func(o *order) {
