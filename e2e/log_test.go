@@ -69,6 +69,27 @@ func TestLogReader(t *testing.T) {
 	}
 }
 
+// A second signal in the moment in which the last lines wait for a reader changes nothing.
+func TestLogReader_SignalAtTheEnd(t *testing.T) {
+	t.Parallel()
+	l := newLine(t, 200*time.Millisecond)
+	r, reader := program.StartRead(t, l.env)
+	r.AwaitReady()
+	reader.Stall()
+	l.dropping(r)
+	l.empty()
+	r.Terminate()
+	testkit.Eventually(t, patience, func() bool { status, _ := r.Get("/healthz"); return status == 0 }, "the page for health to end")
+	for range 20 {
+		r.Signal(syscall.SIGTERM)
+		time.Sleep(20 * time.Millisecond) // the moment has no sign of its own
+	}
+	if code := r.Exit(); code != 0 {
+		t.Errorf("exit code %d after a drain that finished everything", code)
+	}
+	l.finish()
+}
+
 // The watchdog of a handler that hangs ends the process though nobody reads why.
 func TestLogReader_HungHandler(t *testing.T) {
 	t.Parallel()

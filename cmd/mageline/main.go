@@ -127,8 +127,7 @@ func untilSignal(ctx context.Context, endNow func()) (context.Context, func()) {
 			}
 		}
 	}()
-	return ctx, func() {
-		signal.Stop(signals)
+	return ctx, func() { // signals are ignored from now on: what is left are the last lines of the log
 		close(done)
 		cancel()
 	}

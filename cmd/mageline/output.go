@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"log" //nolint:depguard // what libraries write to it goes where the rest of the log goes
 	"os"
@@ -67,6 +68,7 @@ func logOnly(l zerolog.Logger, w io.Writer, registerer prometheus.Registerer) {
 	log.SetFlags(0)
 	log.SetOutput(libraries)
 	otel.SetLogger(funcr.New(func(_, args string) { libraries.log.Warn().Msg(args) }, funcr.Options{}))
+	zerolog.ErrorHandler = func(err error) { fmt.Fprintln(w, "mageline: a line of the log could not be written:", err) }
 	s, ok := w.(stderr)
 	if !ok {
 		return // a test's
