@@ -340,7 +340,8 @@ var brokerFaults = []*scenario{
 		set := func(timeout, look string) {
 			w.t.Helper()
 			out, err := servers.broker(w.t).Ctl("eval", fmt.Sprintf(
-				"application:set_env(rabbit, consumer_timeout, %s), application:set_env(rabbit, channel_tick_interval, %s).", timeout, look))
+				"application:set_env(rabbit, consumer_timeout, %s), [application:set_env(rabbit, Tick, %s) || Tick <- [channel_tick_interval, quorum_tick_interval]].",
+				timeout, look))
 			if err != nil {
 				w.t.Fatal(err, out)
 			}
@@ -352,7 +353,9 @@ var brokerFaults = []*scenario{
 		release := w.hold()
 		orders := w.place(6)
 		w.awaitCalls(2)
-		testkit.Eventually(w.t, patience, func() bool { return r.Said("PRECONDITION_FAILED") > 0 }, "the broker to lose its patience")
+		testkit.Eventually(w.t, patience, func() bool { // since 4.3 it cancels the subscription in place of closing the channel
+			return r.Said("PRECONDITION_FAILED")+r.Said("the broker cancelled the subscription") > 0
+		}, "the broker to lose its patience")
 		release()
 		w.awaitDone(orders)
 	}},

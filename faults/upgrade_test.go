@@ -13,6 +13,7 @@ import (
 	"github.com/mageline/mageline/rabbitmq"
 	"github.com/mageline/mageline/testkit"
 	"github.com/mageline/mageline/testkit/fault"
+	"github.com/mageline/mageline/testkit/replica"
 )
 
 // What changes with RabbitMQ's version. The rules that differ are injected on any version, and the first of these faults
@@ -53,8 +54,8 @@ var upgradeFaults = []*scenario{
 		w.Move(next.URL)
 		_ = w.publisher.Close()
 		w.brokerLink.Accept()
-		for _, r := range w.replicas {
-			r.AwaitReady()
+		for _, r := range w.replicas { // one of them may wait for a probe that the other has made
+			r.AwaitSaying("it is connected", func(_ int, d replica.Readiness) bool { return d.RabbitMQ.State == "connected" })
 		}
 		w.awaitSome(waiting, len(waiting)-1) // without the one that the broker has dead-lettered
 		w.replay(0)
