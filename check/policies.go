@@ -125,12 +125,12 @@ func policyLine(q queueState, r role) (line Line, changed bool) {
 }
 
 // otherwise compares a queue's arguments, as the API tells them, with those that are declared.
-func otherwise(declared rabbitmq.Queue, q queueState) (found []difference) {
+func otherwise(declared rabbitmq.Queue, q queueState) (found []rabbitmq.Difference) {
 	if !q.Durable {
-		found = append(found, difference{"durable", "false", "durable is false instead of true"})
+		found = append(found, rabbitmq.Difference{Argument: "durable", Current: "false", Reason: "durable is false instead of true"})
 	}
 	if q.AutoDelete {
-		found = append(found, difference{"auto_delete", "true", "auto_delete is true instead of false"})
+		found = append(found, rabbitmq.Difference{Argument: "auto_delete", Current: "true", Reason: "auto_delete is true instead of false"})
 	}
 	names := slices.Collect(maps.Keys(declared.Args))
 	for name := range q.Arguments {
@@ -145,11 +145,11 @@ func otherwise(declared rabbitmq.Queue, q queueState) (found []difference) {
 		switch {
 		case name == "x-queue-type" && !there && want == q.Type: // the broker's default, which it need not write
 		case !there:
-			found = append(found, difference{name, "", fmt.Sprintf("%s is not set instead of %q", name, fmt.Sprint(want))})
+			found = append(found, rabbitmq.Difference{Argument: name, Current: "", Reason: fmt.Sprintf("%s is not set instead of %q", name, fmt.Sprint(want))})
 		case !ours:
-			found = append(found, difference{name, fmt.Sprint(got), fmt.Sprintf("%s is %q instead of not set", name, fmt.Sprint(got))})
+			found = append(found, rabbitmq.Difference{Argument: name, Current: fmt.Sprint(got), Reason: fmt.Sprintf("%s is %q instead of not set", name, fmt.Sprint(got))})
 		case fmt.Sprint(got) != fmt.Sprint(want):
-			found = append(found, difference{name, fmt.Sprint(got), fmt.Sprintf("%s is %q instead of %q", name, fmt.Sprint(got), fmt.Sprint(want))})
+			found = append(found, rabbitmq.Difference{Argument: name, Current: fmt.Sprint(got), Reason: fmt.Sprintf("%s is %q instead of %q", name, fmt.Sprint(got), fmt.Sprint(want))})
 		}
 	}
 	return found

@@ -3,10 +3,7 @@ package check
 import (
 	"errors"
 	"fmt"
-	"maps"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -37,7 +34,7 @@ func (b *broker) exchange(e rabbitmq.Exchange) Line {
 			return ch.ExchangeDeclare(e.Name, e.Kind, true, false, false, false, nil)
 		})
 	}
-	reason, differs := precondition(err)
+	reason, differs := rabbitmq.Precondition(err)
 	switch {
 	case err == nil:
 		return ok(subject, "%s, durable", e.Kind)
@@ -82,14 +79,14 @@ func (b *broker) queue(q rabbitmq.Queue) []Line {
 		b.missing[subject] = true
 		return []Line{ok(subject, "will be created")}
 	}
-	var found []difference
+	var found []rabbitmq.Difference
 	if err == nil {
-		found, err = b.differences(q)
+		found, err = rabbitmq.Differences(b.conn, q)
 	}
 	if known, is := b.known[q.Name]; is && (err == nil || code(err) == amqp.AccessRefused) {
 		err = nil // who may not configure it sees its arguments all the same
 		for _, d := range otherwise(q, known) {
-			if !slices.ContainsFunc(found, func(f difference) bool { return f.argument == d.argument }) {
+			if !slices.ContainsFunc(found, func(f rabbitmq.Difference) bool { return f.Argument == d.Argument }) {
 				found = append(found, d)
 			}
 		}
@@ -123,72 +120,11 @@ func (b *broker) queue(q rabbitmq.Queue) []Line {
 	return []Line{line, idle}
 }
 
-// difference is one argument that a queue has otherwise than it is declared.
-type difference struct {
-	argument, current string // current is empty for none
-	reason            string // the broker's words
-}
-
-// inequivalent takes the argument and its present value out of RabbitMQ's refusal
-// (rabbit_misc:assert_args_equivalence and rabbit_misc:assert_field_equivalence).
-var inequivalent = regexp.MustCompile(`inequivalent arg '([^']+)' for .* but current is (?:none|the value '(.*)' of type '(\w+)'|'(.*)')`)
-
-// differences declares an existing queue on throw-away channels. The broker names one difference at a time, so that each
-// answer is put into the next question, until the declaration fits the queue: the last ones may be the worst.
-func (b *broker) differences(q rabbitmq.Queue) (found []difference, err error) {
-	durable, autoDelete, args := true, false, maps.Clone(q.Args)
-	for range 16 {
-		err := rabbitmq.OnChannel(b.conn, func(ch *amqp.Channel) error {
-			_, err := ch.QueueDeclare(q.Name, durable, autoDelete, false, false, args)
-			return err
-		})
-		reason, differs := precondition(err)
-		if !differs {
-			return found, err
-		}
-		parts := inequivalent.FindStringSubmatch(reason)
-		if parts == nil {
-			return append(found, difference{reason: reason}), nil
-		}
-		d := difference{argument: parts[1], current: parts[2] + parts[4], reason: reason}
-		if slices.ContainsFunc(found, func(f difference) bool { return f.argument == d.argument }) {
-			return found, nil // the answer was not understood
-		}
-		found = append(found, d)
-		switch kind := parts[3]; {
-		case d.argument == "durable":
-			durable = d.current == "true"
-		case d.argument == "auto_delete":
-			autoDelete = d.current == "true"
-		case kind == "" && parts[4] == "":
-			delete(args, d.argument)
-		default:
-			args[d.argument] = like(d.current, kind, args[d.argument])
-		}
-	}
-	return found, nil
-}
-
-// like gives a value as the broker names it: of its type, or without one of the type of ours.
-func like(value, kind string, ours any) any {
-	_, text := ours.(string)
-	if kind == "longstr" || kind == "" && text {
-		return value
-	}
-	if n, err := strconv.ParseInt(value, 10, 64); err == nil {
-		return n
-	}
-	if truth, err := strconv.ParseBool(value); err == nil {
-		return truth
-	}
-	return value
-}
-
-func (b *broker) different(subject string, found []difference) Line {
-	if slices.ContainsFunc(found, func(d difference) bool { return d.argument == "x-queue-type" && d.current != rabbitmq.Quorum }) {
+func (b *broker) different(subject string, found []rabbitmq.Difference) Line {
+	if slices.ContainsFunc(found, func(d rabbitmq.Difference) bool { return d.Argument == "x-queue-type" && d.Current != rabbitmq.Quorum }) {
 		// A classic queue has none of these: it is told of by its type.
-		found = slices.DeleteFunc(found, func(d difference) bool {
-			return d.current == "" && slices.Contains([]string{"x-dead-letter-strategy", "x-overflow", "x-delivery-limit"}, d.argument)
+		found = slices.DeleteFunc(found, func(d rabbitmq.Difference) bool {
+			return d.Current == "" && slices.Contains([]string{"x-dead-letter-strategy", "x-overflow", "x-delivery-limit"}, d.Argument)
 		})
 	}
 	line := Line{
@@ -197,8 +133,8 @@ func (b *broker) different(subject string, found []difference) Line {
 	}
 	reasons := make([]string, 0, len(found))
 	for _, d := range found {
-		reasons = append(reasons, d.reason)
-		if loses(d.argument) {
+		reasons = append(reasons, d.Reason)
+		if loses(d.Argument) {
 			line.Status = Fail
 		}
 	}
@@ -213,15 +149,6 @@ func loses(argument string) bool {
 		return true
 	}
 	return strings.HasPrefix(argument, "x-dead-letter-") || strings.HasPrefix(argument, "x-max-length")
-}
-
-// precondition gives the text of a 406.
-func precondition(err error) (reason string, ok bool) {
-	var refused *amqp.Error
-	if !errors.As(err, &refused) || refused.Code != amqp.PreconditionFailed {
-		return "", false
-	}
-	return strings.TrimPrefix(refused.Reason, "PRECONDITION_FAILED - "), true
 }
 
 // code is the one with which the broker refused, 0 for other errors.

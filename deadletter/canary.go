@@ -102,6 +102,7 @@ type canary struct {
 // others. Nothing is held meanwhile. One lock covers all of it, so that the set stays the one of the beginning.
 func (r *run) behindCanary(ctx context.Context, s *session) error {
 	var c *canary
+	var began time.Time
 	r.canary = func(to string, l letter) (err error) {
 		c = &canary{id: l.ID, to: to, key: l.Key}
 		var ok bool
@@ -109,6 +110,7 @@ func (r *run) behindCanary(ctx context.Context, s *session) error {
 			return &NoCanaryError{l.ID, to}
 		}
 		c.before, err = r.effects(ctx, c)
+		began = time.Now()
 		return err
 	}
 	p := r.pass(1)
@@ -124,7 +126,6 @@ func (r *run) behindCanary(ctx context.Context, s *session) error {
 	if err != nil || p.sum.Replayed == 0 {
 		return err
 	}
-	began := time.Now()
 	first, err := r.await(ctx, s, c, set)
 	if err != nil {
 		return err

@@ -46,9 +46,10 @@ const OtherErrors = "(other errors: there are too many to tell them apart)"
 // causes groups the letters of one queue. Its memory does not grow with their number, but for 8 bytes for each distinct
 // business key of a cause, a million at most.
 type causes struct {
-	of   map[causeID]*Cause
-	keys map[uint64]struct{} // hashes of cause and key
-	seed maphash.Seed
+	queue string
+	of    map[causeID]*Cause
+	keys  map[uint64]struct{} // hashes of cause and key
+	seed  maphash.Seed
 }
 
 type causeID struct {
@@ -57,8 +58,8 @@ type causeID struct {
 	reason       string // only where it decides what helps
 }
 
-func newCauses() *causes {
-	return &causes{of: map[causeID]*Cause{}, keys: map[uint64]struct{}{}, seed: maphash.MakeSeed()}
+func newCauses(queue string) *causes {
+	return &causes{queue: queue, of: map[causeID]*Cause{}, keys: map[uint64]struct{}{}, seed: maphash.MakeSeed()}
 }
 
 func (c *causes) add(l Letter) {
@@ -72,7 +73,7 @@ func (c *causes) add(l Letter) {
 		one = c.of[id]
 	}
 	if one == nil {
-		one = &Cause{Class: id.class, Error: id.error, Replayable: id.replayable, Help: l.help()}
+		one = &Cause{Class: id.class, Error: id.error, Replayable: id.replayable, Help: l.help(c.queue, "ID")}
 		if id.error == OtherErrors {
 			one.Help = "look at them one by one"
 		}
@@ -160,9 +161,9 @@ func (l Letter) canSucceed() bool {
 	return event.Class(l.Class) != event.Malformed && (event.Class(l.Class) != event.Invalid || l.Key != "")
 }
 
-// help says what usually helps, for a person who has not seen such a letter before.
-func (l Letter) help() string {
-	const keep = "keep it with `mageline dlq discard QUEUE --id ID --out FILE`"
+// help says what usually helps, for a person who has not seen such a letter before. queue is where it lies.
+func (l Letter) help(queue, id string) string {
+	keep := "keep it with `mageline dlq discard " + queue + " --id " + id + " --out FILE`"
 	switch {
 	case l.Reason == crashLoop:
 		return "processes have died over it: look at their last lines in the log, and for OOMKilled; then replay it alone (--limit 1)"

@@ -49,7 +49,7 @@ func FuzzCommonError(f *testing.F) {
 func TestCauses(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	c := newCauses()
+	c := newCauses("m.dlq")
 	for i := range 17 {
 		c.add(Letter{Class: "rejected", Error: fmt.Sprintf("order %d is refused", i), Key: fmt.Sprint(i % 12), FailedAt: now.Add(-time.Duration(i) * time.Hour)})
 	}
@@ -80,7 +80,7 @@ func TestCauses(t *testing.T) {
 // However many letters, causes and keys there are, what is kept of them is bounded, and nothing is left out of the counts.
 func TestCauses_AreBounded(t *testing.T) {
 	t.Parallel()
-	c := newCauses()
+	c := newCauses("m.dlq")
 	word := func(i int) string { return strings.Repeat(string(rune('a'+i%26)), 1+i/26) }
 	for i := range 1000 {
 		c.add(Letter{Class: "rejected", Error: word(i), Key: word(i)})

@@ -127,7 +127,11 @@ func (r *Reader) read(ctx context.Context, queue string, f func(*session) error)
 		return err
 	}
 	defer rabbitmq.Close(conn)
-	return f(&session{r, queue, lock, conn})
+	s := &session{r, queue, lock, conn}
+	if err := s.sturdy(ctx); err != nil {
+		return err
+	}
+	return f(s)
 }
 
 // everything is a set of all that is there.

@@ -32,7 +32,7 @@ func (r *Reader) Overviews(ctx context.Context, queues []string) ([]Overview, er
 			continue
 		}
 		o := Overview{Queue: queue, Classes: map[string]int{}}
-		causes := newCauses()
+		causes := newCauses(queue)
 		err := r.each(ctx, queue, func(l letter) {
 			o.Depth++
 			causes.add(l.Letter)
@@ -103,7 +103,7 @@ type Advice struct {
 	Help       string `json:"help"`
 }
 
-func (l Letter) advice() Advice { return Advice{l.canSucceed(), l.help()} }
+func (l Letter) advice(queue string) Advice { return Advice{l.canSucceed(), l.help(queue, l.ID)} }
 
 // maxListedError bounds, in bytes, the error text of a line; Show has it whole.
 const maxListedError = 512
@@ -123,7 +123,7 @@ func (r *Reader) List(ctx context.Context, queue string, f Filter) ([]Line, erro
 		}
 		l.Error = rabbitmq.Bounded(l.Error, maxListedError)
 		at[l.ID] = len(lines)
-		lines = append(lines, Line{l.Letter, 1, l.advice()})
+		lines = append(lines, Line{l.Letter, 1, l.advice(queue)})
 	})
 	return lines, err
 }
@@ -133,7 +133,7 @@ func (r *Reader) Show(ctx context.Context, queue, id string) ([]Shown, error) {
 	var shown []Shown
 	err := r.each(ctx, queue, func(l letter) {
 		if l.ID == id {
-			shown = append(shown, show(l))
+			shown = append(shown, show(l, queue))
 		}
 	})
 	if err == nil && len(shown) == 0 {

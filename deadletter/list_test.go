@@ -2,10 +2,12 @@ package deadletter
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"maps"
 	"reflect"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -205,5 +207,125 @@ func TestNoQueue(t *testing.T) {
 	}
 	if l.Depth(name) != -1 {
 		t.Fatal("the queue was declared")
+	}
+}
+
+// declareDLQ makes the dead-letter queue anew, with other arguments than mageline's.
+func (l *line) declareDLQ(args amqp.Table) {
+	l.t.Helper()
+	ch := l.channel()
+	if _, err := ch.QueueDelete(l.dlq, false, false, false); err != nil {
+		l.t.Fatal(err)
+	}
+	if _, err := ch.QueueDeclare(l.dlq, true, false, false, false, args); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// A queue that somebody else has declared may drop what was requeued a few times: however often it is looked at, all letters
+// stay, in their order, with their content.
+func TestList_LosesNothingAtALowDeliveryLimit(t *testing.T) {
+	t.Parallel()
+	l := newLine(t)
+	l.declareDLQ(amqp.Table{"x-queue-type": rabbitmq.Quorum, "x-delivery-limit": int64(3)})
+	const n = 40
+	l.fill(n, func(i int) string { return []string{"rejected", "timeout"}[i%2] })
+	brokers := amqp.Publishing{MessageId: "broker's", Body: []byte("x"), Headers: amqp.Table{
+		"x-death": []any{amqp.Table{"queue": l.work, "exchange": "magento", "routing-keys": []any{topic}, "reason": "expired"}},
+	}}
+	l.Send(l.dlq, brokers)
+	l.awaitDepth(l.dlq, n+1)
+	for range 8 {
+		lines := l.list()
+		if len(lines) != n+1 || lines[0].Key != "000000000" || lines[n].Queue != l.work || lines[n].Topic != topic {
+			t.Fatalf("%d letters are listed, want %d; the last one is %+v", len(lines), n+1, lines[len(lines)-1])
+		}
+		if _, err := New(l.o).Show(t.Context(), l.dlq, lines[3].ID); err != nil {
+			t.Fatal(err)
+		}
+		l.mustReplay(ReplayOptions{DryRun: true, Filter: Filter{Class: "timeout"}}, n/2, n/2+1, 0)
+	}
+	l.awaitDepth(l.dlq, n+1)
+	l.mustReplay(ReplayOptions{Filter: Filter{Class: "timeout"}}, n/2, n/2+1, 0)
+	got := l.drain(l.dlq, n/2+1)
+	if all, want := ids(got), append(wanted(n, func(i int) bool { return i%2 == 0 }), "broker's"); !slices.Equal(all, want) {
+		t.Errorf("left are %v, want %v", all, want)
+	}
+	if first := got[0]; string(first.Body) != `{"entity_id":0}` || first.DeliveryMode != amqp.Persistent || first.Headers[rabbitmq.HeaderError] != "the ERP refused order 0" {
+		t.Errorf("the first one is %+v", first)
+	}
+}
+
+// Where nothing can be done about it, nothing is taken.
+func TestList_TakesNothingThatWouldBeLost(t *testing.T) {
+	t.Parallel()
+	for name, args := range map[string]amqp.Table{
+		"none may be requeued": {"x-queue-type": rabbitmq.Quorum, "x-delivery-limit": int64(0)},
+		"a bounded length":     {"x-queue-type": rabbitmq.Quorum, "x-delivery-limit": int64(2), "x-max-length": int64(3)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := newLine(t)
+			l.declareDLQ(args)
+			l.fill(3, func(int) string { return "rejected" })
+			for range 4 {
+				_, err := New(l.o).List(t.Context(), l.dlq, Filter{})
+				var fragile *FragileError
+				if !errors.As(err, &fragile) {
+					t.Fatalf("%v", err)
+				}
+				if _, err := l.replay(ReplayOptions{Filter: Filter{Key: "none"}}); !errors.As(err, &fragile) {
+					t.Fatalf("%v", err)
+				}
+			}
+			if got := ids(l.drain(l.dlq, 3)); !slices.Equal(got, wanted(3, every)) {
+				t.Errorf("left are %v", got)
+			}
+		})
+	}
+}
+
+// What is given back is given back by nack, all of it and before the channel ends: from RabbitMQ 4.3 on only that leaves the
+// delivery count as it is.
+func TestList_RequeuesByNackAlone(t *testing.T) {
+	t.Parallel()
+	l := newLine(t)
+	l.fill(100, func(int) string { return "rejected" })
+	frames := testkit.NewFrames(t, l.URL)
+	l.o.Broker.URL = frames.URL
+	const methodDeliver, methodReject, methodRecover, methodRecoverAsync, classChannel, methodClose = 60, 90, 110, 100, 20, 40
+	var mu sync.Mutex
+	held := map[uint16]map[uint64]bool{} // by channel
+	frames.On(func(f *testkit.Frame) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		tags := held[f.Channel]
+		switch {
+		case f.FromBroker && f.Is(methodDeliver):
+			if tags == nil {
+				tags = map[uint64]bool{}
+				held[f.Channel] = tags
+			}
+			tags[binary.BigEndian.Uint64(f.Payload[5+f.Payload[4]:])] = true
+		case f.FromBroker:
+		case f.Is(testkit.MethodNack):
+			last := binary.BigEndian.Uint64(f.Payload[4:])
+			for tag := range tags {
+				if tag <= last {
+					delete(tags, tag)
+				}
+			}
+		case f.Is(methodReject), f.Is(methodRecover), f.Is(methodRecoverAsync):
+			t.Errorf("method %d was sent", f.Method)
+		case f.Class == classChannel && f.Method == methodClose && len(tags) > 0:
+			t.Errorf("a channel was closed that held %d letters", len(tags))
+		}
+		return true
+	})
+	if lines := l.list(); len(lines) != 100 {
+		t.Errorf("%d letters", len(lines))
+	}
+	if len(held) == 0 {
+		t.Error("nothing was seen")
 	}
 }
