@@ -123,6 +123,16 @@ func (w wrapping) named(name string, member bool) wrapping {
 	return w
 }
 
+// titled gives the wrapping with what an object around an event says that it is about.
+func (w wrapping) titled(v []byte) wrapping {
+	for key, value := range members(v) {
+		if name := string(key[1 : len(key)-1]); value[0] == '"' && (name == "type" || isTitle(name)) {
+			w = w.named(string(value), false)
+		}
+	}
+	return w
+}
+
 // from gives the wrapping with the store that a value names. 0 is Magento's admin, which has no orders.
 func (w wrapping) from(store []byte) wrapping {
 	var id ID
@@ -282,7 +292,7 @@ func (d *decoder) object(v []byte, w wrapping) {
 			d.fail(Invalid, "the body has several members that name %s: %s", d.kind, strings.Join(inner.names, ", "))
 			return
 		case inner.grade > own.grade:
-			d.value(inner.value, w.in().named(inner.names[0], true).from(storeOf(v)))
+			d.value(inner.value, w.in().titled(v).named(inner.names[0], true).from(storeOf(v)))
 			return
 		case own.grade > unnamed || own.foreign:
 			d.emit(v, w)

@@ -86,11 +86,11 @@ func (k Kind) named(v []byte) naming {
 		case "store_id", "storeId":
 			n.store = true
 		case "order_id", "orderId":
-			aliasID = true
+			aliasID = aliasID || isID(value)
 		case "parent_id":
 			parent = true
 		case "id":
-			anyID = true
+			anyID = isID(value) // a message has one too, of letters mostly
 		}
 	}
 	n.foreign = aliasID && (n.grade == byName || anyID) || parent && n.entityID && !n.number
@@ -114,6 +114,12 @@ func tells(value []byte) bool {
 	default:
 		return false
 	}
+}
+
+// isID reports whether a value can be the id of an entity.
+func isID(value []byte) bool {
+	var id ID
+	return tells(value) && id.UnmarshalJSON(value) == nil && id > 0
 }
 
 // nouns are the words by which names of members, events and topics tell what they are about.
@@ -158,6 +164,15 @@ func about(name string, member bool) string {
 		}
 	}
 	return thing
+}
+
+// isTitle reports whether the text of a member of that name says what an object is about.
+func isTitle(name string) bool {
+	switch name {
+	case "event", "event_name", "eventName", "topic", "topic_name", "entity_type", "entityType", "entity_name":
+		return true
+	}
+	return false
 }
 
 // service gives what a service of Magento's is about whose name is one word, as in the topics of its asynchronous API:

@@ -66,29 +66,41 @@ type Order struct {
 // looked at again, which would cost as much as all the rest.
 func ParseOrder(body json.RawMessage) (Order, error) {
 	var (
-		o             Order
-		aliasID, anID []byte
-		parent        bool
+		o                          Order
+		camelID, camelNumber       []byte
+		camelStore, aliasID, anyID []byte
+		parent                     bool
+		title                      string
 	)
 	// Of a whole order only these are read: encoding/json would look at each byte of it twice.
 	for key, value := range members(body) {
 		var into json.Unmarshaler
-		switch string(key) {
-		case `"entity_id"`, `"entityId"`:
+		switch name := string(key[1 : len(key)-1]); name {
+		case "entity_id":
 			into = &o.EntityID
-		case `"increment_id"`, `"incrementId"`:
+		case "increment_id":
 			into = &o.IncrementID
-		case `"store_id"`, `"storeId"`:
+		case "store_id":
 			if o.StoreID = nil; string(value) != "null" {
 				o.StoreID = new(ID)
 				into = o.StoreID
 			}
-		case `"order_id"`, `"orderId"`:
+		case "entityId":
+			camelID = value
+		case "incrementId":
+			camelNumber = value
+		case "storeId":
+			camelStore = value
+		case "order_id", "orderId":
 			aliasID = value
-		case `"parent_id"`:
+		case "parent_id":
 			parent = tells(value)
-		case `"id"`:
-			anID = value
+		case "id":
+			anyID = value
+		default:
+			if value[0] == '"' && isTitle(name) {
+				title = about(string(value), false)
+			}
 		}
 		if into == nil {
 			continue
@@ -97,28 +109,47 @@ func ParseOrder(body json.RawMessage) (Order, error) {
 			return Order{}, Errorf(Invalid, "the event can't be read as one about an order: %s: %w", key, err)
 		}
 	}
+	o.camelCase(camelID, camelNumber, camelStore)
 	own := o.EntityID != 0 || o.IncrementID != ""
-	byAlias, byID := aliasID != nil && tells(aliasID), anID != nil && tells(anID)
+	byAlias, byID := aliasID != nil && isID(aliasID), anyID != nil && isID(anyID)
 	switch {
 	case byAlias && (own || byID):
 		return Order{}, Errorf(Invalid, "the event is about something that belongs to an order, an invoice, a shipment or a credit memo: "+
-			"it has an order's id (%s) beside %s; its members are %s", shortID(aliasID), ownName(o, anID), MemberNames(body))
+			"it has an order's id (%s) beside %s; its members are %s", shortID(aliasID), ownName(o, anyID), MemberNames(body))
 	case parent && o.EntityID != 0 && o.IncrementID == "":
 		return Order{}, Errorf(Invalid, "the event is about something that belongs to an order, an address, a payment or a comment: "+
 			"it has parent_id beside entity_id %d; its members are %s", o.EntityID, MemberNames(body))
+	case isForeign(title, Orders) && !byAlias:
+		return Order{}, Errorf(Invalid, "the event says that it is about %s and not about an order; its members are %s", title, MemberNames(body))
 	case own:
 		return o, nil
-	case !byAlias && !byID:
-		return Order{}, Errorf(Invalid, "the event names no order: it has neither entity_id nor increment_id; its members are %s", MemberNames(body))
+	case byAlias || byID:
+		value := aliasID
+		if !byAlias {
+			value = anyID
+		}
+		err := o.EntityID.UnmarshalJSON(value)
+		return o, err
+	default:
+		return Order{}, Errorf(Invalid, "the event names no order: it has neither entity_id nor increment_id, nor order_id or id that are ids; "+
+			"its members are %s", MemberNames(body))
 	}
-	name, value := "order_id", aliasID
-	if !byAlias {
-		name, value = "id", anID
+}
+
+// camelCase takes what is written so, where it is not written as Magento does and can be read.
+func (o *Order) camelCase(id, number, store []byte) {
+	if o.EntityID == 0 && id != nil && isID(id) {
+		_ = o.EntityID.UnmarshalJSON(id)
 	}
-	if err := o.EntityID.UnmarshalJSON(value); err != nil {
-		return Order{}, Errorf(Invalid, "the event can't be read as one about an order: %s: %w; its members are %s", name, err, MemberNames(body))
+	if o.IncrementID == "" && number != nil && o.IncrementID.UnmarshalJSON(number) != nil {
+		o.IncrementID = ""
 	}
-	return o, nil
+	if o.StoreID == nil && store != nil {
+		var s ID
+		if string(store) != "null" && s.UnmarshalJSON(store) == nil {
+			o.StoreID = &s
+		}
+	}
 }
 
 // shortID gives an id that was published, if it is one.
