@@ -196,14 +196,14 @@ func (b *BulkStatus) Open() int {
 
 // Status reads a bulk and its operations; ErrNotFound if there is none of this uuid.
 //
-// GET /V1/bulk/:bulkUuid/status, permission Magento_AsynchronousOperations::system_magento_logging_bulk_operations
+// GET /V1/bulk/:bulkUuid/status, permission Magento_AsynchronousOperations::system_magento_logging_bulk_operations (up to 2.4.6 Magento_Logging::system_magento_logging_bulk_operations)
 func (s *BulkService) Status(ctx context.Context, uuid string) (*BulkStatus, error) {
 	return s.status(ctx, endpoint("bulk", uuid, "status"))
 }
 
 // DetailedStatus reads a bulk and its operations with what was called and answered.
 //
-// GET /V1/bulk/:bulkUuid/detailed-status, permission Magento_AsynchronousOperations::system_magento_logging_bulk_operations
+// GET /V1/bulk/:bulkUuid/detailed-status, permission Magento_AsynchronousOperations::system_magento_logging_bulk_operations (up to 2.4.6 Magento_Logging::system_magento_logging_bulk_operations)
 func (s *BulkService) DetailedStatus(ctx context.Context, uuid string) (*BulkStatus, error) {
 	return s.status(ctx, endpoint("bulk", uuid, "detailed-status"))
 }
@@ -220,7 +220,7 @@ func (s *BulkService) status(ctx context.Context, path string) (*BulkStatus, err
 
 // Count reads how many operations of a bulk have a status.
 //
-// GET /V1/bulk/:bulkUuid/operation-status/:status, permission Magento_AsynchronousOperations::system_magento_logging_bulk_operations
+// GET /V1/bulk/:bulkUuid/operation-status/:status, permission Magento_AsynchronousOperations::system_magento_logging_bulk_operations (up to 2.4.6 Magento_Logging::system_magento_logging_bulk_operations)
 func (s *BulkService) Count(ctx context.Context, uuid string, status OperationStatus) (int, error) {
 	count, err := get[ID](ctx, s.client, endpoint("bulk", uuid, "operation-status", itoa(int64(status))))
 	if err != nil {
@@ -232,7 +232,7 @@ func (s *BulkService) Count(ctx context.Context, uuid string, status OperationSt
 // Operations reads a page of the operations of all bulks, with what was called and answered. Without a sort they are
 // sorted by id.
 //
-// GET /V1/bulk, permission Magento_AsynchronousOperations::system_magento_logging_bulk_operations
+// GET /V1/bulk, permission Magento_AsynchronousOperations::system_magento_logging_bulk_operations (up to 2.4.6 Magento_Logging::system_magento_logging_bulk_operations)
 func (s *BulkService) Operations(ctx context.Context, criteria SearchCriteria) (*Page[*Operation], error) {
 	return search[Operation](ctx, s.client, endpoint("bulk"), "id", criteria)
 }
@@ -240,7 +240,7 @@ func (s *BulkService) Operations(ctx context.Context, criteria SearchCriteria) (
 // AllOperations gives all operations that a search finds, by numbered pages: where some are cleaned up meanwhile, others
 // may be passed over. It ends after an error.
 //
-// GET /V1/bulk, permission Magento_AsynchronousOperations::system_magento_logging_bulk_operations
+// GET /V1/bulk, permission Magento_AsynchronousOperations::system_magento_logging_bulk_operations (up to 2.4.6 Magento_Logging::system_magento_logging_bulk_operations)
 func (s *BulkService) AllOperations(ctx context.Context, criteria SearchCriteria) iter.Seq2[*Operation, error] {
 	return walkPages(ctx, criteria, s.Operations)
 }

@@ -81,8 +81,8 @@ func (e *BulkError) Unwrap() []error {
 // An error of a request ends it: it may be called again. A complete operation may have rows that were not saved:
 // see Operation.PriceRefusals.
 //
-// GET /V1/bulk/:bulkUuid/status, permission Magento_AsynchronousOperations::system_magento_logging_bulk_operations
-// GET /V1/bulk/:bulkUuid/detailed-status, permission Magento_AsynchronousOperations::system_magento_logging_bulk_operations
+// GET /V1/bulk/:bulkUuid/status, permission Magento_AsynchronousOperations::system_magento_logging_bulk_operations (up to 2.4.6 Magento_Logging::system_magento_logging_bulk_operations)
+// GET /V1/bulk/:bulkUuid/detailed-status, permission Magento_AsynchronousOperations::system_magento_logging_bulk_operations (up to 2.4.6 Magento_Logging::system_magento_logging_bulk_operations)
 func (s *BulkService) Wait(ctx context.Context, uuid string, w Waiting) (*BulkStatus, error) {
 	w = w.orDefaults()
 	pause, least, progress := w.Interval, -1, time.Now()

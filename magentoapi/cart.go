@@ -18,19 +18,20 @@ type CartService struct {
 	path   string // of the cart
 	// quoteID is what the cart is called in its items; empty for a customer's, where Magento puts it in.
 	quoteID string
+	admins  bool
 }
 
 // Cart gives the cart of this id, for an admin or an integration.
 func (c *Client) Cart(id int64) *CartService {
-	return &CartService{c, endpoint("carts", itoa(id)), itoa(id)}
+	return &CartService{c, endpoint("carts", itoa(id)), itoa(id), true}
 }
 
 // MyCart gives the cart of the customer whose token is used. There must be one: see CartsService.CreateMine.
-func (c *Client) MyCart() *CartService { return &CartService{c, endpoint("carts", "mine"), ""} }
+func (c *Client) MyCart() *CartService { return &CartService{c, endpoint("carts", "mine"), "", false} }
 
 // GuestCart gives the cart of this masked id: see CartsService.CreateGuest.
 func (c *Client) GuestCart(maskedID string) *CartService {
-	return &CartService{c, endpoint("guest-carts", maskedID), maskedID}
+	return &CartService{c, endpoint("guest-carts", maskedID), maskedID, false}
 }
 
 func (s *CartService) below(parts ...string) string {
@@ -74,9 +75,7 @@ func (i CartItem) MarshalJSON() ([]byte, error) { return writeObject(i, i.asRead
 // GET /V1/carts/mine/items
 // GET /V1/guest-carts/:cartId/items
 func (s *CartService) Items(ctx context.Context) ([]CartItem, error) {
-	var items []CartItem
-	err := s.client.Do(ctx, http.MethodGet, s.below("items"), nil, nil, &items)
-	return items, err
+	return getList[CartItem](ctx, s.client, s.below("items"))
 }
 
 // AddItem puts so many of a SKU into the cart and gives the row, which may have been there with others of it already.
@@ -132,7 +131,7 @@ func (s *CartService) DeleteItem(ctx context.Context, itemID int64) error {
 // GET /V1/guest-carts/:cartId/coupons
 func (s *CartService) Coupon(ctx context.Context) (string, error) {
 	var code textOrNone
-	err := s.client.Do(ctx, http.MethodGet, s.below("coupons"), nil, nil, &code)
+	err := s.client.call(ctx, operation{method: http.MethodGet, path: s.below("coupons")}, nil, &code)
 	return string(code), err
 }
 

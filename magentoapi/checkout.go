@@ -2,6 +2,7 @@ package magentoapi
 
 import (
 	"context"
+	"errors"
 	"net/http"
 )
 
@@ -78,9 +79,7 @@ type ShippingMethod struct {
 // GET /V1/carts/mine/shipping-methods
 // GET /V1/guest-carts/:cartId/shipping-methods
 func (s *CartService) ShippingMethods(ctx context.Context) ([]ShippingMethod, error) {
-	var methods []ShippingMethod
-	err := s.client.Do(ctx, http.MethodGet, s.below("shipping-methods"), nil, nil, &methods)
-	return methods, err
+	return getList[ShippingMethod](ctx, s.client, s.below("shipping-methods"))
 }
 
 // EstimateShipping reads the ways to ship to an address, of which country, region and postcode are enough. The cart's own
@@ -140,9 +139,7 @@ type PaymentMethod struct {
 // GET /V1/carts/mine/payment-methods
 // GET /V1/guest-carts/:cartId/payment-methods
 func (s *CartService) PaymentMethods(ctx context.Context) ([]PaymentMethod, error) {
-	var methods []PaymentMethod
-	err := s.client.Do(ctx, http.MethodGet, s.below("payment-methods"), nil, nil, &methods)
-	return methods, err
+	return getList[PaymentMethod](ctx, s.client, s.below("payment-methods"))
 }
 
 // Payment is how a cart is paid. What is in additional_data is the payment method's own; it may be a secret.
@@ -216,6 +213,62 @@ type TotalSegment struct {
 // GET /V1/guest-carts/:cartId/totals
 func (s *CartService) Totals(ctx context.Context) (*Totals, error) {
 	return get[Totals](ctx, s.client, s.below("totals"))
+}
+
+// PaymentInformation reads what there is to pay, and how it can be paid. An admin's cart (Client.Cart) has no such endpoint.
+//
+// GET /V1/carts/mine/payment-information
+// GET /V1/guest-carts/:cartId/payment-information
+func (s *CartService) PaymentInformation(ctx context.Context) (*PaymentDetails, error) {
+	if s.admins {
+		return nil, errAdminsCart
+	}
+	return get[PaymentDetails](ctx, s.client, s.below("payment-information"))
+}
+
+// SetPaymentInformation sets how the cart is paid, and if it is given the billing address, of which a guest's must have the
+// e-mail address. An admin's cart has no such endpoint.
+//
+// It is repeated when its outcome is not known: the cart has one payment and one billing address.
+//
+// POST /V1/carts/mine/set-payment-information
+// POST /V1/guest-carts/:cartId/set-payment-information
+func (s *CartService) SetPaymentInformation(ctx context.Context, payment Payment, billing *CartAddress) error {
+	body, err := s.paymentInformation(payment, billing)
+	if err != nil {
+		return err
+	}
+	op := operation{method: http.MethodPost, path: s.below("set-payment-information"), repeatable: true}
+	return s.client.confirmed(ctx, op, body)
+}
+
+// Pay is SetPaymentInformation and PlaceOrder in one. All that PlaceOrder says of repeating is true here. An admin's cart has
+// no such endpoint.
+//
+// POST /V1/carts/mine/payment-information
+// POST /V1/guest-carts/:cartId/payment-information
+func (s *CartService) Pay(ctx context.Context, payment Payment, billing *CartAddress) (orderID int64, err error) {
+	body, err := s.paymentInformation(payment, billing)
+	if err != nil {
+		return 0, err
+	}
+	return s.client.identified(ctx, operation{method: http.MethodPost, path: s.below("payment-information")}, body)
+}
+
+var errAdminsCart = errors.New("magento: an admin's cart has no payment information: use its payment method, billing address and PlaceOrder")
+
+func (s *CartService) paymentInformation(payment Payment, billing *CartAddress) (map[string]any, error) {
+	if s.admins {
+		return nil, errAdminsCart
+	}
+	body := map[string]any{"paymentMethod": payment}
+	if billing != nil {
+		body["billingAddress"] = billing
+		if billing.Email != "" {
+			body["email"] = billing.Email // which is demanded of a guest
+		}
+	}
+	return body, nil
 }
 
 // PlaceOrder makes the cart an order and gives its entity id. Without a payment it is the cart's. What is missing or can't

@@ -66,25 +66,32 @@ type Options struct {
 
 // A Client calls one Magento. Its methods may be called by several goroutines at once.
 type Client struct {
-	AttributeSets  *AttributeSetsService
-	Attributes     *AttributesService
-	Bulk           *BulkService
-	Carts          *CartsService
-	Categories     *CategoriesService
-	Configurable   *ConfigurableService
-	CreditMemos    *CreditMemosService
-	CustomerGroups *CustomerGroupsService
-	Customers      *CustomersService
-	Inventory      *InventoryService
-	Invoices       *InvoicesService
-	Modules        *ModulesService
-	Orders         *OrdersService
-	Prices         *PricesService
-	Products       *ProductsService
-	Shipments      *ShipmentsService
-	StockItems     *StockItemsService
-	Stores         *StoresService
-	Transactions   *TransactionsService
+	AddressAttributes  *AttributeMetadataService
+	AttributeSets      *AttributeSetsService
+	Attributes         *AttributesService
+	Bulk               *BulkService
+	Bundles            *BundlesService
+	Carts              *CartsService
+	Categories         *CategoriesService
+	Configurable       *ConfigurableService
+	Coupons            *CouponsService
+	CreditMemos        *CreditMemosService
+	CustomerAttributes *AttributeMetadataService
+	CustomerGroups     *CustomerGroupsService
+	Customers          *CustomersService
+	Inventory          *InventoryService
+	Invoices           *InvoicesService
+	Modules            *ModulesService
+	Orders             *OrdersService
+	Prices             *PricesService
+	ProductOptions     *ProductOptionsService
+	Products           *ProductsService
+	SalesRules         *SalesRulesService
+	Shipments          *ShipmentsService
+	StockItems         *StockItemsService
+	Stores             *StoresService
+	Taxes              *TaxesService
+	Transactions       *TransactionsService
 
 	http      *http.Client
 	root      string // …/rest
@@ -145,13 +152,17 @@ func (c *Client) Store(code string) (*Client, error) {
 }
 
 func (c *Client) makeServices() {
+	c.AddressAttributes = &AttributeMetadataService{c, "customerAddress"}
 	c.AttributeSets = &AttributeSetsService{c}
 	c.Attributes = &AttributesService{c}
 	c.Bulk = &BulkService{c}
+	c.Bundles = &BundlesService{c}
 	c.Carts = &CartsService{c}
 	c.Categories = &CategoriesService{c}
 	c.Configurable = &ConfigurableService{c}
+	c.Coupons = &CouponsService{c}
 	c.CreditMemos = &CreditMemosService{c}
+	c.CustomerAttributes = &AttributeMetadataService{c, "customer"}
 	c.CustomerGroups = &CustomerGroupsService{c}
 	c.Customers = &CustomersService{c}
 	c.Inventory = &InventoryService{c}
@@ -159,10 +170,13 @@ func (c *Client) makeServices() {
 	c.Modules = &ModulesService{c}
 	c.Orders = &OrdersService{c}
 	c.Prices = &PricesService{c}
+	c.ProductOptions = &ProductOptionsService{c}
 	c.Products = &ProductsService{c}
+	c.SalesRules = &SalesRulesService{c}
 	c.Shipments = &ShipmentsService{c}
 	c.StockItems = &StockItemsService{c}
 	c.Stores = &StoresService{c}
+	c.Taxes = &TaxesService{c}
 	c.Transactions = &TransactionsService{c}
 }
 

@@ -2,7 +2,6 @@ package magentoapi
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"net/http"
 )
@@ -52,6 +51,24 @@ func (s *CustomerGroupsService) Default(ctx context.Context) (*CustomerGroup, er
 	return get[CustomerGroup](ctx, s.client, endpoint("customerGroups", "default"))
 }
 
+// DefaultOf reads the group that new customers of a store view are put in.
+//
+// GET /V1/customerGroups/default/:storeId, permission Magento_Customer::group
+func (s *CustomerGroupsService) DefaultOf(ctx context.Context, storeID int64) (*CustomerGroup, error) {
+	return get[CustomerGroup](ctx, s.client, endpoint("customerGroups", "default", itoa(storeID)))
+}
+
+// SetDefault sets the group that new customers are put in, of the store view that the client is of, or of all.
+//
+// It is repeated when its outcome is not known: there is one default group.
+//
+// PUT /V1/customerGroups/default/:id, permission Magento_Customer::group
+func (s *CustomerGroupsService) SetDefault(ctx context.Context, id int64) error {
+	op := operation{method: http.MethodPut, path: endpoint("customerGroups", "default", itoa(id)), repeatable: true}
+	_, err := s.client.identified(ctx, op, nil)
+	return err
+}
+
 // Search reads a page of groups. Without a sort they are sorted by id.
 //
 // GET /V1/customerGroups/search, permission Magento_Customer::group
@@ -85,14 +102,7 @@ func (s *CustomerGroupsService) Update(ctx context.Context, group CustomerGroup)
 }
 
 func (s *CustomerGroupsService) save(ctx context.Context, op operation, group CustomerGroup) (*CustomerGroup, error) {
-	var saved CustomerGroup
-	if err := s.client.call(ctx, op, map[string]CustomerGroup{"group": group}, &saved); err != nil {
-		return nil, err
-	}
-	if saved.ID == nil {
-		return nil, op.unreadable(http.StatusOK, nil, errors.New("a group without an id"))
-	}
-	return &saved, nil
+	return saveOne(ctx, s.client, op, map[string]any{"group": group}, func(g *CustomerGroup) bool { return g.ID != nil })
 }
 
 // Delete deletes a group; its customers go to the default one. The default one and 0 can't be deleted. It is not repeated:

@@ -20,6 +20,11 @@ func openShop(auth magentoapi.Credential) (shop *fakemagento.Server, client *mag
 	shop = fakemagento.New(fakemagento.Options{})
 	shop.AddProduct(fakemagento.Product{SKU: "24-MB01", Name: "Joust Duffle Bag", Price: decimal.New(34, 0)})
 	shop.Stock("24-MB01", decimal.New(10, 0))
+	client, closeShop = clientOf(shop, auth)
+	return shop, client, closeShop
+}
+
+func clientOf(shop *fakemagento.Server, auth magentoapi.Credential) (client *magentoapi.Client, closeShop func()) {
 	server := httptest.NewServer(shop)
 	client, err := magentoapi.New(server.URL, magentoapi.Options{
 		HTTPClient: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, Auth: auth,
@@ -27,7 +32,7 @@ func openShop(auth magentoapi.Credential) (shop *fakemagento.Server, client *mag
 	if err != nil {
 		panic(err)
 	}
-	return shop, client, func() {
+	return client, func() {
 		server.Close()
 		shop.Close()
 	}

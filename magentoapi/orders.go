@@ -82,7 +82,7 @@ func (s *OrdersService) Status(ctx context.Context, orderID int64) (string, erro
 // it (issue 22431). State and Status are not checked against each other. Nothing locks the order, and the shop's observers
 // run each time: it is not repeated by itself.
 //
-// POST /V1/orders, permission Magento_Sales::api_actions; Sales\Model\OrderRepository::save
+// POST /V1/orders, permission Magento_Sales::api_actions (up to 2.4.6 Magento_Sales::create); Sales\Model\OrderRepository::save
 func (s *OrdersService) Save(ctx context.Context, o *Order) (*Order, error) {
 	if o.EntityID == 0 || o.IncrementID == "" {
 		return nil, errors.New("magento: saving an order needs its entity_id and its increment_id")

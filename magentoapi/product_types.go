@@ -58,6 +58,8 @@ type Product struct {
 	ProductLinks        []ProductLink      `json:"product_links"`
 	MediaGalleryEntries []MediaEntry       `json:"media_gallery_entries"`
 	TierPrices          []ProductTierPrice `json:"tier_prices"`
+	// Options are the custom options, which take the place of all that the product has: see ProductOptionsService.
+	Options []ProductCustomOption `json:"options"`
 
 	CustomAttributes    CustomAttributes    `json:"custom_attributes"`
 	ExtensionAttributes ExtensionAttributes `json:"extension_attributes"` // website_ids, category_links, stock_item, …

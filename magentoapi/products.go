@@ -58,8 +58,8 @@ func (s *ProductsService) All(ctx context.Context, criteria SearchCriteria) iter
 // Magento makes no difference.
 //
 // POST /V1/products, permission Magento_Catalog::products
-func (s *ProductsService) Create(ctx context.Context, p *Product) (*Product, error) {
-	return s.one(ctx, operation{method: http.MethodPost, path: endpoint("products")}, product{p})
+func (s *ProductsService) Create(ctx context.Context, p *Product, options ...ProductSaveOption) (*Product, error) {
+	return s.one(ctx, operation{method: http.MethodPost, path: endpoint("products")}, save(p, options))
 }
 
 // Update changes the product with p.SKU, and gives it as it was saved; it makes one if there is none, if p has all that
@@ -67,21 +67,38 @@ func (s *ProductsService) Create(ctx context.Context, p *Product) (*Product, err
 //
 // Only what p has is changed: a new Product with the SKU and what is to change is enough, and for a store view it is
 // better than one that was read: that has all values, and what is saved for a store view no longer follows the value for
-// all. It is repeated where a read is, unless it adds an image: the same values are saved again.
+// all. It is repeated where a read is, unless it adds an image or a custom option: the same values are saved again.
 //
 // PUT /V1/products/:sku, permission Magento_Catalog::products
-func (s *ProductsService) Update(ctx context.Context, p *Product) (*Product, error) {
+func (s *ProductsService) Update(ctx context.Context, p *Product, options ...ProductSaveOption) (*Product, error) {
 	op := operation{method: http.MethodPut, path: endpoint("products", string(p.SKU)), repeatable: true}
-	if slices.ContainsFunc(p.MediaGalleryEntries, func(m MediaEntry) bool { return m.Content != nil }) {
+	if slices.ContainsFunc(p.MediaGalleryEntries, func(m MediaEntry) bool { return m.Content != nil }) ||
+		slices.ContainsFunc(p.Options, func(o ProductCustomOption) bool { return o.OptionID == 0 }) {
 		op.repeatable = false
 	}
-	return s.one(ctx, op, product{p})
+	return s.one(ctx, op, save(p, options))
 }
 
-// product is the body of a save. There must be nothing beside the product: then Magento takes the SKU in the path for the
-// product's (Webapi\Controller\Rest\ParamsOverrider).
+// A ProductSaveOption says how a product is saved.
+type ProductSaveOption func(*product)
+
+// SaveOptions sets saveOptions in the body. Magento's own code saves Product.Options, if the product has any, with it or
+// without (magento2 issue 21729); the plugins of modules may look at it.
+func SaveOptions(p *product) { p.SaveOptions = true }
+
+// product is the body of a save. Where there is nothing beside the product, Magento takes the SKU in the path for the
+// product's (Webapi\Controller\Rest\ParamsOverrider); so what is in it must be the same.
 type product struct {
-	Product *Product `json:"product"`
+	Product     *Product `json:"product"`
+	SaveOptions bool     `json:"saveOptions,omitempty"`
+}
+
+func save(p *Product, options []ProductSaveOption) product {
+	body := product{Product: p}
+	for _, o := range options {
+		o(&body)
+	}
+	return body
 }
 
 // Delete deletes a product.
@@ -95,9 +112,7 @@ func (s *ProductsService) Delete(ctx context.Context, sku string) error {
 //
 // GET /V1/products/types, permission Magento_Catalog::products
 func (s *ProductsService) Types(ctx context.Context) ([]ProductType, error) {
-	var types []ProductType
-	err := s.client.call(ctx, operation{method: http.MethodGet, path: endpoint("products", "types")}, nil, &types)
-	return types, err
+	return getList[ProductType](ctx, s.client, endpoint("products", "types"))
 }
 
 // AssignWebsite offers a product in a website, too. It is repeated where a read is: a website is not added twice.

@@ -72,6 +72,8 @@ func TestOneFieldOfAnyFormLeavesTheOthers(t *testing.T) {
 		&CreditMemo{}, &Transaction{}, &Product{}, &Customer{}, &CustomerGroup{}, &Category{}, &Attribute{}, &AttributeSet{}, &Cart{},
 		&CartItem{}, &Totals{}, &StockItem{}, &StockStatus{}, &Source{}, &SourceItem{}, &Stock{}, &StoreConfig{}, &StoreView{},
 		&BulkStatus{}, &Operation{}, &ConfigurableOption{}, &CategoryNode{}, &Country{}, &Currency{},
+		&ProductCustomOption{}, &BundleOption{}, &BundleLink{}, &TaxClass{}, &TaxRate{}, &TaxRule{}, &SalesRule{}, &Coupon{},
+		&AttributeMetadata{}, &SourceSelection{}, &PaymentDetails{},
 	} {
 		of := reflect.TypeOf(answer).Elem()
 		for i := range of.NumField() {
@@ -102,7 +104,7 @@ func TestOneFieldOfAnyFormLeavesTheOthers(t *testing.T) {
 				_, keepsItself := got.Elem().Field(i).Addr().Interface().(keeper)
 				zero := keepsItself || got.Elem().Field(i).IsZero()
 				told := slices.ContainsFunc(k.kept().odd, func(o OddField) bool { return o.Path == name })
-				if form == "true" && f.Type != reflect.TypeFor[Flag]() && f.Type.Kind() != reflect.Interface && (!told || !zero) {
+				if form == "true" && f.Type != reflect.TypeFor[Flag]() && f.Type != reflect.TypeFor[json.RawMessage]() && (!told || !zero) {
 					t.Errorf("%s.%s = %s: odd %v, zero %v", of, name, form, k.kept().odd, zero)
 				}
 			}

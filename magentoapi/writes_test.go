@@ -69,6 +69,52 @@ var writes = map[string]write{
 	}},
 	"Cart.SetPaymentMethod": {`"1"`, true, func(ctx context.Context, c *Client) error { return c.Cart(3).SetPaymentMethod(ctx, Payment{}) }},
 	"Cart.PlaceOrder":       {`"57"`, false, func(ctx context.Context, c *Client) error { return discard(c.Cart(3).PlaceOrder(ctx, nil)) }},
+	"Cart.SetPaymentInformation": {`true`, true, func(ctx context.Context, c *Client) error {
+		return c.GuestCart("k3").SetPaymentInformation(ctx, Payment{}, nil)
+	}},
+	"Cart.Pay":                  {`"57"`, false, func(ctx context.Context, c *Client) error { return discard(c.MyCart().Pay(ctx, Payment{}, nil)) }},
+	"CustomerGroups.SetDefault": {`2`, true, func(ctx context.Context, c *Client) error { return c.CustomerGroups.SetDefault(ctx, 2) }},
+	"CreditMemos.Refund": {`{"entity_id":4}`, false, func(ctx context.Context, c *Client) error {
+		return discard(c.CreditMemos.Refund(ctx, CreditMemo{OrderID: 7, BaseGrandTotal: decimalOf("1"), Items: []DocumentItem{{OrderItemID: 1}}}, true))
+	}},
+	"ProductOptions.Create": {`{"option_id":"4"}`, false, func(ctx context.Context, c *Client) error {
+		return discard(c.ProductOptions.Create(ctx, ProductCustomOption{}))
+	}},
+	"ProductOptions.Update": {`{"option_id":4}`, true, func(ctx context.Context, c *Client) error {
+		return discard(c.ProductOptions.Update(ctx, ProductCustomOption{OptionID: 4, Values: []ProductCustomOptionValue{{OptionTypeID: 5}}}))
+	}},
+	"ProductOptions.Update with a new value": {`{"option_id":4}`, false, func(ctx context.Context, c *Client) error {
+		return discard(c.ProductOptions.Update(ctx, ProductCustomOption{OptionID: 4, Values: []ProductCustomOptionValue{{Title: "new"}}}))
+	}},
+	"ProductOptions.Delete": {`true`, false, func(ctx context.Context, c *Client) error { return c.ProductOptions.Delete(ctx, "A", 4) }},
+	"Products.Update": {`{"sku":"A"}`, true, func(ctx context.Context, c *Client) error {
+		return discard(c.Products.Update(ctx, &Product{SKU: "A", Options: []ProductCustomOption{{OptionID: 4}}}, SaveOptions))
+	}},
+	"Products.Update with a new option": {`{"sku":"A"}`, false, func(ctx context.Context, c *Client) error {
+		return discard(c.Products.Update(ctx, &Product{SKU: "A", Options: []ProductCustomOption{{Title: "new"}}}, SaveOptions))
+	}},
+	"Bundles.AddOption": {`"4"`, false, func(ctx context.Context, c *Client) error { return discard(c.Bundles.AddOption(ctx, BundleOption{})) }},
+	"Bundles.UpdateOption": {`4`, false, func(ctx context.Context, c *Client) error {
+		return c.Bundles.UpdateOption(ctx, BundleOption{OptionID: 4})
+	}},
+	"Bundles.DeleteOption": {`true`, false, func(ctx context.Context, c *Client) error { return c.Bundles.DeleteOption(ctx, "A", 4) }},
+	"Bundles.Link":         {`"4"`, false, func(ctx context.Context, c *Client) error { return discard(c.Bundles.Link(ctx, "A", 4, BundleLink{})) }},
+	"Bundles.UpdateLink":   {`true`, true, func(ctx context.Context, c *Client) error { return c.Bundles.UpdateLink(ctx, "A", BundleLink{ID: 5}) }},
+	"Bundles.Unlink":       {`true`, false, func(ctx context.Context, c *Client) error { return c.Bundles.Unlink(ctx, "A", 4, "B") }},
+	"Taxes.CreateClass":    {`"4"`, false, func(ctx context.Context, c *Client) error { return discard(c.Taxes.CreateClass(ctx, TaxClass{})) }},
+	"Taxes.UpdateClass":    {`"4"`, true, func(ctx context.Context, c *Client) error { return c.Taxes.UpdateClass(ctx, TaxClass{ID: 4}) }},
+	"Taxes.DeleteClass":    {`true`, false, func(ctx context.Context, c *Client) error { return c.Taxes.DeleteClass(ctx, 4) }},
+	"Taxes.CreateRate":     {`{"id":4}`, false, func(ctx context.Context, c *Client) error { return discard(c.Taxes.CreateRate(ctx, TaxRate{})) }},
+	"Taxes.UpdateRate":     {`{"id":4}`, true, func(ctx context.Context, c *Client) error { return discard(c.Taxes.UpdateRate(ctx, TaxRate{ID: 4})) }},
+	"Taxes.DeleteRate":     {`true`, false, func(ctx context.Context, c *Client) error { return c.Taxes.DeleteRate(ctx, 4) }},
+	"Taxes.CreateRule":     {`{"id":4}`, false, func(ctx context.Context, c *Client) error { return discard(c.Taxes.CreateRule(ctx, TaxRule{})) }},
+	"Taxes.UpdateRule":     {`{"id":4}`, true, func(ctx context.Context, c *Client) error { return discard(c.Taxes.UpdateRule(ctx, TaxRule{ID: 4})) }},
+	"Taxes.DeleteRule":     {`true`, false, func(ctx context.Context, c *Client) error { return c.Taxes.DeleteRule(ctx, 4) }},
+	"Inventory.SelectSources": {`{"shippable":false,"source_selection_items":[]}`, true, func(ctx context.Context, c *Client) error {
+		return discard(c.Inventory.SelectSources(ctx, 1, "priority"))
+	}},
+	"Inventory.Transfer":     {`true`, false, func(ctx context.Context, c *Client) error { return c.Inventory.Transfer(ctx, "a", "b", false, "A") }},
+	"Inventory.TransferPart": {`[]`, false, func(ctx context.Context, c *Client) error { return c.Inventory.TransferPart(ctx, "a", "b") }},
 	"Bulk.Call": {`{"bulk_uuid":"u"}`, false, func(ctx context.Context, c *Client) error {
 		return discard(c.Bulk.Call(ctx, http.MethodPost, "/V1/x", nil))
 	}},

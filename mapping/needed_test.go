@@ -243,7 +243,7 @@ func TestOddValuesOfRealShops(t *testing.T) {
 	} {
 		path, value, _ := strings.Cut(change, "=")
 		at := slices.IndexFunc(places, func(p place) bool { return p.path == path })
-		body := order
+		var body []byte
 		if at >= 0 {
 			body = places[at].with(order, value)
 		} else { // it is in the last object of its path

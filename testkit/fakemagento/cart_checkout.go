@@ -122,6 +122,42 @@ func (k *cart) pay(payment map[string]any) *problem {
 	return nil
 }
 
+func (s *Server) getPaymentInformation(_ call, k *cart) (any, *problem) {
+	return map[string]any{"payment_methods": paymentMethods, "totals": s.totals(k)}, nil
+}
+
+// setPaymentInformation is Checkout\Model\PaymentInformationManagement: a guest's e-mail address is demanded.
+func (s *Server) setPaymentInformation(c call, k *cart) (any, *problem) {
+	payment, wrong := c.object("paymentMethod")
+	if wrong != nil {
+		return nil, wrong
+	}
+	if k.customer == 0 && text(c.body["email"]) == "" {
+		return nil, required("email")
+	}
+	if billing, ok := c.body["billingAddress"].(map[string]any); ok {
+		k.billing = billing
+		k.billing["id"] = 2 * k.id
+		if text(k.billing["email"]) == "" {
+			k.billing["email"] = c.body["email"]
+		}
+	}
+	if k.shipping == nil {
+		return nil, noShippingAddress
+	}
+	if wrong := k.pay(payment); wrong != nil {
+		return nil, wrong
+	}
+	return true, nil
+}
+
+func (s *Server) payCart(c call, k *cart) (any, *problem) {
+	if _, wrong := s.setPaymentInformation(c, k); wrong != nil {
+		return nil, wrong
+	}
+	return s.placeCart(c, k)
+}
+
 // placing is the order that the cart would become.
 func (s *Server) placing(k *cart) Placing {
 	p := Placing{StoreID: k.store, State: "new", Method: text(k.payment["method"]), CustomerID: k.customer, Virtual: k.method == ""}

@@ -17,6 +17,8 @@ type carts struct {
 	nextID   int
 	nextItem int
 	coupons  map[string]decimal.Decimal // percent, by code
+
+	couponCodes []string // in the order in which they were made
 }
 
 // cart is a quote. What is bought has the prices of the product at the time of asking.
@@ -47,6 +49,9 @@ func (cs *carts) init() { cs.coupons = map[string]decimal.Decimal{} }
 func (s *Server) AddCoupon(code string, percent decimal.Decimal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if _, ok := s.carts.coupons[code]; !ok {
+		s.carts.couponCodes = append(s.carts.couponCodes, code)
+	}
 	s.carts.coupons[code] = percent
 }
 
@@ -90,6 +95,15 @@ func (s *Server) cartRoutes(routes *http.ServeMux) {
 	} {
 		method, path, _ := strings.Cut(pattern, " ")
 		admin(method+" /V1/carts/{cart}"+path, s.onCart(s.adminsCart, f))
+		routes.Handle(method+" /V1/carts/mine"+path, s.endpoint(s.self(s.onCart(s.customersCart, f))))
+		routes.Handle(method+" /V1/guest-carts/{cart}"+path, s.endpoint(s.onCart(s.guestsCart, f)))
+	}
+	for pattern, f := range map[string]func(call, *cart) (any, *problem){ // not for an admin
+		"GET /payment-information":      s.getPaymentInformation,
+		"POST /set-payment-information": s.setPaymentInformation,
+		"POST /payment-information":     s.payCart,
+	} {
+		method, path, _ := strings.Cut(pattern, " ")
 		routes.Handle(method+" /V1/carts/mine"+path, s.endpoint(s.self(s.onCart(s.customersCart, f))))
 		routes.Handle(method+" /V1/guest-carts/{cart}"+path, s.endpoint(s.onCart(s.guestsCart, f)))
 	}

@@ -125,7 +125,7 @@ func TestAProductIsSavedWhole(t *testing.T) {
 	shop.AddProduct(fakemagento.Product{SKU: "B"})
 	done(t, client.Do(ctx, "PUT", "/V1/products/A", nil, json.RawMessage(`{"product":{"sku":"A","price":29.9900,
 		"extension_attributes":{"module_field":{"deep":[1,2.50,null]}},
-		"options":[{"title":"Engraving","unknown":"kept"}],
+		"options":[{"title":"Engraving","type":"field","unknown":"kept"}],
 		"product_links":[{"sku":"A","link_type":"upsell","linked_product_sku":"B","position":1,"extension_attributes":{"qty":2.5}}]}}`), nil))
 	before := shop.Product("A", 0)
 

@@ -46,6 +46,61 @@ func (s *Server) refunded(o *order, c call, invoice *paper) (any, *problem) {
 	return one.id, nil
 }
 
+// refundAsGiven is Sales\Model\Service\CreditmemoService::refund: it keeps the credit memo as it is given, and looks at
+// nothing but the money.
+func (s *Server) refundAsGiven(c call) (any, *problem) {
+	given, wrong := c.object("creditmemo")
+	if wrong != nil {
+		return nil, wrong
+	}
+	id, _ := number(given["order_id"])
+	o := s.find(id)
+	if o == nil {
+		return nil, unknownEntity()
+	}
+	if text(given["entity_id"]) != "" && text(given["state"]) != "1" {
+		return nil, invalid("We cannot register an existing credit memo.", nil)
+	}
+	paid, refunded := number4(o.document["total_paid"]), number4(o.document["total_refunded"])
+	total := number4(given["base_grand_total"])
+	if refunded.Add(total).GreaterThan(paid) {
+		return nil, invalid("The most money available to refund is %1.", []string{paid.Sub(refunded).String()})
+	}
+	for _, item := range objects(given["items"]) {
+		row := o.row(text(item["order_item_id"]))
+		if row == nil {
+			return nil, invalid("Could not save a credit memo, see error log for details", nil)
+		}
+		if number4(item["qty"]).GreaterThan(toRefund(row)) {
+			return nil, invalid("We found an invalid quantity to refund item \"%1\".", []string{text(row["name"])})
+		}
+	}
+	for _, item := range objects(given["items"]) {
+		row := o.row(text(item["order_item_id"]))
+		row["qty_refunded"] = amount(number4(row["qty_refunded"]).Add(number4(item["qty"])))
+	}
+	given["state"] = creditMemoRefunded
+	plus(o.document, "total_refunded", total)
+	s.afterRefund(o)
+	one := s.sales.creditMemos.add(o, given, s.options.Keep)
+	if invoice, _ := s.sales.invoices.find(given["invoice_id"]); invoice != nil && !yes(c.body["offlineRequested"]) {
+		plus(invoice.document, "total_refunded", total)
+		invoice.document["is_used_for_refund"] = 1
+		s.transaction(o, one, "refund")
+	}
+	return one.show(), nil
+}
+
+// row gives the row with the id, or nil.
+func (o *order) row(id string) map[string]any {
+	for _, row := range o.rows() {
+		if idOf(row) == id {
+			return row
+		}
+	}
+	return nil
+}
+
 // refund makes a credit memo. It needs mu.
 func (s *Server) refund(o *order, c call, invoice *paper) (*paper, *problem) {
 	parts, strangers, wrong := o.parts(c, toRefund)

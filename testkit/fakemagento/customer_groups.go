@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -12,6 +13,16 @@ func (cs *customers) initGroups() {
 		cs.groups = append(cs.groups, map[string]any{"id": i, "code": code, "tax_class_id": 3, "tax_class_name": "Retail Customer"})
 	}
 	cs.nextGroup = len(cs.groups)
+	cs.defaultGroups = map[int]int{0: 1}
+}
+
+// defaultGroup is that of a store view, or else that of all.
+func (s *Server) defaultGroup(store int) map[string]any {
+	id, ok := s.customers.defaultGroups[store]
+	if !ok {
+		id = s.customers.defaultGroups[0]
+	}
+	return document(s.customers.groups, "id", strconv.Itoa(id))
 }
 
 func (s *Server) customerGroupRoutes(routes *http.ServeMux) {
@@ -24,7 +35,25 @@ func (s *Server) customerGroupRoutes(routes *http.ServeMux) {
 		}
 		return list(c, known, slices.Clone(s.customers.groups))
 	})
-	route("GET /V1/customerGroups/default", func(call) (any, *problem) { return document(s.customers.groups, "id", "1"), nil })
+	route("GET /V1/customerGroups/default", func(c call) (any, *problem) { return s.defaultGroup(c.store), nil })
+	route("GET /V1/customerGroups/default/{store}", func(c call) (any, *problem) {
+		store, wrong := c.id("store")
+		if wrong != nil {
+			return nil, wrong
+		}
+		if !slices.ContainsFunc(s.options.Stores, func(st Store) bool { return st.ID == store }) {
+			return nil, noSuchEntity("storeId", store)
+		}
+		return s.defaultGroup(store), nil
+	})
+	route("PUT /V1/customerGroups/default/{id}", func(c call) (any, *problem) {
+		group, wrong := s.customerGroup(c)
+		if wrong != nil {
+			return nil, wrong
+		}
+		s.customers.defaultGroups[c.store], _ = number(group["id"])
+		return group["id"], nil
+	})
 	route("GET /V1/customerGroups/{id}", s.getCustomerGroup)
 	route("POST /V1/customerGroups", s.createCustomerGroup)
 	route("PUT /V1/customerGroups/{id}", s.updateCustomerGroup)
@@ -94,7 +123,8 @@ func (s *Server) deleteCustomerGroup(c call) (any, *problem) {
 	if wrong != nil {
 		return nil, wrong
 	}
-	if id, _ := number(group["id"]); id <= 1 { // not logged in, and the default of new customers
+	id, _ := number(group["id"])
+	if isDefault := slices.Contains(slices.Collect(maps.Values(s.customers.defaultGroups)), id); id == 0 || isDefault { // 0 is not logged in
 		return nil, invalid("Cannot delete group.", nil)
 	}
 	s.customers.groups = slices.DeleteFunc(s.customers.groups, func(d map[string]any) bool { return text(d["id"]) == text(group["id"]) })

@@ -20,6 +20,8 @@ type customers struct {
 	nextAddress int
 	groups      []map[string]any
 	nextGroup   int
+
+	defaultGroups map[int]int // by store view, 0 for all
 }
 
 // session is what a customer's token stands for.
@@ -187,6 +189,9 @@ func (s *Server) checkCustomer(customer map[string]any) *problem {
 
 // objects gives the objects of a list in JSON.
 func objects(v any) []map[string]any {
+	if already, ok := v.([]map[string]any); ok {
+		return already
+	}
 	list, _ := v.([]any)
 	var all []map[string]any
 	for _, one := range list {

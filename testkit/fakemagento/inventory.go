@@ -148,6 +148,14 @@ func (s *Server) inventoryRoutes(routes *http.ServeMux) {
 	route("GET /V1/inventory/source-items", "Api::source", lists(inv.sourceItems, "source_item_id", "sku", "source_code", "quantity", "status"))
 	route("POST /V1/inventory/source-items", "Api::stock_source_item_assign", s.saveSourceItems)
 	route("POST /V1/inventory/source-items-delete", "Api::stock_source_item_assign", s.deleteSourceItems)
+	route("GET /V1/inventory/source-selection-algorithm-list", "SourceSelectionApi::source_selection_algorithm", s.selectionAlgorithms)
+	route("POST /V1/inventory/source-selection-algorithm-result", "SourceSelectionApi::source_selection_algorithm_post", s.selectSources)
+	route("GET /V1/inventory/stock-resolver/{type}/{code}", "SalesApi::stock", s.resolveStock)
+	for pattern, f := range map[string]func(call) (any, *problem){
+		"POST /V1/inventory/bulk-product-source-transfer": s.transfer, "POST /V1/inventory/bulk-partial-source-transfer": s.transferPart,
+	} {
+		routes.Handle(pattern, s.allowed("Magento_Catalog::products", s.endpoint(f)))
+	}
 	route("GET /V1/inventory/get-product-salable-quantity/{sku}/{stock}", "SalesApi::stock", func(c call) (any, *problem) {
 		quantity, wrong := s.salableOf(c)
 		return amount(quantity), wrong

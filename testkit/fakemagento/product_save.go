@@ -42,6 +42,11 @@ func (s *Server) saveProduct(c call) (any, *problem) {
 			return nil, wrong
 		}
 	}
+	for _, option := range objects(body["options"]) {
+		if wrong := checkOption(option); wrong != nil {
+			return nil, wrong
+		}
+	}
 	p.media, p.tiers = media, tiers
 	if missing != nil {
 		p.id = s.catalog.nextID("product")
@@ -94,6 +99,12 @@ func (c *catalog) fillProduct(p *product, body map[string]any, store int, isNew 
 		case "id", "sku", "created_at", "updated_at", "media_gallery_entries", "tier_prices":
 		case "price", "weight":
 			p.set(at, key, floating(value))
+		case "options": // with saveOptions in the body or without
+			options := objects(value)
+			for i := range options {
+				options[i] = c.keepOption(p, options[i])
+			}
+			p.setCustomOptions(options)
 		case "custom_attributes":
 			p.setAttributes(at, value, func(code string) bool { return c.attributes[code] != nil && code != "category_ids" })
 			c.categoryIDs(p, value)

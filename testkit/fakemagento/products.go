@@ -18,6 +18,7 @@ type product struct {
 	tiers    []tierPrice
 	options  []map[string]any // of a configurable product
 	children []string         // their SKUs
+	bundled  []map[string]any // options of a bundle
 }
 
 // productFields are the keys of a product's document; a value of any other attribute is a custom attribute.

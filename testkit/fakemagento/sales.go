@@ -42,6 +42,7 @@ func (s *Server) salesRoutes(routes *http.ServeMux) {
 		}
 		return s.sales.invoices.comment(entity["parent_id"], entity)
 	})
+	route("POST /V1/creditmemo/refund", "sales_creditmemo", s.refundAsGiven)
 	// The cancel of a credit memo begins with this refusal: Sales\Model\Service\CreditmemoService.
 	route("PUT /V1/creditmemo/{id}", "sales_creditmemo", func(call) (any, *problem) {
 		return nil, invalid("You can not cancel Credit Memo", nil)

@@ -96,6 +96,7 @@ type Server struct {
 	separately map[string]bool // item ids of bundles whose components are shipped one by one
 	shipments  shipments
 	sales      sales
+	taxes      taxes
 }
 
 // New gives a shop without orders.
@@ -148,6 +149,7 @@ func New(o Options) *Server {
 	s.customers.init()
 	s.carts.init()
 	s.bulks.init()
+	s.taxes.init()
 	routes := http.NewServeMux()
 	routes.HandleFunc("POST /V1/integration/admin/token", s.adminToken)
 	routes.Handle("GET /V1/orders/{id}", s.allowed("Magento_Sales::actions_view", s.getOrder))
@@ -161,7 +163,10 @@ func New(o Options) *Server {
 	s.inventoryRoutes(routes)
 	s.customerRoutes(routes)
 	s.customerGroupRoutes(routes)
+	s.attributeMetadataRoutes(routes)
 	s.cartRoutes(routes)
+	s.taxRoutes(routes)
+	s.salesRuleRoutes(routes)
 	s.bulkRoutes(routes)
 	routes.Handle("GET /V1/modules", s.allowed("Magento_Backend::admin", s.modules))
 	s.shipmentRoutes(routes)
@@ -206,9 +211,9 @@ func (s *Server) AddStatus(state, status string) {
 var (
 	scope  = regexp.MustCompile(`^/rest(?:/([^/]+))??((?:/async(?:/bulk)?)?/V1/.*)$`)
 	digits = regexp.MustCompile(`/\d+(/|$)`)
-	sku    = regexp.MustCompile(`^(/V1/(?:products|configurable-products)/)[^/]+`)
+	sku    = regexp.MustCompile(`^(/V1/(?:products|configurable-products|bundle-products)/)[^/]+`)
 	// notSKU are the endpoints that have a word of their own where others have the SKU.
-	notSKU = regexp.MustCompile(`^/V1/(?:configurable-products/variation|products/(?:attribute|types$|links/types|media/types|` +
+	notSKU = regexp.MustCompile(`^/V1/(?:configurable-products/variation|bundle-products/options/|products/(?:attribute|options(?:/|$)|types$|links/types|media/types|` +
 		`(?:base|tier|special)-price|cost))`)
 )
 
