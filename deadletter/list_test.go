@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -268,13 +269,14 @@ func TestList_TakesNothingThatWouldBeLost(t *testing.T) {
 			l := newLine(t)
 			l.declareDLQ(args)
 			l.fill(3, func(int) string { return "rejected" })
+			counts := l.countsLooks() // else a look loses nothing
 			for range 4 {
 				_, err := New(l.o).List(t.Context(), l.dlq, Filter{})
 				var fragile *FragileError
-				if !errors.As(err, &fragile) {
+				if errors.As(err, &fragile) != counts {
 					t.Fatalf("%v", err)
 				}
-				if _, err := l.replay(ReplayOptions{Filter: Filter{Key: "none"}}); !errors.As(err, &fragile) {
+				if _, err := l.replay(ReplayOptions{Filter: Filter{Key: "none"}}); errors.As(err, &fragile) != counts {
 					t.Fatalf("%v", err)
 				}
 			}
@@ -327,5 +329,41 @@ func TestList_RequeuesByNackAlone(t *testing.T) {
 	}
 	if len(held) == 0 {
 		t.Error("nothing was seen")
+	}
+}
+
+// countsLooks reports whether the broker counts what is requeued by nack: up to RabbitMQ 4.2.
+func (l *line) countsLooks() bool {
+	l.t.Helper()
+	conn, err := amqp.Dial(l.URL)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer conn.Close() //nolint:errcheck // of a test
+	version, _ := conn.Properties["version"].(string)
+	var major, minor int
+	if _, err := fmt.Sscanf(version, "%d.%d", &major, &minor); err != nil {
+		l.t.Fatalf("%q: %v", version, err)
+	}
+	return major < 4 || major == 4 && minor < 3
+}
+
+// Where the broker lets it, a look leaves a letter's delivery count as it is; where not, it counts each look once.
+func TestList_LeavesTheDeliveryCountWhereItMay(t *testing.T) {
+	t.Parallel()
+	l := newLine(t)
+	l.fill(3, func(int) string { return "rejected" })
+	const looks = 4
+	for range looks {
+		l.list()
+	}
+	want := int64(0)
+	if l.countsLooks() {
+		want = looks
+	}
+	for _, d := range l.drain(l.dlq, 3) {
+		if n := rabbitmq.Int(d.Headers, "x-delivery-count"); n != want {
+			t.Errorf("the delivery count is %d after %d looks, want %d", n, looks, want)
+		}
 	}
 }

@@ -146,6 +146,7 @@ func (d *Downstream) Resume() { d.circuit.resume() }
 func (d *Downstream) Unreadable(ctx context.Context, why string) {
 	if handling := event.Handling(ctx); handling != 0 {
 		d.circuit.unreadable(handling, event.Message(ctx), why)
+		d.recent.unreadable(time.Now())
 	}
 }
 

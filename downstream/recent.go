@@ -2,7 +2,9 @@ package downstream
 
 import (
 	"maps"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,9 +16,13 @@ type Recent struct {
 	Calls    int
 	Failures int // time-outs among them
 	Timeouts int
-	// Codes counts the calls by their status, or by the class of the error where there was none.
+	// Codes counts the calls by their status, or by the class of the error where there was none. Those that were answered with
+	// a success that can't be read are Unreadable.
 	Codes map[string]int
 }
+
+// Unreadable is the code of a success that can't be read.
+const Unreadable = "unreadable"
 
 const (
 	recentBucket  = 10 * time.Second
@@ -30,19 +36,32 @@ type recent struct {
 }
 
 type recentCodes struct {
-	number int64 // of the ten seconds since 1970
-	codes  map[string]int
+	number     int64 // of the ten seconds since 1970
+	codes      map[string]int
+	unreadable int // of the successes among them
 }
 
 func (r *recent) add(code string, now time.Time) {
-	number := now.UnixNano() / int64(recentBucket)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.bucket(now).codes[code]++
+}
+
+// unreadable says of a success that was added that it is none.
+func (r *recent) unreadable(now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.bucket(now).unreadable++
+}
+
+// bucket is called with mu held.
+func (r *recent) bucket(now time.Time) *recentCodes {
+	number := now.UnixNano() / int64(recentBucket)
 	b := &r.buckets[number%recentBuckets]
 	if b.number != number {
-		*b = recentCodes{number, map[string]int{}}
+		*b = recentCodes{number: number, codes: map[string]int{}}
 	}
-	b.codes[code]++
+	return b
 }
 
 func (r *recent) sum(now time.Time) Recent {
@@ -50,14 +69,25 @@ func (r *recent) sum(now time.Time) Recent {
 	number := now.UnixNano() / int64(recentBucket)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	unreadable := 0
 	for _, b := range r.buckets {
 		if b.number > number-recentBuckets && b.number <= number {
 			for code, n := range b.codes {
 				sum.Codes[code] += n
 			}
+			unreadable += b.unreadable
 		}
 	}
-	for code, n := range maps.All(sum.Codes) {
+	for _, code := range slices.Sorted(maps.Keys(sum.Codes)) {
+		if n := min(unreadable, sum.Codes[code]); n > 0 && strings.HasPrefix(code, "2") {
+			unreadable -= n
+			sum.Codes[Unreadable] += n
+			if sum.Codes[code] -= n; sum.Codes[code] == 0 {
+				delete(sum.Codes, code)
+			}
+		}
+	}
+	for code, n := range sum.Codes {
 		sum.Calls += n
 		if isFailure(code) {
 			sum.Failures += n

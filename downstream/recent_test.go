@@ -25,6 +25,10 @@ func TestRecent(t *testing.T) {
 			t.Errorf("after %s: %+v, want %+v: %v", at, got, want, there)
 		}
 	}
+	r.unreadable(now)
+	if got := r.sum(now); got.Calls != 20 || got.Failures != 13 || got.Codes["200"] != 4 || got.Codes[Unreadable] != 1 {
+		t.Errorf("with a success that can't be read: %+v", got)
+	}
 	later := now.Add(recentBucket * recentBuckets) // the same bucket, used anew
 	r.add("200", later)
 	if got := r.sum(later); got.Calls != 1 || !maps.Equal(got.Codes, map[string]int{"200": 1}) {

@@ -113,7 +113,7 @@ func share(n, of int) string {
 
 // shares says what the calls have come to, the most frequent first.
 func (d *Downstream) shares() string {
-	names := map[string]string{"timeout": "time-outs", "unavailable": "no answer that can be used"}
+	names := map[string]string{"timeout": "time-outs", "unavailable": "no answer of the API", "unreadable": "answers that can't be read"}
 	all := slices.SortedFunc(maps.Keys(d.Codes), func(a, b string) int {
 		return cmp.Or(cmp.Compare(d.Codes[b], d.Codes[a]), cmp.Compare(a, b))
 	})
