@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -260,11 +261,11 @@ func (l *line) refusals(d *delivery) (n int, anew bool) {
 	return n, false
 }
 
-// refusedRequest names the request that err says was refused.
+// refusedRequest names the request that err says was refused, and for which effect.
 func refusedRequest(err error) string {
 	var e *event.Error
 	if errors.As(err, &e) {
-		return rabbitmq.Bounded(e.Request, 200)
+		return rabbitmq.Bounded(strings.TrimSpace(event.EffectOf(err)+" "+e.Request), 200)
 	}
 	return ""
 }

@@ -78,7 +78,8 @@ func TestUnauthorizedAtRandom(t *testing.T) {
 			t.Errorf("message %s uses attempt %d", e.Body, e.Attempt)
 		}
 		if number(e) == 1 && refusals.Add(-1) >= 0 {
-			return "", fmt.Errorf("x: %w", &event.Error{Class: event.Unauthorized, Request: request.Load().(string), Err: errors.New("refused")})
+			err := &event.Error{Class: event.Unauthorized, Request: request.Load().(string), Err: errors.New("refused")}
+			return "", fmt.Errorf("x: %w", event.WithEffect(err, "comment"))
 		}
 		return event.Done, nil
 	})
@@ -100,7 +101,8 @@ func TestUnauthorizedAtRandom(t *testing.T) {
 	if n := rabbitmq.Int(d.Headers, rabbitmq.HeaderUnauthorized); n != 2 {
 		t.Errorf("headers %v, want two refusals", d.Headers)
 	}
-	if at, err := time.Parse(time.RFC3339Nano, rabbitmq.Text(d.Headers, rabbitmq.HeaderUnauthorizedAt)); err != nil || time.Since(at) > time.Hour {
+	at, err := time.Parse(time.RFC3339Nano, rabbitmq.Text(d.Headers, rabbitmq.HeaderUnauthorizedAt))
+	if err != nil || time.Since(at) > time.Hour || rabbitmq.Text(d.Headers, rabbitmq.HeaderUnauthorizedFor) != "comment GET /a" {
 		t.Errorf("headers %v: %v", d.Headers, err)
 	}
 	passes()

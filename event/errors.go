@@ -174,3 +174,27 @@ func KeyOf(err error) string {
 	}
 	return ""
 }
+
+type effectError struct {
+	error
+	effect string
+}
+
+func (e effectError) Unwrap() error { return e.error }
+
+// WithEffect adds to err which effect of the event failed with it. WithEffect(nil, …) is nil.
+func WithEffect(err error, effect string) error {
+	if err == nil {
+		return nil
+	}
+	return effectError{err, effect}
+}
+
+// EffectOf gives the effect that WithEffect added, or "".
+func EffectOf(err error) string {
+	var e effectError
+	if errors.As(err, &e) {
+		return e.effect
+	}
+	return ""
+}

@@ -252,7 +252,7 @@ func (l *Ledger) do(ctx context.Context, key Key, repeat bool, a *lease,
 		return Result{}, false, errors.Join(ferr, err)
 	}
 	if err != nil {
-		return Result{}, false, err
+		return Result{}, false, event.WithEffect(err, key.Effect)
 	}
 	return res, false, nil
 }
