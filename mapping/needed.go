@@ -85,8 +85,12 @@ func (n Need) Check(o *magentoapi.Order) error {
 	if !found {
 		return nil
 	}
-	return event.Errorf(event.Invalid, "order %s (entity id %d) can't be read: %w. "+
-		"Magento does not write this by itself: look for the module or the import that does", o.IncrementID, o.EntityID, f)
+	name := "order " + string(o.IncrementID)
+	if o.IncrementID == "" {
+		name = "the order"
+	}
+	return event.Errorf(event.Invalid, "%s (entity id %d) can't be read: %w. Magento does not write this by itself: "+
+		"look for the module or the import that does, put the order right and replay", name, o.EntityID, f)
 }
 
 // Readable is an Invalid error where something can't be read that the sales order of an order is made of.
