@@ -36,7 +36,11 @@ func (r *Reader) Overviews(ctx context.Context, queues []string) ([]Overview, er
 		err := r.each(ctx, queue, func(l letter) {
 			o.Depth++
 			causes.add(l.Letter)
-			o.Classes[l.Class]++
+			class := l.Class
+			if _, known := o.Classes[class]; !known && len(o.Classes) >= maxCauses {
+				class = Unknown // whoever can publish to the queue can write any
+			}
+			o.Classes[class]++
 			if !l.FailedAt.IsZero() && (o.Oldest.IsZero() || l.FailedAt.Before(o.Oldest)) {
 				o.Oldest = l.FailedAt
 			}
