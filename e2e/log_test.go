@@ -25,11 +25,12 @@ var ways = []struct {
 	{"leaves", (*replica.Reader).Leave},
 }
 
-// dropping places orders until lines of the log are dropped, and some more, which are done all the same.
+// dropping places orders until lines of the log are dropped, and some more, which are done all the same. A pipe and the
+// sink take some 300 KiB: the lines of some hundred orders.
 func (l *line) dropping(r *replica.Replica) {
 	l.t.Helper()
 	testkit.Eventually(l.t, patience, func() bool {
-		l.awaitDone(patience, l.place(20, fakemagento.Placing{})...)
+		l.awaitDone(patience, l.place(200, fakemagento.Placing{})...)
 		return r.Metric("mageline_log_dropped_total") > 0
 	}, "lines of the log to be dropped")
 	l.awaitDone(patience, l.place(20, fakemagento.Placing{})...)
