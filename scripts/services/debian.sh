@@ -4,12 +4,12 @@
 #
 #   debian.sh SUITE   makes the folder if it isn't there (a minute, 700 MB) and prints the one that has the servers' programs
 #
-# The folder is kept in MAGELINE_CACHE (~/.cache/mageline), so that the next checkout finds it. Each program runs there with
+# The folder is kept in MAGELINE_TEST_CACHE (~/.cache/mageline), so that the next checkout finds it. Each program runs there with
 # this machine's /tmp and network, as "nobody". Packages come from the mirror that apt uses here.
 set -euo pipefail
 
 suite=$1
-cache=${MAGELINE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mageline}
+cache=${MAGELINE_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mageline}
 root=$cache/$suite
 here=$(cd "$(dirname "$0")/../.." && pwd)
 programs=$here/.run/$suite
