@@ -56,7 +56,7 @@ func (s *session) insist(ctx context.Context, err error, refused func(error), ag
 func (p *pump) refused(err error) {
 	text := rabbitmq.Explain(err).Error()
 	if before := p.trouble.Swap(&text); before == nil || *before != text {
-		p.r.opts.Log.Error().Str("consumer", p.consumer.Name).Str("queue", p.queue).Str("error", text).
+		p.r.opts.Log.Error().Str("event", "consumer_refused").Str("consumer", p.consumer.Name).Str("queue", p.queue).Str("error", text).
 			Msg("not subscribed: RabbitMQ refuses it; the other consumers go on, this one tries again")
 	}
 	p.gaugeRefused()

@@ -109,7 +109,7 @@ func (r *Runtime) Run(ctx context.Context) error {
 			backOff = firstBackOff
 		}
 		wait := backOff/2 + rand.N(backOff) // replicas must not come back in step
-		r.opts.Log.Error().Err(err).Dur("retry_in", wait).Msg("no RabbitMQ: check AMQP_URL and the broker; trying again")
+		r.opts.Log.Error().Str("event", "rabbitmq_away").Err(err).Dur("retry_in", wait).Msg("no RabbitMQ: check AMQP_URL and the broker; trying again")
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
@@ -145,7 +145,7 @@ func (r *Runtime) runSession(ctx context.Context, number int) error {
 	}
 	r.session.Store(s) // before it is said that RabbitMQ is there: what is looked at then is this session
 	r.broker.Store(nil)
-	r.opts.Log.Info().Int("session", number).Str("broker", rabbitmq.HostPort(r.opts.Broker.URL)).
+	r.opts.Log.Info().Str("event", "rabbitmq_connected").Int("session", number).Str("broker", rabbitmq.HostPort(r.opts.Broker.URL)).
 		Stringer("node", s.consume.RemoteAddr()).Msg("connected to RabbitMQ")
 
 	s.wg.Go(func() { r.keepTopology(ctx, s) }) // ends with the session, or at the drain
@@ -258,7 +258,7 @@ func (r *Runtime) watchDatabase(ctx context.Context) {
 			r.gate.hold(holdPostgres, hold{text: postgresReason(err)})
 			if !said {
 				said = true
-				r.opts.Log.Error().Err(err).Msg("no Postgres: check DATABASE_URL and the server; every consumer is paused until it is back")
+				r.opts.Log.Error().Str("event", "postgres_away").Err(err).Msg("no Postgres: check DATABASE_URL and the server; every consumer is paused until it is back")
 			}
 		}
 		select {

@@ -31,7 +31,7 @@ func TestStartsWithoutServices(t *testing.T) {
 	testkit.Eventually(t, patience, func() bool {
 		status, document := r.Ready()
 		return status == 503 && !document.Ready && away(document.RabbitMQ) && away(document.Postgres) &&
-			r.Said("no RabbitMQ: check AMQP_URL and the broker; trying again") >= 2
+			r.Said(`"event":"rabbitmq_away"`) >= 2
 	}, "/readyz to say that both are away")
 	if status, body := r.Get("/healthz"); status != 200 {
 		t.Errorf("/healthz answers %d %s", status, body)
@@ -319,7 +319,7 @@ func TestSeveralNodes(t *testing.T) {
 	}
 	second.Accept()
 	first.Refuse()
-	testkit.Eventually(t, patience, func() bool { return r.Said("connected to RabbitMQ") > 1 }, "the replica to connect by the other node")
+	testkit.Eventually(t, patience, func() bool { return r.Said(`"event":"rabbitmq_connected"`) > 1 }, "the replica to connect by the other node")
 	r.AwaitReady()
 	l.awaitDone(patience, l.place(2, fakemagento.Placing{})...)
 	l.finish(r)

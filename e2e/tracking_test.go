@@ -188,7 +188,7 @@ func TestTrackingWithoutTheRightToPublish(t *testing.T) {
 	}, "the log to name the right that is missing")
 	r.AwaitReady()
 	l.awaitDone(patience, l.place(20, fakemagento.Placing{})...)
-	if n := r.Said("connected to RabbitMQ"); n > 3 {
+	if n := r.Said(`"event":"rabbitmq_connected"`); n > 3 {
 		t.Errorf("it has connected to RabbitMQ %d times", n)
 	}
 	p.ctl(t, "set_permissions", user, ".*", ".*", ".*")

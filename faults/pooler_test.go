@@ -96,7 +96,7 @@ var poolerFaults = []*scenario{
 		w.awaitSome(orders, 1)
 		second := w.start() // it meets the statements that the first has prepared
 		testkit.Eventually(w.t, patience, func() bool {
-			return second.Said("set MAGELINE_MIGRATE_DATABASE_URL") > 0
+			return second.Said(`"event":"postgres_away"`) > 0
 		}, "the second replica to say what to do")
 		for _, r := range w.replicas {
 			r.Terminate()
