@@ -3,7 +3,9 @@ package magentoapi
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"reflect"
 	"slices"
 	"strconv"
@@ -11,6 +13,8 @@ import (
 	"sync"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // What Magento answers is read leniently. PHP and a shop's modules write values in forms that no interface of Magento's
@@ -63,27 +67,36 @@ const maxDepth = 100
 
 // A reading is what is known of JSON while it is read.
 type reading struct {
-	data  []byte // valid JSON; what is not ends the reading with an error, somehow
+	data  []byte
 	text  string // the same, if an object keeps a part of it
+	dec   *jsontext.Decoder
+	base  int // where in data the decoder has begun
 	odd   []OddField
 	depth int
-	err   error
+	err   error // the first
+}
+
+func newReading(data []byte) *reading { return &reading{data: data, dec: decoder(data)} }
+
+// decoder reads what encoding/json reads too: a key that is there twice, text that is not UTF-8.
+func decoder(data []byte) *jsontext.Decoder {
+	return jsontext.NewDecoder(bytes.NewBuffer(data), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 }
 
 // read reads data into v, which can be set, and gives what of it has an unexpected form. If that is data as a whole, or a
 // row of a list that it is, it is an error, an OddField.
 func read(data []byte, v reflect.Value) ([]OddField, error) {
-	r := &reading{data: data}
-	end, ok := planOf(v.Type()).read(r, r.space(0), v)
+	r := newReading(data)
+	kind := r.kind()
+	ok := planOf(v.Type()).read(r, v)
+	r.end()
 	switch {
 	case r.err != nil:
 		return nil, r.err
-	case r.space(end) != len(data):
-		return nil, notJSON(int64(end))
 	case !ok:
 		return nil, r.odd[0]
 	case v.Kind() == reflect.Slice:
-		if v.Len() == 0 && r.at(r.space(0)) == '{' { // an answer of another type must not look like none of these
+		if v.Len() == 0 && kind == '{' { // an answer of another type must not look like none of these
 			return nil, OddField{Form: "an empty object", Want: "a list"}
 		}
 		for _, f := range r.odd {
@@ -234,49 +247,48 @@ func (p *plan) field(name []byte) *planField {
 	return nil
 }
 
-// read reads the value that begins at a place into v, and gives the place behind it. If its form is unexpected it is not
-// ok, v is the zero value, and the last of r.odd says so.
-func (p *plan) read(r *reading, at int, v reflect.Value) (end int, ok bool) {
-	switch c := r.at(at); {
+// read reads the next value into v. If its form is unexpected it is not ok, v is the zero value, and the last of r.odd says
+// so.
+func (p *plan) read(r *reading, v reflect.Value) (ok bool) {
+	switch kind := r.kind(); {
 	case p.kind == otherPlan:
-		end = r.skip(at)
-		err := unmarshal(r.data[at:end], v.Addr().Interface())
-		return r.read(p, at, end, v, err == nil)
+		value := r.value()
+		return r.took(p, value, v, unmarshal(value, v.Addr().Interface()) == nil)
 	case p.kind == objectPlan:
-		return p.readObject(r, at, v)
-	case c == 'n': // null
+		return p.readObject(r, v)
+	case kind == 'n': // null
+		r.value()
 		v.SetZero()
-		return r.skip(at), true
+		return true
 	case p.kind == pointerPlan:
 		to := reflect.New(p.elem.typ)
-		if end, ok = p.elem.read(r, at, to.Elem()); ok {
+		if ok = p.elem.read(r, to.Elem()); ok {
 			v.Set(to)
 		} else {
 			v.SetZero()
 		}
-		return end, ok
+		return ok
 	case p.kind == listPlan:
-		return p.readList(r, at, v)
+		return p.readList(r, v)
 	case p.kind == textPlan:
-		var text string
-		switch end = r.skip(at); {
-		case c == '"':
-			text = r.string(at, end)
-		case c == '-' || c >= '0' && c <= '9':
-			text = string(r.data[at:end])
+		value := r.value()
+		switch kind {
+		case '"':
+			v.SetString(r.string(value))
+		case '0':
+			v.SetString(string(value))
 		default:
-			return r.read(p, at, end, v, false)
+			return r.took(p, value, v, false)
 		}
-		v.SetString(text)
-		return end, true
+		return true
 	default:
-		end = r.skip(at)
-		ok = !p.strict || end-at != 2 || c != '"' // ""
-		return r.read(p, at, end, v, ok && v.Addr().Interface().(json.Unmarshaler).UnmarshalJSON(r.data[at:end]) == nil)
+		value := r.value()
+		ok = !p.strict || string(value) != `""`
+		return r.took(p, value, v, ok && v.Addr().Interface().(json.Unmarshaler).UnmarshalJSON(value) == nil)
 	}
 }
 
-func (p *plan) readObject(r *reading, at int, v reflect.Value) (end int, ok bool) {
+func (p *plan) readObject(r *reading, v reflect.Value) (ok bool) {
 	v.SetZero()
 	var kept *asRead
 	if p.keeps {
@@ -285,112 +297,118 @@ func (p *plan) readObject(r *reading, at int, v reflect.Value) (end int, ok bool
 		}
 		kept = v.Addr().Interface().(keeper).kept()
 	}
-	switch r.at(at) {
-	case '{':
-	default:
-		end = r.skip(at)
+	if kind := r.kind(); kind != '{' {
+		value := r.value()
 		if kept != nil {
-			kept.json = r.text[at:end]
+			kept.json = r.text[r.at()-len(value) : r.at()]
 		}
-		if r.at(at) == 'n' {
-			return end, true
+		if r.err != nil || kind == 'n' || kind == '[' && isEmpty(value) { // PHP's empty object
+			return true
 		}
-		if r.at(at) == '[' && r.space(at+1) == end-1 { // PHP's empty object
-			return end, true
-		}
-		return r.odds(p, at, end), false
+		r.odds(p, value) // and v keeps it
+		return false
 	}
+	r.token()
+	begin := r.at() - 1
 	if r.depth++; r.depth > maxDepth {
 		r.fail(fmt.Errorf("more than %d objects in each other", maxDepth))
 	}
-	for name, value := range r.members(at, &end) {
-		f := p.field(r.data[name.from+1 : name.to-1])
+	for r.more('}') {
+		name := r.value()
+		if r.err != nil {
+			return true
+		}
+		f := p.field(name[1 : len(name)-1])
 		if f == nil {
-			value.to = r.skip(value.from)
+			r.value()
 			continue
 		}
 		before := len(r.odd)
-		value.to, _ = f.plan.read(r, value.from, v.Field(f.index))
+		f.plan.read(r, v.Field(f.index))
 		for i := before; i < len(r.odd); i++ {
 			r.odd[i].under(f.name)
 		}
 	}
 	r.depth--
 	if kept != nil && r.err == nil {
-		kept.json = r.text[at:end]
+		kept.json = r.text[begin:r.at()]
 	}
-	return end, true
+	return true
 }
 
-func (p *plan) readList(r *reading, at int, v reflect.Value) (end int, ok bool) {
-	c := r.at(at)
-	if p.custom && c != '[' {
-		end = r.skip(at)
-		if v.Addr().Interface().(json.Unmarshaler).UnmarshalJSON(r.data[at:end]) == nil {
-			return end, true
+func (p *plan) readList(r *reading, v reflect.Value) (ok bool) {
+	if r.kind() == '[' {
+		r.token()
+		rows := p.rows(r, v)
+		for r.more(']') {
+			rows.add()
 		}
+		return true
 	}
-	if c != '[' && (c != '{' || !r.numbered(at)) {
-		v.SetZero()
-		end = r.skip(at)
-		return r.odds(p, at, end), false
+	value := r.value()
+	if p.custom && r.err == nil && v.Addr().Interface().(json.Unmarshaler).UnmarshalJSON(value) == nil {
+		return true
 	}
+	if r.err != nil || !numbered(value) {
+		return r.took(p, value, v, false)
+	}
+	// What is in it is read as if it stood in a list.
+	dec, base := r.dec, r.base
+	r.dec, r.base = decoder(value), r.at()-len(value)
+	r.token()
+	rows := p.rows(r, v)
+	for r.more('}') {
+		r.value() // the key
+		rows.add()
+	}
+	r.dec, r.base = dec, base
+	return true
+}
+
+// rows adds the rows of a list to v, which is empty at first.
+type rows struct {
+	r     *reading
+	elem  *plan
+	v     reflect.Value
+	start int // of what is odd in the list
+}
+
+func (p *plan) rows(r *reading, v reflect.Value) rows {
 	v.Set(reflect.MakeSlice(v.Type(), 0, 0))
-	start, n := len(r.odd), 0
-	add := func(from int) (to int) {
-		v.Grow(1)
-		v.SetLen(n + 1)
-		before := len(r.odd)
-		to, _ = p.elem.read(r, from, v.Index(n))
-		if p.elem.kind == objectPlan && r.at(from) == 'n' {
-			r.odds(p.elem, from, to)
-		}
-		if r.depth == 0 { // of a list as a whole answer each row is on its own
-			r.keep(v.Index(n), before)
-		}
-		r.inList(start, before, n)
-		n++
-		return to
-	}
-	if c == '{' {
-		for _, value := range r.members(at, &end) {
-			value.to = add(value.from)
-		}
-		return end, true
-	}
-	for at = r.space(at + 1); r.err == nil; {
-		switch r.at(at) {
-		case ']':
-			return at + 1, true
-		case ',':
-			at = r.space(at + 1)
-		case 0, '}', ':':
-			r.fail(notJSON(int64(at)))
-		default:
-			at = r.space(add(at))
-		}
-	}
-	return len(r.data), true
+	return rows{r, p.elem, v, len(r.odd)}
 }
 
-// read says that the value of a plan was read, or marks it as odd.
-func (r *reading) read(p *plan, at, end int, v reflect.Value, ok bool) (int, bool) {
+func (l *rows) add() {
+	n, before := l.v.Len(), len(l.r.odd)
+	l.v.Grow(1)
+	l.v.SetLen(n + 1)
+	isNull := l.r.kind() == 'n'
+	l.elem.read(l.r, l.v.Index(n))
+	if isNull && l.elem.kind == objectPlan {
+		l.r.odds(l.elem, []byte("null"))
+	}
+	if l.r.depth == 0 { // of a list as a whole answer each row is on its own
+		l.r.keep(l.v.Index(n), before)
+	}
+	l.r.inList(l.start, before, n)
+}
+
+// took says that the value of a plan was read, or marks it as odd.
+func (r *reading) took(p *plan, value []byte, v reflect.Value, ok bool) bool {
 	if !ok {
 		v.SetZero()
-		r.odds(p, at, end)
+		r.odds(p, value)
 	}
-	return end, ok
+	return ok
 }
 
-// odds marks a value as odd, and gives its end.
-func (r *reading) odds(p *plan, at, end int) int {
-	if at >= end || end-at == 1 && strings.IndexByte(`{["`, r.data[at]) >= 0 {
-		r.fail(notJSON(int64(at)))
-		return len(r.data)
+// odds marks a value as odd.
+func (r *reading) odds(p *plan, value []byte) {
+	form, empty := "nothing", false // where the JSON has ended
+	if len(value) > 0 {
+		form, empty = formOf(value)
 	}
-	form, empty := formOf(r.data[at:end])
 	r.odd = append(r.odd, OddField{Form: form, Want: p.want, Empty: empty})
-	return end
 }
 
 // under puts the field into the object that is in a field of that name.
@@ -435,137 +453,111 @@ func (r *reading) fail(err error) {
 	}
 }
 
-// at gives the byte at a place, 0 behind the end.
-func (r *reading) at(at int) byte {
-	if at >= len(r.data) {
+// broken notes that data is not JSON from some place on.
+func (r *reading) broken(err error) {
+	at := len(r.data)
+	var syntax *jsontext.SyntacticError
+	if errors.As(err, &syntax) {
+		at = r.base + int(syntax.ByteOffset)
+	}
+	r.fail(notJSON(int64(at)))
+}
+
+// at gives the place behind what was read last.
+func (r *reading) at() int { return r.base + int(r.dec.InputOffset()) }
+
+// kind gives the kind of what is read next: n, t, f, 0 for a number, ", {, [, } or ], and 0 where there is none.
+func (r *reading) kind() byte {
+	if r.err != nil {
 		return 0
 	}
-	return r.data[at]
+	return byte(r.dec.PeekKind())
 }
 
-func (r *reading) space(at int) int {
-	for at < len(r.data) && (r.data[at] == ' ' || r.data[at] == '\n' || r.data[at] == '\t' || r.data[at] == '\r') {
-		at++
+// value reads the next value as it is. It is nil after an error.
+func (r *reading) value() []byte {
+	if r.err != nil {
+		return nil
 	}
-	return at
-}
-
-// skip gives the end of the value that begins at a place.
-func (r *reading) skip(at int) int {
-	for depth := 0; at < len(r.data); {
-		switch r.data[at] {
-		case '"':
-			at = r.endOfText(at)
-		case '{', '[':
-			depth++
-			at++
-			continue
-		case '}', ']':
-			depth--
-			at++
-		case ',', ':', ' ', '\n', '\t', '\r':
-			at++
-			continue
-		default: // a number or a word
-			for at < len(r.data) && strings.IndexByte(",:]} \n\t\r", r.data[at]) < 0 {
-				at++
-			}
-		}
-		if depth <= 0 {
-			return at
-		}
+	value, err := r.dec.ReadValue()
+	if err != nil {
+		r.broken(err)
+		return nil
 	}
-	return len(r.data)
+	return value
 }
 
-// endOfText gives the place behind the quote that ends the text that begins at a place.
-func (r *reading) endOfText(at int) int {
-	for i := at + 1; i < len(r.data); i++ {
-		next := bytes.IndexByte(r.data[i:], '"')
-		if next < 0 {
-			break
-		}
-		i += next
-		escapes := 0
-		for r.data[i-1-escapes] == '\\' {
-			escapes++
-		}
-		if escapes%2 == 0 {
-			return i + 1
-		}
+// token reads the beginning or the end of a list or object.
+func (r *reading) token() {
+	if r.err != nil {
+		return
 	}
-	r.fail(notJSON(int64(len(r.data))))
-	return len(r.data)
+	if _, err := r.dec.ReadToken(); err != nil {
+		r.broken(err)
+	}
 }
 
-// string gives the content of a text.
-func (r *reading) string(at, end int) string {
-	if end-at < 2 {
+// more reports whether something comes before the end of a list or object, which it reads.
+func (r *reading) more(end byte) bool {
+	switch r.kind() {
+	case end:
+		r.token()
+		return false
+	case 0:
+		r.value() // for its error
+		return false
+	default:
+		return true
+	}
+}
+
+// end makes sure that nothing follows.
+func (r *reading) end() {
+	if r.err != nil {
+		return
+	}
+	if _, err := r.dec.ReadToken(); !errors.Is(err, io.EOF) {
+		r.fail(notJSON(int64(r.at())))
+	}
+}
+
+// string gives the content of a text that was read just now.
+func (r *reading) string(value []byte) string {
+	if len(value) < 2 {
 		return ""
 	}
-	inner := r.data[at+1 : end-1]
+	inner := value[1 : len(value)-1]
 	if bytes.IndexByte(inner, '\\') < 0 && utf8.Valid(inner) {
 		if r.text != "" {
-			return r.text[at+1 : end-1]
+			return r.text[r.at()-len(value)+1 : r.at()-1]
 		}
 		return string(inner)
 	}
 	var s string
-	if err := unmarshal(r.data[at:end], &s); err != nil {
+	if err := unmarshal(value, &s); err != nil {
 		r.fail(describeJSON(err))
 	}
 	return s
 }
 
-// A span is a part of what is read.
-type span struct{ from, to int }
-
-// members gives the names of the object that begins at a place, each with its value, whose end the loop's body sets; and
-// at last the end of the object.
-func (r *reading) members(at int, end *int) func(yield func(name span, value *span) bool) {
-	return func(yield func(name span, value *span) bool) {
-		*end = len(r.data)
-		for at = r.space(at + 1); r.err == nil; {
-			switch r.at(at) {
-			case '}':
-				*end = at + 1
-				return
-			case ',':
-				at = r.space(at + 1)
-				continue
-			case '"':
-			default:
-				r.fail(notJSON(int64(at)))
-				return
-			}
-			name := span{at, r.endOfText(at)}
-			colon := r.space(name.to)
-			if r.at(colon) != ':' {
-				r.fail(notJSON(int64(colon)))
-				return
-			}
-			value := span{from: r.space(colon + 1)}
-			if !yield(name, &value) {
-				return
-			}
-			at = r.space(value.to)
-		}
+// numbered reports whether all keys of a value are numbers: it is a list, in PHP an array with a gap.
+func numbered(value []byte) bool {
+	r := newReading(value)
+	if r.kind() != '{' {
+		return false
 	}
-}
-
-// numbered reports whether all keys of the object that begins at a place are numbers: it is a list, in PHP an array with
-// a gap.
-func (r *reading) numbered(at int) bool {
-	var end int
-	for name, value := range r.members(at, &end) {
-		key := r.data[name.from+1 : name.to-1]
-		if len(key) == 0 || len(bytes.Trim(key, "0123456789")) > 0 {
+	r.token()
+	for r.more('}') {
+		key := r.value()
+		if len(key) < 3 || len(bytes.Trim(key[1:len(key)-1], "0123456789")) > 0 {
 			return false
 		}
-		value.to = r.skip(value.from)
+		r.value()
 	}
 	return r.err == nil
 }
+
+func isEmpty(value []byte) bool { return len(bytes.TrimSpace(value[1:len(value)-1])) == 0 }
 
 // formOf says what a value is, without what it says, and whether it is one of PHP's for nothing.
 func formOf(value []byte) (form string, empty bool) {
@@ -581,7 +573,7 @@ func formOf(value []byte) (form string, empty bool) {
 		if value[0] == '[' {
 			kind = "an array"
 		}
-		if len(bytes.TrimSpace(value[1:len(value)-1])) == 0 {
+		if isEmpty(value) {
 			return strings.Replace(kind, "an ", "an empty ", 1), true
 		}
 		return kind, false

@@ -118,15 +118,15 @@ func replace(all []member, m member) []member {
 
 // members gives the members of the object that was read, in its order; none of what is no object.
 func (r asRead) members() ([]member, error) {
-	in := &reading{data: []byte(r.json)}
-	at, end := in.space(0), 0
-	if in.at(at) != '{' {
+	in := newReading([]byte(r.json))
+	if in.kind() != '{' {
 		return nil, nil
 	}
+	in.token()
 	var all []member
-	for name, value := range in.members(at, &end) {
-		value.to = in.skip(value.from)
-		all = append(all, member{in.string(name.from, name.to), in.data[value.from:value.to]})
+	for in.more('}') {
+		name := in.string(in.value())
+		all = append(all, member{name, slices.Clone(in.value())})
 	}
 	return all, in.err
 }

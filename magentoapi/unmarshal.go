@@ -19,23 +19,7 @@ func readAnswer(body []byte, out any) ([]OddField, error) {
 	if _, ok := out.(*callers); ok {
 		return nil, unmarshal(body, out)
 	}
-	a := answer{out: out}
-	if err := unmarshal(body, &a); err != nil { // which is called for what is JSON as a whole
-		return nil, err
-	}
-	return a.odd, a.err
-}
-
-type answer struct {
-	out any
-	odd []OddField
-	err error
-}
-
-// UnmarshalJSON reads into what a points to.
-func (a *answer) UnmarshalJSON(data []byte) error {
-	a.odd, a.err = read(data, reflect.ValueOf(a.out).Elem())
-	return nil
+	return read(body, reflect.ValueOf(out).Elem())
 }
 
 // callers is a pointer of the caller's, which encoding/json itself reads into: it may hold a json.Number.
