@@ -8,6 +8,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"github.com/mageline/mageline/consumer"
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/rabbitmq"
 	"github.com/mageline/mageline/testkit"
@@ -33,13 +34,15 @@ func TestBodyThatTheBrokerNoLongerTakes(t *testing.T) {
 		name, body string
 		queue      func(r *rig) amqp.Table // arguments of the consumer's queue, as somebody has declared it; nil: as mageline does
 		kept       bool                    // the consumer keeps it and pauses
+		probe      bool                    // it is fetched as the probe of a circuit
 	}{
-		{"poison", large, nil, false},
-		{"transient failure", `{"n":1,"filler":"` + large + `"}`, nil, false},
+		{"poison", large, nil, false, false},
+		{"poison as a probe", large, nil, false, true},
+		{"transient failure", `{"n":1,"filler":"` + large + `"}`, nil, false, false},
 		{"without a delivery limit", large, func(r *rig) amqp.Table {
 			return amqp.Table{"x-queue-type": "quorum", "x-dead-letter-exchange": "", "x-dead-letter-routing-key": r.DeadLetters(orders)}
-		}, true}, // the broker does not tell in which arguments it differs
-		{"without a dead-letter route", large, func(*rig) amqp.Table { return amqp.Table{"x-queue-type": "quorum"} }, true},
+		}, true, false}, // the broker does not tell in which arguments it differs
+		{"without a dead-letter route", large, func(*rig) amqp.Table { return amqp.Table{"x-queue-type": "quorum"} }, true, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -55,6 +58,10 @@ func TestBodyThatTheBrokerNoLongerTakes(t *testing.T) {
 			r.Queues = testkit.BrokerAt(t, broker.URL)
 			r.opts.Broker.URL, r.opts.Exchange, r.opts.Prefix = r.URL, r.Exchange, r.Prefix
 			r.opts.RetryDelays, r.opts.ShutdownTimeout = []time.Duration{away}, time.Second
+			if tt.probe {
+				r.opts.Consumers[0].Needs = []string{"erp"}
+				r.opts.Circuits = []consumer.Circuit{newCircuit("erp", "half-open")}
+			}
 			if tt.queue != nil {
 				r.channel(func(ch *amqp.Channel) error {
 					_, err := ch.QueueDeclare(r.Queue(orders), true, false, false, false, tt.queue(r))
@@ -78,7 +85,9 @@ func TestBodyThatTheBrokerNoLongerTakes(t *testing.T) {
 				return
 			}
 			r.outcomes(map[string]int{"dead_lettered": 1, "acked": 1})
-			r.consumerIs(orders, "subscribed")
+			if !tt.probe {
+				r.consumerIs(orders, "subscribed")
+			}
 			d := r.take(r.DeadLetters(orders))
 			if string(d.Body) != tt.body || d.Headers["x-first-death-reason"] != "rejected" {
 				t.Errorf("a letter of %d bytes, first death %v", len(d.Body), d.Headers["x-first-death-reason"])
