@@ -149,6 +149,10 @@ func (n *NotSent) write(ctx context.Context) {
 		}
 		err := n.comment(probing, f)
 		end()
+		if err != nil && ctx.Err() != nil {
+			n.keep(f) // cut off by the end of the process, so it is no try: what time is left at the end is for it too
+			return
+		}
 		n.retry(f, err)
 	}
 }
@@ -220,6 +224,10 @@ func (n *NotSent) retry(f failedOrder, err error) {
 		return
 	}
 	f.next = time.Now().Add(min(n.Every<<f.tries, maxNotSentWait))
+	n.keep(f)
+}
+
+func (n *NotSent) keep(f failedOrder) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.pending = append(n.pending, f)

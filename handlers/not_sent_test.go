@@ -3,6 +3,7 @@ package handlers_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -180,6 +181,33 @@ func TestDeadLetteredWhileMagentoIsAway(t *testing.T) {
 		state, _, _ := r.magento.State()
 		return state == "closed"
 	}, "the circuit to close")
+}
+
+// What the end of the process cuts off is written in the time that is left then.
+func TestCommentOfADeadLetterCutOffByTheEnd(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, settings{})
+	n := r.telling()
+	p := r.shop.PlaceOrder(fakemagento.Placing{})
+	arrived := make(chan struct{})
+	hang := sync.OnceFunc(func() { close(arrived) })
+	var begun atomic.Bool
+	r.toShop.answering(func(_ http.ResponseWriter, q *http.Request) bool {
+		if q.Method != http.MethodPost || !strings.Contains(q.URL.Path, "/orders/") || begun.Swap(true) {
+			return false
+		}
+		hang()
+		_, _ = io.Copy(io.Discard, q.Body) // net/http sees that a client is gone only once its body is read
+		<-q.Context().Done()
+		return true
+	})
+	n.note(number(p.IncrementID), event.Errorf(event.Rejected, "no"))
+	<-arrived
+	n.stop()
+	r.isComments(p, "Not sent to "+erpName+": no")
+	if line := r.log.line("order_comments_dropped"); line != "" {
+		t.Errorf("something is left: %s", line)
+	}
 }
 
 // However Magento fails, the comment is there once, and nobody else is troubled.
