@@ -17,7 +17,7 @@ import (
 	"github.com/rs/zerolog"
 	"go.opentelemetry.io/otel"
 
-	"github.com/mageline/mageline/logsink"
+	"github.com/mageline/mageline/internal/logsink"
 )
 
 // lastWords is how long the end waits for a reader of stderr that does not read.
