@@ -16,8 +16,8 @@ import (
 
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/idempotency"
+	"github.com/mageline/mageline/internal/periodic"
 	"github.com/mageline/mageline/migrations"
-	"github.com/mageline/mageline/periodic"
 	"github.com/mageline/mageline/testkit"
 )
 
