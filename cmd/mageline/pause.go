@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mageline/mageline/config"
-	"github.com/mageline/mageline/pause"
+	"github.com/mageline/mageline/internal/pause"
 )
 
 // pausable are the names that can be paused, those of consumers and of downstreams, also of such as this build or

@@ -7,7 +7,7 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/mageline/mageline/pause"
+	"github.com/mageline/mageline/internal/pause"
 )
 
 // readPausesEvery keeps the promise that every replica obeys within 5 s.

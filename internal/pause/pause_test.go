@@ -8,8 +8,8 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/mageline/mageline/internal/pause"
 	"github.com/mageline/mageline/migrations"
-	"github.com/mageline/mageline/pause"
 	"github.com/mageline/mageline/testkit"
 )
 
