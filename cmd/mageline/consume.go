@@ -14,9 +14,9 @@ import (
 	"github.com/mageline/mageline/config"
 	"github.com/mageline/mageline/consumer"
 	"github.com/mageline/mageline/downstream"
+	"github.com/mageline/mageline/internal/ops"
 	"github.com/mageline/mageline/internal/periodic"
 	"github.com/mageline/mageline/internal/tracing"
-	"github.com/mageline/mageline/ops"
 )
 
 // leastMemory is what the process needs for itself. The garbage collector works harder above MEMORY_LIMIT, but not below this:

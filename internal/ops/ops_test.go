@@ -14,7 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
-	"github.com/mageline/mageline/ops"
+	"github.com/mageline/mageline/internal/ops"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

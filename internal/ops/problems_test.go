@@ -10,7 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/mageline/mageline/ops"
+	"github.com/mageline/mageline/internal/ops"
 )
 
 // well is a process of which there is nothing to say.
