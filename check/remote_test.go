@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/mageline/mageline/check"
-	"github.com/mageline/mageline/downstream"
 	"github.com/mageline/mageline/erp/webhook"
+	"github.com/mageline/mageline/internal/downstream"
 	"github.com/mageline/mageline/magentoapi"
 	"github.com/mageline/mageline/testkit/fakeerp"
 	"github.com/mageline/mageline/testkit/fakemagento"

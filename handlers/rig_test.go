@@ -19,11 +19,11 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/mageline/mageline/config"
-	"github.com/mageline/mageline/downstream"
 	"github.com/mageline/mageline/erp/webhook"
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/handlers"
 	"github.com/mageline/mageline/idempotency"
+	"github.com/mageline/mageline/internal/downstream"
 	"github.com/mageline/mageline/magentoapi"
 	"github.com/mageline/mageline/mapping"
 	"github.com/mageline/mageline/migrations"

@@ -10,8 +10,8 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/mageline/mageline/downstream"
 	"github.com/mageline/mageline/event"
+	"github.com/mageline/mageline/internal/downstream"
 	"github.com/mageline/mageline/magentoapi"
 )
 

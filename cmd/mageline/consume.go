@@ -13,7 +13,7 @@ import (
 
 	"github.com/mageline/mageline/config"
 	"github.com/mageline/mageline/consumer"
-	"github.com/mageline/mageline/downstream"
+	"github.com/mageline/mageline/internal/downstream"
 	"github.com/mageline/mageline/internal/ops"
 	"github.com/mageline/mageline/internal/periodic"
 	"github.com/mageline/mageline/internal/tracing"

@@ -7,7 +7,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/mageline/mageline/downstream"
+	"github.com/mageline/mageline/internal/downstream"
 )
 
 // In the program that e2e/ builds with this tag a call of the ERP for the order that E2E_HANG names never returns, whatever

@@ -21,11 +21,11 @@ import (
 
 	"github.com/mageline/mageline/config"
 	"github.com/mageline/mageline/consumer"
-	"github.com/mageline/mageline/downstream"
 	"github.com/mageline/mageline/erp/webhook"
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/handlers"
 	"github.com/mageline/mageline/idempotency"
+	"github.com/mageline/mageline/internal/downstream"
 	"github.com/mageline/mageline/internal/periodic"
 	"github.com/mageline/mageline/magentoapi"
 	"github.com/mageline/mageline/mapping"
@@ -128,7 +128,7 @@ type remotes struct {
 
 // wireRemotes makes clients for what the enabled consumers need; it connects to nothing.
 func wireRemotes(cfg *config.Config, secrets *secrets, log zerolog.Logger, registerer prometheus.Registerer) (*remotes, error) {
-	tracer := otel.Tracer("github.com/mageline/mageline/downstream")
+	tracer := otel.Tracer("github.com/mageline/mageline/internal/downstream")
 	r := &remotes{
 		magento: downstream.New(downstream.Options{
 			Name: "magento", Variable: "MAGELINE_MAGENTO_URL", Timeout: cfg.MagentoTimeout, RateLimit: cfg.MagentoRateLimit,

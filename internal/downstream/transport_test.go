@@ -23,8 +23,8 @@ import (
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
-	"github.com/mageline/mageline/downstream"
 	"github.com/mageline/mageline/event"
+	"github.com/mageline/mageline/internal/downstream"
 )
 
 // serve starts a remote API on a real socket.

@@ -15,8 +15,8 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/mageline/mageline/downstream"
 	"github.com/mageline/mageline/event"
+	"github.com/mageline/mageline/internal/downstream"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
