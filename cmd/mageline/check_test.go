@@ -11,7 +11,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/mageline/mageline/check"
+	"github.com/mageline/mageline/internal/check"
 	"github.com/mageline/mageline/testkit/fakeerp"
 	"github.com/mageline/mageline/testkit/fakemagento"
 )

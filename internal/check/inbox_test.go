@@ -6,7 +6,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/mageline/mageline/check"
+	"github.com/mageline/mageline/internal/check"
 )
 
 func TestInbox(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/mageline/mageline/check"
+	"github.com/mageline/mageline/internal/check"
 	"github.com/mageline/mageline/migrations"
 	"github.com/mageline/mageline/testkit"
 	"github.com/mageline/mageline/testkit/private"

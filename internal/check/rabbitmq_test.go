@@ -9,7 +9,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"github.com/mageline/mageline/check"
+	"github.com/mageline/mageline/internal/check"
 	"github.com/mageline/mageline/rabbitmq"
 	"github.com/mageline/mageline/testkit"
 )

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mageline/mageline/check"
 	"github.com/mageline/mageline/erp/webhook"
+	"github.com/mageline/mageline/internal/check"
 	"github.com/mageline/mageline/internal/downstream"
 	"github.com/mageline/mageline/magentoapi"
 	"github.com/mageline/mageline/testkit/fakeerp"

@@ -10,7 +10,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/mageline/mageline/check"
+	"github.com/mageline/mageline/internal/check"
 	"github.com/mageline/mageline/rabbitmq"
 )
 

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mageline/mageline/check"
+	"github.com/mageline/mageline/internal/check"
 	"github.com/mageline/mageline/rabbitmq"
 	"github.com/mageline/mageline/testkit/private"
 )
