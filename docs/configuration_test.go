@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mageline/mageline/config"
+	"github.com/mageline/mageline/internal/config"
 )
 
 //go:generate go test . -run ^TestConfigurationPage$ -update

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mageline/mageline/config"
+	"github.com/mageline/mageline/internal/config"
 	"github.com/mageline/mageline/testkit"
 	"github.com/mageline/mageline/testkit/fakeerp"
 	"github.com/mageline/mageline/testkit/fakemagento"

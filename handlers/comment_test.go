@@ -8,10 +8,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mageline/mageline/config"
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/handlers"
 	"github.com/mageline/mageline/idempotency"
+	"github.com/mageline/mageline/internal/config"
 	"github.com/mageline/mageline/testkit/fakemagento"
 	"github.com/mageline/mageline/testkit/fault"
 )

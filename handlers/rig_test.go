@@ -18,11 +18,11 @@ import (
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
-	"github.com/mageline/mageline/config"
 	"github.com/mageline/mageline/erp/webhook"
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/handlers"
 	"github.com/mageline/mageline/idempotency"
+	"github.com/mageline/mageline/internal/config"
 	"github.com/mageline/mageline/internal/downstream"
 	"github.com/mageline/mageline/magentoapi"
 	"github.com/mageline/mageline/mapping"

@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/mageline/mageline/config"
+	"github.com/mageline/mageline/internal/config"
 )
 
 func newConfig(t terminal) *cobra.Command {

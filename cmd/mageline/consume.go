@@ -11,8 +11,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
-	"github.com/mageline/mageline/config"
 	"github.com/mageline/mageline/consumer"
+	"github.com/mageline/mageline/internal/config"
 	"github.com/mageline/mageline/internal/downstream"
 	"github.com/mageline/mageline/internal/ops"
 	"github.com/mageline/mageline/internal/periodic"

@@ -8,8 +8,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/mageline/mageline/config"
 	"github.com/mageline/mageline/handlers"
+	"github.com/mageline/mageline/internal/config"
 	"github.com/mageline/mageline/tracking"
 	"github.com/mageline/mageline/tracking/inbox"
 )

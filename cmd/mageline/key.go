@@ -11,8 +11,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/spf13/cobra"
 
-	"github.com/mageline/mageline/config"
 	"github.com/mageline/mageline/idempotency"
+	"github.com/mageline/mageline/internal/config"
 )
 
 func newKey(t terminal) *cobra.Command {

@@ -5,8 +5,8 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/mageline/mageline/config"
 	"github.com/mageline/mageline/idempotency"
+	"github.com/mageline/mageline/internal/config"
 )
 
 // openLedger opens the ledger for a command. It connects to nothing yet.

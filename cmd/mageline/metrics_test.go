@@ -11,7 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
-	"github.com/mageline/mageline/config"
+	"github.com/mageline/mageline/internal/config"
 )
 
 // descriptions gives the labels of each metric that a service with all consumers has, by its name.

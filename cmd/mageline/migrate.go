@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/mageline/mageline/config"
+	"github.com/mageline/mageline/internal/config"
 	"github.com/mageline/mageline/migrations"
 )
 

@@ -12,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/spf13/cobra"
 
-	"github.com/mageline/mageline/config"
+	"github.com/mageline/mageline/internal/config"
 	"github.com/mageline/mageline/internal/pause"
 )
 

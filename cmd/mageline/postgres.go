@@ -7,8 +7,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/mageline/mageline/config"
 	"github.com/mageline/mageline/internal/check"
+	"github.com/mageline/mageline/internal/config"
 	"github.com/mageline/mageline/migrations"
 	"github.com/mageline/mageline/postgres"
 )

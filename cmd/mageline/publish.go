@@ -15,8 +15,8 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 	"github.com/spf13/cobra"
 
-	"github.com/mageline/mageline/config"
 	"github.com/mageline/mageline/event"
+	"github.com/mageline/mageline/internal/config"
 	"github.com/mageline/mageline/rabbitmq"
 )
 

@@ -10,7 +10,7 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/mageline/mageline/config"
+	"github.com/mageline/mageline/internal/config"
 )
 
 // lookEvery is how often the files of secrets are looked at. Kubernetes changes them in place when a Secret changes.

@@ -9,7 +9,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 	"github.com/spf13/cobra"
 
-	"github.com/mageline/mageline/config"
+	"github.com/mageline/mageline/internal/config"
 	"github.com/mageline/mageline/rabbitmq"
 )
 

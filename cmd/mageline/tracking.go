@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/mageline/mageline/config"
+	"github.com/mageline/mageline/internal/config"
 	"github.com/mageline/mageline/tracking"
 )
 

@@ -19,12 +19,12 @@ import (
 	"github.com/rs/zerolog"
 	"go.opentelemetry.io/otel"
 
-	"github.com/mageline/mageline/config"
 	"github.com/mageline/mageline/consumer"
 	"github.com/mageline/mageline/erp/webhook"
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/handlers"
 	"github.com/mageline/mageline/idempotency"
+	"github.com/mageline/mageline/internal/config"
 	"github.com/mageline/mageline/internal/downstream"
 	"github.com/mageline/mageline/internal/periodic"
 	"github.com/mageline/mageline/magentoapi"

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mageline/mageline/config"
+	"github.com/mageline/mageline/internal/config"
 )
 
 // problems loads the configuration, and gives what is wrong by the name of the variable without prefix.

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mageline/mageline/config"
+	"github.com/mageline/mageline/internal/config"
 )
 
 // The address of a proxy that can't be read is told, without its password: net/http would go without the proxy.

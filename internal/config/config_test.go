@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mageline/mageline/config"
+	"github.com/mageline/mageline/internal/config"
 	"github.com/mageline/mageline/tracking"
 )
 
