@@ -42,7 +42,7 @@ versions: ## faults, and the tests of topology, limits, drains, retries, dead le
 	scripts/services/install.sh rabbitmq # fault 22 goes from the installed version to the other
 	scripts/services/install.sh pgbouncer
 	MAGELINE_TEST_VERSIONS=$(DEBIAN) $(SERVICES) sh -ec '\
-		go test -race -count=1 -timeout 20m ./rabbitmq ./consumer ./deadletter ./idempotency ./migrations ./testkit/private; \
+		go test -race -count=1 -timeout 20m ./rabbitmq ./consumer ./internal/deadletter ./idempotency ./migrations ./testkit/private; \
 		go test -race -count=1 -timeout 20m -run "OtherArguments|Classic|Drains|Cut|Revoked|Replay(Of|After)|KilledDuring|TablesElsewhere" ./e2e; \
 		go test -race -count=1 -timeout 20m ./faults'
 
@@ -52,7 +52,7 @@ chaos: ## the tests of failures at their full size: 10,000 orders with replicas 
 	$(SERVICES) env MAGELINE_E2E_ORDERS=2000 MAGELINE_E2E_PROBES=60 MAGELINE_E2E_FILES=1000 go test -count=1 -v -timeout 30m -run 'Chaos$$|ChaosEverywhere|ERPAway|Folder' ./e2e
 	MAGELINE_E2E_ORDERS=10000 go test -count=1 -v -timeout 60m -run ChaosOfServers ./e2e
 	$(SERVICES) env MAGELINE_LARGE_BODIES=200 go test -count=1 -v -timeout 30m -run LargeBodies ./consumer
-	$(SERVICES) env MAGELINE_TEST_LETTERS=100000 go test -count=1 -v -timeout 20m -run TestKilledReplayOfMany ./deadletter
+	$(SERVICES) env MAGELINE_TEST_LETTERS=100000 go test -count=1 -v -timeout 20m -run TestKilledReplayOfMany ./internal/deadletter
 
 faults: ## every fault of docs/faults.md, and random schedules of several at once
 	scripts/services/install.sh rabbitmq

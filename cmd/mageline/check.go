@@ -7,10 +7,10 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
-	"github.com/mageline/mageline/deadletter"
 	"github.com/mageline/mageline/handlers"
 	"github.com/mageline/mageline/internal/check"
 	"github.com/mageline/mageline/internal/config"
+	"github.com/mageline/mageline/internal/deadletter"
 	"github.com/mageline/mageline/magentoapi"
 	"github.com/mageline/mageline/tracking/inbox"
 )

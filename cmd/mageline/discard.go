@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/mageline/mageline/deadletter"
+	"github.com/mageline/mageline/internal/deadletter"
 )
 
 // discardFlags are the flags of a discard.

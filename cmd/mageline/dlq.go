@@ -13,9 +13,9 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/mageline/mageline/deadletter"
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/internal/config"
+	"github.com/mageline/mageline/internal/deadletter"
 	"github.com/mageline/mageline/rabbitmq"
 )
 

@@ -13,7 +13,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 	"github.com/rs/zerolog"
 
-	"github.com/mageline/mageline/deadletter"
+	"github.com/mageline/mageline/internal/deadletter"
 	"github.com/mageline/mageline/rabbitmq"
 	"github.com/mageline/mageline/testkit"
 )

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/mageline/mageline/deadletter"
 	"github.com/mageline/mageline/idempotency"
 	"github.com/mageline/mageline/internal/config"
+	"github.com/mageline/mageline/internal/deadletter"
 	"github.com/mageline/mageline/rabbitmq"
 )
 

@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
-	"github.com/mageline/mageline/deadletter"
+	"github.com/mageline/mageline/internal/deadletter"
 )
 
 // replayFlags are the flags of a replay.

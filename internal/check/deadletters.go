@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/mageline/mageline/deadletter"
+	"github.com/mageline/mageline/internal/deadletter"
 	"github.com/mageline/mageline/rabbitmq"
 )
 

@@ -8,8 +8,8 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 	"github.com/rs/zerolog"
 
-	"github.com/mageline/mageline/deadletter"
 	"github.com/mageline/mageline/internal/check"
+	"github.com/mageline/mageline/internal/deadletter"
 	"github.com/mageline/mageline/rabbitmq"
 	"github.com/mageline/mageline/testkit"
 )
