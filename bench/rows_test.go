@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mageline/mageline/tracking"
+	"github.com/mageline/mageline/internal/tracking"
 )
 
 // rows compares how a tracking file is read with encoding/csv alone on the same file: the rows alone, and with the first

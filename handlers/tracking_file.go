@@ -13,7 +13,7 @@ import (
 
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/idempotency"
-	"github.com/mageline/mageline/tracking"
+	"github.com/mageline/mageline/internal/tracking"
 )
 
 // FileReady is the body of shipping.tracking_file.ready: a file of the inbox that is complete.

@@ -24,11 +24,11 @@ import (
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/handlers"
 	"github.com/mageline/mageline/idempotency"
+	files "github.com/mageline/mageline/internal/tracking"
+	"github.com/mageline/mageline/internal/tracking/inbox"
 	"github.com/mageline/mageline/migrations"
 	"github.com/mageline/mageline/rabbitmq"
 	"github.com/mageline/mageline/testkit"
-	files "github.com/mageline/mageline/tracking"
-	"github.com/mageline/mageline/tracking/inbox"
 )
 
 // fileRig is an inbox, a ledger, and what has been published.

@@ -18,7 +18,7 @@ import (
 
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/idempotency"
-	"github.com/mageline/mageline/tracking"
+	"github.com/mageline/mageline/internal/tracking"
 )
 
 // The bounds of a block: what is out together, and recorded together.

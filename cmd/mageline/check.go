@@ -11,8 +11,8 @@ import (
 	"github.com/mageline/mageline/internal/check"
 	"github.com/mageline/mageline/internal/config"
 	"github.com/mageline/mageline/internal/deadletter"
+	"github.com/mageline/mageline/internal/tracking/inbox"
 	"github.com/mageline/mageline/magentoapi"
-	"github.com/mageline/mageline/tracking/inbox"
 )
 
 func newCheck(t terminal) *cobra.Command {

@@ -10,8 +10,8 @@ import (
 
 	"github.com/mageline/mageline/handlers"
 	"github.com/mageline/mageline/internal/config"
-	"github.com/mageline/mageline/tracking"
-	"github.com/mageline/mageline/tracking/inbox"
+	"github.com/mageline/mageline/internal/tracking"
+	"github.com/mageline/mageline/internal/tracking/inbox"
 )
 
 func trackingFormat(cfg *config.Config) tracking.Format {

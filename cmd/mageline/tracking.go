@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mageline/mageline/internal/config"
-	"github.com/mageline/mageline/tracking"
+	"github.com/mageline/mageline/internal/tracking"
 )
 
 func newTracking(t terminal) *cobra.Command {

@@ -27,12 +27,12 @@ import (
 	"github.com/mageline/mageline/internal/config"
 	"github.com/mageline/mageline/internal/downstream"
 	"github.com/mageline/mageline/internal/periodic"
+	"github.com/mageline/mageline/internal/tracking/inbox"
 	"github.com/mageline/mageline/magentoapi"
 	"github.com/mageline/mageline/mapping"
 	"github.com/mageline/mageline/migrations"
 	"github.com/mageline/mageline/postgres"
 	"github.com/mageline/mageline/rabbitmq"
-	"github.com/mageline/mageline/tracking/inbox"
 )
 
 // loadConfig reads the environment. What is wrong with it ends the program with exit code 2, every line of it said.

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/mageline/mageline/internal/config"
-	"github.com/mageline/mageline/tracking"
+	"github.com/mageline/mageline/internal/tracking"
 )
 
 // environment sets exactly these variables of ours, for the test.

@@ -1,5 +1,5 @@
 // Package tracking reads the files in which a 3PL tells its tracking numbers, as docs/tracking.md has them: it makes
-// parcels and bad rows of a stream of bytes. It knows nothing of directories (tracking/inbox), events or Magento.
+// parcels and bad rows of a stream of bytes. It knows nothing of directories (internal/tracking/inbox), events or Magento.
 //
 // A file is read twice, and never held: [Look] finds its hash, its encoding and whether it is one to be read at all, so
 // that nothing has gone out of a file that turns out to be none; a [Reader] then gives what is in it.

@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/text/encoding/charmap"
 
-	"github.com/mageline/mageline/tracking"
+	"github.com/mageline/mageline/internal/tracking"
 )
 
 // read reads a whole file, and gives the parcels as messages, the bad rows as "line: reason", and the rejected file.
