@@ -9,12 +9,12 @@ import (
 
 	"github.com/mageline/mageline/internal/check"
 	"github.com/mageline/mageline/internal/config"
+	"github.com/mageline/mageline/internal/pg"
 	"github.com/mageline/mageline/migrations"
-	"github.com/mageline/mageline/postgres"
 )
 
 // openDatabase opens the database of DATABASE_URL for a command; it connects to nothing yet.
-func openDatabase(ctx context.Context, cfg *config.Config) (*postgres.DB, error) {
+func openDatabase(ctx context.Context, cfg *config.Config) (*pg.DB, error) {
 	parsed, err := parseDatabaseURL(cfg.DatabaseURL.Reveal(), cfg)
 	if err != nil {
 		return nil, err
@@ -23,7 +23,7 @@ func openDatabase(ctx context.Context, cfg *config.Config) (*postgres.DB, error)
 }
 
 // openDatabase does the same, and has every new connection take the newest DATABASE_URL, and with it the newest certificates.
-func (s *service) openDatabase(ctx context.Context) (*postgres.DB, error) {
+func (s *service) openDatabase(ctx context.Context) (*pg.DB, error) {
 	config, err := parseDatabaseURL(s.cfg.DatabaseURL.Reveal(), s.cfg)
 	if err != nil {
 		return nil, err
@@ -54,7 +54,7 @@ func (s *service) directURL() string {
 	if s.cfg.MigrateDatabaseURL == "" {
 		return s.databaseURL()
 	}
-	valid := func(address string) error { _, err := postgres.Parse(address, ""); return err }
+	valid := func(address string) error { _, err := pg.Parse(address, ""); return err }
 	return pastPooler(s.databaseURL(), s.secrets.newest(directVariable(s.cfg), valid, s.log))
 }
 
@@ -64,15 +64,15 @@ func directURL(cfg *config.Config) string {
 }
 
 func pastPooler(address, direct string) string {
-	url, err := postgres.Direct(address, direct)
+	url, err := pg.Direct(address, direct)
 	if err != nil { // config has checked both
 		return direct
 	}
 	return url
 }
 
-func parseDatabaseURL(address string, cfg *config.Config) (*postgres.Config, error) {
-	parsed, err := postgres.Parse(address, cfg.MigrateDatabaseURL.Reveal())
+func parseDatabaseURL(address string, cfg *config.Config) (*pg.Config, error) {
+	parsed, err := pg.Parse(address, cfg.MigrateDatabaseURL.Reveal())
 	if err != nil {
 		return nil, fmt.Errorf("%s can't be used: %w", databaseVariable, err)
 	}

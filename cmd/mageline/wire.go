@@ -27,11 +27,11 @@ import (
 	"github.com/mageline/mageline/internal/config"
 	"github.com/mageline/mageline/internal/downstream"
 	"github.com/mageline/mageline/internal/periodic"
+	"github.com/mageline/mageline/internal/pg"
 	"github.com/mageline/mageline/internal/tracking/inbox"
 	"github.com/mageline/mageline/magentoapi"
 	"github.com/mageline/mageline/mapping"
 	"github.com/mageline/mageline/migrations"
-	"github.com/mageline/mageline/postgres"
 	"github.com/mageline/mageline/rabbitmq"
 )
 
@@ -204,7 +204,7 @@ type service struct {
 	cfg     *config.Config
 	log     zerolog.Logger
 	secrets *secrets
-	db      *postgres.DB
+	db      *pg.DB
 	ledger  *idempotency.Ledger
 	remotes *remotes
 	runtime *consumer.Runtime

@@ -14,8 +14,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/mageline/mageline/internal/pg"
 	"github.com/mageline/mageline/migrations"
-	"github.com/mageline/mageline/postgres"
 )
 
 // Postgres looks at the ledger's database. It reads its settings and privileges, and changes nothing.
@@ -71,7 +71,7 @@ type link struct {
 	variable string
 	config   *pgx.ConnConfig
 	conn     *pgx.Conn
-	db       postgres.Conn // conn, with the settings of a transaction
+	db       pg.Conn // conn, with the settings of a transaction
 }
 
 func (l *link) close() { closeConn(l.conn) }
@@ -86,7 +86,7 @@ func hostPort(c *pgx.ConnConfig) string { return net.JoinHostPort(c.Host, strcon
 // connect gives a connection and the lines that tell of it; nil when there is none. direct is an address past the pooler that
 // url leads to, if it is one.
 func connect(ctx context.Context, url, direct, variable string) (*link, []Line) {
-	parsed, err := postgres.Parse(url, direct)
+	parsed, err := pg.Parse(url, direct)
 	if err != nil {
 		return nil, []Line{{Fail, "Postgres", variable + " can't be used", err.Error()}}
 	}
@@ -188,7 +188,7 @@ type server struct {
 	role, schema               string
 }
 
-func readServer(ctx context.Context, db postgres.Conn) (s server, err error) {
+func readServer(ctx context.Context, db pg.Conn) (s server, err error) {
 	err = db.QueryRow(ctx, `
 		SELECT current_setting('server_version_num')::int, current_setting('server_version'), current_setting('server_encoding'),
 		       pg_is_in_recovery(), current_setting('transaction_read_only')::bool,
@@ -234,7 +234,7 @@ func (p Postgres) schema(ctx context.Context, l *link, s server) []Line {
 	if p.DirectURL == "" {
 		return []Line{p.pending(ctx, l.db, s)}
 	}
-	address, err := postgres.Direct(p.URL, p.DirectURL)
+	address, err := pg.Direct(p.URL, p.DirectURL)
 	if err != nil {
 		return []Line{{Fail, schemaSubject, directURL + " can't be used", err.Error()}}
 	}
@@ -264,7 +264,7 @@ func (p Postgres) schemaPast(ctx context.Context, l, past *link, s server) Line 
 	return p.pending(ctx, past.db, s)
 }
 
-func (p Postgres) pending(ctx context.Context, db postgres.Conn, s server) Line {
+func (p Postgres) pending(ctx context.Context, db pg.Conn, s server) Line {
 	pending, err := migrations.Pending(ctx, db)
 	switch {
 	case err != nil:

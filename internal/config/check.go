@@ -13,9 +13,9 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/mageline/mageline/internal/pg"
 	"github.com/mageline/mageline/internal/tracing"
 	"github.com/mageline/mageline/magentoapi"
-	"github.com/mageline/mageline/postgres"
 	"github.com/mageline/mageline/rabbitmq"
 )
 
@@ -142,7 +142,7 @@ func (l *loader) checkDatabase() {
 }
 
 func checkPostgres(address, direct string) error {
-	parsed, err := postgres.Parse(address, direct)
+	parsed, err := pg.Parse(address, direct)
 	if err != nil {
 		return err
 	}

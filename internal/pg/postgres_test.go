@@ -1,4 +1,4 @@
-package postgres_test
+package pg_test
 
 import (
 	"errors"
@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/goleak"
 
-	"github.com/mageline/mageline/postgres"
+	"github.com/mageline/mageline/internal/pg"
 	"github.com/mageline/mageline/testkit"
 	"github.com/mageline/mageline/testkit/private"
 )
@@ -46,9 +46,9 @@ func pooler(t *testing.T, o private.PoolerOptions) *private.PgBouncer {
 	return b
 }
 
-func open(t *testing.T, address, direct string) *postgres.DB {
+func open(t *testing.T, address, direct string) *pg.DB {
 	t.Helper()
-	config, err := postgres.Parse(address, direct)
+	config, err := pg.Parse(address, direct)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestPooler(t *testing.T) {
 	}
 }
 
-func work(t *testing.T, db *postgres.DB, n int64) error {
+func work(t *testing.T, db *pg.DB, n int64) error {
 	ctx := t.Context()
 	tag, err := db.Exec(ctx, "INSERT INTO kept SELECT n, $2::text[], now() FROM unnest($1::bigint[]) AS n", []int64{n}, []string{"a", "b'c"})
 	if err != nil || tag.RowsAffected() != 1 {
@@ -195,7 +195,7 @@ func TestParse(t *testing.T) {
 		{"postgres://u:" + secret + "@db/x?connect_timeout=5s", "", "connect_timeout in it"},
 		{"postgres://u:hunter2/" + secret + "@db/x", "", "port in it"},
 	} {
-		_, err := postgres.Parse(tt.address, tt.direct)
+		_, err := pg.Parse(tt.address, tt.direct)
 		switch {
 		case tt.want == "" && err != nil:
 			t.Errorf("%s: %v", tt.address, err)
@@ -208,7 +208,7 @@ func TestParse(t *testing.T) {
 // What a variable of libpq breaks is not told as the address's fault alone.
 func TestParse_VariablesOfLibpq(t *testing.T) {
 	t.Setenv("PGSSLMODE", "full")
-	if _, err := postgres.Parse("postgres://db/x", ""); err == nil || !strings.Contains(err.Error(), "PGSSLMODE is set") {
+	if _, err := pg.Parse("postgres://db/x", ""); err == nil || !strings.Contains(err.Error(), "PGSSLMODE is set") {
 		t.Errorf("told %v", err)
 	}
 }
@@ -217,15 +217,15 @@ func FuzzParse(f *testing.F) {
 	f.Add("postgres://u:hunter2@db/x?search_path=a&options=-c%20b%3Dc%5C%20d", "host=db port=1")
 	f.Add("postgres://db/x?options=--a-b%3Dc%20-cd", "postgres://db")
 	f.Fuzz(func(t *testing.T, address, direct string) {
-		past, err := postgres.Direct(address, direct)
+		past, err := pg.Direct(address, direct)
 		if err != nil || direct == "" {
 			return
 		}
-		if _, err := postgres.Parse(address, direct); err != nil {
+		if _, err := pg.Parse(address, direct); err != nil {
 			return
 		}
 		// What is made of two addresses that can be used can be used.
-		if _, err := postgres.Parse(past, ""); err != nil {
+		if _, err := pg.Parse(past, ""); err != nil {
 			t.Errorf("%q and %q make %q: %v", address, direct, past, err)
 		}
 	})
@@ -242,7 +242,7 @@ func TestDirect(t *testing.T) {
 		{"postgres://pool/x?search_path=a", "postgres://db/x?search_path=b", "postgres://db/x?search_path=b"},
 		{"postgres://pool/x?search_path=a", "postgres://db/x?options=-csearch_path%3Db", "postgres://db/x?options=-csearch_path%3Db"},
 	} {
-		got, err := postgres.Direct(tt.address, tt.direct)
+		got, err := pg.Direct(tt.address, tt.direct)
 		if err != nil || got != tt.want {
 			t.Errorf("%s and %s give %s, %v; want %s", tt.address, tt.direct, got, err, tt.want)
 			continue

@@ -1,6 +1,6 @@
-// Package postgres leads to the ledger's database: directly, or through a pooler in transaction mode, where nothing may
+// Package pg leads to the ledger's database: directly, or through a pooler in transaction mode, where nothing may
 // depend on the connection.
-package postgres
+package pg
 
 import (
 	"errors"
