@@ -42,7 +42,7 @@ versions: ## faults, and the tests of topology, limits, drains, retries, dead le
 	scripts/services/install.sh rabbitmq # fault 22 goes from the installed version to the other
 	scripts/services/install.sh pgbouncer
 	MAGELINE_TEST_VERSIONS=$(DEBIAN) $(SERVICES) sh -ec '\
-		go test -race -count=1 -timeout 20m ./rabbitmq ./consumer ./internal/deadletter ./idempotency ./migrations ./testkit/private; \
+		go test -race -count=1 -timeout 20m ./rabbitmq ./consumer ./internal/deadletter ./idempotency ./migrations ./test/kit/private; \
 		go test -race -count=1 -timeout 20m -run "OtherArguments|Classic|Drains|Cut|Revoked|Replay(Of|After)|KilledDuring|TablesElsewhere" ./e2e; \
 		go test -race -count=1 -timeout 20m ./faults'
 

@@ -20,7 +20,7 @@ import (
 	"github.com/mageline/mageline/idempotency"
 	"github.com/mageline/mageline/migrations"
 	"github.com/mageline/mageline/rabbitmq"
-	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/test/kit"
 )
 
 const name = "order_placed"
@@ -29,7 +29,7 @@ const name = "order_placed"
 type line struct {
 	t        *testing.T
 	consumer string // whose queue it is
-	broker   *testkit.Queues
+	broker   *kit.Queues
 	database string
 	ledger   *idempotency.Ledger
 	topology rabbitmq.Topology
@@ -40,7 +40,7 @@ func newLine(t *testing.T) *line { return newLineOf(t, name, "sales.order.placed
 
 func newLineOf(t *testing.T, consumer, topic string) *line {
 	t.Helper()
-	l := &line{t: t, consumer: consumer, broker: testkit.Broker(t), database: testkit.Database(t)}
+	l := &line{t: t, consumer: consumer, broker: kit.Broker(t), database: kit.Database(t)}
 	if _, err := migrations.Up(t.Context(), l.database); err != nil {
 		t.Fatal(err)
 	}

@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"github.com/mageline/mageline/magentoapi"
-	"github.com/mageline/mageline/testkit/fakemagento"
-	"github.com/mageline/mageline/testkit/fault"
+	"github.com/mageline/mageline/test/kit/fakemagento"
+	"github.com/mageline/mageline/test/kit/fault"
 )
 
 // calls are what mageline asks of Magento for a tracking number of an order that has no shipment yet.

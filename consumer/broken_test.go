@@ -12,7 +12,7 @@ import (
 
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/rabbitmq"
-	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/test/kit"
 )
 
 // blocker is a handler that tells of each call, and returns when it is told so.
@@ -62,7 +62,7 @@ func TestStaleAck(t *testing.T) {
 			t.Parallel()
 			b := newBlocker()
 			r := newRig(t, b.handle)
-			proxy, url := testkit.ProxyURL(t, r.URL)
+			proxy, url := kit.ProxyURL(t, r.URL)
 			r.opts.Broker.URL = url
 			r.opts.Prefetch, r.opts.Concurrency = 1, 3
 			r.start()
@@ -99,7 +99,7 @@ func TestStaleAckLosesNothing(t *testing.T) {
 		<-releases[n-1]
 		return event.Done, nil
 	})
-	proxy, url := testkit.ProxyURL(t, r.URL)
+	proxy, url := kit.ProxyURL(t, r.URL)
 	r.opts.Broker.URL = url
 	r.opts.Prefetch, r.opts.Concurrency = 1, 3
 	r.start()
@@ -134,7 +134,7 @@ func TestBrokerAway(t *testing.T) {
 		handled.add(e)
 		return event.Done, nil
 	})
-	proxy, url := testkit.ProxyURL(t, r.URL)
+	proxy, url := kit.ProxyURL(t, r.URL)
 	r.opts.Broker.URL = url
 	proxy.Refuse()
 	r.launch()
@@ -248,7 +248,7 @@ func TestTargetFull(t *testing.T) {
 		t.Run(map[bool]string{false: "room comes", true: "connection lost"}[cut], func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, func(context.Context, event.Event) (event.Outcome, error) { return event.Done, nil })
-			proxy, url := testkit.ProxyURL(t, r.URL)
+			proxy, url := kit.ProxyURL(t, r.URL)
 			r.opts.Broker.URL = url
 			r.channel(shortQueue(r.DeadLetters(orders), 1))
 			r.start()
@@ -295,7 +295,7 @@ func TestCutAgainAndAgain(t *testing.T) {
 		}
 		return event.Done, nil
 	})
-	proxy, url := testkit.ProxyURL(t, r.URL)
+	proxy, url := kit.ProxyURL(t, r.URL)
 	r.opts.Broker.URL = url
 	r.start()
 	for n := range messages {
@@ -336,7 +336,7 @@ func TestCutAgainAndAgain(t *testing.T) {
 func TestBlocked(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(context.Context, event.Event) (event.Outcome, error) { return event.Done, nil })
-	alarm := testkit.NewAlarm(t, r.URL)
+	alarm := kit.NewAlarm(t, r.URL)
 	r.opts.Broker.URL = alarm.URL
 	r.start()
 	r.consumerIs(orders, "subscribed")

@@ -21,7 +21,7 @@ import (
 	"github.com/mageline/mageline/idempotency"
 	"github.com/mageline/mageline/migrations"
 	"github.com/mageline/mageline/rabbitmq"
-	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/test/kit"
 )
 
 const (
@@ -76,9 +76,9 @@ func consumeAsChild() int {
 // doing; the others are done.
 func TestCrashLoop(t *testing.T) {
 	t.Parallel()
-	queues := testkit.Broker(t)
+	queues := kit.Broker(t)
 	queues.RetryDelays(300 * time.Millisecond)
-	database := testkit.Database(t)
+	database := kit.Database(t)
 	if _, err := migrations.Up(t.Context(), database); err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/mageline/mageline/consumer"
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/rabbitmq"
-	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/test/kit"
 )
 
 func TestSuccess(t *testing.T) {
@@ -30,7 +30,7 @@ func TestSuccess(t *testing.T) {
 	})
 	r.start()
 	at := time.Now().Add(-time.Minute).Truncate(time.Second)
-	p := testkit.Publishing([]byte(`"{\"n\":1}"`)) // a topic of type string
+	p := kit.Publishing([]byte(`"{\"n\":1}"`)) // a topic of type string
 	p.Timestamp = at
 	// None of these but the trace are believed: Magento's exchange is everybody's.
 	p.Headers = amqp.Table{
@@ -88,15 +88,15 @@ func TestThroughTheDefaultExchange(t *testing.T) {
 	var got seen
 	r := newRig(t, func(_ context.Context, e event.Event) (event.Outcome, error) { got.add(e); return event.Done, nil })
 	r.start()
-	r.Send(r.Queue(orders), testkit.Publishing([]byte(numbered(1))))
+	r.Send(r.Queue(orders), kit.Publishing([]byte(numbered(1))))
 	r.outcomes(map[string]int{"acked": 1})
-	p := testkit.Publishing([]byte(numbered(2)))
+	p := kit.Publishing([]byte(numbered(2)))
 	p.Headers = amqp.Table{
 		rabbitmq.HeaderTopic: "sales.order.updated", rabbitmq.HeaderAttempts: int32(1), rabbitmq.HeaderReplayedAt: "2026-11-23T10:00:00Z",
 	}
 	r.Send(r.Queue(orders), p)
 	r.outcomes(map[string]int{"acked": 2})
-	p = testkit.Publishing([]byte(numbered(3)))
+	p = kit.Publishing([]byte(numbered(3)))
 	p.Headers = amqp.Table{rabbitmq.HeaderReconciledAt: "2026-11-23T10:00:00Z"}
 	r.Send(r.Queue(orders), p)
 	r.outcomes(map[string]int{"acked": 3})
@@ -183,7 +183,7 @@ func TestRetryHeaders(t *testing.T) {
 	})
 	r.opts.RetryDelays = []time.Duration{away}
 	r.start()
-	p := testkit.Publishing([]byte(numbered(1)))
+	p := kit.Publishing([]byte(numbered(1)))
 	p.Headers = amqp.Table{"theirs": "kept", rabbitmq.HeaderKey: "not ours"}
 	r.via(placed, p)
 	d := r.take(r.RetryQueue(away))
@@ -349,7 +349,7 @@ func TestDeferral_SaysNothingOfAKeyInProgress(t *testing.T) {
 			})
 			r.opts.Log = r.opts.Log.Level(zerolog.InfoLevel)
 			r.start()
-			r.Send(r.Queue(orders), testkit.Publishing([]byte(numbered(1))))
+			r.Send(r.Queue(orders), kit.Publishing([]byte(numbered(1))))
 			r.outcomes(map[string]int{"deferred": 2, "acked": 1})
 			if said := strings.Contains(r.log.String(), `"event":"delivery_deferred"`); said == busy {
 				t.Errorf("a line at info: %v", said)
@@ -370,7 +370,7 @@ func TestDeferral(t *testing.T) {
 	})
 	r.opts.RetryDelays = []time.Duration{away, 200 * time.Millisecond, 10 * time.Second}
 	r.start()
-	p := testkit.Publishing([]byte(numbered(1)))
+	p := kit.Publishing([]byte(numbered(1)))
 	p.Headers = amqp.Table{rabbitmq.HeaderAttempts: int64(2), rabbitmq.HeaderFirstFailedAt: "2026-11-23T10:00:00Z"}
 	r.Send(r.Queue(orders), p)
 	d := r.take(r.RetryQueue(away))
@@ -456,7 +456,7 @@ func TestAbsurdAttempts(t *testing.T) {
 	})
 	r.start()
 	for _, attempts := range []any{int64(math.MaxInt64), int64(1_000), int64(math.MinInt64), "3", []byte{1}, -7.5} {
-		p := testkit.Publishing([]byte(numbered(1)))
+		p := kit.Publishing([]byte(numbered(1)))
 		p.Headers = amqp.Table{rabbitmq.HeaderAttempts: attempts}
 		r.Send(r.Queue(orders), p)
 		d := r.take(r.DeadLetters(orders))

@@ -9,7 +9,7 @@ import (
 
 	"github.com/mageline/mageline/consumer"
 	"github.com/mageline/mageline/event"
-	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/test/kit"
 )
 
 // A drain gives back in order what has not begun, lets handlers finish, and loses nothing.
@@ -119,7 +119,7 @@ func TestDrainWithoutASession(t *testing.T) {
 			t.Parallel()
 			b := newBlocker()
 			r := newRig(t, b.handle)
-			proxy, url := testkit.ProxyURL(t, r.URL)
+			proxy, url := kit.ProxyURL(t, r.URL)
 			r.opts.Broker.URL = url
 			if !finishes {
 				r.opts.ShutdownTimeout = 50 * time.Millisecond
@@ -152,7 +152,7 @@ func TestDrainWhilePublishingFails(t *testing.T) {
 	r := newRig(t, func(context.Context, event.Event) (event.Outcome, error) { return event.Done, nil })
 	r.opts.ShutdownTimeout = 50 * time.Millisecond
 	r.channel(shortQueue(r.DeadLetters(orders), 1))
-	r.Send(r.DeadLetters(orders), testkit.Publishing(nil))
+	r.Send(r.DeadLetters(orders), kit.Publishing(nil))
 	r.start()
 	r.Publish(placed, "poison")
 	r.consumerIs(orders, "paused")
@@ -167,7 +167,7 @@ func TestDrainOnADeadLink(t *testing.T) {
 	t.Parallel()
 	b := newBlocker()
 	r := newRig(t, b.handle)
-	proxy, url := testkit.ProxyURL(t, r.URL)
+	proxy, url := kit.ProxyURL(t, r.URL)
 	r.opts.Broker.URL = url
 	r.opts.ShutdownTimeout = 50 * time.Millisecond
 	r.start()
@@ -224,5 +224,5 @@ func TestReplicas(t *testing.T) {
 	if len(first.all()) == 0 || len(second.all()) == 0 {
 		t.Errorf("the one did %d, the other %d", len(first.all()), len(second.all()))
 	}
-	testkit.Eventually(t, patience, func() bool { return r.Depth(r.Queue(orders)) == 0 }, "nothing is left")
+	kit.Eventually(t, patience, func() bool { return r.Depth(r.Queue(orders)) == 0 }, "nothing is left")
 }

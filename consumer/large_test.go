@@ -21,7 +21,7 @@ import (
 	"github.com/mageline/mageline/consumer"
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/rabbitmq"
-	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/test/kit"
 )
 
 const (
@@ -77,7 +77,7 @@ func consumeLarge() int {
 
 // Large bodies in several queues are all done or dead-lettered, and the process stays within MEMORY_LIMIT and 64 MiB.
 func TestLargeBodies(t *testing.T) {
-	queues := testkit.Broker(t)
+	queues := kit.Broker(t)
 	queues.RetryDelays(200 * time.Millisecond)
 	for _, name := range largeQueues {
 		queues.Own(queues.Queue(name), queues.DeadLetters(name))
@@ -131,14 +131,14 @@ func TestLargeBodies(t *testing.T) {
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
 	}
-	testkit.Eventually(t, 5*time.Minute, func() bool {
+	kit.Eventually(t, 5*time.Minute, func() bool {
 		dead := 0
 		for _, name := range largeQueues {
 			dead += queues.Depth(queues.DeadLetters(name))
 		}
 		return dead == messages/4 && len(numbersIn(t, file)) == messages-messages/4
 	}, "the poison is dead-lettered and the others are done")
-	peak := testkit.PeakMemory(t, child.Process.Pid)
+	peak := kit.PeakMemory(t, child.Process.Pid)
 	if err := child.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/mageline/mageline/consumer"
 	"github.com/mageline/mageline/event"
-	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/test/kit"
 )
 
 // singleActive declares the queue of orders as one with a single active consumer.
@@ -183,5 +183,5 @@ func TestProbe_SingleActiveConsumerDrains(t *testing.T) {
 	if err := r.stop(); err != nil {
 		t.Error(err)
 	}
-	testkit.Eventually(t, patience, func() bool { return r.Subscriptions(r.Queue(orders)) == 0 }, "no subscription to be left")
+	kit.Eventually(t, patience, func() bool { return r.Subscriptions(r.Queue(orders)) == 0 }, "no subscription to be left")
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/mageline/mageline/consumer"
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/rabbitmq"
-	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/test/kit"
 )
 
 func TestMain(m *testing.M) {
@@ -42,7 +42,7 @@ const (
 
 // rig is a runtime on a real broker, in a test's own exchange and queues.
 type rig struct {
-	*testkit.Queues
+	*kit.Queues
 	*consumer.Runtime
 	t        *testing.T
 	opts     consumer.Options
@@ -55,7 +55,7 @@ type rig struct {
 // newRig sets a runtime up; options may be changed before start.
 func newRig(t *testing.T, h consumer.HandlerFunc) *rig {
 	t.Helper()
-	r := &rig{Queues: testkit.Broker(t), t: t, registry: prometheus.NewRegistry(), log: &log{}}
+	r := &rig{Queues: kit.Broker(t), t: t, registry: prometheus.NewRegistry(), log: &log{}}
 	r.opts = consumer.Options{
 		Broker:    rabbitmq.Options{URL: r.URL},
 		Exchange:  r.Exchange,
@@ -105,7 +105,7 @@ func (r *rig) start() {
 
 func (r *rig) eventually(what string, condition func() bool) {
 	r.t.Helper()
-	testkit.Eventually(r.t, patience, condition, what)
+	kit.Eventually(r.t, patience, condition, what)
 }
 
 // count reads a metric; of a histogram the number of its observations.
@@ -215,7 +215,7 @@ func (r *rig) take(queue string) (d amqp.Delivery) {
 		d, ok = r.Get(queue)
 		return ok
 	})
-	testkit.DropCounts(d.Headers)
+	kit.DropCounts(d.Headers)
 	return d
 }
 

@@ -11,8 +11,8 @@ import (
 	"github.com/mageline/mageline/consumer"
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/rabbitmq"
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/private"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/private"
 )
 
 // A right that the user of RabbitMQ lacks keeps from their work those consumers that need it, and nobody else: each of them
@@ -79,7 +79,7 @@ func TestRights(t *testing.T) {
 			}
 			var deferred bool
 			r := newRig(t, nil)
-			r.Queues = testkit.BrokerAt(t, node.URL)
+			r.Queues = kit.BrokerAt(t, node.URL)
 			r.opts.Exchange, r.opts.Prefix = r.Exchange, r.Prefix
 			r.opts.Consumers = []consumer.Consumer{
 				{Name: orders, Topics: []string{placed}, Handler: consumer.HandlerFunc(handle)},

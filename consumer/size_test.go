@@ -11,8 +11,8 @@ import (
 	"github.com/mageline/mageline/consumer"
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/rabbitmq"
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/private"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/private"
 )
 
 // A message that the broker had taken and, with a lower limit since its upgrade, takes no more can't be published to the
@@ -55,7 +55,7 @@ func TestBodyThatTheBrokerNoLongerTakes(t *testing.T) {
 				}
 				return event.Done, nil
 			})
-			r.Queues = testkit.BrokerAt(t, broker.URL)
+			r.Queues = kit.BrokerAt(t, broker.URL)
 			r.opts.Broker.URL, r.opts.Exchange, r.opts.Prefix = r.URL, r.Exchange, r.Prefix
 			r.opts.RetryDelays, r.opts.ShutdownTimeout = []time.Duration{away}, time.Second
 			if tt.probe {

@@ -13,8 +13,8 @@ import (
 
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/rabbitmq"
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/private"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/private"
 )
 
 const updated = "sales.order.updated" // the other topic of the consumer orders
@@ -35,7 +35,7 @@ func TestTopology_ComesBack(t *testing.T) {
 	}{
 		"exchange made anew": {
 			vanish: func(r *rig, ch *amqp.Channel) error {
-				return errors.Join(ch.ExchangeDelete(r.Exchange, false, false), testkit.DeclareExchange(ch, r.Exchange))
+				return errors.Join(ch.ExchangeDelete(r.Exchange, false, false), kit.DeclareExchange(ch, r.Exchange))
 			},
 			want: map[string]int{"binding": 2},
 		},
@@ -45,7 +45,7 @@ func TestTopology_ComesBack(t *testing.T) {
 		},
 		"dead-letter and retry queues gone": {
 			vanish: func(r *rig, ch *amqp.Channel) error {
-				return testkit.DeleteQueues(ch, []string{r.DeadLetters(orders), r.RetryQueue(200 * time.Millisecond)}, []string{r.RetryQueue(400 * time.Millisecond)})
+				return kit.DeleteQueues(ch, []string{r.DeadLetters(orders), r.RetryQueue(200 * time.Millisecond)}, []string{r.RetryQueue(400 * time.Millisecond)})
 			},
 			want: map[string]int{"queue": 2, "exchange": 1},
 		},
@@ -125,8 +125,8 @@ func TestTopology_RightToBindIsLost(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, func(context.Context, event.Event) (event.Outcome, error) { return event.Done, nil })
-			r.Queues = testkit.BrokerAt(t, node.URL)
-			proxy, proxied := testkit.ProxyURL(t, node.URL)
+			r.Queues = kit.BrokerAt(t, node.URL)
+			proxy, proxied := kit.ProxyURL(t, node.URL)
 			r.opts.Exchange, r.opts.Prefix = r.Exchange, r.Prefix
 			r.opts.LookEvery = 300 * time.Millisecond
 			const password = "a-password-of-this-test"
@@ -163,7 +163,7 @@ func TestTopology_RightToBindIsLost(t *testing.T) {
 			r.Publish(placed, numbered(1)) // the binding is there
 			r.outcomes(map[string]int{"acked": 1})
 			proxy.Cut()
-			r.Send(r.Queue(orders), testkit.Publishing([]byte(numbered(2))))
+			r.Send(r.Queue(orders), kit.Publishing([]byte(numbered(2))))
 			r.eventually("it goes on over a new connection", func() bool { return r.settled(orders, "acked") == 2 && said() })
 			if !r.Status().Ready() {
 				t.Error("it is not ready")
@@ -195,10 +195,10 @@ func TestTopology_WithoutTheRightToWitness(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := newRig(t, func(context.Context, event.Event) (event.Outcome, error) { return event.Done, nil })
-	r.Queues = testkit.BrokerAt(t, node.URL)
+	r.Queues = kit.BrokerAt(t, node.URL)
 	r.opts.Exchange, r.opts.Prefix = r.Exchange, r.Prefix
 	r.opts.LookEvery = 300 * time.Millisecond
-	r.channel(func(ch *amqp.Channel) error { return testkit.DeclareExchange(ch, r.Exchange) })
+	r.channel(func(ch *amqp.Channel) error { return kit.DeclareExchange(ch, r.Exchange) })
 	if out, err := node.Ctl("add_user", "line", "a-password"); err != nil {
 		t.Fatal(err, out)
 	}
@@ -214,7 +214,7 @@ func TestTopology_WithoutTheRightToWitness(t *testing.T) {
 	r.start()
 	r.consumerIs(orders, "subscribed")
 	r.channel(func(ch *amqp.Channel) error {
-		return errors.Join(ch.ExchangeDelete(r.Exchange, false, false), testkit.DeclareExchange(ch, r.Exchange))
+		return errors.Join(ch.ExchangeDelete(r.Exchange, false, false), kit.DeclareExchange(ch, r.Exchange))
 	})
 	r.eventually("an event finds its way", func() bool {
 		r.Publish(placed, numbered(1))

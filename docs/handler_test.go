@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/mageline/mageline/migrations"
-	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/test/kit"
 )
 
 // The README's handler gives the points once, though the event comes twice.
@@ -18,11 +18,11 @@ func TestExampleHandler(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", build, err, out)
 	}
-	database := testkit.Database(t)
+	database := kit.Database(t)
 	if _, err := migrations.Up(t.Context(), database); err != nil {
 		t.Fatal(err)
 	}
-	queues := testkit.Broker(t)
+	queues := kit.Broker(t)
 	queue, letters := queues.Queue("loyalty"), queues.DeadLetters("loyalty")
 	queues.Own(queue, letters)
 	run := func() *process {
@@ -33,7 +33,7 @@ func TestExampleHandler(t *testing.T) {
 	}
 	subscribed := func(p *process) {
 		t.Helper()
-		testkit.Eventually(t, patience, func() bool { return len(p.logged("subscribed")) > 0 }, "the handler is subscribed")
+		kit.Eventually(t, patience, func() bool { return len(p.logged("subscribed")) > 0 }, "the handler is subscribed")
 	}
 	given := 0
 	// stop gives what it was about to do back to the queue.
@@ -48,9 +48,9 @@ func TestExampleHandler(t *testing.T) {
 	p := run()
 	subscribed(p)
 	queues.Publish("sales.order.placed", `{"increment_id":"000000123"}`)
-	testkit.Eventually(t, patience, func() bool { return len(p.logged("ten points")) > 0 }, "the points are given")
+	kit.Eventually(t, patience, func() bool { return len(p.logged("ten points")) > 0 }, "the points are given")
 	queues.Publish("sales.order.placed", `{"increment_id":"000000123"}`)
-	testkit.Eventually(t, patience, func() bool { return queues.Depth(queue) == 0 }, "the handler has taken the second event")
+	kit.Eventually(t, patience, func() bool { return queues.Depth(queue) == 0 }, "the handler has taken the second event")
 	stop(p)
 	for range 5 {
 		// Unlike a look at its depth, the queue answers this after it has taken in what was given back to it.
@@ -59,7 +59,7 @@ func TestExampleHandler(t *testing.T) {
 		}
 		queues.Publish("sales.order.placed", `{"increment_id":"000000123"}`)
 		p = run()
-		testkit.Eventually(t, patience, func() bool { return queues.Depth(queue) == 0 }, "the handler has taken the second event")
+		kit.Eventually(t, patience, func() bool { return queues.Depth(queue) == 0 }, "the handler has taken the second event")
 		stop(p)
 	}
 	if n := queues.Depth(queue); n != 0 || queues.Depth(letters) != 0 {

@@ -13,10 +13,10 @@ import (
 	"time"
 
 	"github.com/mageline/mageline/internal/config"
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakeerp"
-	"github.com/mageline/mageline/testkit/fakemagento"
-	"github.com/mageline/mageline/testkit/fault"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakeerp"
+	"github.com/mageline/mageline/test/kit/fakemagento"
+	"github.com/mageline/mageline/test/kit/fault"
 )
 
 // patience is how long anything may take that has no reason to take long, on a machine that is busy.
@@ -175,7 +175,7 @@ func (s *session) makeDeadLetter() {
 	s.letter = s.shop.PlaceOrder(fakemagento.Placing{IncrementID: refused})
 	s.erp.Faults.Set(fault.Plan{Every: fault.Fault{Kind: fault.Fail, Status: 422}})
 	s.queues.Publish("sales.order.placed", `{"increment_id":"`+refused+`"}`)
-	testkit.Eventually(s.t, patience, func() bool { return s.queues.Depth(s.letters()) == 1 }, "a dead letter of an order that the ERP refuses")
+	kit.Eventually(s.t, patience, func() bool { return s.queues.Depth(s.letters()) == 1 }, "a dead letter of an order that the ERP refuses")
 	s.erp.Faults.Set(fault.Plan{})
 }
 
@@ -184,7 +184,7 @@ func (s *session) letters() string { return s.queues.DeadLetters("order_placed")
 // await waits until an order is in the ERP once, and Magento has one comment on it with the document's number.
 func (s *session) await(number string, order fakemagento.Placed) {
 	s.t.Helper()
-	testkit.Eventually(s.t, patience, func() bool {
+	kit.Eventually(s.t, patience, func() bool {
 		return len(s.erp.DocumentsOf(number)) > 0 && len(s.shop.Comments(order.EntityID)) > 0
 	}, "order "+number+" in the ERP and commented")
 	documents, comments := s.erp.DocumentsOf(number), s.shop.Comments(order.EntityID)
@@ -214,13 +214,13 @@ func TestReadmeHandler(t *testing.T) {
 func newSession(t *testing.T, exports map[string]string) *session {
 	t.Helper()
 	s := &session{
-		t: t, dir: t.TempDir(), queues: testkit.Broker(t),
+		t: t, dir: t.TempDir(), queues: kit.Broker(t),
 		shop: fakemagento.New(fakemagento.Options{Version: fakemagento.VersionFor(t.Name()), Token: "m4gento"}),
 		erp:  fakeerp.New(fakeerp.Options{Token: "3rp"}),
 	}
 	copyCheckout(t, s.dir)
 	instead := map[string]string{
-		"MAGELINE_AMQP_URL": s.queues.URL, "MAGELINE_DATABASE_URL": testkit.Database(t),
+		"MAGELINE_AMQP_URL": s.queues.URL, "MAGELINE_DATABASE_URL": kit.Database(t),
 		"MAGELINE_MAGENTO_URL": serve(t, s.shop, s.shop.Close), "MAGELINE_MAGENTO_TOKEN": "m4gento",
 		"MAGELINE_ERP_URL": serve(t, s.erp, s.erp.Close), "MAGELINE_ERP_TOKEN": "3rp",
 	}

@@ -15,9 +15,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakeerp"
-	"github.com/mageline/mageline/testkit/fakemagento"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakeerp"
+	"github.com/mageline/mageline/test/kit/fakemagento"
 )
 
 // session is somebody who types the README's commands, with what is around mageline.
@@ -25,7 +25,7 @@ type session struct {
 	t       *testing.T
 	dir     string   // where the commands are typed
 	env     []string // name=value
-	queues  *testkit.Queues
+	queues  *kit.Queues
 	shop    *fakemagento.Server
 	erp     *fakeerp.Server
 	letter  fakemagento.Placed // the order that became a dead letter
@@ -173,7 +173,7 @@ func (s *session) start(line string) {
 			s.t.Logf("/readyz answered %s", answer)
 		}
 	}()
-	testkit.Eventually(s.t, patience, ready, line+" to be ready")
+	kit.Eventually(s.t, patience, ready, line+" to be ready")
 }
 
 // stop ends the service as Kubernetes does.

@@ -6,9 +6,9 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakemagento"
-	"github.com/mageline/mageline/testkit/fault"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakemagento"
+	"github.com/mageline/mageline/test/kit/fault"
 )
 
 // Queues that somebody has made with other arguments are used as they are, though the broker would answer 406 to a declaration;
@@ -42,7 +42,7 @@ func TestQueuesWithOtherArguments(t *testing.T) {
 	placed := l.place(10, fakemagento.Placing{})
 	l.awaitDone(patience, placed...)
 	l.Publish("sales.order.placed", "no JSON")
-	testkit.Eventually(t, patience, func() bool { return l.Depth(l.DeadLetters("order_placed")) == 1 }, "the dead letter")
+	kit.Eventually(t, patience, func() bool { return l.Depth(l.DeadLetters("order_placed")) == 1 }, "the dead letter")
 
 	out, code := call(t, l.env, "check")
 	if code != 1 {

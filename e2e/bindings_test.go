@@ -6,10 +6,10 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakeerp"
-	"github.com/mageline/mageline/testkit/fakemagento"
-	"github.com/mageline/mageline/testkit/private"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakeerp"
+	"github.com/mageline/mageline/test/kit/fakemagento"
+	"github.com/mageline/mageline/test/kit/private"
 )
 
 // One of several bindings vanishes, which AMQP does not tell: it is there again within a minute, and with AMQP_MANAGEMENT_URL
@@ -28,7 +28,7 @@ func TestBindings_SeenByTheManagementAPI(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := newLineOn(t, testkit.BrokerAt(t, node.URL), testkit.Database(t), fakeerp.Books, 200*time.Millisecond)
+	l := newLineOn(t, kit.BrokerAt(t, node.URL), kit.Database(t), fakeerp.Books, 200*time.Millisecond)
 	l.env = l.with("AMQP_MANAGEMENT_URL", management)
 	r := start(t, l.env).AwaitReady()
 	l.awaitDone(patience, l.place(2, fakemagento.Placing{})...)
@@ -44,7 +44,7 @@ func TestBindings_SeenByTheManagementAPI(t *testing.T) {
 	if err := ch.QueueUnbind(l.Queue("order_placed"), "sales.order.placed", l.Exchange, nil); err != nil {
 		t.Fatal(err)
 	}
-	testkit.Eventually(t, 2*patience, func() bool { return r.Metric("mageline_topology_restored_total", `kind="binding"`) == 1 }, "the binding to be there again, and counted")
+	kit.Eventually(t, 2*patience, func() bool { return r.Metric("mageline_topology_restored_total", `kind="binding"`) == 1 }, "the binding to be there again, and counted")
 	warned := false
 	for _, line := range r.Logged() {
 		if line["event"] == "bindings_restored" {

@@ -7,12 +7,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakeerp"
-	"github.com/mageline/mageline/testkit/fakemagento"
-	"github.com/mageline/mageline/testkit/fault"
-	"github.com/mageline/mageline/testkit/private"
-	"github.com/mageline/mageline/testkit/replica"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakeerp"
+	"github.com/mageline/mageline/test/kit/fakemagento"
+	"github.com/mageline/mageline/test/kit/fault"
+	"github.com/mageline/mageline/test/kit/private"
+	"github.com/mageline/mageline/test/kit/replica"
 )
 
 // erpChaos fails one call in ten before it does anything, and answers one in twenty when the caller has given up, with
@@ -37,8 +37,8 @@ func TestChaos(t *testing.T) {
 // Postgres that break.
 func TestChaosEverywhere(t *testing.T) {
 	l := chaosLine(t)
-	broker, brokerURL := testkit.ProxyURL(t, l.URL)
-	database, databaseURL := testkit.ProxyURL(t, l.database)
+	broker, brokerURL := kit.ProxyURL(t, l.URL)
+	database, databaseURL := kit.ProxyURL(t, l.database)
 	l.env = l.with("AMQP_URL", brokerURL, "DATABASE_URL", databaseURL)
 	l.shop.Faults.Set(fault.Plan{Chances: []fault.Chance{
 		{OneIn: 30, Fault: fault.Fault{Kind: fault.Fail}},
@@ -67,7 +67,7 @@ func TestChaosEverywhere(t *testing.T) {
 func TestChaosOfServers(t *testing.T) {
 	broker, database := ownServers(t)
 	t.Logf("MAGELINE_E2E_ORDERS=%d MAGELINE_E2E_SEED=%d", orders, seed)
-	l := impatient(newLineOn(t, testkit.BrokerAt(t, broker.URL), testkit.DatabaseAt(t, database.URL), fakeerp.HonoursKeys, chaosDelays...))
+	l := impatient(newLineOn(t, kit.BrokerAt(t, broker.URL), kit.DatabaseAt(t, database.URL), fakeerp.HonoursKeys, chaosDelays...))
 	freezes := 0
 	l.chaos(orders, 11, func(c *chaos) {
 		switch {
@@ -217,7 +217,7 @@ func (l *line) chaos(n, least int, also func(*chaos)) {
 	took := time.Since(began)
 	for _, r := range c.replicas {
 		// A circuit that is open with no message left stays so: nobody needs it.
-		testkit.Eventually(l.t, patience, func() bool { status, _ := r.Ready(); return status == http.StatusOK }, "the replicas to be ready")
+		kit.Eventually(l.t, patience, func() bool { status, _ := r.Ready(); return status == http.StatusOK }, "the replicas to be ready")
 	}
 	l.finish(c.replicas...)
 	if !l.done(placed) { // also after what came last

@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakemagento"
-	"github.com/mageline/mageline/testkit/fault"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakemagento"
+	"github.com/mageline/mageline/test/kit/fault"
 )
 
 // Where quorum queues can't be had: orders pass, retries return, dead letters are replayed.
@@ -27,7 +27,7 @@ func TestClassicQueues(t *testing.T) {
 	l.erp.Faults.Set(fault.Plan{Every: fault.Fault{Kind: fault.Fail, Status: 422}})
 	refused := l.place(3, fakemagento.Placing{})
 	letters := l.DeadLetters("order_placed")
-	testkit.Eventually(t, patience, func() bool { return l.Depth(letters) == len(refused) }, fmt.Sprintf("%d dead letters", len(refused)))
+	kit.Eventually(t, patience, func() bool { return l.Depth(letters) == len(refused) }, fmt.Sprintf("%d dead letters", len(refused)))
 	l.erp.Faults.Set(fault.Plan{})
 	if out, code := call(t, l.env, "--replay-dlq", letters); code != 0 || !strings.Contains(out, "replayed 3, skipped 0, failed 0") {
 		t.Errorf("the replay ends with %d: %s", code, out)

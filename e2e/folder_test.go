@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakemagento"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakemagento"
 )
 
 // A folder of files of all kinds, two replicas, one of them killed at some moment: every good row of every file is on
@@ -22,7 +22,7 @@ func TestFolder(t *testing.T) {
 	for range 1 + folder/4 {
 		orders = append(orders, l.shop.PlaceOrder(fakemagento.Placing{}).IncrementID)
 	}
-	dropped := testkit.TrackingFiles(seed, folder, orders)
+	dropped := kit.TrackingFiles(seed, folder, orders)
 	t.Logf("MAGELINE_E2E_SEED=%d", seed)
 	dir := t.TempDir()
 	l.env = l.with("CONSUMERS", "tracking_file_ready,tracking_received", "TRACKING_DIR", dir,
@@ -36,7 +36,7 @@ func TestFolder(t *testing.T) {
 	for i, f := range dropped[len(dropped)/10:] {
 		drop(t, dir, f)
 		if i == death {
-			testkit.Eventually(t, patience, func() bool { return len(lying(t, dir, "processed")) > death/4 }, "files to be under way")
+			kit.Eventually(t, patience, func() bool { return len(lying(t, dir, "processed")) > death/4 }, "files to be under way")
 			dies.Kill()
 		}
 	}
@@ -53,7 +53,7 @@ func TestFolder(t *testing.T) {
 			unusable++
 		}
 	}
-	testkit.Eventually(t, patience+time.Duration(folder)*100*time.Millisecond, func() bool {
+	kit.Eventually(t, patience+time.Duration(folder)*100*time.Millisecond, func() bool {
 		return len(lying(t, dir, ".")) == 0 && len(l.shop.TrackCounts()) == len(good)
 	}, fmt.Sprintf("%d parcels in Magento, and the inbox to be empty", len(good)))
 	l.finish(stays)
@@ -118,7 +118,7 @@ func TestFolder(t *testing.T) {
 }
 
 // drop writes a file as a 3PL does: in one go or slowly.
-func drop(t *testing.T, dir string, file testkit.TrackingFile) {
+func drop(t *testing.T, dir string, file kit.TrackingFile) {
 	t.Helper()
 	f, err := os.Create(filepath.Join(dir, file.Name))
 	if err != nil {

@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakemagento"
-	"github.com/mageline/mageline/testkit/fault"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakemagento"
+	"github.com/mageline/mageline/test/kit/fault"
 )
 
 // A replica stands still with its call out: the ERP has booked, and the answer never comes to it. Another takes over when
@@ -20,14 +20,14 @@ func TestFrozenReplica(t *testing.T) {
 	frozen := start(t, l.env).AwaitReady()
 	l.erp.Faults.Next(fault.Fault{Kind: fault.Late, After: time.Hour})
 	o := l.place(1, fakemagento.Placing{})[0]
-	testkit.Eventually(t, patience, func() bool { return len(l.erp.DocumentsOf(o.IncrementID)) == 1 }, "the ERP to book")
+	kit.Eventually(t, patience, func() bool { return len(l.erp.DocumentsOf(o.IncrementID)) == 1 }, "the ERP to book")
 	frozen.Signal(syscall.SIGSTOP)
 	other := start(t, l.env).AwaitReady()
 	l.Publish("sales.order.updated", event(o, 1)) // the broker still takes the frozen one for alive
 	l.awaitDone(patience, o)
 	number := l.number(o)
 	frozen.Signal(syscall.SIGCONT)
-	testkit.Eventually(t, patience, func() bool { status, _ := frozen.Ready(); return status == http.StatusOK }, "the frozen one to go on")
+	kit.Eventually(t, patience, func() bool { status, _ := frozen.Ready(); return status == http.StatusOK }, "the frozen one to go on")
 	l.finish(frozen, other)
 	if !l.done([]fakemagento.Placed{o}) || l.number(o) != number {
 		t.Error("the order was exported or commented once more")

@@ -5,9 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakemagento"
-	"github.com/mageline/mageline/testkit/replica"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakemagento"
+	"github.com/mageline/mageline/test/kit/replica"
 )
 
 // A call that never returns: the log and /readyz name the message, the others go on, and when its lease has passed the process
@@ -38,8 +38,8 @@ func TestHungHandler(t *testing.T) {
 	if l.exported([]fakemagento.Placed{hanging}) != 0 {
 		t.Error("the ERP has the order whose call has never come to it")
 	}
-	testkit.Eventually(t, patience, func() bool { return l.Depth(l.Queue("order_placed")) == 1 }, "its message to be there again")
+	kit.Eventually(t, patience, func() bool { return l.Depth(l.Queue("order_placed")) == 1 }, "its message to be there again")
 	other := start(t, l.env).AwaitReady()
-	testkit.Eventually(t, 2*patience, func() bool { return l.done([]fakemagento.Placed{hanging}) }, "the next replica to do it")
+	kit.Eventually(t, 2*patience, func() bool { return l.done([]fakemagento.Placed{hanging}) }, "the next replica to do it")
 	l.finish(other)
 }

@@ -10,7 +10,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"github.com/mageline/mageline/testkit/replica"
+	"github.com/mageline/mageline/test/kit/replica"
 )
 
 // Credentials of the simulated shop and ERP, and passwords in URLs. None may be in any log.

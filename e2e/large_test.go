@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakemagento"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakemagento"
 )
 
 // Bodies of 15 MiB, some wrapped in text and some poison: all end as they should, and the process stays within MEMORY_LIMIT
@@ -36,10 +36,10 @@ func TestLargeBodies(t *testing.T) {
 		l.Publish("sales.order.placed", body)
 	}
 	l.awaitDone(3*patience, orders...)
-	testkit.Eventually(t, patience, func() bool {
+	kit.Eventually(t, patience, func() bool {
 		return l.Depth(l.DeadLetters("order_placed"))+l.Depth(l.DeadLetters("order_canceled")) == poison
 	}, "the poison to be dead-lettered")
-	peak := testkit.PeakMemory(t, r.PID())
+	peak := kit.PeakMemory(t, r.PID())
 	t.Logf("peak memory %d MiB, MEMORY_LIMIT %d MiB", peak>>20, limit>>20)
 	if peak > limit+beside {
 		t.Errorf("peak memory %d MiB, want at most %d", peak>>20, (limit+beside)>>20)

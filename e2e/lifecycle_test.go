@@ -12,23 +12,23 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/mageline/mageline/migrations"
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakemagento"
-	"github.com/mageline/mageline/testkit/fault"
-	"github.com/mageline/mageline/testkit/replica"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakemagento"
+	"github.com/mageline/mageline/test/kit/fault"
+	"github.com/mageline/mageline/test/kit/replica"
 )
 
 // RabbitMQ and Postgres away at the start: the process stays up, says so, and goes on by itself when they come.
 func TestStartsWithoutServices(t *testing.T) {
 	t.Parallel()
 	l := newLine(t, 200*time.Millisecond)
-	broker, brokerURL := testkit.ProxyURL(t, l.URL)
-	database, databaseURL := testkit.ProxyURL(t, l.database)
+	broker, brokerURL := kit.ProxyURL(t, l.URL)
+	database, databaseURL := kit.ProxyURL(t, l.database)
 	broker.Refuse()
 	database.Refuse()
 	r := start(t, l.with("AMQP_URL", brokerURL, "DATABASE_URL", databaseURL))
 	away := func(p replica.Part) bool { return p.State == "away" && p.Reason != "" }
-	testkit.Eventually(t, patience, func() bool {
+	kit.Eventually(t, patience, func() bool {
 		status, document := r.Ready()
 		return status == 503 && !document.Ready && away(document.RabbitMQ) && away(document.Postgres) &&
 			r.Said(`"event":"rabbitmq_away"`) >= 2
@@ -37,7 +37,7 @@ func TestStartsWithoutServices(t *testing.T) {
 		t.Errorf("/healthz answers %d %s", status, body)
 	}
 	broker.Accept()
-	testkit.Eventually(t, patience, func() bool {
+	kit.Eventually(t, patience, func() bool {
 		status, document := r.Ready()
 		return status == 503 && document.RabbitMQ.State == "connected" && away(document.Postgres)
 	}, "/readyz to say that RabbitMQ is there and Postgres is not")
@@ -57,7 +57,7 @@ func TestWrongPassword(t *testing.T) {
 	}
 	u.User = url.UserPassword("guest", brokerPassword)
 	r := start(t, l.with("AMQP_URL", u.String()))
-	testkit.Eventually(t, patience, func() bool {
+	kit.Eventually(t, patience, func() bool {
 		status, document := r.Ready()
 		return status == 503 && strings.Contains(document.RabbitMQ.Reason, "403")
 	}, "/readyz to say that RabbitMQ refuses the password")
@@ -190,7 +190,7 @@ func (l *line) inFlight() fakemagento.Placed {
 	l.t.Helper()
 	before := l.kept.Load()
 	o := l.place(1, fakemagento.Placing{})[0]
-	testkit.Eventually(l.t, patience, func() bool { return l.kept.Load() > before }, "the order's call to come to the ERP")
+	kit.Eventually(l.t, patience, func() bool { return l.kept.Load() > before }, "the order's call to come to the ERP")
 	return o
 }
 
@@ -210,7 +210,7 @@ func TestDrains(t *testing.T) {
 	release := l.hold()
 	o := l.inFlight()
 	r.Terminate()
-	testkit.Eventually(t, patience, func() bool { status, _ := r.Ready(); return status == 503 }, "/readyz to say that it drains")
+	kit.Eventually(t, patience, func() bool { status, _ := r.Ready(); return status == 503 }, "/readyz to say that it drains")
 	later := l.place(2, fakemagento.Placing{}) // for the next replica
 	if !r.Running() {
 		t.Fatalf("it ended with a handler in flight")
@@ -237,7 +237,7 @@ func TestCut(t *testing.T) {
 	l.warm(r)
 	l.erp.Faults.Next(fault.Fault{Kind: fault.Late, After: time.Hour})
 	booked := l.place(1, fakemagento.Placing{})[0]
-	testkit.Eventually(t, patience, func() bool { return len(l.erp.DocumentsOf(booked.IncrementID)) == 1 }, "the ERP to book the order")
+	kit.Eventually(t, patience, func() bool { return len(l.erp.DocumentsOf(booked.IncrementID)) == 1 }, "the ERP to book the order")
 	release := l.hold()
 	unbooked := l.inFlight()
 	r.Terminate()
@@ -263,7 +263,7 @@ func TestSecondSignal_WithinASecondIsTheSame(t *testing.T) {
 	o := l.inFlight()
 	r.Terminate()
 	r.Signal(syscall.SIGINT)
-	testkit.Eventually(t, patience, func() bool { status, _ := r.Ready(); return status == 503 || !r.Running() }, "/readyz to say that it drains")
+	kit.Eventually(t, patience, func() bool { status, _ := r.Ready(); return status == 503 || !r.Running() }, "/readyz to say that it drains")
 	r.Signal(syscall.SIGTERM) // also a third one; far within the second unless the machine is very busy
 	release()
 	if code := r.Exit(); code != 0 {
@@ -285,7 +285,7 @@ func TestSecondSignal(t *testing.T) {
 	o := l.inFlight()
 	r.Terminate()
 	told := time.Now()
-	testkit.Eventually(t, patience, func() bool {
+	kit.Eventually(t, patience, func() bool {
 		status, _ := r.Ready()
 		return status == 503 && time.Since(told) > 1500*time.Millisecond
 	}, "/readyz to say that it drains, for longer than a second")
@@ -307,8 +307,8 @@ func TestSecondSignal(t *testing.T) {
 func TestSeveralNodes(t *testing.T) {
 	t.Parallel()
 	l := newLine(t, 200*time.Millisecond)
-	first, firstURL := testkit.ProxyURL(t, l.URL)
-	second, secondURL := testkit.ProxyURL(t, l.URL)
+	first, firstURL := kit.ProxyURL(t, l.URL)
+	second, secondURL := kit.ProxyURL(t, l.URL)
 	l.env = l.with("AMQP_URL", firstURL+", "+secondURL)
 	second.Refuse()
 	r := start(t, l.env).AwaitReady()
@@ -319,7 +319,7 @@ func TestSeveralNodes(t *testing.T) {
 	}
 	second.Accept()
 	first.Refuse()
-	testkit.Eventually(t, patience, func() bool { return r.Said(`"event":"rabbitmq_connected"`) > 1 }, "the replica to connect by the other node")
+	kit.Eventually(t, patience, func() bool { return r.Said(`"event":"rabbitmq_connected"`) > 1 }, "the replica to connect by the other node")
 	r.AwaitReady()
 	l.awaitDone(patience, l.place(2, fakemagento.Placing{})...)
 	l.finish(r)

@@ -15,15 +15,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakeerp"
-	"github.com/mageline/mageline/testkit/fakemagento"
-	"github.com/mageline/mageline/testkit/replica"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakeerp"
+	"github.com/mageline/mageline/test/kit/fakemagento"
+	"github.com/mageline/mageline/test/kit/replica"
 )
 
 // line is what mageline stands between: a shop, an ERP, a broker and a database, all this test's own.
 type line struct {
-	*testkit.Queues
+	*kit.Queues
 	t        *testing.T
 	shop     *fakemagento.Server
 	erp      *fakeerp.Server
@@ -39,11 +39,11 @@ type line struct {
 // newLine makes one, with these retry delays. Nothing of mageline runs yet.
 func newLine(t *testing.T, delays ...time.Duration) *line {
 	t.Helper()
-	return newLineOn(t, testkit.Broker(t), testkit.Database(t), fakeerp.Books, delays...)
+	return newLineOn(t, kit.Broker(t), kit.Database(t), fakeerp.Books, delays...)
 }
 
 // newLineOn makes one on this part of a broker and this database.
-func newLineOn(t *testing.T, queues *testkit.Queues, database string, mode fakeerp.Mode, delays ...time.Duration) *line {
+func newLineOn(t *testing.T, queues *kit.Queues, database string, mode fakeerp.Mode, delays ...time.Duration) *line {
 	t.Helper()
 	l := &line{
 		Queues: queues, t: t, delays: delays,
@@ -208,7 +208,7 @@ func (l *line) commented(orders []fakemagento.Placed) int {
 // awaitDone waits until the ERP holds each of the orders once, and Magento has one comment on each.
 func (l *line) awaitDone(timeout time.Duration, orders ...fakemagento.Placed) {
 	l.t.Helper()
-	testkit.Eventually(l.t, timeout, func() bool { return l.done(orders) },
+	kit.Eventually(l.t, timeout, func() bool { return l.done(orders) },
 		fmt.Sprintf("%d orders in the ERP and commented", len(orders)))
 }
 
@@ -254,7 +254,7 @@ func (l *line) empty() {
 	l.t.Helper()
 	quiet := min(slices.Min(l.delays), time.Second) + 500*time.Millisecond
 	since := time.Now()
-	testkit.Eventually(l.t, patience, func() bool {
+	kit.Eventually(l.t, patience, func() bool {
 		if l.left() > 0 {
 			since = time.Now()
 		}

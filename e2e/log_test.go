@@ -10,10 +10,10 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakemagento"
-	"github.com/mageline/mageline/testkit/fault"
-	"github.com/mageline/mageline/testkit/replica"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakemagento"
+	"github.com/mageline/mageline/test/kit/fault"
+	"github.com/mageline/mageline/test/kit/replica"
 )
 
 // ways are those in which whoever reads the log stops reading.
@@ -29,7 +29,7 @@ var ways = []struct {
 // sink take some 300 KiB: the lines of some hundred orders.
 func (l *line) dropping(r *replica.Replica) {
 	l.t.Helper()
-	testkit.Eventually(l.t, patience, func() bool {
+	kit.Eventually(l.t, patience, func() bool {
 		l.awaitDone(patience, l.place(200, fakemagento.Placing{})...)
 		return r.Metric("mageline_log_dropped_total") > 0
 	}, "lines of the log to be dropped")
@@ -57,7 +57,7 @@ func TestLogReader(t *testing.T) {
 			release := l.hold()
 			o := l.inFlight()
 			r.Terminate()
-			testkit.Eventually(t, patience, func() bool { status, _ := r.Ready(); return status == 503 }, "/readyz to say that it drains")
+			kit.Eventually(t, patience, func() bool { status, _ := r.Ready(); return status == 503 }, "/readyz to say that it drains")
 			release()
 			if code := r.Exit(); code != 0 {
 				t.Errorf("exit code %d after a drain that finished everything", code)
@@ -80,7 +80,7 @@ func TestLogReader_SignalAtTheEnd(t *testing.T) {
 	l.dropping(r)
 	l.empty()
 	r.Terminate()
-	testkit.Eventually(t, patience, func() bool { status, _ := r.Get("/healthz"); return status == 0 }, "the page for health to end")
+	kit.Eventually(t, patience, func() bool { status, _ := r.Get("/healthz"); return status == 0 }, "the page for health to end")
 	for range 20 {
 		r.Signal(syscall.SIGTERM)
 		time.Sleep(20 * time.Millisecond) // the moment has no sign of its own
@@ -109,7 +109,7 @@ func TestLogReader_HungHandler(t *testing.T) {
 			if code := r.Exit(); code != 1 {
 				t.Errorf("it ended with %d, want 1", code)
 			}
-			testkit.Eventually(t, patience, func() bool { return l.Depth(l.Queue("order_placed")) == 1 }, "its message to be there again")
+			kit.Eventually(t, patience, func() bool { return l.Depth(l.Queue("order_placed")) == 1 }, "its message to be there again")
 		})
 	}
 }
@@ -157,7 +157,7 @@ func TestReplay_NobodyReadsStderr(t *testing.T) {
 			}
 			const letters = 20
 			for i := range letters {
-				p := testkit.Publishing([]byte(`{"increment_id":"1"}`))
+				p := kit.Publishing([]byte(`{"increment_id":"1"}`))
 				if i%2 == 0 { // the others do not tell where they were consumed: each of them is named on stderr
 					p.Headers = amqp.Table{"x-mageline-queue": l.Queue("order_placed"), "x-mageline-topic": "sales.order.placed"}
 				}

@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mageline/mageline/testkit/replica"
+	"github.com/mageline/mageline/test/kit/replica"
 )
 
 // Of the whole run.

@@ -8,10 +8,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakemagento"
-	"github.com/mageline/mageline/testkit/fault"
-	"github.com/mageline/mageline/testkit/replica"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakemagento"
+	"github.com/mageline/mageline/test/kit/fault"
+	"github.com/mageline/mageline/test/kit/replica"
 )
 
 // stop ends a replica in order, and leaves the queues as they are.
@@ -41,14 +41,14 @@ func testTellsMagentoOfDeadLetters(t *testing.T) {
 	l.Publish("sales.order.placed", fmt.Sprintf(`[%s,%s]`, event(good, 0), event(refused, 0)))
 	letters := func(n int) {
 		t.Helper()
-		testkit.Eventually(t, patience, func() bool { return l.Depth(l.DeadLetters("order_placed")) == n }, fmt.Sprintf("%d letters", n))
+		kit.Eventually(t, patience, func() bool { return l.Depth(l.DeadLetters("order_placed")) == n }, fmt.Sprintf("%d letters", n))
 	}
 	letters(1)
 	l.awaitDone(patience, good)
 	stop(t, r)
 	told := func(want int) {
 		t.Helper()
-		testkit.Eventually(t, patience, func() bool { return l.shop.CommentCounts("Not sent to ACME: ")[refused.IncrementID] == want },
+		kit.Eventually(t, patience, func() bool { return l.shop.CommentCounts("Not sent to ACME: ")[refused.IncrementID] == want },
 			fmt.Sprintf("%d comments that say why it is not sent", want))
 	}
 	told(1)
@@ -82,7 +82,7 @@ func TestTellsMagentoNothing(t *testing.T) {
 	r := start(t, l.with("ORDER_COMMENT_FAILED", "false")).AwaitReady()
 	l.erp.Faults.Set(fault.Plan{Every: fault.Fault{Kind: fault.Fail, Status: http.StatusUnprocessableEntity}})
 	o := l.place(1, fakemagento.Placing{})[0]
-	testkit.Eventually(t, patience, func() bool { return l.Depth(l.DeadLetters("order_placed")) == 1 }, "the letter")
+	kit.Eventually(t, patience, func() bool { return l.Depth(l.DeadLetters("order_placed")) == 1 }, "the letter")
 	stop(t, r)
 	l.hasComments(o)
 }

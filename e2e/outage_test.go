@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakemagento"
-	"github.com/mageline/mageline/testkit/replica"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakemagento"
+	"github.com/mageline/mageline/test/kit/replica"
 )
 
 // The ERP is away with 1,000 messages waiting: nobody is dead-lettered, hardly anybody uses up an attempt, and all is done
@@ -21,7 +21,7 @@ func TestERPAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	erp := testkit.NewProxy(t, u.Host)
+	erp := kit.NewProxy(t, u.Host)
 	l.env = l.with("ERP_URL", "http://"+erp.Addr(), "BREAKER_FAILURES", fmt.Sprint(breaker), "BREAKER_OPEN_FOR", "1s")
 	r := start(t, l.env).AwaitReady()
 
@@ -30,12 +30,12 @@ func TestERPAway(t *testing.T) {
 	l.awaitDone(patience, placed...)
 	erp.Refuse()
 	placed = append(placed, l.place(1000, fakemagento.Placing{})...)
-	testkit.Eventually(t, patience, func() bool {
+	kit.Eventually(t, patience, func() bool {
 		return r.Metric("mageline_circuit_breaker_state", `downstream="erp"`) > 0
 	}, "the ERP's circuit to open")
 	calls := func() float64 { return r.Metric("mageline_downstream_requests_total", `downstream="erp"`) }
 	opened := calls()
-	testkit.Eventually(t, time.Duration(probes)*10*time.Second, func() bool { return calls() >= opened+float64(probes) },
+	kit.Eventually(t, time.Duration(probes)*10*time.Second, func() bool { return calls() >= opened+float64(probes) },
 		fmt.Sprintf("%d probes to fail", probes))
 	if status, document := r.Ready(); status != 200 || document.Consumers["order_placed"].State != "paused" ||
 		document.Consumers["order_placed"].Reason == "" {
@@ -56,8 +56,8 @@ func TestConnectionsCut(t *testing.T) {
 	t.Parallel()
 	const n = 150
 	l := newLine(t, 200*time.Millisecond, 500*time.Millisecond, time.Second, 2*time.Second, 3*time.Second)
-	broker, brokerURL := testkit.ProxyURL(t, l.URL)
-	database, databaseURL := testkit.ProxyURL(t, l.database)
+	broker, brokerURL := kit.ProxyURL(t, l.URL)
+	database, databaseURL := kit.ProxyURL(t, l.database)
 	l.env = l.with("AMQP_URL", brokerURL, "DATABASE_URL", databaseURL, "HANDLER_TIMEOUT", "3s", "IDEMPOTENCY_LEASE", "8s",
 		"ERP_TIMEOUT", "1s", "CONCURRENCY", "4")
 	replicas := []*replica.Replica{start(t, l.env).AwaitReady(), start(t, l.env).AwaitReady()}
@@ -67,11 +67,11 @@ func TestConnectionsCut(t *testing.T) {
 		broker.Cut, database.Cut, both(broker.Cut, database.Cut), database.Cut, broker.Cut, both(database.Refuse, broker.Refuse),
 	}
 	for i, cut := range cuts {
-		testkit.Eventually(t, patience, func() bool { return l.exported(placed) >= (i+1)*n/10 }, "some more orders in the ERP")
+		kit.Eventually(t, patience, func() bool { return l.exported(placed) >= (i+1)*n/10 }, "some more orders in the ERP")
 		cut()
 	}
 	for _, r := range replicas {
-		testkit.Eventually(t, patience, func() bool {
+		kit.Eventually(t, patience, func() bool {
 			status, document := r.Ready()
 			return status == 503 && document.RabbitMQ.State == "away" && document.RabbitMQ.Reason != "" &&
 				document.Postgres.State == "away" && document.Postgres.Reason != ""

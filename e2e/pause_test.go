@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakemagento"
-	"github.com/mageline/mageline/testkit/replica"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakemagento"
+	"github.com/mageline/mageline/test/kit/replica"
 )
 
 // An operator pauses the ERP: both replicas obey, and so does one that is started later; what is in flight finishes, and
@@ -20,7 +20,7 @@ func TestPausedByOperator(t *testing.T) {
 	replicas := []*replica.Replica{start(t, l.env).AwaitReady(), start(t, l.env).AwaitReady()}
 	release := l.hold()
 	begun := l.place(1, fakemagento.Placing{})
-	testkit.Eventually(t, patience, func() bool { return l.kept.Load() == 1 }, "a call in flight")
+	kit.Eventually(t, patience, func() bool { return l.kept.Load() == 1 }, "a call in flight")
 
 	if out, code := call(t, l.env, "pause", "erp", "--until", "1h"); code != 0 || !strings.Contains(out, "erp is paused by an operator since ") {
 		t.Fatalf("pause: exit %d, %s", code, out)
@@ -49,13 +49,13 @@ func TestPausedByOperator(t *testing.T) {
 		t.Fatalf("resume: exit %d, %s", code, out)
 	}
 	for _, r := range replicas {
-		testkit.Eventually(t, patience, func() bool {
+		kit.Eventually(t, patience, func() bool {
 			_, document := r.Ready()
 			return document.Consumers["order_canceled"].State == "subscribed"
 		}, "order_canceled to go on")
 		awaitPaused(r, "order_placed")
 	}
-	testkit.Eventually(t, patience, func() bool { return l.Depth(l.Queue("order_placed")) == len(waiting) }, "every order to wait in its queue")
+	kit.Eventually(t, patience, func() bool { return l.Depth(l.Queue("order_placed")) == len(waiting) }, "every order to wait in its queue")
 	if n := len(l.erp.Requests()) - calls; n != 0 {
 		t.Errorf("the ERP was called %d times in the pause", n)
 	}
@@ -72,7 +72,7 @@ func TestPausedByOperator(t *testing.T) {
 		t.Fatalf("pause: exit %d, %s", code, out)
 	}
 	for _, r := range replicas {
-		testkit.Eventually(t, patience, func() bool { return r.Said("an operator's pause is over") == 3 }, "the third pause to be over")
+		kit.Eventually(t, patience, func() bool { return r.Said("an operator's pause is over") == 3 }, "the third pause to be over")
 		r.AwaitReady()
 	}
 	l.finish(replicas...)

@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakemagento"
-	"github.com/mageline/mageline/testkit/fault"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakemagento"
+	"github.com/mageline/mageline/test/kit/fault"
 )
 
 // Poison among good messages delays none of them: with one handler and an hour before a second attempt, whatever waits
@@ -43,9 +43,9 @@ func TestPoisonDelaysNobody(t *testing.T) {
 	l.Publish("sales.order.placed", `{"increment_id":"000999999"}`) // not there yet: it is tried again in an hour
 	good = append(good, l.place(3, fakemagento.Placing{})...)
 	l.awaitDone(patience, good...)
-	testkit.Eventually(t, patience, func() bool { return l.Depth(l.DeadLetters("order_placed")) == len(poison) },
+	kit.Eventually(t, patience, func() bool { return l.Depth(l.DeadLetters("order_placed")) == len(poison) },
 		fmt.Sprintf("%d dead letters", len(poison)))
-	testkit.Eventually(t, patience, func() bool { return l.Depth(l.RetryQueue(time.Hour)) == 1 }, "one message to wait for its retry")
+	kit.Eventually(t, patience, func() bool { return l.Depth(l.RetryQueue(time.Hour)) == 1 }, "one message to wait for its retry")
 	// What these print goes to the logs that are searched for personal data.
 	out, code := call(t, l.env, "dlq", "list", l.DeadLetters("order_placed"), "--json")
 	if code != 0 || strings.Count(out, "\n") != len(poison) {

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mageline/mageline/testkit/fakemagento"
+	"github.com/mageline/mageline/test/kit/fakemagento"
 )
 
 // asRole gives an address of the private Postgres for a role and a database, with a password that a server that trusts

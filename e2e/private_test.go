@@ -21,7 +21,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/mageline/mageline/testkit/private"
+	"github.com/mageline/mageline/test/kit/private"
 )
 
 // privateServers are a RabbitMQ and a Postgres of this package's own, with TLS, a CA and users that its tests may change. They are

@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakemagento"
-	"github.com/mageline/mageline/testkit/replica"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakemagento"
+	"github.com/mageline/mageline/test/kit/replica"
 )
 
 // The password of a proxy that can't be reached, or refuses, is in no output of the service or of check; nor is that of one
@@ -82,7 +82,7 @@ func TestERPRedirects(t *testing.T) {
 			l := newLine(t, 200*time.Millisecond)
 			r := start(t, l.with("ERP_URL", redirects.URL)).AwaitReady()
 			l.place(1, fakemagento.Placing{})
-			testkit.Eventually(t, patience, func() bool { return l.Depth(l.DeadLetters("order_placed")) == 1 }, "a dead letter")
+			kit.Eventually(t, patience, func() bool { return l.Depth(l.DeadLetters("order_placed")) == 1 }, "a dead letter")
 			letter, _ := l.Get(l.DeadLetters("order_placed"))
 			checkLetter(t, &letter)
 			if class, attempts := letter.Headers["x-mageline-error-class"], letter.Headers["x-mageline-attempts"]; class != "unavailable" || attempts != int64(2) {

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakemagento"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakemagento"
 )
 
 // quoted is text as a string of JSON.
@@ -61,7 +61,7 @@ func TestBodiesOfPublishers(t *testing.T) {
 		l.shop.Cancel(o.EntityID)
 		l.Publish("acme.gone", publishers(o)[form])
 	}
-	testkit.Eventually(t, patience, func() bool {
+	kit.Eventually(t, patience, func() bool {
 		cancelled := 0
 		for _, d := range l.erp.Documents() {
 			if d.Canceled {
@@ -80,7 +80,7 @@ func TestBodiesOfPublishers(t *testing.T) {
 	for _, body := range refused {
 		l.Publish("event.trigger", body)
 	}
-	testkit.Eventually(t, patience, func() bool { return l.Depth(l.DeadLetters("order_placed")) == len(refused) }, "the dead letters")
+	kit.Eventually(t, patience, func() bool { return l.Depth(l.DeadLetters("order_placed")) == len(refused) }, "the dead letters")
 	for range refused {
 		d, _ := l.Get(l.DeadLetters("order_placed"))
 		checkLetter(t, &d)

@@ -9,10 +9,10 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakemagento"
-	"github.com/mageline/mageline/testkit/fault"
-	"github.com/mageline/mageline/testkit/replica"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakemagento"
+	"github.com/mageline/mageline/test/kit/fault"
+	"github.com/mageline/mageline/test/kit/replica"
 )
 
 // /readyz says first what a person on call would want to hear: an ERP that is up and fails one call in five, dead letters,
@@ -60,7 +60,7 @@ func TestReadyz_SaysProblems(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close(t.Context()) }()
-	testkit.Eventually(t, patience, func() bool {
+	kit.Eventually(t, patience, func() bool {
 		tag, err := conn.Exec(t.Context(), `UPDATE orders SET waiting_since = now() - interval '3 days' WHERE key = $1 AND waiting`, waiting.IncrementID)
 		return err == nil && tag.RowsAffected() == 1
 	}, "the order to wait")

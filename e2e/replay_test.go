@@ -10,10 +10,10 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakemagento"
-	"github.com/mageline/mageline/testkit/fault"
-	"github.com/mageline/mageline/testkit/replica"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakemagento"
+	"github.com/mageline/mageline/test/kit/fault"
+	"github.com/mageline/mageline/test/kit/replica"
 )
 
 // The broker itself has dead-lettered a message, and written its x-death on it. Replayed, it fails once more, waits in a
@@ -30,7 +30,7 @@ func TestReplayOfBrokersOwnLetter(t *testing.T) {
 			placed := []fakemagento.Placed{l.shop.PlaceOrder(fakemagento.Placing{}), l.shop.PlaceOrder(fakemagento.Placing{}), l.shop.PlaceOrder(fakemagento.Placing{})}
 			l.brokersLetters(placed)
 			letters := l.DeadLetters("order_placed")
-			testkit.Eventually(t, patience, func() bool { return l.Depth(letters) == len(placed) }, "the broker to dead-letter")
+			kit.Eventually(t, patience, func() bool { return l.Depth(letters) == len(placed) }, "the broker to dead-letter")
 			out, code := call(t, l.env, "dlq", "list", letters, "--json")
 			if code != 0 || strings.Count(out, "\n") != len(placed) {
 				t.Errorf("dlq list ends with %d: %s", code, out)
@@ -63,7 +63,7 @@ func TestReplayAfterRefusal(t *testing.T) {
 	l.erp.Faults.Set(fault.Plan{Every: fault.Fault{Kind: fault.Fail, Status: 422}})
 	placed := l.place(5, fakemagento.Placing{})
 	letters := l.DeadLetters("order_placed")
-	testkit.Eventually(t, patience, func() bool { return l.Depth(letters) == len(placed) }, "the orders to be dead-lettered")
+	kit.Eventually(t, patience, func() bool { return l.Depth(letters) == len(placed) }, "the orders to be dead-lettered")
 	l.erp.Faults.Set(fault.Plan{})
 	out, code := call(t, l.env, "dlq", "replay", letters, "--key", placed[2].IncrementID, "--yes")
 	if code != 0 || !strings.HasSuffix(strings.TrimSpace(out), "replayed 1, skipped 4, failed 0") {
@@ -92,7 +92,7 @@ func TestReplayOfEditedLetter(t *testing.T) {
 	letters := l.DeadLetters("order_placed")
 	await := func() {
 		t.Helper()
-		testkit.Eventually(t, patience, func() bool { return l.Depth(letters) == 1 }, "the letter")
+		kit.Eventually(t, patience, func() bool { return l.Depth(letters) == 1 }, "the letter")
 	}
 	edit := func(body string) {
 		t.Helper()
@@ -142,7 +142,7 @@ func TestReplayBesideLiveTraffic(t *testing.T) {
 	l.erp.Faults.Set(fault.Plan{Every: fault.Fault{Kind: fault.Fail, Status: 422}})
 	placed := l.place(n, fakemagento.Placing{})
 	letters := l.DeadLetters("order_placed")
-	testkit.Eventually(t, patience, func() bool { return l.Depth(letters) == n }, "the orders to be dead-lettered")
+	kit.Eventually(t, patience, func() bool { return l.Depth(letters) == n }, "the orders to be dead-lettered")
 	l.erp.Faults.Set(fault.Plan{})
 	live := make(chan struct{})
 	go func() {
@@ -174,7 +174,7 @@ func TestReplayCanary(t *testing.T) {
 	letters := l.DeadLetters("order_placed")
 	depth := func(n int) {
 		t.Helper()
-		testkit.Eventually(t, patience, func() bool { return l.Depth(letters) == n }, "the letters to be where they belong")
+		kit.Eventually(t, patience, func() bool { return l.Depth(letters) == n }, "the letters to be where they belong")
 	}
 	depth(5)
 	canary := func(code int, says string, flags ...string) {
@@ -249,7 +249,7 @@ func TestReplayWait(t *testing.T) {
 		l.erp.Faults.Set(fault.Plan{Every: fault.Fault{Kind: fault.Fail, Status: 422}})
 		before := l.Depth(letters)
 		placed := l.place(n, fakemagento.Placing{})
-		testkit.Eventually(t, patience, func() bool { return l.Depth(letters) == before+n }, "the orders to be dead-lettered")
+		kit.Eventually(t, patience, func() bool { return l.Depth(letters) == before+n }, "the orders to be dead-lettered")
 		l.erp.Faults.Set(fault.Plan{})
 		return placed
 	}
@@ -273,7 +273,7 @@ func TestReplayWait(t *testing.T) {
 
 	// What can't be seen in the ledger is known by its not coming back.
 	l.Publish("sales.order.placed", "not JSON")
-	testkit.Eventually(t, patience, func() bool { return l.Depth(letters) == 2 }, "the broken one to be dead-lettered")
+	kit.Eventually(t, patience, func() bool { return l.Depth(letters) == 2 }, "the broken one to be dead-lettered")
 	out, code = call(t, l.env, "dlq", "replay", letters, "--error-class", "malformed", "--wait")
 	if code != 3 || !strings.Contains(out, "done 0, dead again 1, waiting 0\n") {
 		t.Errorf("it ends with %d: %s", code, out)
@@ -318,16 +318,16 @@ func (l *line) brokersLetters(orders []fakemagento.Placed) {
 		l.t.Fatal(err)
 	}
 	for _, o := range orders[1:] {
-		p := testkit.Publishing([]byte(event(o, 0)))
+		p := kit.Publishing([]byte(event(o, 0)))
 		p.Expiration = "1" // milliseconds
 		if err := ch.PublishWithContext(l.t.Context(), l.Exchange, "sales.order.placed", false, false, p); err != nil {
 			l.t.Fatal(err)
 		}
 	}
 	letters := l.DeadLetters("order_placed")
-	testkit.Eventually(l.t, patience, func() bool { return l.Depth(letters) == len(orders)-1 }, "messages to expire")
+	kit.Eventually(l.t, patience, func() bool { return l.Depth(letters) == len(orders)-1 }, "messages to expire")
 	l.Publish("sales.order.placed", event(orders[0], 0))
-	testkit.Eventually(l.t, patience, func() bool {
+	kit.Eventually(l.t, patience, func() bool {
 		d, ok, err := ch.Get(l.Queue("order_placed"), false)
 		if err == nil && ok {
 			err = d.Reject(false)

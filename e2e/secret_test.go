@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakemagento"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakemagento"
 )
 
 // A refused credential pauses the consumer, and costs no attempt; a new one in its file is used at once.
@@ -31,7 +31,7 @@ func TestSecretIsReplaced(t *testing.T) {
 	r := start(t, env)
 	r.AwaitReady()
 	orders := l.place(3, fakemagento.Placing{})
-	testkit.Eventually(t, patience, func() bool {
+	kit.Eventually(t, patience, func() bool {
 		status, document := r.Ready()
 		c := document.Consumers["order_placed"]
 		return status == 200 && c.State == "paused" && strings.Contains(c.Reason, "401")

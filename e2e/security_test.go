@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakemagento"
-	"github.com/mageline/mageline/testkit/replica"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakemagento"
+	"github.com/mageline/mageline/test/kit/replica"
 )
 
 // mounted is a folder of secrets as Kubernetes mounts it: each file is a link into ..data, which is a link that is replaced.
@@ -149,7 +149,7 @@ func TestTLS(t *testing.T) {
 			var checked string
 			var code int
 			// The alert of a server that refuses a certificate may be overtaken by the end of the connection.
-			testkit.Eventually(t, patience, func() bool {
+			kit.Eventually(t, patience, func() bool {
 				checked, code = call(t, bad, "check")
 				return code == 1 && failLine(checked, tt.rabbitmq) && failLine(checked, tt.postgres)
 			}, fmt.Sprintf("check to have FAIL lines with %q and %q", tt.rabbitmq, tt.postgres))

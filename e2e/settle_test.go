@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakemagento"
-	"github.com/mageline/mageline/testkit/fault"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakemagento"
+	"github.com/mageline/mageline/test/kit/fault"
 )
 
 // methodPublish is basic.publish of AMQP 0-9-1.
@@ -21,25 +21,25 @@ const methodPublish = 40
 // show on the wire. At each the process dies, and nothing more passes in either direction.
 var moments = []struct {
 	name   string
-	at     func(*testkit.Frame) bool
+	at     func(*kit.Frame) bool
 	passes bool // the frame reaches its end, who stands still
 	copies int  // that the broker has then, besides the message itself
 }{
-	{"before the publish", func(f *testkit.Frame) bool { return !f.FromBroker && f.Is(methodPublish) }, false, 0},
-	{"published", func(f *testkit.Frame) bool { return f.FromBroker && f.Is(testkit.MethodAck) }, false, 1},
-	{"confirmed", func(f *testkit.Frame) bool { return f.FromBroker && f.Is(testkit.MethodAck) }, true, 1},
-	{"acknowledgement on its way", func(f *testkit.Frame) bool { return !f.FromBroker && f.Is(testkit.MethodAck) }, false, 1},
+	{"before the publish", func(f *kit.Frame) bool { return !f.FromBroker && f.Is(methodPublish) }, false, 0},
+	{"published", func(f *kit.Frame) bool { return f.FromBroker && f.Is(kit.MethodAck) }, false, 1},
+	{"confirmed", func(f *kit.Frame) bool { return f.FromBroker && f.Is(kit.MethodAck) }, true, 1},
+	{"acknowledgement on its way", func(f *kit.Frame) bool { return !f.FromBroker && f.Is(kit.MethodAck) }, false, 1},
 }
 
 // killedAt runs a replica that is killed at a moment, and gives the orders' event to it.
-func (l *line) killedAt(at func(*testkit.Frame) bool, passes bool) fakemagento.Placed {
+func (l *line) killedAt(at func(*kit.Frame) bool, passes bool) fakemagento.Placed {
 	l.t.Helper()
-	frames := testkit.NewFrames(l.t, l.URL)
+	frames := kit.NewFrames(l.t, l.URL)
 	r := start(l.t, l.with("AMQP_URL", frames.URL)).AwaitReady()
 	struck := make(chan struct{})
 	strike := sync.OnceFunc(func() { close(struck) })
 	over := false
-	frames.On(func(f *testkit.Frame) bool { // one frame at a time
+	frames.On(func(f *kit.Frame) bool { // one frame at a time
 		switch {
 		case over:
 			return false
@@ -79,7 +79,7 @@ func TestKilledDuringRetry(t *testing.T) {
 				t.Fatal("the ERP has the order already: nothing was to be tried again")
 			}
 			want := 1 + m.copies
-			testkit.Eventually(t, patience, func() bool { return l.left() == want }, fmt.Sprintf("%d messages to be at the broker", want))
+			kit.Eventually(t, patience, func() bool { return l.left() == want }, fmt.Sprintf("%d messages to be at the broker", want))
 			r := start(t, l.env).AwaitReady()
 			l.awaitDone(patience, o)
 			l.finish(r)
@@ -101,13 +101,13 @@ func TestKilledDuringDeadLettering(t *testing.T) {
 			l.erp.Faults.Set(fault.Plan{Every: fault.Fault{Kind: fault.Fail, Status: 422}})
 			o := l.killedAt(m.at, m.passes)
 			letters, queue := l.DeadLetters("order_placed"), l.Queue("order_placed")
-			testkit.Eventually(t, patience, func() bool { return l.Depth(queue) == 1 && l.Depth(letters) == m.copies },
+			kit.Eventually(t, patience, func() bool { return l.Depth(queue) == 1 && l.Depth(letters) == m.copies },
 				fmt.Sprintf("the message to be there, and %d dead letters", m.copies))
 			r := start(t, l.env).AwaitReady()
-			testkit.Eventually(t, patience, func() bool { return l.left() == 0 && l.Depth(letters) == m.copies+1 },
+			kit.Eventually(t, patience, func() bool { return l.left() == 0 && l.Depth(letters) == m.copies+1 },
 				"the message to be dead-lettered again")
 			acked := func() bool { return r.Metric("mageline_in_flight") == 0 && l.left() == 0 }
-			testkit.Eventually(t, patience, acked, "it to be acknowledged")
+			kit.Eventually(t, patience, acked, "it to be acknowledged")
 			out, code := call(t, l.env, "dlq", "list", letters, "--json")
 			var letter struct {
 				Key   string

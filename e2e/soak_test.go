@@ -11,12 +11,12 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakeerp"
-	"github.com/mageline/mageline/testkit/fakemagento"
-	"github.com/mageline/mageline/testkit/fault"
-	"github.com/mageline/mageline/testkit/private"
-	"github.com/mageline/mageline/testkit/replica"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakeerp"
+	"github.com/mageline/mageline/test/kit/fakemagento"
+	"github.com/mageline/mageline/test/kit/fault"
+	"github.com/mageline/mageline/test/kit/private"
+	"github.com/mageline/mageline/test/kit/replica"
 )
 
 // How hard the soak is.
@@ -58,7 +58,7 @@ type soak struct {
 	random  *rand.Rand
 	node    *private.RabbitMQ
 
-	brokerLink, databaseLink, shopLink, erpLink *testkit.Proxy
+	brokerLink, databaseLink, shopLink, erpLink *kit.Proxy
 	steady, victim                              *replica.Replica // the second one is killed now and then
 
 	placed []fakemagento.Placed
@@ -69,10 +69,10 @@ type soak struct {
 func newSoak(t *testing.T) *soak {
 	t.Helper()
 	node, server := ownServers(t)
-	l := impatient(newLineOn(t, testkit.BrokerAt(t, node.URL), testkit.DatabaseAt(t, server.URL), fakeerp.Books, chaosDelays...))
+	l := impatient(newLineOn(t, kit.BrokerAt(t, node.URL), kit.DatabaseAt(t, server.URL), fakeerp.Books, chaosDelays...))
 	s := &soak{line: l, node: node, random: rand.New(rand.NewPCG(seed, 2)), counts: map[string]int{}, last: "-"}
-	behind := func(variable string) *testkit.Proxy {
-		proxy, address := testkit.ProxyURL(t, l.env[variable])
+	behind := func(variable string) *kit.Proxy {
+		proxy, address := kit.ProxyURL(t, l.env[variable])
 		l.env[variable] = address
 		return proxy
 	}
@@ -127,8 +127,8 @@ func (s *soak) load(began time.Time, until time.Duration) {
 // breakSomething breaks something and gives what mends it.
 func (s *soak) breakSomething() (mend func()) {
 	once := func(do func()) func() func() { return func() func() { do(); return func() {} } }
-	stall := func(p *testkit.Proxy) func() func() { return func() func() { p.Stall(); return p.Resume } }
-	away := func(p *testkit.Proxy) func() func() { return func() func() { p.Refuse(); return p.Accept } }
+	stall := func(p *kit.Proxy) func() func() { return func() func() { p.Stall(); return p.Resume } }
+	away := func(p *kit.Proxy) func() func() { return func() func() { p.Refuse(); return p.Accept } }
 	answers := func(i *fault.Injector, f fault.Fault) func() func() {
 		return func() func() {
 			i.Set(fault.Plan{Chances: []fault.Chance{{OneIn: 2, Fault: f}}})
@@ -172,7 +172,7 @@ func (s *soak) settle() {
 		status, _ := r.Ready()
 		return status == http.StatusOK && r.Metric("mageline_in_flight") == 0
 	}
-	testkit.Eventually(s.t, patience, func() bool {
+	kit.Eventually(s.t, patience, func() bool {
 		return s.left() == 0 && atRest(s.steady) && atRest(s.victim) && s.left() == 0
 	}, "no message left, and the replicas at rest")
 }

@@ -6,8 +6,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakemagento"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakemagento"
 )
 
 // What a killed replica had in its hands is entered by the one that gets it next, and struck out when it is done; a replica
@@ -35,10 +35,10 @@ func TestSuspectsAreEntered(t *testing.T) {
 	held := make(chan struct{})
 	l.held.Store(&held)
 	o := l.place(1, fakemagento.Placing{})[0]
-	testkit.Eventually(t, patience, func() bool { return l.kept.Load() > 0 }, "the ERP to be called")
+	kit.Eventually(t, patience, func() bool { return l.kept.Load() > 0 }, "the ERP to be called")
 	killed.Kill()
 	other := start(t, l.env).AwaitReady()
-	testkit.Eventually(t, patience, func() bool { return rows("suspect") == 1 }, "the message to be entered")
+	kit.Eventually(t, patience, func() bool { return rows("suspect") == 1 }, "the message to be entered")
 	l.held.Store(nil)
 	close(held)
 	l.awaitDone(patience, o)

@@ -13,9 +13,9 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakeerp"
-	"github.com/mageline/mageline/testkit/fakemagento"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakeerp"
+	"github.com/mageline/mageline/test/kit/fakemagento"
 )
 
 // receiver takes what mageline publishes for the parcels of tracking files, as tracking_received would.
@@ -36,7 +36,7 @@ func receiveTracking(t *testing.T, l *line) *receiver {
 	queue := l.Queue("tracking_received")
 	ch, err := conn.Channel()
 	if err == nil {
-		err = testkit.DeclareExchange(ch, l.Exchange)
+		err = kit.DeclareExchange(ch, l.Exchange)
 	}
 	if err == nil {
 		_, err = ch.QueueDeclare(queue, true, false, false, false, amqp.Table{"x-queue-type": "quorum"})
@@ -104,7 +104,7 @@ func TestKilledInATrackingFile(t *testing.T) {
 	if err := os.Rename(filepath.Join(dir, "upload"), filepath.Join(dir, name)); err != nil {
 		t.Fatal(err)
 	}
-	testkit.Eventually(t, patience, func() bool { return r.arrived() > 1000 }, "the file to be under way")
+	kit.Eventually(t, patience, func() bool { return r.arrived() > 1000 }, "the file to be under way")
 	first.Kill()
 	before := r.arrived()
 	if before >= rows {
@@ -115,11 +115,11 @@ func TestKilledInATrackingFile(t *testing.T) {
 	}
 
 	second := start(t, env).AwaitReady()
-	testkit.Eventually(t, 2*patience, func() bool {
+	kit.Eventually(t, 2*patience, func() bool {
 		_, err := os.Stat(filepath.Join(dir, "processed", name))
 		return err == nil
 	}, "the file to be processed")
-	testkit.Eventually(t, patience, func() bool { return r.arrived() == rows }, "every row to arrive")
+	kit.Eventually(t, patience, func() bool { return r.arrived() == rows }, "every row to arrive")
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.wrong) > 0 {
@@ -157,7 +157,7 @@ func TestKilledInATrackingFile(t *testing.T) {
 func TestTrackingWithoutTheRightToPublish(t *testing.T) {
 	t.Parallel()
 	p := privateServices(t)
-	l := newLineOn(t, testkit.BrokerAt(t, p.amqp), testkit.Database(t), fakeerp.Books, time.Second, 2*time.Second)
+	l := newLineOn(t, kit.BrokerAt(t, p.amqp), kit.Database(t), fakeerp.Books, time.Second, 2*time.Second)
 	user := "no-writer-" + l.Prefix
 	p.ctl(t, "add_user", user, brokerPassword)
 	t.Cleanup(func() { p.ctl(t, "delete_user", user) })
@@ -178,7 +178,7 @@ func TestTrackingWithoutTheRightToPublish(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := start(t, env)
-	testkit.Eventually(t, patience, func() bool {
+	kit.Eventually(t, patience, func() bool {
 		for _, line := range r.Logged() {
 			if text, _ := line["message"].(string); strings.Contains(text, "a.csv") && strings.Contains(text, "set_permissions") {
 				return true
@@ -192,7 +192,7 @@ func TestTrackingWithoutTheRightToPublish(t *testing.T) {
 		t.Errorf("it has connected to RabbitMQ %d times", n)
 	}
 	p.ctl(t, "set_permissions", user, ".*", ".*", ".*")
-	testkit.Eventually(t, 2*patience, func() bool {
+	kit.Eventually(t, 2*patience, func() bool {
 		_, err := os.Stat(filepath.Join(dir, "processed", "a.csv"))
 		return err == nil && l.shop.TrackCounts()[order.IncrementID+" T1"] == 1
 	}, "the file to be processed, and its number to be in Magento")

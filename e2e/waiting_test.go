@@ -8,15 +8,15 @@ import (
 
 	"github.com/shopspring/decimal"
 
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakemagento"
-	"github.com/mageline/mageline/testkit/replica"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakemagento"
+	"github.com/mageline/mageline/test/kit/replica"
 )
 
 // acked waits until so many events of a consumer have been settled for good, in whichever way.
 func acked(t *testing.T, r *replica.Replica, consumer string, n float64) {
 	t.Helper()
-	testkit.Eventually(t, patience, func() bool {
+	kit.Eventually(t, patience, func() bool {
 		sum := 0.0
 		for _, outcome := range []string{"acked", "duplicate", "skipped", "dead_lettered"} {
 			sum += r.Metric("mageline_deliveries_total", `consumer="`+consumer+`"`, `outcome="`+outcome+`"`)
@@ -58,7 +58,7 @@ func TestWaitsAndIsFound(t *testing.T) {
 	a, b := start(t, l.env).AwaitReady(), start(t, l.env).AwaitReady()
 	paid := l.place(3, fakemagento.Placing{State: "pending_payment", Method: "paypal_express"})
 	cancelled := l.place(1, fakemagento.Placing{State: "pending_payment", Method: "paypal_express"})[0]
-	testkit.Eventually(t, patience, func() bool {
+	kit.Eventually(t, patience, func() bool {
 		return a.Said("the order waits until it may go out")+b.Said("the order waits until it may go out") >= 4
 	}, "the orders to wait")
 	for _, o := range paid {
@@ -66,7 +66,7 @@ func TestWaitsAndIsFound(t *testing.T) {
 	}
 	l.shop.Cancel(cancelled.EntityID)
 	l.awaitDone(patience, paid...)
-	testkit.Eventually(t, patience, func() bool { return l.state(cancelled) == "skipped" }, "the cancelled order to be skipped")
+	kit.Eventually(t, patience, func() bool { return l.state(cancelled) == "skipped" }, "the cancelled order to be skipped")
 	l.finish(a, b)
 	if n := len(l.erp.Documents()); n != len(paid) || !l.done(paid) {
 		t.Errorf("the ERP has %d documents, want %d", n, len(paid))

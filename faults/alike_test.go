@@ -6,9 +6,9 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakemagento"
-	"github.com/mageline/mageline/testkit/fault"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakemagento"
+	"github.com/mageline/mageline/test/kit/fault"
 )
 
 // Two stores that count alike, by magento2 issue 33457.
@@ -87,5 +87,5 @@ func (w *world) second(o fakemagento.Placed, form int) {
 // awaitParked waits until all that is to be parked is.
 func (w *world) awaitParked() {
 	w.t.Helper()
-	testkit.Eventually(w.t, patience, func() bool { return w.Depth(w.DeadLetters("order_placed")) >= w.parked }, fmt.Sprintf("%d dead letters", w.parked))
+	kit.Eventually(w.t, patience, func() bool { return w.Depth(w.DeadLetters("order_placed")) >= w.parked }, fmt.Sprintf("%d dead letters", w.parked))
 }

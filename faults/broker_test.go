@@ -25,10 +25,10 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/mageline/mageline/rabbitmq"
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakemagento"
-	"github.com/mageline/mageline/testkit/fault"
-	"github.com/mageline/mageline/testkit/replica"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakemagento"
+	"github.com/mageline/mageline/test/kit/fault"
+	"github.com/mageline/mageline/test/kit/replica"
 )
 
 // patient is the environment in which a call may take as long as something else goes wrong.
@@ -70,12 +70,12 @@ var brokerFaults = []*scenario{
 		for _, r := range w.replicas {
 			before := r.Said(`"event":"rabbitmq_connected"`)
 			w.brokerLink.Cut()
-			testkit.Eventually(w.t, patience, func() bool { return r.Said(`"event":"rabbitmq_connected"`) > before }, "a new session")
+			kit.Eventually(w.t, patience, func() bool { return r.Said(`"event":"rabbitmq_connected"`) > before }, "a new session")
 		}
 		release()
 		w.awaitDone(w.placed)
 		stale := 0
-		testkit.Eventually(w.t, patience, func() bool {
+		kit.Eventually(w.t, patience, func() bool {
 			stale = 0
 			for _, r := range w.replicas {
 				stale += r.Said("its connection or channel has ended")
@@ -112,11 +112,11 @@ var brokerFaults = []*scenario{
 	{number: 8, name: "channel closed by 406 in mid-batch", frames: true, run: func(w *world) {
 		w.run(2)
 		var acks, closed int
-		w.frames.On(func(f *testkit.Frame) bool {
-			if f.Is(testkit.MethodAck) && !f.FromBroker {
+		w.frames.On(func(f *kit.Frame) bool {
+			if f.Is(kit.MethodAck) && !f.FromBroker {
 				if acks++; acks%7 == 0 && closed < 4 {
 					closed++
-					f.More = append(f.More, testkit.AckPayload(1<<40)) // PRECONDITION_FAILED - unknown delivery tag
+					f.More = append(f.More, kit.AckPayload(1<<40)) // PRECONDITION_FAILED - unknown delivery tag
 				}
 			}
 			return true
@@ -168,7 +168,7 @@ var brokerFaults = []*scenario{
 		orders := w.place(2)
 		w.awaitCalls(1)
 		w.channel(func(ch *amqp.Channel) error {
-			return testkit.DeleteQueues(ch, append(w.retryQueues(), w.DeadLetters("order_placed")), w.retryQueues())
+			return kit.DeleteQueues(ch, append(w.retryQueues(), w.DeadLetters("order_placed")), w.retryQueues())
 		})
 		w.erp.Faults.Next(fault.Fault{Kind: fault.Fail}, fault.Fault{Kind: fault.Fail})
 		release()
@@ -180,11 +180,11 @@ var brokerFaults = []*scenario{
 		w.awaitDone(w.place(6))
 		var swallowed atomic.Int64
 		anew := false
-		w.frames.On(func(f *testkit.Frame) bool {
+		w.frames.On(func(f *kit.Frame) bool {
 			const classConnection, methodStart = 10, 10
 			// The next session gets its confirms: else it would wait for them beyond the end of the test.
 			anew = anew || f.Class == classConnection && f.Method == methodStart
-			if !anew && f.FromBroker && f.Is(testkit.MethodAck) {
+			if !anew && f.FromBroker && f.Is(kit.MethodAck) {
 				swallowed.Add(1)
 				return false
 			}
@@ -194,7 +194,7 @@ var brokerFaults = []*scenario{
 		orders := w.place(3)
 		w.poison(2)
 		before := w.replicas[0].Said(`"event":"rabbitmq_connected"`)
-		testkit.Eventually(w.t, patience, func() bool {
+		kit.Eventually(w.t, patience, func() bool {
 			return swallowed.Load() > 0 && w.replicas[0].Said(`"event":"rabbitmq_connected"`) > before
 		}, "a new session, for want of a confirm")
 		w.frames.On(nil)
@@ -204,10 +204,10 @@ var brokerFaults = []*scenario{
 		w.run(1)
 		w.awaitDone(w.place(6))
 		var refused int
-		w.frames.On(func(f *testkit.Frame) bool {
-			if f.FromBroker && f.Is(testkit.MethodAck) && refused < 5 {
+		w.frames.On(func(f *kit.Frame) bool {
+			if f.FromBroker && f.Is(kit.MethodAck) && refused < 5 {
 				refused++
-				f.Payload[3] = testkit.MethodNack // of the same form; the broker has the message all the same
+				f.Payload[3] = kit.MethodNack // of the same form; the broker has the message all the same
 			}
 			return true
 		})
@@ -227,8 +227,8 @@ var brokerFaults = []*scenario{
 			if !poison {
 				w.erp.Faults.Next(fault.Fault{Kind: fault.Fail})
 			}
-			w.frames.On(func(f *testkit.Frame) bool {
-				if f.FromBroker && f.Is(testkit.MethodAck) {
+			w.frames.On(func(f *kit.Frame) bool {
+				if f.FromBroker && f.Is(kit.MethodAck) {
 					go r.Kill()
 					return false
 				}
@@ -239,7 +239,7 @@ var brokerFaults = []*scenario{
 			} else {
 				w.place(1)
 			}
-			testkit.Eventually(w.t, patience, func() bool { return !r.Running() }, "the publisher to die")
+			kit.Eventually(w.t, patience, func() bool { return !r.Running() }, "the publisher to die")
 			w.frames.On(nil)
 		}
 		w.run(1)
@@ -353,7 +353,7 @@ var brokerFaults = []*scenario{
 		release := w.hold()
 		orders := w.place(6)
 		w.awaitCalls(2)
-		testkit.Eventually(w.t, patience, func() bool { // since 4.3 it cancels the subscription in place of closing the channel
+		kit.Eventually(w.t, patience, func() bool { // since 4.3 it cancels the subscription in place of closing the channel
 			return r.Said(`"event":"consumer_refused"`) > 0
 		}, "the broker to lose its patience")
 		release()
@@ -364,10 +364,10 @@ var brokerFaults = []*scenario{
 		w.awaitDone(w.place(6))
 		w.settle()
 		w.channel(func(ch *amqp.Channel) error {
-			if err := testkit.DeleteQueues(ch, append(w.retryQueues(), w.DeadLetters("order_placed")), append(w.retryQueues(), w.Exchange)); err != nil {
+			if err := kit.DeleteQueues(ch, append(w.retryQueues(), w.DeadLetters("order_placed")), append(w.retryQueues(), w.Exchange)); err != nil {
 				return err
 			}
-			return testkit.DeclareExchange(ch, w.Exchange)
+			return kit.DeclareExchange(ch, w.Exchange)
 		})
 		restored := func(kind string) (n float64) {
 			for _, r := range replicas {
@@ -375,10 +375,10 @@ var brokerFaults = []*scenario{
 			}
 			return n
 		}
-		testkit.Eventually(w.t, patience, func() bool { // of all consumers, which take their turn
+		kit.Eventually(w.t, patience, func() bool { // of all consumers, which take their turn
 			return restored("binding") >= 4 && restored("queue") >= float64(1+len(w.retryQueues()))
 		}, "what has vanished to be there again, and counted")
-		testkit.Eventually(w.t, patience, w.routed, "events to be routed")
+		kit.Eventually(w.t, patience, w.routed, "events to be routed")
 		w.erp.Faults.Next(fault.Fault{Kind: fault.Fail}, fault.Fault{Kind: fault.Fail})
 		w.place(6)
 		w.poison(1)
@@ -402,7 +402,7 @@ func (w *world) routed() bool {
 	}
 	defer publisher.Close()
 	o := w.shop.PlaceOrder(fakemagento.Placing{})
-	p := testkit.Publishing(body(o))
+	p := kit.Publishing(body(o))
 	err = publisher.Publish(w.t.Context(), w.Exchange, topic, p)
 	switch {
 	case errors.Is(err, rabbitmq.ErrReturned):
@@ -461,7 +461,7 @@ func (w *world) alarm(raise, end []string) {
 	ctl(raise)
 	r := w.run(1)[0]
 	w.awaitDone(orders[:9])
-	testkit.Eventually(w.t, patience, func() bool { return r.Said("RabbitMQ reads nothing that is published") > 0 }, "the replica to say so")
+	kit.Eventually(w.t, patience, func() bool { return r.Said("RabbitMQ reads nothing that is published") > 0 }, "the replica to say so")
 	w.erp.Faults.Set(fault.Plan{})
 	ctl(end)
 }

@@ -9,8 +9,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakemagento"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakemagento"
 )
 
 var fileFaults = []*scenario{
@@ -64,7 +64,7 @@ var fileFaults = []*scenario{
 		}
 		w.shopFront.Store(nil)
 		w.run(2)
-		testkit.Eventually(w.t, patience, func() bool {
+		kit.Eventually(w.t, patience, func() bool {
 			files, err := filepath.Glob(filepath.Join(dir, "*.csv"))
 			return err == nil && len(files) == 0
 		}, "every file to leave the inbox")

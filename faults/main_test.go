@@ -18,8 +18,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mageline/mageline/testkit/private"
-	"github.com/mageline/mageline/testkit/replica"
+	"github.com/mageline/mageline/test/kit/private"
+	"github.com/mageline/mageline/test/kit/replica"
 )
 
 // Of the whole run.

@@ -7,10 +7,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakemagento"
-	"github.com/mageline/mageline/testkit/fault"
-	"github.com/mageline/mageline/testkit/replica"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakemagento"
+	"github.com/mageline/mageline/test/kit/fault"
+	"github.com/mageline/mageline/test/kit/replica"
 )
 
 var operationsFaults = []*scenario{
@@ -60,7 +60,7 @@ var operationsFaults = []*scenario{
 			w.awaitSome(orders, 8*i)
 			w.kill(command)
 			_ = log.Close()
-			testkit.Eventually(w.t, patience, func() bool { return w.Depth(w.DeadLetters("order_placed")) > 0 }, "what the replay held to be back")
+			kit.Eventually(w.t, patience, func() bool { return w.Depth(w.DeadLetters("order_placed")) > 0 }, "what the replay held to be back")
 		}
 		w.replay(0)
 		w.awaitDone(orders)
@@ -78,14 +78,14 @@ var operationsFaults = []*scenario{
 				w.t.Errorf("the replay ends with %d: %s", code, out)
 			}
 		})
-		testkit.Eventually(w.t, patience, func() bool { return len(w.erp.Requests()) > calls }, "the replay to begin")
+		kit.Eventually(w.t, patience, func() bool { return len(w.erp.Requests()) > calls }, "the replay to begin")
 		for range 10 {
 			o := w.order(fakemagento.Placing{})
 			w.event(o)
 			orders = append(orders, o)
 		}
 		replay.Wait() // though each comes back dead
-		testkit.Eventually(w.t, patience, func() bool { return w.Depth(w.DeadLetters("order_placed")) == 20 }, "all to be dead letters")
+		kit.Eventually(w.t, patience, func() bool { return w.Depth(w.DeadLetters("order_placed")) == 20 }, "all to be dead letters")
 		w.quiet()
 		w.replay(0)
 		w.awaitDone(orders)
@@ -119,7 +119,7 @@ var operationsFaults = []*scenario{
 		if code != 3 || !strings.Contains(out, "replayed 1,") {
 			w.t.Errorf("the replay ends with %d: %s", code, out)
 		}
-		testkit.Eventually(w.t, patience, func() bool { return w.Depth(w.DeadLetters("order_placed")) == 20 }, "the canary to be back")
+		kit.Eventually(w.t, patience, func() bool { return w.Depth(w.DeadLetters("order_placed")) == 20 }, "the canary to be back")
 		if n := len(w.erp.Requests()) - calls; n > 2 { // one asks whether the ERP has it
 			w.t.Errorf("the ERP was called %d times, for one canary", n)
 		}
@@ -141,7 +141,7 @@ func (w *world) letters(n int) []fakemagento.Placed {
 		w.event(o)
 		orders = append(orders, o)
 	}
-	testkit.Eventually(w.t, patience, func() bool { return w.Depth(w.DeadLetters("order_placed")) == n }, "dead letters")
+	kit.Eventually(w.t, patience, func() bool { return w.Depth(w.DeadLetters("order_placed")) == n }, "dead letters")
 	w.quiet()
 	return orders
 }

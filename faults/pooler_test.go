@@ -4,9 +4,9 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakemagento"
-	"github.com/mageline/mageline/testkit/private"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakemagento"
+	"github.com/mageline/mageline/test/kit/private"
 )
 
 // pooler puts a PgBouncer in transaction mode with two connections before the database, as docs/install.md sets it up. The
@@ -58,7 +58,7 @@ var poolerFaults = []*scenario{
 
 		unpaid := w.order(fakemagento.Placing{State: "pending_payment"})
 		w.event(unpaid)
-		testkit.Eventually(w.t, patience, func() bool {
+		kit.Eventually(w.t, patience, func() bool {
 			out, code := w.call("key", "show", "order_placed:"+unpaid.IncrementID)
 			return code == 0 && strings.Contains(out, "waiting")
 		}, "the order to wait")
@@ -95,7 +95,7 @@ var poolerFaults = []*scenario{
 		orders := w.place(10)
 		w.awaitSome(orders, 1)
 		second := w.start() // it meets the statements that the first has prepared
-		testkit.Eventually(w.t, patience, func() bool {
+		kit.Eventually(w.t, patience, func() bool {
 			return second.Said(`"event":"postgres_away"`) > 0
 		}, "the second replica to say what to do")
 		for _, r := range w.replicas {

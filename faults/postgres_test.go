@@ -8,10 +8,10 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakemagento"
-	"github.com/mageline/mageline/testkit/fault"
-	"github.com/mageline/mageline/testkit/replica"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakemagento"
+	"github.com/mageline/mageline/test/kit/fault"
+	"github.com/mageline/mageline/test/kit/replica"
 )
 
 func databaseAway(status int, d replica.Readiness) bool {
@@ -92,7 +92,7 @@ var postgresFaults = []*scenario{
 			}
 		}
 		orders := w.place(20)
-		testkit.Eventually(w.t, patience, func() bool {
+		kit.Eventually(w.t, patience, func() bool {
 			return w.replicas[0].Said("no Postgres")+w.replicas[0].Said("Postgres is away") > 0
 		}, "the replica to say that it gets no answer")
 		if _, err := conn.Exec(ctx, "ROLLBACK"); err != nil {
@@ -107,7 +107,7 @@ var postgresFaults = []*scenario{
 		w.awaitDone(w.place(6))
 		w.failing("RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100';")
 		orders := w.place(20)
-		testkit.Eventually(w.t, patience, func() bool {
+		kit.Eventually(w.t, patience, func() bool {
 			return w.replicas[0].Said("No space left on device") > 0
 		}, "the replica to say so")
 		w.working()
@@ -117,7 +117,7 @@ var postgresFaults = []*scenario{
 		w.run(1)
 		w.erp.Faults.Set(fault.Plan{Every: fault.Fault{Kind: fault.Fail, Status: 422}})
 		orders := w.place(3)
-		testkit.Eventually(w.t, patience, func() bool { return w.Depth(w.DeadLetters("order_placed")) >= 4 }, "dead letters")
+		kit.Eventually(w.t, patience, func() bool { return w.Depth(w.DeadLetters("order_placed")) >= 4 }, "dead letters")
 		w.erp.Faults.Set(fault.Plan{})
 		for _, o := range orders {
 			w.event(o)
@@ -138,7 +138,7 @@ var postgresFaults = []*scenario{
 func (w *world) failover(die bool) {
 	w.t.Helper()
 	primary := servers.database(w.t)
-	link := testkit.NewProxy(w.t, primary.Addr)
+	link := kit.NewProxy(w.t, primary.Addr)
 	standby, err := primary.Standby(link.Addr())
 	if standby != nil {
 		w.t.Cleanup(standby.Close)
@@ -160,7 +160,7 @@ func (w *world) failover(die bool) {
 			w.t.Error(err)
 		}
 	})
-	testkit.Eventually(w.t, patience, func() bool { return standby.Exec(w.t.Context(), "SELECT FROM followed") == nil }, "the standby to follow")
+	kit.Eventually(w.t, patience, func() bool { return standby.Exec(w.t.Context(), "SELECT FROM followed") == nil }, "the standby to follow")
 	link.Refuse() // from here on it lags
 	w.awaitDone(w.place(6))
 	w.settle() // and no second event waits
@@ -175,9 +175,9 @@ func (w *world) failover(die bool) {
 	primary.Crash()
 	release() // the ERP books them, and Postgres can't be told
 	w.replicas[0].AwaitSaying("Postgres is away", databaseAway)
-	testkit.Eventually(w.t, patience, func() bool { return len(w.erp.Counts()) > 12+6+1 }, "documents that the ledger can't be told of")
+	kit.Eventually(w.t, patience, func() bool { return len(w.erp.Counts()) > 12+6+1 }, "documents that the ledger can't be told of")
 	if die {
-		testkit.Eventually(w.t, patience, func() bool {
+		kit.Eventually(w.t, patience, func() bool {
 			n := 0
 			for _, r := range w.replicas {
 				n += r.Said("delivery_deferred")

@@ -10,11 +10,11 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakeerp"
-	"github.com/mageline/mageline/testkit/fakemagento"
-	"github.com/mageline/mageline/testkit/fault"
-	"github.com/mageline/mageline/testkit/replica"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakeerp"
+	"github.com/mageline/mageline/test/kit/fakemagento"
+	"github.com/mageline/mageline/test/kit/fault"
+	"github.com/mageline/mageline/test/kit/replica"
 )
 
 var processFaults = []*scenario{
@@ -26,7 +26,7 @@ var processFaults = []*scenario{
 		w.awaitCalls(4)
 		r := w.replicas[0]
 		r.Terminate()
-		testkit.Eventually(w.t, patience, func() bool { status, _ := r.Ready(); return status == 503 }, "/readyz to say that it drains")
+		kit.Eventually(w.t, patience, func() bool { status, _ := r.Ready(); return status == 503 }, "/readyz to say that it drains")
 		release()
 		if code := r.Exit(); code != 0 {
 			w.t.Errorf("exit code %d", code)
@@ -44,7 +44,7 @@ var processFaults = []*scenario{
 			arm  func(kill func())
 		}{
 			{"before the claim", func(kill func()) {
-				w.frames.On(func(f *testkit.Frame) bool {
+				w.frames.On(func(f *kit.Frame) bool {
 					if f.FromBroker && f.Is(deliver) {
 						kill()
 					}
@@ -58,8 +58,8 @@ var processFaults = []*scenario{
 			{"after the result row", func(kill func()) { w.onCall(&w.shopFront, "POST", "/comments", false, kill) }},
 			{"after the comment", func(kill func()) { w.onCall(&w.shopFront, "POST", "/comments", true, kill) }},
 			{"before the acknowledgement", func(kill func()) {
-				w.frames.On(func(f *testkit.Frame) bool {
-					if !f.FromBroker && f.Is(testkit.MethodAck) {
+				w.frames.On(func(f *kit.Frame) bool {
+					if !f.FromBroker && f.Is(kit.MethodAck) {
 						kill()
 						return false
 					}
@@ -76,7 +76,7 @@ var processFaults = []*scenario{
 				}
 			})
 			order := w.place(1)
-			testkit.Eventually(w.t, patience, func() bool { return !r.Running() }, "the process to be killed "+step.name)
+			kit.Eventually(w.t, patience, func() bool { return !r.Running() }, "the process to be killed "+step.name)
 			w.frames.On(nil)
 			w.shopFront.Store(nil)
 			w.erpFront.Store(nil)
@@ -179,7 +179,7 @@ var processFaults = []*scenario{
 		for i, stop := range stops {
 			stop(readers[i])
 		}
-		testkit.Eventually(w.t, patience, func() bool {
+		kit.Eventually(w.t, patience, func() bool {
 			w.erp.Faults.Next(fault.Fault{Kind: fault.Fail})
 			w.awaitDone(w.place(20))
 			return w.replicas[0].Metric("mageline_log_dropped_total") > 0 && w.replicas[1].Metric("mageline_log_dropped_total") > 0

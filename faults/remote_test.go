@@ -14,10 +14,10 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/mageline/mageline/rabbitmq"
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakemagento"
-	"github.com/mageline/mageline/testkit/fault"
-	"github.com/mageline/mageline/testkit/replica"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakemagento"
+	"github.com/mageline/mageline/test/kit/fault"
+	"github.com/mageline/mageline/test/kit/replica"
 )
 
 var remoteFaults = []*scenario{
@@ -48,7 +48,7 @@ var remoteFaults = []*scenario{
 		w.place(200)
 		r.AwaitSaying("the consumer is paused", func(_ int, d replica.Readiness) bool { return d.Consumers["order_placed"].State == "paused" })
 		calls := len(w.erp.Requests())
-		testkit.Eventually(w.t, patience, func() bool { return len(w.erp.Requests()) >= calls+2 }, "two probes")
+		kit.Eventually(w.t, patience, func() bool { return len(w.erp.Requests()) >= calls+2 }, "two probes")
 		if now, later := w.left(); now+later < 200 {
 			w.t.Errorf("%d messages wait in the queue and %d for a retry, of 200 orders", now, later)
 		}
@@ -82,9 +82,9 @@ var remoteFaults = []*scenario{
 		for i := range 2 {
 			w.erp.Faults.Set(fault.Plan{Every: fault.Fault{Kind: fault.Fail}})
 			orders := w.place(20)
-			testkit.Eventually(w.t, patience, func() bool { return paused() != nil }, "the circuit to open")
+			kit.Eventually(w.t, patience, func() bool { return paused() != nil }, "the circuit to open")
 			calls := len(w.erp.Requests())
-			testkit.Eventually(w.t, patience, func() bool { return len(w.erp.Requests()) > calls+2 }, "probes")
+			kit.Eventually(w.t, patience, func() bool { return len(w.erp.Requests()) > calls+2 }, "probes")
 			if i == 1 {
 				w.replicas[0].Kill() // the other one takes over, whichever was active
 			}
@@ -103,7 +103,7 @@ var remoteFaults = []*scenario{
 		}})
 		w.event(sick)
 		orders := w.place(10)
-		testkit.Eventually(w.t, patience, func() bool { return len(w.erp.Counts()) == len(orders) }, "the others to be in the ERP")
+		kit.Eventually(w.t, patience, func() bool { return len(w.erp.Counts()) == len(orders) }, "the others to be in the ERP")
 		w.shop.Faults.Set(fault.Plan{})
 		w.awaitDone(orders)
 		w.quiet()
@@ -117,7 +117,7 @@ var remoteFaults = []*scenario{
 			for range 4 {
 				w.awaitDone(w.place(15))
 				token := w.shop.Requests()["POST /V1/integration/admin/token"]
-				testkit.Eventually(w.t, patience, func() bool {
+				kit.Eventually(w.t, patience, func() bool {
 					w.place(1) // until one meets the end of a token
 					return w.shop.Requests()["POST /V1/integration/admin/token"] > token
 				}, "a new token")
@@ -208,7 +208,7 @@ var remoteFaults = []*scenario{
 		w.shop.Faults.Set(fault.Plan{Every: fault.Fault{Kind: fault.Fail}})
 		o := w.order(fakemagento.Placing{})
 		s := w.event(o)
-		testkit.Eventually(w.t, patience, func() bool { return w.shop.Faults.Count(fault.Fail) > 0 }, "the first attempt to fail")
+		kit.Eventually(w.t, patience, func() bool { return w.shop.Faults.Count(fault.Fail) > 0 }, "the first attempt to fail")
 		w.shop.Delete(o.EntityID)
 		w.shop.Faults.Set(fault.Plan{})
 		s.order, w.parked = "", 1

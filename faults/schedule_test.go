@@ -12,10 +12,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakeerp"
-	"github.com/mageline/mageline/testkit/fault"
-	"github.com/mageline/mageline/testkit/replica"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakeerp"
+	"github.com/mageline/mageline/test/kit/fault"
+	"github.com/mageline/mageline/test/kit/replica"
 )
 
 var seedFlag = flag.Uint64("seed", 0, "of one random schedule; MAGELINE_FAULTS_SEED is the same")
@@ -43,10 +43,10 @@ var injections = []injection{
 	}},
 	{"broker", "confirms refused", func(w *world, random *rand.Rand) func() {
 		left := 1 + random.IntN(5)
-		w.frames.On(func(f *testkit.Frame) bool {
-			if f.FromBroker && f.Is(testkit.MethodAck) && left > 0 {
+		w.frames.On(func(f *kit.Frame) bool {
+			if f.FromBroker && f.Is(kit.MethodAck) && left > 0 {
 				left--
-				f.Payload[3] = testkit.MethodNack
+				f.Payload[3] = kit.MethodNack
 			}
 			return true
 		})
@@ -54,10 +54,10 @@ var injections = []injection{
 	}},
 	{"broker", "channel closed", func(w *world, random *rand.Rand) func() {
 		left := 1 + random.IntN(3)
-		w.frames.On(func(f *testkit.Frame) bool {
-			if !f.FromBroker && f.Is(testkit.MethodAck) && left > 0 {
+		w.frames.On(func(f *kit.Frame) bool {
+			if !f.FromBroker && f.Is(kit.MethodAck) && left > 0 {
 				left--
-				f.More = append(f.More, testkit.AckPayload(1<<40))
+				f.More = append(f.More, kit.AckPayload(1<<40))
 			}
 			return true
 		})

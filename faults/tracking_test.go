@@ -14,9 +14,9 @@ import (
 
 	"github.com/shopspring/decimal"
 
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakemagento"
-	"github.com/mageline/mageline/testkit/fault"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakemagento"
+	"github.com/mageline/mageline/test/kit/fault"
 )
 
 // onePiece is a parcel with one piece of what parcels's orders are about.
@@ -128,7 +128,7 @@ var trackingFaults = []*scenario{
 				w.edit(dlq, fmt.Sprintf(`{"order_number":%q,"tracking_number":"T","items":[{"sku":%q,"quantity":1}]}`, o.IncrementID, edit))
 			}
 			if edit != "24-MB01" {
-				testkit.Eventually(w.t, patience, func() bool { return w.Depth(dlq) == 1 }, "the message to be a dead letter")
+				kit.Eventually(w.t, patience, func() bool { return w.Depth(dlq) == 1 }, "the message to be a dead letter")
 			}
 		}
 		w.awaitTracked(1)

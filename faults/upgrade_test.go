@@ -11,9 +11,9 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/mageline/mageline/rabbitmq"
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fault"
-	"github.com/mageline/mageline/testkit/replica"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fault"
+	"github.com/mageline/mageline/test/kit/replica"
 )
 
 // What changes with RabbitMQ's version. The rules that differ are injected on any version, and the first of these faults
@@ -26,14 +26,14 @@ var upgradeFaults = []*scenario{
 		w.poison(2)
 		w.erp.Faults.Set(fault.Plan{Every: fault.Fault{Kind: fault.Fail, Status: http.StatusServiceUnavailable}})
 		waiting := w.place(6)
-		testkit.Eventually(w.t, patience, func() bool { _, later := w.left(); return later > 0 }, "messages in retry queues")
+		kit.Eventually(w.t, patience, func() bool { _, later := w.left(); return later > 0 }, "messages in retry queues")
 		w.brokerLink.Refuse()
 		for _, r := range w.replicas {
 			r.AwaitSaying("the broker is away", brokerAway)
 		}
 		w.quiet()
 		waiting = append(waiting, w.place(6)...)
-		testkit.Eventually(w.t, patience, func() bool { return w.Depth(w.DeadLetters("order_placed")) == 5 }, "letters")
+		kit.Eventually(w.t, patience, func() bool { return w.Depth(w.DeadLetters("order_placed")) == 5 }, "letters")
 		w.channel(func(ch *amqp.Channel) error { // a letter of the broker's own
 			d, ok, err := ch.Get(w.Queue("order_placed"), false)
 			if err != nil || !ok {
@@ -41,7 +41,7 @@ var upgradeFaults = []*scenario{
 			}
 			return d.Reject(false)
 		})
-		testkit.Eventually(w.t, patience, func() bool { return w.Depth(w.DeadLetters("order_placed")) == 6 }, "a letter of the broker's own")
+		kit.Eventually(w.t, patience, func() bool { return w.Depth(w.DeadLetters("order_placed")) == 6 }, "a letter of the broker's own")
 
 		next := servers.broker(w.t)
 		env := maps.Clone(w.env)
@@ -94,7 +94,7 @@ var upgradeFaults = []*scenario{
 		w.limitBodies(16 << 20) // RabbitMQ 4's
 		w.run(1)
 		w.awaitDone(orders)
-		testkit.Eventually(w.t, patience, func() bool { return w.Depth(w.DeadLetters("order_placed")) == 1 }, "the broker to dead-letter it")
+		kit.Eventually(w.t, patience, func() bool { return w.Depth(w.DeadLetters("order_placed")) == 1 }, "the broker to dead-letter it")
 		w.replay(3) // refused again: it stays
 		w.limitBodies(128 << 20)
 		w.brokerLink.Cut() // channels keep what they began with

@@ -19,11 +19,11 @@ import (
 	"github.com/jackc/pgx/v5"
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakeerp"
-	"github.com/mageline/mageline/testkit/fakemagento"
-	"github.com/mageline/mageline/testkit/private"
-	"github.com/mageline/mageline/testkit/replica"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakeerp"
+	"github.com/mageline/mageline/test/kit/fakemagento"
+	"github.com/mageline/mageline/test/kit/private"
+	"github.com/mageline/mageline/test/kit/replica"
 )
 
 const (
@@ -36,7 +36,7 @@ var consumers = []string{"order_placed", "tracking_received", "tracking_file_rea
 
 // world is what mageline stands between, with a proxy before each part, and the events that were published in it.
 type world struct {
-	*testkit.Queues
+	*kit.Queues
 	t        *testing.T
 	f        *scenario
 	seed     uint64
@@ -49,8 +49,8 @@ type world struct {
 	replicas []*replica.Replica
 
 	// Proxies.
-	brokerLink, databaseLink, shopLink, erpLink *testkit.Proxy
-	frames                                      *testkit.Frames // nil unless the fault asks for it
+	brokerLink, databaseLink, shopLink, erpLink *kit.Proxy
+	frames                                      *kit.Frames // nil unless the fault asks for it
 
 	// While set, they answer instead of the ERP and the shop.
 	erpFront, shopFront atomic.Pointer[front]
@@ -132,8 +132,8 @@ func newWorld(t *testing.T, f *scenario, seed uint64) *world {
 	if f.ownDatabase {
 		t.Setenv("MAGELINE_TEST_DATABASE_URL", servers.database(t).URL)
 	}
-	w.Queues = testkit.Broker(t)
-	w.database = testkit.Database(t)
+	w.Queues = kit.Broker(t)
+	w.database = kit.Database(t)
 	t.Cleanup(func() { // before the above are cleaned up
 		if w.publisher != nil {
 			_ = w.publisher.Close()
@@ -151,12 +151,12 @@ func newWorld(t *testing.T, f *scenario, seed uint64) *world {
 	t.Cleanup(func() { w.erp.Close(); erp.CloseClientConnections(); erp.Close() })
 
 	var shopURL, erpURL, brokerURL, databaseURL string
-	w.shopLink, shopURL = testkit.ProxyURL(t, shop.URL)
-	w.erpLink, erpURL = testkit.ProxyURL(t, erp.URL)
-	w.brokerLink, brokerURL = testkit.ProxyURL(t, w.URL)
-	w.databaseLink, databaseURL = testkit.ProxyURL(t, w.database)
+	w.shopLink, shopURL = kit.ProxyURL(t, shop.URL)
+	w.erpLink, erpURL = kit.ProxyURL(t, erp.URL)
+	w.brokerLink, brokerURL = kit.ProxyURL(t, w.URL)
+	w.databaseLink, databaseURL = kit.ProxyURL(t, w.database)
 	if f.frames {
-		w.frames = testkit.NewFrames(t, brokerURL)
+		w.frames = kit.NewFrames(t, brokerURL)
 		brokerURL = w.frames.URL
 	}
 	const ms = time.Millisecond
@@ -230,7 +230,7 @@ func (w *world) hold() (release func()) {
 // awaitCalls waits until so many calls of the ERP are held.
 func (w *world) awaitCalls(n int64) {
 	w.t.Helper()
-	testkit.Eventually(w.t, patience, func() bool { return w.kept.Load() >= n }, fmt.Sprintf("%d calls of the ERP", n))
+	kit.Eventually(w.t, patience, func() bool { return w.kept.Load() >= n }, fmt.Sprintf("%d calls of the ERP", n))
 }
 
 // start starts a replica and does not wait for anything.
@@ -346,7 +346,7 @@ func (w *world) track(o fakemagento.Placed, number, more string) *sent {
 // awaitTracked waits until so many of the tracking numbers that were published are in Magento.
 func (w *world) awaitTracked(n int) {
 	w.t.Helper()
-	testkit.Eventually(w.t, patience, func() bool { return len(w.shop.TrackCounts()) >= n }, fmt.Sprintf("%d tracking numbers in Magento", n))
+	kit.Eventually(w.t, patience, func() bool { return len(w.shop.TrackCounts()) >= n }, fmt.Sprintf("%d tracking numbers in Magento", n))
 }
 
 // place places orders and publishes an event for each, and for every third another one.
@@ -401,7 +401,7 @@ func (w *world) awaitDone(orders []fakemagento.Placed) {
 // awaitSome waits until some of the orders are done.
 func (w *world) awaitSome(orders []fakemagento.Placed, n int) {
 	w.t.Helper()
-	testkit.Eventually(w.t, patience, func() bool { return w.done(orders) >= n }, fmt.Sprintf("%d of %d orders to be done", n, len(orders)))
+	kit.Eventually(w.t, patience, func() bool { return w.done(orders) >= n }, fmt.Sprintf("%d of %d orders to be done", n, len(orders)))
 }
 
 // sql runs a statement in the database, past the proxy.

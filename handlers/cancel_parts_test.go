@@ -6,9 +6,9 @@ import (
 	"testing"
 
 	"github.com/mageline/mageline/event"
-	"github.com/mageline/mageline/testkit/fakeerp"
-	"github.com/mageline/mageline/testkit/fakemagento"
-	"github.com/mageline/mageline/testkit/fault"
+	"github.com/mageline/mageline/test/kit/fakeerp"
+	"github.com/mageline/mageline/test/kit/fakemagento"
+	"github.com/mageline/mageline/test/kit/fault"
 )
 
 // An order of very many lines must not lose more than was cancelled of it either.

@@ -12,8 +12,8 @@ import (
 	"github.com/mageline/mageline/handlers"
 	"github.com/mageline/mageline/idempotency"
 	"github.com/mageline/mageline/magentoapi"
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakemagento"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakemagento"
 )
 
 // steps stands between a handler and the real clients, and strikes before or after one of their calls: the n-th moment
@@ -272,7 +272,7 @@ func TestFrozenAtEachMoment(t *testing.T) {
 			await(t, frozen, woken)
 			other := r.placedOn(r.replica("second"))
 			deferred := 0
-			testkit.Eventually(t, 30*time.Second, func() bool {
+			kit.Eventually(t, 30*time.Second, func() bool {
 				_, err := other.Handle(r.context(), e)
 				var d *event.Deferral
 				if asDeferral(err, &d) {

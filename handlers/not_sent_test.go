@@ -17,9 +17,9 @@ import (
 
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/handlers"
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakemagento"
-	"github.com/mageline/mageline/testkit/fault"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakemagento"
+	"github.com/mageline/mageline/test/kit/fault"
 )
 
 // telling is what tells Magento of dead letters, and runs.
@@ -61,7 +61,7 @@ func (r *rig) awaitComments(p fakemagento.Placed, want ...string) {
 		}
 		return got
 	}
-	testkit.Eventually(r.t, 30*time.Second, func() bool { return slices.Equal(texts(), want) }, fmt.Sprintf("the comments %q", want))
+	kit.Eventually(r.t, 30*time.Second, func() bool { return slices.Equal(texts(), want) }, fmt.Sprintf("the comments %q", want))
 	r.isComments(p, want...)
 }
 
@@ -82,7 +82,7 @@ func testDeadLetteredOrder(t *testing.T, shop fakemagento.Options) {
 		n.note(number(p.IncrementID), err)
 	}
 	first := r.shop.Comments
-	testkit.Eventually(t, 30*time.Second, func() bool { return len(first(p.EntityID)) > 0 }, "a comment")
+	kit.Eventually(t, 30*time.Second, func() bool { return len(first(p.EntityID)) > 0 }, "a comment")
 	text := first(p.EntityID)[0].Text
 	if !strings.HasPrefix(text, "Not sent to "+erpName+": ") || !strings.Contains(text, "customer group 4 has no account") {
 		t.Errorf("the comment %q", text)
@@ -177,7 +177,7 @@ func TestDeadLetteredWhileMagentoIsAway(t *testing.T) {
 	quiet(300 * time.Millisecond)
 	r.shop.Faults.Set(fault.Plan{})
 	r.awaitComments(p, want)
-	testkit.Eventually(t, 10*time.Second, func() bool { // the comment is there before its probe has ended
+	kit.Eventually(t, 10*time.Second, func() bool { // the comment is there before its probe has ended
 		state, _, _ := r.magento.State()
 		return state == "closed"
 	}, "the circuit to close")
@@ -251,7 +251,7 @@ func TestReasonOfADeadLetter(t *testing.T) {
 	n := r.telling()
 	p := r.shop.PlaceOrder(fakemagento.Placing{})
 	n.note(number(p.IncrementID), event.Errorf(event.Rejected, "vesna@fixture.example\n\tis\x00 blocked: %s", strings.Repeat("ä", 300)))
-	testkit.Eventually(t, 30*time.Second, func() bool { return len(r.shop.Comments(p.EntityID)) == 1 }, "the comment")
+	kit.Eventually(t, 30*time.Second, func() bool { return len(r.shop.Comments(p.EntityID)) == 1 }, "the comment")
 	reason, ok := strings.CutPrefix(r.shop.Comments(p.EntityID)[0].Text, "Not sent to "+erpName+": ")
 	if !ok || utf8.RuneCountInString(reason) != 200 || !strings.HasPrefix(reason, "*** is blocked: ää") || !strings.HasSuffix(reason, "ä…") {
 		t.Errorf("the reason %q of %d characters", reason, utf8.RuneCountInString(reason))

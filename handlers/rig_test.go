@@ -27,10 +27,10 @@ import (
 	"github.com/mageline/mageline/magentoapi"
 	"github.com/mageline/mageline/mapping"
 	"github.com/mageline/mageline/migrations"
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakeerp"
-	"github.com/mageline/mageline/testkit/fakemagento"
-	"github.com/mageline/mageline/testkit/fault"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakeerp"
+	"github.com/mageline/mageline/test/kit/fakemagento"
+	"github.com/mageline/mageline/test/kit/fault"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -232,7 +232,7 @@ func newRig(t *testing.T, s settings) *rig {
 	if r.hook, err = webhook.New(toERP.Client(), webhook.Options{URL: books.URL}); err != nil {
 		t.Fatal(err)
 	}
-	r.url = testkit.Database(t)
+	r.url = kit.Database(t)
 	if _, err := migrations.Up(t.Context(), r.url); err != nil {
 		t.Fatal(err)
 	}

@@ -12,8 +12,8 @@ import (
 
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/idempotency"
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakemagento"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakemagento"
 )
 
 // sentOrder is what of a sales order tells its store and time.
@@ -155,7 +155,7 @@ func TestHangingStoresLetGo(t *testing.T) {
 			_, err := h.Handle(ctx, event.Event{Body: []byte(number(p.IncrementID)), Attempt: 1})
 			ended <- err
 		}()
-		testkit.Eventually(t, 10*time.Second, func() bool { return hanging.Load() == readings }, "the stores to be read")
+		kit.Eventually(t, 10*time.Second, func() bool { return hanging.Load() == readings }, "the stores to be read")
 		return func() error {
 			cancel()
 			return <-ended

@@ -11,8 +11,8 @@ import (
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/handlers"
 	"github.com/mageline/mageline/idempotency"
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakemagento"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakemagento"
 )
 
 // steppedTracking gives the handler with steps in between.
@@ -185,7 +185,7 @@ func TestTrackingFrozenAtEachMoment(t *testing.T) {
 			await(t, frozen, woken)
 			other := r.trackedOn(r.replica("second"))
 			deferred := 0
-			testkit.Eventually(t, 30*time.Second, func() bool {
+			kit.Eventually(t, 30*time.Second, func() bool {
 				_, err := other.Handle(r.context(), e)
 				var d *event.Deferral
 				if asDeferral(err, &d) {

@@ -28,7 +28,7 @@ import (
 	"github.com/mageline/mageline/internal/tracking/inbox"
 	"github.com/mageline/mageline/migrations"
 	"github.com/mageline/mageline/rabbitmq"
-	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/test/kit"
 )
 
 // fileRig is an inbox, a ledger, and what has been published.
@@ -49,7 +49,7 @@ type fileRig struct {
 func newFileRig(t *testing.T) *fileRig {
 	t.Helper()
 	r := &fileRig{t: t, dir: t.TempDir(), log: &logged{}, published: map[string]int{}}
-	url := testkit.Database(t)
+	url := kit.Database(t)
 	if _, err := migrations.Up(t.Context(), url); err != nil {
 		t.Fatal(err)
 	}
@@ -386,7 +386,7 @@ func TestTrackingFileTakesLong(t *testing.T) {
 	l := r.ledger("slow", lease)
 	other := r.handler(r.ledger("other", lease))
 	sum := r.put("slow.csv", csv(3000))
-	q := testkit.Broker(t)
+	q := kit.Broker(t)
 	var last int
 	r.publish = func(ctx context.Context, number string) error {
 		n, err := strconv.Atoi(strings.TrimPrefix(number, "T"))
@@ -403,7 +403,7 @@ func TestTrackingFileTakesLong(t *testing.T) {
 	}
 	run := r.runtime(q, consumer.Options{HandlerTimeout: timeout, Lease: lease}, r.handler(l))
 	r.run(func(ctx context.Context) { _ = run.Run(ctx) })
-	testkit.Eventually(t, 30*time.Second, func() bool { return run.Status().Ready() }, "the runtime to be ready")
+	kit.Eventually(t, 30*time.Second, func() bool { return run.Status().Ready() }, "the runtime to be ready")
 	body, err := json.Marshal(handlers.FileReady{Path: "slow.csv", SHA256: sum})
 	if err != nil {
 		t.Fatal(err)
@@ -411,11 +411,11 @@ func TestTrackingFileTakesLong(t *testing.T) {
 	if err := run.PublishEvent(t.Context(), "shipping.tracking_file.ready", body); err != nil {
 		t.Fatal(err)
 	}
-	testkit.Eventually(t, 30*time.Second, func() bool { r.mu.Lock(); defer r.mu.Unlock(); return r.rows >= 500 }, "the first block to be out")
+	kit.Eventually(t, 30*time.Second, func() bool { r.mu.Lock(); defer r.mu.Unlock(); return r.rows >= 500 }, "the first block to be out")
 	// Meanwhile it is nobody else's.
 	_, err = r.handle(other, "slow.csv", sum)
 	_ = isDeferral(t, err, event.Shortest)
-	testkit.Eventually(t, 30*time.Second, func() bool { return slices.Contains(r.lies(), "processed/slow.csv") }, "the file to be processed")
+	kit.Eventually(t, 30*time.Second, func() bool { return slices.Contains(r.lies(), "processed/slow.csv") }, "the file to be processed")
 	r.isPublished(3000, 1)
 	if last != 2501 {
 		t.Errorf("the last block began with row %d", last)
@@ -423,7 +423,7 @@ func TestTrackingFileTakesLong(t *testing.T) {
 }
 
 // runtime makes a runtime with the handler of files.
-func (r *fileRig) runtime(q *testkit.Queues, o consumer.Options, h *handlers.TrackingFile, more ...consumer.Consumer) *consumer.Runtime {
+func (r *fileRig) runtime(q *kit.Queues, o consumer.Options, h *handlers.TrackingFile, more ...consumer.Consumer) *consumer.Runtime {
 	o.Broker, o.Exchange, o.Prefix, o.QueueType = rabbitmq.Options{URL: q.URL}, q.Exchange, q.Prefix, rabbitmq.Quorum
 	for range 4 {
 		o.RetryDelays = append(o.RetryDelays, time.Second)
@@ -451,7 +451,7 @@ func (r *fileRig) run(f func(ctx context.Context)) (stop func()) {
 func TestInboxOfTwoReplicas(t *testing.T) {
 	t.Parallel()
 	r := newFileRig(t)
-	q := testkit.Broker(t)
+	q := kit.Broker(t)
 	received := consumer.Consumer{
 		Name: "tracking_received", Topics: []string{"shipping.tracking.received"},
 		Handler: consumer.HandlerFunc(func(_ context.Context, e event.Event) (event.Outcome, error) {
@@ -504,9 +504,9 @@ func TestInboxOfTwoReplicas(t *testing.T) {
 	r.put("copy.csv", "order_number,tracking_number\n1,T1\n") // a parcel in two files
 	r.put("no.csv", "\x00\x01")
 	r.put("large.csv", file(20_000))
-	testkit.Eventually(t, time.Minute, func() bool { r.mu.Lock(); defer r.mu.Unlock(); return len(r.published) > 3000 }, "the large file to be under way")
+	kit.Eventually(t, time.Minute, func() bool { r.mu.Lock(); defer r.mu.Unlock(); return len(r.published) > 3000 }, "the large file to be under way")
 	stop()
-	testkit.Eventually(t, time.Minute, func() bool {
+	kit.Eventually(t, time.Minute, func() bool {
 		entries, err := os.ReadDir(r.dir)
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -539,7 +539,7 @@ func TestInboxOfTwoReplicas(t *testing.T) {
 	if doubled > 500 { // at the seam, a block
 		t.Errorf("%d parcels were sent twice", doubled)
 	}
-	testkit.Eventually(t, time.Minute, func() bool {
+	kit.Eventually(t, time.Minute, func() bool {
 		return q.Depth(q.Queue("tracking_file_ready")) == 0 && q.Depth(q.RetryQueue(time.Second)) == 0
 	}, "no event left")
 	if n := q.Depth(q.DeadLetters("tracking_file_ready")); n != 0 {

@@ -10,9 +10,9 @@ import (
 
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/handlers"
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakemagento"
-	"github.com/mageline/mageline/testkit/fault"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakemagento"
+	"github.com/mageline/mageline/test/kit/fault"
 )
 
 // Whatever becomes of a request to the shop, no number is there twice, and no piece is shipped twice.
@@ -80,7 +80,7 @@ func TestParcelsAtTheSameMoment(t *testing.T) {
 				sku := []string{"A=1", "B=1"}[n%2]
 				order := []string{p.IncrementID, strings.TrimLeft(p.IncrementID, "0")}[n/4] // whatever it is called
 				e := event.Event{Body: []byte(parcel(order, fmt.Sprint("T", n), items(sku))), Attempt: 1}
-				testkit.Eventually(t, 60*time.Second, func() bool {
+				kit.Eventually(t, 60*time.Second, func() bool {
 					_, err := replicas[i].Handle(r.context(), e)
 					var d *event.Deferral
 					if err != nil && !asDeferral(err, &d) {
@@ -117,7 +117,7 @@ func TestTwoNumbersOfOneShipment(t *testing.T) {
 		for i, h := range replicas {
 			all.Go(func() {
 				e := event.Event{Body: []byte(parcel(p.IncrementID, fmt.Sprint("T", i))), Attempt: 1}
-				testkit.Eventually(t, 60*time.Second, func() bool {
+				kit.Eventually(t, 60*time.Second, func() bool {
 					_, err := h.Handle(r.context(), e)
 					return err == nil
 				}, "the other parcel")

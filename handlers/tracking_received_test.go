@@ -8,7 +8,7 @@ import (
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/handlers"
 	"github.com/mageline/mageline/idempotency"
-	"github.com/mageline/mageline/testkit/fakemagento"
+	"github.com/mageline/mageline/test/kit/fakemagento"
 )
 
 // Which shipment: each case of docs/tracking.md, "From the message to the shipment". prepare is what a person has done before; the

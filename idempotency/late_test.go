@@ -10,13 +10,13 @@ import (
 
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/migrations"
-	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/test/kit"
 )
 
 // A flush is repeated on another connection when its own is cut. The first try may still be on its way, and arrive when
 // the effect has ended: it must not open the row again.
 func TestLateClaimChangesNothing(t *testing.T) {
-	url := testkit.Database(t)
+	url := kit.Database(t)
 	if _, err := migrations.Up(t.Context(), url); err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func TestLateClaimChangesNothing(t *testing.T) {
 // Who takes an effect over from an owner whose lease has passed says so before it goes on, and does not where it may not.
 // Whoever claims what failed, or is uncertain, takes nothing over.
 func TestTakeOverIsTold(t *testing.T) {
-	url := testkit.Database(t)
+	url := kit.Database(t)
 	if _, err := migrations.Up(t.Context(), url); err != nil {
 		t.Fatal(err)
 	}

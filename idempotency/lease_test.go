@@ -14,7 +14,7 @@ import (
 
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/idempotency"
-	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/test/kit"
 )
 
 const (
@@ -225,7 +225,7 @@ func TestPostgresAway(t *testing.T) {
 	t.Parallel() // it waits out the time that an end is tried for
 	url := database(t)
 	direct := open(t, url, "direct", time.Minute)
-	proxy, through := testkit.ProxyURL(t, url)
+	proxy, through := kit.ProxyURL(t, url)
 	l := openOn(t, pool(t, through, pgx.QueryExecModeCacheStatement), "a", time.Minute)
 	do(t, l, order("0"), done("0"))
 

@@ -18,7 +18,7 @@ import (
 
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/idempotency"
-	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/test/kit"
 )
 
 // books is a downstream that books whatever it is sent and looks for no duplicates.
@@ -55,13 +55,13 @@ func (b *books) find(key string) string {
 type replica struct {
 	ledger *idempotency.Ledger
 	pool   *pgxpool.Pool
-	proxy  *testkit.Proxy
+	proxy  *kit.Proxy
 }
 
 const propertyLease = 2 * time.Second
 
 func startReplica(t *testing.T, url, name string) *replica {
-	proxy, through := testkit.ProxyURL(t, url)
+	proxy, through := kit.ProxyURL(t, url)
 	config, err := pgxpool.ParseConfig(through)
 	if err != nil {
 		t.Fatal(err)

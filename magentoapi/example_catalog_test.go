@@ -8,7 +8,7 @@ import (
 	"github.com/shopspring/decimal"
 
 	"github.com/mageline/mageline/magentoapi"
-	"github.com/mageline/mageline/testkit/fakemagento"
+	"github.com/mageline/mageline/test/kit/fakemagento"
 )
 
 // A product that was read and saved keeps all that the shop's modules have added to it. To change a few values, it need

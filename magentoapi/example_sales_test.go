@@ -10,7 +10,7 @@ import (
 	"github.com/shopspring/decimal"
 
 	"github.com/mageline/mageline/magentoapi"
-	"github.com/mageline/mageline/testkit/fakemagento"
+	"github.com/mageline/mageline/test/kit/fakemagento"
 )
 
 // simulated gives a shop that keeps state and answers as Magento does, with an order whose entity id is 1, and a client of it.

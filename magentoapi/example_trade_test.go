@@ -12,7 +12,7 @@ import (
 	"github.com/shopspring/decimal"
 
 	"github.com/mageline/mageline/magentoapi"
-	"github.com/mageline/mageline/testkit/fakemagento"
+	"github.com/mageline/mageline/test/kit/fakemagento"
 )
 
 // openShop gives a shop with one product, of which there are ten, and a client of it.

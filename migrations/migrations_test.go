@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/mageline/mageline/migrations"
-	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/test/kit"
 )
 
 func connect(t *testing.T, url string) *pgx.Conn {
@@ -25,7 +25,7 @@ func connect(t *testing.T, url string) *pgx.Conn {
 
 // Ten replicas that start together migrate once, and all see it done.
 func TestUpTogether(t *testing.T) {
-	url := testkit.Database(t)
+	url := kit.Database(t)
 	plain := url
 	if strings.Contains(url, "?") {
 		url += "&pool_max_conns=3" // DATABASE_URL may have the parameters of a pool
@@ -93,7 +93,7 @@ func TestUnreachable(t *testing.T) {
 
 // Looking writes nothing, so that a role that may make no tables can look.
 func TestPendingWritesNothing(t *testing.T) {
-	conn := connect(t, testkit.Database(t))
+	conn := connect(t, kit.Database(t))
 	pending, err := migrations.Pending(t.Context(), conn)
 	if err != nil || !pending {
 		t.Fatalf("an empty database: pending %t, %v", pending, err)

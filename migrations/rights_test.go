@@ -9,12 +9,12 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/mageline/mageline/migrations"
-	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/test/kit"
 )
 
 // What a role lacks is told as a GRANT would give it, in one question, also through a pooler.
 func TestMissingRights(t *testing.T) {
-	url := testkit.Database(t)
+	url := kit.Database(t)
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
 		t.Fatal(err)

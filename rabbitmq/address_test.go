@@ -10,7 +10,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/mageline/mageline/rabbitmq"
-	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/test/kit"
 )
 
 const password = "hunter2"
@@ -109,7 +109,7 @@ func FuzzParseURL(f *testing.F) {
 // Of several nodes one that takes a connection is found, whichever is asked first; with none, each says why.
 func TestDialSeveral(t *testing.T) {
 	t.Parallel()
-	broker := testkit.Broker(t)
+	broker := kit.Broker(t)
 	gone := "amqp://guest:guest@127.0.0.1:1/"
 	for range 10 {
 		conn, err := rabbitmq.Dial(t.Context(), rabbitmq.Options{URL: gone + "," + broker.URL + ", " + gone}, "test")

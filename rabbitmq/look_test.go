@@ -7,7 +7,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/mageline/mageline/rabbitmq"
-	"github.com/mageline/mageline/testkit/private"
+	"github.com/mageline/mageline/test/kit/private"
 )
 
 // While a quorum queue's leader does not answer, RabbitMQ says that the queue is empty.

@@ -13,7 +13,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/mageline/mageline/rabbitmq"
-	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/test/kit"
 )
 
 // everyType has a header of each type that the library can read.
@@ -30,7 +30,7 @@ func everyType() amqp.Table {
 // What is published again has gone through a real broker twice and is as it was.
 func TestAgainKeeps(t *testing.T) {
 	t.Parallel()
-	broker := testkit.Broker(t)
+	broker := kit.Broker(t)
 	conn, publish := dial(t, broker.URL), publisher(t, broker.URL)
 	queue := broker.Queue("order_placed")
 	declare(t, conn, queue, nil)
@@ -49,7 +49,7 @@ func TestAgainKeeps(t *testing.T) {
 	want[rabbitmq.HeaderAttempts] = int64(1)
 	want[rabbitmq.HeaderOriginalUserID] = "guest"
 	want[rabbitmq.HeaderOriginalExpiration] = "3600000"
-	testkit.DropCounts(got.Headers)
+	kit.DropCounts(got.Headers)
 	if !reflect.DeepEqual(got.Headers, want) {
 		t.Errorf("headers\n%#v\nwant\n%#v", got.Headers, want)
 	}
@@ -116,7 +116,7 @@ func TestAgainHeaders(t *testing.T) {
 // Headers near the size of a frame, on a real broker: one that is too large closes the connection.
 func TestAgainFits(t *testing.T) {
 	t.Parallel()
-	broker := testkit.Broker(t)
+	broker := kit.Broker(t)
 	conn, publish := dial(t, broker.URL), publisher(t, broker.URL)
 	queue := broker.Queue("order_placed")
 	declare(t, conn, queue, nil)

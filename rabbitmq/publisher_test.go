@@ -13,12 +13,12 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/mageline/mageline/rabbitmq"
-	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/test/kit"
 )
 
 func TestDialFails(t *testing.T) {
 	t.Parallel()
-	broker := testkit.Broker(t)
+	broker := kit.Broker(t)
 	const secret = "tops3cret"
 	tests := []struct{ name, url, says string }{
 		{"no URL", "amqp//user:" + secret + "@host", "AMQP_URL"},
@@ -46,7 +46,7 @@ func TestDialFails(t *testing.T) {
 // Publishes of many goroutines are under way at once, good ones among some that no queue takes: each learns its own end.
 func TestPublishTogether(t *testing.T) {
 	t.Parallel()
-	broker := testkit.Broker(t)
+	broker := kit.Broker(t)
 	conn, p := dial(t, broker.URL), publisher(t, broker.URL)
 	var returned atomic.Int64
 	p.Returned = func() { returned.Add(1) }
@@ -62,7 +62,7 @@ func TestPublishTogether(t *testing.T) {
 				if (g+i)%7 == 0 {
 					key, want = broker.Prefix+".missing", rabbitmq.ErrReturned
 				}
-				err := p.Publish(t.Context(), "", key, testkit.Publishing(fmt.Appendf(nil, `{"g":%d,"i":%d}`, g, i)))
+				err := p.Publish(t.Context(), "", key, kit.Publishing(fmt.Appendf(nil, `{"g":%d,"i":%d}`, g, i)))
 				if !errors.Is(err, want) {
 					errs <- fmt.Errorf("to %s: %w, want %w", key, err, want)
 				}
@@ -93,11 +93,11 @@ func TestPublishTogether(t *testing.T) {
 // Equal messages to a missing and to an existing queue are told apart, and the error names the target.
 func TestPublishReturned(t *testing.T) {
 	t.Parallel()
-	broker := testkit.Broker(t)
+	broker := kit.Broker(t)
 	conn, p := dial(t, broker.URL), publisher(t, broker.URL)
 	queue := broker.Queue("order_placed")
 	declare(t, conn, queue, nil)
-	msg := testkit.Publishing([]byte("{}"))
+	msg := kit.Publishing([]byte("{}"))
 	err := p.Publish(t.Context(), "", queue+"x", msg)
 	if !errors.Is(err, rabbitmq.ErrReturned) || !strings.Contains(err.Error(), "queue "+queue+"x") {
 		t.Errorf("%v, want that no queue took it, with the queue's name", err)
@@ -113,19 +113,19 @@ func TestPublishReturned(t *testing.T) {
 
 func TestPublishRefused(t *testing.T) {
 	t.Parallel()
-	broker := testkit.Broker(t)
+	broker := kit.Broker(t)
 	conn, p := dial(t, broker.URL), publisher(t, broker.URL)
 	queue := broker.Queue("order_placed")
 	declare(t, conn, queue, amqp.Table{"x-queue-type": "classic", "x-max-length": int64(1), "x-overflow": "reject-publish"})
-	if err := p.Publish(t.Context(), "", queue, testkit.Publishing([]byte("1"))); err != nil {
+	if err := p.Publish(t.Context(), "", queue, kit.Publishing([]byte("1"))); err != nil {
 		t.Fatal(err)
 	}
-	err := p.Publish(t.Context(), "", queue, testkit.Publishing([]byte("2")))
+	err := p.Publish(t.Context(), "", queue, kit.Publishing([]byte("2")))
 	if !errors.Is(err, rabbitmq.ErrRefused) {
 		t.Errorf("%v, want that the queue refused it", err)
 	}
 	get(t, conn, queue)
-	if err := p.Publish(t.Context(), "", queue, testkit.Publishing([]byte("3"))); err != nil {
+	if err := p.Publish(t.Context(), "", queue, kit.Publishing([]byte("3"))); err != nil {
 		t.Errorf("after a refusal: %v", err)
 	}
 }
@@ -134,7 +134,7 @@ func TestPublishRefused(t *testing.T) {
 // so do those to this one when it is there.
 func TestPublishToMissingExchange(t *testing.T) {
 	t.Parallel()
-	broker := testkit.Broker(t)
+	broker := kit.Broker(t)
 	conn, p := dial(t, broker.URL), publisher(t, broker.URL)
 	queue, exchange := broker.Queue("order_placed"), broker.Exchange
 	declare(t, conn, queue, nil)
@@ -143,13 +143,13 @@ func TestPublishToMissingExchange(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range together {
 			wg.Go(func() {
-				err := p.Publish(t.Context(), exchange, "k", testkit.Publishing([]byte("{}")))
+				err := p.Publish(t.Context(), exchange, "k", kit.Publishing([]byte("{}")))
 				if !errors.Is(err, rabbitmq.ErrRefused) || !rabbitmq.IsNotFound(err) || !strings.Contains(err.Error(), exchange) {
 					t.Errorf("%v, want that the exchange is not there", err)
 				}
 			})
 			wg.Go(func() {
-				if err := p.Publish(t.Context(), "", queue, testkit.Publishing(fmt.Appendf(nil, "[%d,%d]", round, i))); err != nil {
+				if err := p.Publish(t.Context(), "", queue, kit.Publishing(fmt.Appendf(nil, "[%d,%d]", round, i))); err != nil {
 					t.Error(err)
 				}
 			})
@@ -159,13 +159,13 @@ func TestPublishToMissingExchange(t *testing.T) {
 	if n, _, err := rabbitmq.Depth(conn, queue); err != nil || n != 3*together {
 		t.Errorf("the queue has %d messages, %v", n, err)
 	}
-	on(t, conn, func(ch *amqp.Channel) error { return testkit.DeclareExchange(ch, exchange) })
-	if err := p.Publish(t.Context(), exchange, "k", testkit.Publishing([]byte("{}"))); !errors.Is(err, rabbitmq.ErrReturned) {
+	on(t, conn, func(ch *amqp.Channel) error { return kit.DeclareExchange(ch, exchange) })
+	if err := p.Publish(t.Context(), exchange, "k", kit.Publishing([]byte("{}"))); !errors.Is(err, rabbitmq.ErrReturned) {
 		t.Errorf("with the exchange: %v", err)
 	}
 	p.Close()
 	for _, exchange := range []string{"", exchange, "another"} {
-		if err := p.Publish(t.Context(), exchange, queue, testkit.Publishing([]byte("{}"))); !errors.Is(err, rabbitmq.ErrUnconfirmed) {
+		if err := p.Publish(t.Context(), exchange, queue, kit.Publishing([]byte("{}"))); !errors.Is(err, rabbitmq.ErrUnconfirmed) {
 			t.Errorf("closed: %v", err)
 		}
 	}
@@ -173,20 +173,20 @@ func TestPublishToMissingExchange(t *testing.T) {
 
 func TestPublishCut(t *testing.T) {
 	t.Parallel()
-	broker := testkit.Broker(t)
+	broker := kit.Broker(t)
 	conn := dial(t, broker.URL)
-	proxy, url := testkit.ProxyURL(t, broker.URL)
+	proxy, url := kit.ProxyURL(t, broker.URL)
 	p := publisher(t, url)
 	queue := broker.Queue("order_placed")
 	declare(t, conn, queue, nil)
 	proxy.Stall()
 	errs := make(chan error)
 	for range 8 {
-		go func() { errs <- p.Publish(t.Context(), "", queue, testkit.Publishing([]byte("{}"))) }()
+		go func() { errs <- p.Publish(t.Context(), "", queue, kit.Publishing([]byte("{}"))) }()
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := p.Publish(ctx, "", queue, testkit.Publishing([]byte("{}"))); !errors.Is(err, context.Canceled) {
+	if err := p.Publish(ctx, "", queue, kit.Publishing([]byte("{}"))); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v, want that the context has ended", err)
 	}
 	proxy.Cut()
@@ -200,7 +200,7 @@ func TestPublishCut(t *testing.T) {
 
 func TestNoAlarmNoBlock(t *testing.T) {
 	t.Parallel()
-	broker := testkit.Broker(t)
+	broker := kit.Broker(t)
 	p := publisher(t, broker.URL)
 	if reason, blocked := p.Blocked(); blocked {
 		t.Errorf("blocked for %q", reason)
@@ -212,22 +212,22 @@ func TestNoAlarmNoBlock(t *testing.T) {
 
 func TestBlocked(t *testing.T) {
 	t.Parallel()
-	broker := testkit.Broker(t)
-	alarm := testkit.NewAlarm(t, broker.URL)
+	broker := kit.Broker(t)
+	alarm := kit.NewAlarm(t, broker.URL)
 	p := publisher(t, alarm.URL)
 	queue := broker.Queue("order_placed")
 	declare(t, dial(t, broker.URL), queue, nil)
-	if err := p.Publish(t.Context(), "", queue, testkit.Publishing([]byte("{}"))); err != nil {
+	if err := p.Publish(t.Context(), "", queue, kit.Publishing([]byte("{}"))); err != nil {
 		t.Fatal(err)
 	}
 	alarm.Raise(t, "low on memory")
-	testkit.Eventually(t, 10*time.Second, func() bool {
+	kit.Eventually(t, 10*time.Second, func() bool {
 		reason, blocked := p.Blocked()
 		return blocked && reason == "low on memory"
 	}, "the publisher knows that the broker is blocked")
 	alarm.Clear(t)
-	testkit.Eventually(t, 10*time.Second, func() bool { _, blocked := p.Blocked(); return !blocked }, "the publisher knows that the alarm is over")
-	if err := p.Publish(t.Context(), "", queue, testkit.Publishing([]byte("{}"))); err != nil {
+	kit.Eventually(t, 10*time.Second, func() bool { _, blocked := p.Blocked(); return !blocked }, "the publisher knows that the alarm is over")
+	if err := p.Publish(t.Context(), "", queue, kit.Publishing([]byte("{}"))); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -11,10 +11,10 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/mageline/mageline/rabbitmq"
-	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/test/kit"
 )
 
-func topology(broker *testkit.Queues, typ string) rabbitmq.Topology {
+func topology(broker *kit.Queues, typ string) rabbitmq.Topology {
 	delays := []time.Duration{2 * time.Second, 200 * time.Millisecond, 2 * time.Second}
 	broker.RetryDelays(delays...)
 	return rabbitmq.Topology{
@@ -78,7 +78,7 @@ func TestDeclare(t *testing.T) {
 	for _, typ := range []string{rabbitmq.Quorum, rabbitmq.Classic} {
 		t.Run(typ, func(t *testing.T) {
 			t.Parallel()
-			broker := testkit.Broker(t)
+			broker := kit.Broker(t)
 			conn := dial(t, broker.URL)
 			top := topology(broker, typ)
 			made, err := top.Declare(t.Context(), conn)
@@ -112,17 +112,17 @@ func TestDeclare(t *testing.T) {
 				t.Errorf("a second time made %q, %v", made, err)
 			}
 			// Magento's exchange as Magento declares it.
-			on(t, conn, func(ch *amqp.Channel) error { return testkit.DeclareExchange(ch, broker.Exchange) })
+			on(t, conn, func(ch *amqp.Channel) error { return kit.DeclareExchange(ch, broker.Exchange) })
 
 			// Both topics lead to the queue, and a message comes back from the retry queue to the queue it is for.
 			broker.Publish("sales.order.placed", "1")
 			broker.Publish("sales.order.updated", "2")
 			broker.Publish("sales.order.canceled", "3")
 			p := publisher(t, broker.URL)
-			if err := p.Publish(t.Context(), top.Retry(200*time.Millisecond), broker.Queue("stock_sync"), testkit.Publishing([]byte("4"))); err != nil {
+			if err := p.Publish(t.Context(), top.Retry(200*time.Millisecond), broker.Queue("stock_sync"), kit.Publishing([]byte("4"))); err != nil {
 				t.Fatal(err)
 			}
-			testkit.Eventually(t, 20*time.Second, func() bool {
+			kit.Eventually(t, 20*time.Second, func() bool {
 				return broker.Depth(broker.Queue("order_placed")) == 2 && broker.Depth(broker.Queue("stock_sync")) == 1
 			}, "two messages of Magento's and one from the retry queue")
 			if d := get(t, conn, broker.Queue("stock_sync")); d.Exchange != "" || string(d.Body) != "4" {
@@ -135,7 +135,7 @@ func TestDeclare(t *testing.T) {
 // A queue that exists is used as it is, whatever its arguments.
 func TestDeclareUsesWhatIsThere(t *testing.T) {
 	t.Parallel()
-	broker := testkit.Broker(t)
+	broker := kit.Broker(t)
 	conn := dial(t, broker.URL)
 	top := topology(broker, rabbitmq.Quorum)
 	declare(t, conn, broker.Queue("order_placed"), amqp.Table{"x-max-length": int64(7)})
@@ -148,12 +148,12 @@ func TestDeclareUsesWhatIsThere(t *testing.T) {
 	}
 	declare(t, conn, broker.Queue("order_placed"), amqp.Table{"x-max-length": int64(7)}) // is still the same
 	broker.Publish("sales.order.placed", "1")
-	testkit.Eventually(t, 10*time.Second, func() bool { return broker.Depth(broker.Queue("order_placed")) == 1 }, "the queue is bound")
+	kit.Eventually(t, 10*time.Second, func() bool { return broker.Depth(broker.Queue("order_placed")) == 1 }, "the queue is bound")
 }
 
 func TestDeclareFails(t *testing.T) {
 	t.Parallel()
-	broker := testkit.Broker(t)
+	broker := kit.Broker(t)
 	conn := dial(t, broker.URL)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -168,14 +168,14 @@ func TestDeclareFails(t *testing.T) {
 
 func TestDepth(t *testing.T) {
 	t.Parallel()
-	broker := testkit.Broker(t)
+	broker := kit.Broker(t)
 	conn := dial(t, broker.URL)
 	queue := broker.Queue("order_placed")
 	if n, ok, err := rabbitmq.Depth(conn, queue); n != 0 || ok || err != nil {
 		t.Errorf("no queue: %d, %t, %v", n, ok, err)
 	}
 	declare(t, conn, queue, nil)
-	broker.Send(queue, testkit.Publishing([]byte("1")))
+	broker.Send(queue, kit.Publishing([]byte("1")))
 	if n, ok, err := rabbitmq.Depth(conn, queue); n != 1 || !ok || err != nil {
 		t.Errorf("one message: %d, %t, %v", n, ok, err)
 	}

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/mageline/mageline/testkit/fakemagento"
+	"github.com/mageline/mageline/test/kit/fakemagento"
 )
 
 // trackingFiles drops three files: a clean one, one with bad rows, and one that is none.

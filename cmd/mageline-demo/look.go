@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/test/kit"
 )
 
 // How the demo looks at mageline: from outside, as an operator does.
@@ -134,7 +134,7 @@ next:
 // quiet reports whether nothing is on its way: the queues and retry queues are empty and no handler runs. Dead letters
 // don't count: they go nowhere by themselves.
 func (d *demo) quiet(ctx context.Context) (bool, error) {
-	queues, _ := testkit.Names(d.prefix, retryDelays...)
+	queues, _ := kit.Names(d.prefix, retryDelays...)
 	for _, q := range queues {
 		if strings.HasSuffix(q, ".dlq") {
 			continue

@@ -21,8 +21,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/goleak"
 
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakemagento"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakemagento"
 )
 
 // standInName begins the name under which this test binary is a stand-in for mageline; its mode follows.
@@ -52,10 +52,10 @@ func story(ctx context.Context, t *testing.T, mode string, once bool, patience t
 	if err := os.Symlink(self, binary); err != nil {
 		t.Fatal(err)
 	}
-	q := testkit.Broker(t)
+	q := kit.Broker(t)
 	var told bytes.Buffer
 	err = run(ctx, runOptions{
-		once: once, binary: binary, amqpURL: q.URL, databaseURL: testkit.DatabaseURL(), patience: patience, seed: 1,
+		once: once, binary: binary, amqpURL: q.URL, databaseURL: kit.DatabaseURL(), patience: patience, seed: 1,
 		magento: string(fakemagento.V245),
 	}, io.MultiWriter(&told, out))
 	return told.String(), err
@@ -115,17 +115,17 @@ func prefixIn(told string) string {
 // leavesNothing looks for queues and databases of a demo that has ended.
 func leavesNothing(t *testing.T, prefix string) {
 	t.Helper()
-	q := testkit.Broker(t)
+	q := kit.Broker(t)
 	if prefix == "" {
 		t.Error("the demo names no queue")
 	}
-	queues, _ := testkit.Names(prefix, retryDelays...)
+	queues, _ := kit.Names(prefix, retryDelays...)
 	for _, name := range queues {
 		if q.Depth(name) >= 0 {
 			t.Errorf("the queue %s was left", name)
 		}
 	}
-	conn, err := pgx.Connect(t.Context(), testkit.DatabaseURL())
+	conn, err := pgx.Connect(t.Context(), kit.DatabaseURL())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +199,7 @@ func TestWrongUsage(t *testing.T) {
 
 func TestSimulators(t *testing.T) {
 	t.Parallel()
-	q := testkit.Broker(t)
+	q := kit.Broker(t)
 	queue := q.Queue("order_placed")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -216,7 +216,7 @@ func TestSimulators(t *testing.T) {
 		defer out.mu.Unlock()
 		return out.seen.String()
 	}
-	testkit.Eventually(t, 20*time.Second, func() bool { return strings.Contains(said(), "is not there yet") }, "the shop waits for the queue")
+	kit.Eventually(t, 20*time.Second, func() bool { return strings.Contains(said(), "is not there yet") }, "the shop waits for the queue")
 	w, err := dial(q.URL, q.Exchange)
 	if err != nil {
 		t.Fatal(err)
@@ -228,7 +228,7 @@ func TestSimulators(t *testing.T) {
 	if err := w.channel.QueueBind(queue, placed, q.Exchange, false, nil); err != nil {
 		t.Fatal(err)
 	}
-	testkit.Eventually(t, 20*time.Second, func() bool { return q.Depth(queue) > 3 }, "orders in the queue")
+	kit.Eventually(t, 20*time.Second, func() bool { return q.Depth(queue) > 3 }, "orders in the queue")
 	addresses := regexp.MustCompile(`http://\S+:\d+`).FindAllString(said(), 2)
 	for i, path := range []string{"/rest/V1/orders/1", "/sales-orders?external_reference=1"} {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, addresses[i]+path, nil)

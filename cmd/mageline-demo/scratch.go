@@ -9,7 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/test/kit"
 )
 
 // cleanTimeout bounds the clean-up of one service.
@@ -52,7 +52,7 @@ func deleteQueues(amqpURL, prefix, exchange string, delays []time.Duration) erro
 	if err != nil {
 		return fmt.Errorf("clean up: %w", err)
 	}
-	queues, exchanges := testkit.Names(prefix, delays...)
-	err = testkit.DeleteQueues(w.channel, queues, append(exchanges, exchange))
+	queues, exchanges := kit.Names(prefix, delays...)
+	err = kit.DeleteQueues(w.channel, queues, append(exchanges, exchange))
 	return errors.Join(err, w.conn.Close())
 }

@@ -8,8 +8,8 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/mageline/mageline/rabbitmq"
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakemagento"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakemagento"
 )
 
 // wire is the shop's connection to RabbitMQ. It publishes as Magento does: without confirms, and gone is gone.
@@ -26,7 +26,7 @@ func dial(url, exchange string) (*wire, error) {
 	}
 	channel, err := conn.Channel()
 	if err == nil {
-		err = testkit.DeclareExchange(channel, exchange)
+		err = kit.DeclareExchange(channel, exchange)
 	}
 	if err != nil {
 		_ = conn.Close()
@@ -40,7 +40,7 @@ func (w *wire) close() { _ = w.conn.Close() }
 // publish does not stop at Ctrl-C: of an order that was placed the event must go out, or the verdict would miss it. It
 // only writes, and waits for nothing.
 func (w *wire) publish(ctx context.Context, topic string, body []byte) error {
-	if err := w.channel.PublishWithContext(context.WithoutCancel(ctx), w.exchange, topic, false, false, testkit.Publishing(body)); err != nil {
+	if err := w.channel.PublishWithContext(context.WithoutCancel(ctx), w.exchange, topic, false, false, kit.Publishing(body)); err != nil {
 		return fmt.Errorf("publish %s: %w", topic, err)
 	}
 	return nil

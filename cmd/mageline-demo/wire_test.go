@@ -5,13 +5,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/fakemagento"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/fakemagento"
 )
 
 // Ctrl-C may come between an order and its event: who is interrupted must not take that for a lost order.
 func TestEventsGoOutDespiteAnInterrupt(t *testing.T) {
-	queues := testkit.Broker(t)
+	queues := kit.Broker(t)
 	w, err := dial(queues.URL, queues.Exchange)
 	if err != nil {
 		t.Fatal(err)
@@ -29,5 +29,5 @@ func TestEventsGoOutDespiteAnInterrupt(t *testing.T) {
 	if err := w.publishOrder(interrupted, placed, fakemagento.Placed{IncrementID: "000000001"}, 2); err != nil {
 		t.Fatal(err)
 	}
-	testkit.Eventually(t, 30*time.Second, func() bool { return queues.Depth(queue) == 2 }, "two events in the queue")
+	kit.Eventually(t, 30*time.Second, func() bool { return queues.Depth(queue) == 2 }, "two events in the queue")
 }

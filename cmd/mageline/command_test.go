@@ -18,7 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mageline/mageline/idempotency"
-	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/test/kit"
 )
 
 // environment gives the process these variables and no other of mageline's.
@@ -39,9 +39,9 @@ func environment(t *testing.T, pairs ...string) {
 }
 
 // services gives the process a part of the broker and a database of its own.
-func services(t *testing.T) (*testkit.Queues, string) {
+func services(t *testing.T) (*kit.Queues, string) {
 	t.Helper()
-	q, database := testkit.Broker(t), testkit.Database(t)
+	q, database := kit.Broker(t), kit.Database(t)
 	environment(t, "AMQP_URL", q.URL, "AMQP_EXCHANGE", q.Exchange, "QUEUE_PREFIX", q.Prefix, "DATABASE_URL", database)
 	return q, database
 }
@@ -296,7 +296,7 @@ func TestPublish(t *testing.T) {
 		}
 		bodies = append(bodies, string(d.Body))
 		ids[d.MessageId] = true
-		testkit.DropCounts(d.Headers)
+		kit.DropCounts(d.Headers)
 		if !regexp.MustCompile(`^[0-9a-f]{32}$`).MatchString(d.MessageId) || d.DeliveryMode != amqp.Persistent || d.RoutingKey != topic || len(d.Headers) > 0 {
 			t.Errorf("id %q, mode %d, key %q, headers %v: not what Magento publishes", d.MessageId, d.DeliveryMode, d.RoutingKey, d.Headers)
 		}

@@ -15,14 +15,14 @@ import (
 
 	"github.com/mageline/mageline/internal/deadletter"
 	"github.com/mageline/mageline/rabbitmq"
-	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/test/kit"
 )
 
 const placed = "sales.order.placed"
 
 // letters are the dead letters of a test's own order_placed.
 type letters struct {
-	*testkit.Queues
+	*kit.Queues
 	t                   *testing.T
 	database, work, dlq string
 }
@@ -73,7 +73,7 @@ func (l *letters) send(n int, others ...amqp.Publishing) {
 
 func (l *letters) await(queue string, n int) {
 	l.t.Helper()
-	testkit.Eventually(l.t, 20*time.Second, func() bool { return l.Depth(queue) == n }, fmt.Sprintf("%d messages in %s", n, queue))
+	kit.Eventually(l.t, 20*time.Second, func() bool { return l.Depth(queue) == n }, fmt.Sprintf("%d messages in %s", n, queue))
 }
 
 // drained takes n messages out of a queue, which are all it has, and gives their message ids.

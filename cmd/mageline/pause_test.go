@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/rs/zerolog"
 
-	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/test/kit"
 )
 
 func TestPauseCommands(t *testing.T) {
@@ -95,7 +95,7 @@ func TestPausesWithPostgresAway(t *testing.T) {
 	_, database := services(t)
 	call(t, "", "migrate").want(t, 0, "applied", "")
 	call(t, "", "pause", "erp").want(t, 0, "erp", "")
-	proxy, url := testkit.ProxyURL(t, database)
+	proxy, url := kit.ProxyURL(t, database)
 	pool, err := pgxpool.New(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)

@@ -11,10 +11,10 @@ import (
 	"github.com/mageline/mageline/internal/check"
 	"github.com/mageline/mageline/internal/deadletter"
 	"github.com/mageline/mageline/rabbitmq"
-	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/test/kit"
 )
 
-func deadLetters(q *testkit.Queues, topology rabbitmq.Topology, database string) check.DeadLetters {
+func deadLetters(q *kit.Queues, topology rabbitmq.Topology, database string) check.DeadLetters {
 	return check.DeadLetters{
 		Options: options(q), Topology: topology, Retention: 100 * time.Hour,
 		Reader: deadletter.New(deadletter.Options{
@@ -24,7 +24,7 @@ func deadLetters(q *testkit.Queues, topology rabbitmq.Topology, database string)
 }
 
 func dead(failed time.Time) amqp.Publishing {
-	p := testkit.Publishing([]byte(`{"increment_id":"1"}`))
+	p := kit.Publishing([]byte(`{"increment_id":"1"}`))
 	p.Headers = amqp.Table{rabbitmq.HeaderFailedAt: failed.UTC().Format(time.RFC3339)}
 	return p
 }
@@ -32,7 +32,7 @@ func dead(failed time.Time) amqp.Publishing {
 func TestDeadLetters(t *testing.T) {
 	t.Parallel()
 	q, topology, conn := broker(t)
-	database := testkit.DatabaseURL()
+	database := kit.DatabaseURL()
 	queue := q.DeadLetters("order_placed")
 	want(t, lines(t, deadLetters(q, topology, database)), check.OK, "dead letters", "none")
 	if _, err := topology.Declare(t.Context(), conn); err != nil {
@@ -51,7 +51,7 @@ func TestDeadLetters(t *testing.T) {
 	q.Send(queue, dead(now.Add(-80*time.Hour))) // more than 3/4 of what keys are kept
 	found = lines(t, deadLetters(q, topology, database))
 	want(t, found, check.Warn, "age of the dead letters in "+queue, "80h0m0s old", "100h0m0s")
-	testkit.Eventually(t, 10*time.Second, func() bool { return q.Depth(queue) == 2 }, "both letters are back")
+	kit.Eventually(t, 10*time.Second, func() bool { return q.Depth(queue) == 2 }, "both letters are back")
 	first, _ := q.Get(queue)
 	if got := rabbitmq.Text(first.Headers, rabbitmq.HeaderFailedAt); got != now.Add(-time.Hour).UTC().Format(time.RFC3339) {
 		t.Errorf("the first letter failed at %s: check has changed their order", got)
@@ -65,13 +65,13 @@ func TestDeadLettersUnknown(t *testing.T) {
 		t.Fatal(err)
 	}
 	queue := q.DeadLetters("order_placed")
-	q.Send(queue, testkit.Publishing([]byte("{}")))
-	want(t, lines(t, deadLetters(q, topology, testkit.DatabaseURL())), check.Unknown, "age of the dead letters in "+queue, "do not tell")
+	q.Send(queue, kit.Publishing([]byte("{}")))
+	want(t, lines(t, deadLetters(q, topology, kit.DatabaseURL())), check.Unknown, "age of the dead letters in "+queue, "do not tell")
 
-	away := change(t, testkit.DatabaseURL(), func(u *url.URL) { u.Host = "127.0.0.1:1" })
+	away := change(t, kit.DatabaseURL(), func(u *url.URL) { u.Host = "127.0.0.1:1" })
 	want(t, lines(t, deadLetters(q, topology, away)), check.Unknown, "age of the dead letters in "+queue, "127.0.0.1:1")
 
-	gone := deadLetters(q, topology, testkit.DatabaseURL())
+	gone := deadLetters(q, topology, kit.DatabaseURL())
 	gone.Options.URL = "amqp://127.0.0.1:1/"
 	want(t, lines(t, gone), check.Unknown, "dead letters")
 }

@@ -6,7 +6,7 @@ import (
 
 	"github.com/mageline/mageline/internal/check"
 	"github.com/mageline/mageline/rabbitmq"
-	"github.com/mageline/mageline/testkit/private"
+	"github.com/mageline/mageline/test/kit/private"
 )
 
 // A limit of the vhost is told as one, with the call that raises it, by a broker that has it.

@@ -14,7 +14,7 @@ import (
 
 	"github.com/mageline/mageline/internal/check"
 	"github.com/mageline/mageline/rabbitmq"
-	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/test/kit"
 )
 
 // fakeManagement answers as the management plugin of RabbitMQ 3.10.8 does: its answers are copied from one, and their
@@ -80,7 +80,7 @@ func asJSON(t *testing.T, value any) string {
 type list []map[string]any
 
 // manage makes the API of a broker on which topology has just been declared, or nothing of it.
-func manage(t *testing.T, q *testkit.Queues, topology rabbitmq.Topology, declared bool) *fakeManagement {
+func manage(t *testing.T, q *kit.Queues, topology rabbitmq.Topology, declared bool) *fakeManagement {
 	t.Helper()
 	uri, err := amqp.ParseURI(q.URL)
 	if err != nil {
@@ -127,7 +127,7 @@ func (f *fakeManagement) policy(name, pattern, applyTo string, definition map[st
 }
 
 // probe serves the API and gives the probe that asks it.
-func (f *fakeManagement) probe(t *testing.T, q *testkit.Queues, topology rabbitmq.Topology) check.RabbitMQ {
+func (f *fakeManagement) probe(t *testing.T, q *kit.Queues, topology rabbitmq.Topology) check.RabbitMQ {
 	t.Helper()
 	server := httptest.NewServer(f)
 	t.Cleanup(server.Close)

@@ -14,8 +14,8 @@ import (
 
 	"github.com/mageline/mageline/internal/check"
 	"github.com/mageline/mageline/migrations"
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/private"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/private"
 )
 
 // execute runs SQL, also at the end of a test, when its context has ended.
@@ -56,7 +56,7 @@ func role(t *testing.T, address string) (name, with string) {
 // setting is one of the tests' server.
 func setting(t *testing.T, name string) (value string) {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), testkit.DatabaseURL())
+	conn, err := pgx.Connect(t.Context(), kit.DatabaseURL())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +146,7 @@ func TestPostgres(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			found := lines(t, tt.probe(t, testkit.Database(t)))
+			found := lines(t, tt.probe(t, kit.Database(t)))
 			want(t, found, tt.status, tt.subject, tt.detail)
 			if forgetful { // the tests' server is somebody's who does without fsync, and is told so
 				found = slices.DeleteFunc(found, func(l check.Line) bool { return l.Subject == "Postgres writes" })
@@ -165,7 +165,7 @@ func TestPostgres(t *testing.T) {
 
 func TestPostgresEncoding(t *testing.T) {
 	t.Parallel()
-	admin := testkit.DatabaseURL()
+	admin := kit.DatabaseURL()
 	name := "mageline_test_" + strings.ToLower(rand.Text()[:16])
 	execute(t, admin, "CREATE DATABASE "+name+" TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'")
 	t.Cleanup(func() { execute(t, admin, "DROP DATABASE "+name+" WITH (FORCE)") })
@@ -176,7 +176,7 @@ func TestPostgresEncoding(t *testing.T) {
 // Each table that the migrations make is looked at.
 func TestPostgresTables(t *testing.T) {
 	t.Parallel()
-	address := testkit.Database(t)
+	address := kit.Database(t)
 	migrate(t, address)
 	conn, err := pgx.Connect(t.Context(), address)
 	if err != nil {
@@ -211,7 +211,7 @@ func TestPooler(t *testing.T) {
 		"transaction": {}, "one connection": {Size: 1}, "session": {Mode: "session", Size: 10}, "statement": {Mode: "statement"},
 		"forgets search_path": {Ignore: "search_path"},
 	} {
-		b, err := private.StartPgBouncer(testkit.DatabaseURL(), o)
+		b, err := private.StartPgBouncer(kit.DatabaseURL(), o)
 		if b != nil {
 			t.Cleanup(b.Close)
 		}
@@ -265,7 +265,7 @@ func TestPooler(t *testing.T) {
 			return check.Postgres{URL: direct, DirectURL: direct, Migrate: true}
 		}, check.OK, "Postgres schema", "will be created"},
 		{"another database", func(t *testing.T, through func(string) string, _ string) check.Postgres {
-			return check.Postgres{URL: through("transaction"), DirectURL: testkit.Database(t), Migrate: true}
+			return check.Postgres{URL: through("transaction"), DirectURL: kit.Database(t), Migrate: true}
 		}, check.Fail, "Postgres schema", `MAGELINE_MIGRATE_DATABASE_URL to "public" of "mageline_test_`},
 		{"another schema", func(t *testing.T, through func(string) string, direct string) check.Postgres {
 			execute(t, direct, "CREATE SCHEMA shop; CREATE SCHEMA other")
@@ -278,7 +278,7 @@ func TestPooler(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			direct := testkit.Database(t)
+			direct := kit.Database(t)
 			found := lines(t, tt.probe(t, func(name string) string { return poolers[name].URL(direct) }, direct))
 			want(t, found, tt.status, tt.subject, tt.detail)
 			if tt.status == check.OK {

@@ -11,13 +11,13 @@ import (
 
 	"github.com/mageline/mageline/internal/check"
 	"github.com/mageline/mageline/rabbitmq"
-	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/test/kit"
 )
 
 // broker gives a test's own part of the broker, the topology there, and a connection.
-func broker(t *testing.T) (*testkit.Queues, rabbitmq.Topology, *amqp.Connection) {
+func broker(t *testing.T) (*kit.Queues, rabbitmq.Topology, *amqp.Connection) {
 	t.Helper()
-	q := testkit.Broker(t)
+	q := kit.Broker(t)
 	delays := []time.Duration{5 * time.Second, time.Minute}
 	q.RetryDelays(delays...)
 	conn, err := rabbitmq.Dial(t.Context(), rabbitmq.Options{URL: q.URL}, "test")
@@ -81,7 +81,7 @@ func wantNo(t *testing.T, all []check.Line, statuses ...check.Status) {
 	}
 }
 
-func options(q *testkit.Queues) rabbitmq.Options { return rabbitmq.Options{URL: q.URL} }
+func options(q *kit.Queues) rabbitmq.Options { return rabbitmq.Options{URL: q.URL} }
 
 // What run would create is OK, and check creates none of it.
 func TestNothingThereYet(t *testing.T) {
@@ -252,7 +252,7 @@ func TestMessagesAndNoConsumer(t *testing.T) {
 		t.Fatal(err)
 	}
 	queue := q.Queue("order_placed")
-	q.Send(queue, testkit.Publishing([]byte("{}")))
+	q.Send(queue, kit.Publishing([]byte("{}")))
 	found := lines(t, check.RabbitMQ{Options: options(q), Topology: topology})
 	want(t, found, check.Warn, "queue "+queue, "1 messages and no consumer")
 	if n := q.Depth(queue); n != 1 {
@@ -266,7 +266,7 @@ func TestMessagesAndNoConsumer(t *testing.T) {
 	if _, err := ch.Consume(queue, "", false, false, false, false, nil); err != nil {
 		t.Fatal(err)
 	}
-	q.Send(queue, testkit.Publishing([]byte("{}")))
+	q.Send(queue, kit.Publishing([]byte("{}")))
 	found = lines(t, check.RabbitMQ{Options: options(q), Topology: topology})
 	want(t, found, check.OK, "queue "+queue, "1 consumers")
 }
@@ -308,7 +308,7 @@ func TestBrokerAway(t *testing.T) {
 func TestBrokerStalls(t *testing.T) {
 	t.Parallel()
 	q, topology, _ := broker(t)
-	proxy, address := testkit.ProxyURL(t, q.URL)
+	proxy, address := kit.ProxyURL(t, q.URL)
 	proxy.Stall()
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()

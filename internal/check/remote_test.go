@@ -12,9 +12,9 @@ import (
 	"github.com/mageline/mageline/internal/check"
 	"github.com/mageline/mageline/internal/downstream"
 	"github.com/mageline/mageline/magentoapi"
-	"github.com/mageline/mageline/testkit/fakeerp"
-	"github.com/mageline/mageline/testkit/fakemagento"
-	"github.com/mageline/mageline/testkit/fault"
+	"github.com/mageline/mageline/test/kit/fakeerp"
+	"github.com/mageline/mageline/test/kit/fakemagento"
+	"github.com/mageline/mageline/test/kit/fault"
 )
 
 const token = "t0ken-of-the-shop"

@@ -17,7 +17,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/mageline/mageline/rabbitmq"
-	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/test/kit"
 )
 
 func newFile(t *testing.T) *File {
@@ -126,7 +126,7 @@ func TestDiscardRoundTrip(t *testing.T) {
 	}
 	delete(got.Headers, rabbitmq.HeaderReplayedAt)
 	delete(got.Headers, rabbitmq.HeaderReplayID)
-	testkit.DropCounts(got.Headers)
+	kit.DropCounts(got.Headers)
 	want := everyType()
 	want[rabbitmq.HeaderTopic], want[rabbitmq.HeaderFirstFailedAt] = topic, "2026-11-20T10:00:00Z"
 	want[rabbitmq.HeaderReplayCount], want["traceparent"], want[rabbitmq.HeaderOriginalUserID] = int64(3), "00-abc-def-01", "guest"

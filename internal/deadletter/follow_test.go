@@ -11,7 +11,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/mageline/mageline/rabbitmq"
-	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/test/kit"
 )
 
 // ledgerOf is what a test's ledger shows, by key.
@@ -234,5 +234,5 @@ func TestReplay_CountsKeys(t *testing.T) {
 			t.Errorf("%q with %d keys, %v; want %q, %d", sum, sum.Keys, err, tt.want, tt.keys)
 		}
 	}
-	testkit.Eventually(t, time.Second, func() bool { return l.Depth(l.dlq) == 3 }, "three to stay")
+	kit.Eventually(t, time.Second, func() bool { return l.Depth(l.dlq) == 3 }, "three to stay")
 }

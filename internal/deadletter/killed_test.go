@@ -17,7 +17,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/mageline/mageline/rabbitmq"
-	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/test/kit"
 )
 
 // killing is what a process is told that takes letters until it kills itself.
@@ -63,7 +63,7 @@ func TestKilling(t *testing.T) {
 func takeTimeouts(t *testing.T, o Options, dlq, out string) (err error) {
 	t.Helper()
 	filter := Filter{Class: "timeout"}
-	testkit.Eventually(t, time.Minute, func() bool { // Postgres takes a moment to notice the end of one that was killed
+	kit.Eventually(t, time.Minute, func() bool { // Postgres takes a moment to notice the end of one that was killed
 		if out == "" {
 			_, err = New(o).Replay(t.Context(), ReplayOptions{Queue: dlq, Filter: filter})
 		} else {
@@ -101,7 +101,7 @@ func (l *line) killed(n int, k killing) {
 	}
 	defer rabbitmq.Close(conn)
 	before := -1
-	testkit.Eventually(l.t, time.Minute, func() bool { // the depth rests when all is back
+	kit.Eventually(l.t, time.Minute, func() bool { // the depth rests when all is back
 		depth := l.Depth(l.dlq)
 		same := depth == before && depth >= n-k.At // no more than At were acknowledged
 		before = depth

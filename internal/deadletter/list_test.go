@@ -15,7 +15,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/mageline/mageline/rabbitmq"
-	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/test/kit"
 )
 
 // Listing never changes which messages are in the queue, their order or their content, however often it is done.
@@ -46,7 +46,7 @@ func TestListChangesNothing(t *testing.T) {
 			l.awaitDepth(l.dlq, n)
 			for i, d := range l.drain(l.dlq, n) {
 				want := l.dead(i, oddTimeout(i))
-				testkit.DropCounts(d.Headers)
+				kit.DropCounts(d.Headers)
 				if d.MessageId != want.MessageId || string(d.Body) != string(want.Body) || !reflect.DeepEqual(d.Headers, want.Headers) {
 					t.Fatalf("message %d is %s %v", i, d.MessageId, d.Headers)
 				}
@@ -293,12 +293,12 @@ func TestList_RequeuesByNackAlone(t *testing.T) {
 	t.Parallel()
 	l := newLine(t)
 	l.fill(100, func(int) string { return "rejected" })
-	frames := testkit.NewFrames(t, l.URL)
+	frames := kit.NewFrames(t, l.URL)
 	l.o.Broker.URL = frames.URL
 	const methodDeliver, methodReject, methodRecover, methodRecoverAsync, classChannel, methodClose = 60, 90, 110, 100, 20, 40
 	var mu sync.Mutex
 	held := map[uint16]map[uint64]bool{} // by channel
-	frames.On(func(f *testkit.Frame) bool {
+	frames.On(func(f *kit.Frame) bool {
 		mu.Lock()
 		defer mu.Unlock()
 		tags := held[f.Channel]
@@ -310,7 +310,7 @@ func TestList_RequeuesByNackAlone(t *testing.T) {
 			}
 			tags[binary.BigEndian.Uint64(f.Payload[5+f.Payload[4]:])] = true
 		case f.FromBroker:
-		case f.Is(testkit.MethodNack):
+		case f.Is(kit.MethodNack):
 			last := binary.BigEndian.Uint64(f.Payload[4:])
 			for tag := range tags {
 				if tag <= last {

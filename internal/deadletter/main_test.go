@@ -12,7 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/mageline/mageline/rabbitmq"
-	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/test/kit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -24,7 +24,7 @@ const (
 
 // line is a test's own broker with the topology that mageline declares, and a reader of its dead letters.
 type line struct {
-	*testkit.Queues
+	*kit.Queues
 	t         *testing.T
 	o         Options
 	work, dlq string
@@ -34,11 +34,11 @@ func newLine(t *testing.T) *line { return newLineOf(t, rabbitmq.Quorum) }
 
 func newLineOf(t *testing.T, queueType string) *line {
 	t.Helper()
-	q := testkit.Broker(t)
+	q := kit.Broker(t)
 	q.RetryDelays(retryMS * time.Millisecond)
 	l := &line{Queues: q, t: t, work: q.Queue("order_placed"), dlq: q.DeadLetters("order_placed")}
 	l.o = Options{
-		Broker: rabbitmq.Options{URL: q.URL}, DatabaseURL: testkit.Database(t), Prefix: q.Prefix, Host: "test-host",
+		Broker: rabbitmq.Options{URL: q.URL}, DatabaseURL: kit.Database(t), Prefix: q.Prefix, Host: "test-host",
 		Topics: map[string]string{l.work: topic}, Log: zerolog.Nop(),
 	}
 	conn, err := rabbitmq.Dial(t.Context(), l.o.Broker, t.Name())
@@ -124,13 +124,13 @@ func oddTimeout(i int) string {
 
 func (l *line) awaitDepth(queue string, n int) {
 	l.t.Helper()
-	testkit.Eventually(l.t, 20*time.Second, func() bool { return l.Depth(queue) == n }, fmt.Sprintf("%d messages in %s", n, queue))
+	kit.Eventually(l.t, 20*time.Second, func() bool { return l.Depth(queue) == n }, fmt.Sprintf("%d messages in %s", n, queue))
 }
 
 // drain takes all messages out of a queue, once it has at least n.
 func (l *line) drain(queue string, n int) []amqp.Delivery {
 	l.t.Helper()
-	testkit.Eventually(l.t, 20*time.Second, func() bool { return l.Depth(queue) >= n }, fmt.Sprintf("%d messages in %s", n, queue))
+	kit.Eventually(l.t, 20*time.Second, func() bool { return l.Depth(queue) >= n }, fmt.Sprintf("%d messages in %s", n, queue))
 	depth := l.Depth(queue)
 	if depth == 0 {
 		return nil

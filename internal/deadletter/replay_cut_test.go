@@ -8,15 +8,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/test/kit"
 )
 
 // Whatever cuts a replay, no letter is lost: each is in one of the two queues, or in both.
 func TestReplayCut(t *testing.T) {
-	cuts := map[string]func(*testkit.Proxy, context.CancelFunc){
-		"connection cut":       func(p *testkit.Proxy, _ context.CancelFunc) { p.Cut() },
-		"the confirm was lost": func(p *testkit.Proxy, _ context.CancelFunc) { p.LoseAnswer(nil) },
-		"interrupted":          func(_ *testkit.Proxy, cancel context.CancelFunc) { cancel() },
+	cuts := map[string]func(*kit.Proxy, context.CancelFunc){
+		"connection cut":       func(p *kit.Proxy, _ context.CancelFunc) { p.Cut() },
+		"the confirm was lost": func(p *kit.Proxy, _ context.CancelFunc) { p.LoseAnswer(nil) },
+		"interrupted":          func(_ *kit.Proxy, cancel context.CancelFunc) { cancel() },
 	}
 	for name, cut := range cuts {
 		for _, at := range []int{1, 40, 77} {
@@ -25,7 +25,7 @@ func TestReplayCut(t *testing.T) {
 				const n = 300
 				l := newLine(t)
 				l.fill(n, rejected)
-				proxy, url := testkit.ProxyURL(t, l.URL)
+				proxy, url := kit.ProxyURL(t, l.URL)
 				o := l.o
 				o.Broker.URL = url
 				ctx, cancel := context.WithCancel(t.Context())
@@ -40,7 +40,7 @@ func TestReplayCut(t *testing.T) {
 					t.Fatal("the replay was not cut")
 				}
 				var stays, gone []string
-				testkit.Eventually(t, 20*time.Second, func() bool { return l.Depth(l.dlq)+l.Depth(l.work) >= n }, "all letters in the queues")
+				kit.Eventually(t, 20*time.Second, func() bool { return l.Depth(l.dlq)+l.Depth(l.work) >= n }, "all letters in the queues")
 				gone = ids(l.drain(l.work, 0))
 				stays = ids(l.drain(l.dlq, 0))
 				if len(gone) < sum.Replayed {

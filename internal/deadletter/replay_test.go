@@ -14,7 +14,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/mageline/mageline/rabbitmq"
-	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/test/kit"
 )
 
 func TestReplayKeepsTheMessage(t *testing.T) {
@@ -48,7 +48,7 @@ func TestReplayKeepsTheMessage(t *testing.T) {
 	}
 	delete(got.Headers, rabbitmq.HeaderReplayedAt)
 	delete(got.Headers, rabbitmq.HeaderReplayID)
-	testkit.DropCounts(got.Headers)
+	kit.DropCounts(got.Headers)
 	want := amqp.Table{
 		rabbitmq.HeaderTopic: topic, rabbitmq.HeaderFirstFailedAt: "2026-11-20T10:00:00Z", rabbitmq.HeaderReplayCount: int64(3),
 		rabbitmq.HeaderReconciledAt: "2026-11-20T08:00:00Z", "traceparent": "00-abc-def-01", "x-other": int32(7),
@@ -436,7 +436,7 @@ func TestTwoReaders(t *testing.T) {
 func TestLockLost(t *testing.T) {
 	t.Parallel()
 	l := newLine(t)
-	proxy, url := testkit.ProxyURL(t, l.o.DatabaseURL)
+	proxy, url := kit.ProxyURL(t, l.o.DatabaseURL)
 	o := l.o
 	o.DatabaseURL = url
 	held, err := New(o).lock(t.Context(), l.dlq)

@@ -10,12 +10,12 @@ import (
 
 	"github.com/mageline/mageline/internal/pause"
 	"github.com/mageline/mageline/migrations"
-	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/test/kit"
 )
 
 func database(t *testing.T) *pgxpool.Pool {
 	t.Helper()
-	url := testkit.Database(t)
+	url := kit.Database(t)
 	if _, err := migrations.Up(t.Context(), url); err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ import (
 	"github.com/mageline/mageline/idempotency"
 	"github.com/mageline/mageline/internal/periodic"
 	"github.com/mageline/mageline/migrations"
-	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/test/kit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -30,7 +30,7 @@ func always() bool { return true }
 // ledgers gives those of two replicas.
 func ledgers(t *testing.T) [2]*idempotency.Ledger {
 	t.Helper()
-	url := testkit.Database(t)
+	url := kit.Database(t)
 	if _, err := migrations.Up(t.Context(), url); err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func TestOneReplicaAtATime(t *testing.T) {
 			return nil
 		}})
 	}
-	testkit.Eventually(t, 30*time.Second, func() bool {
+	kit.Eventually(t, 30*time.Second, func() bool {
 		return by[0].Load() >= 10 && by[1].Load() >= 10
 	}, "both replicas to have had their turns")
 	if most.Load() != 1 {
@@ -138,13 +138,13 @@ func TestTheOtherWaits(t *testing.T) {
 		second.Add(1)
 		return nil
 	}})
-	testkit.Eventually(t, 30*time.Second, func() bool { return log.has("another replica is at it", `"task":"long"`) }, "the second to be refused")
+	kit.Eventually(t, 30*time.Second, func() bool { return log.has("another replica is at it", `"task":"long"`) }, "the second to be refused")
 	if second.Load() != 0 {
 		t.Error("both replicas are at it")
 	}
 	free()
 	stopFirst()
-	testkit.Eventually(t, 30*time.Second, func() bool { return second.Load() > 0 }, "the second to have its turn")
+	kit.Eventually(t, 30*time.Second, func() bool { return second.Load() > 0 }, "the second to have its turn")
 }
 
 func TestSharedTasksRunOnEachReplica(t *testing.T) {
@@ -163,7 +163,7 @@ func TestSharedTasksRunOnEachReplica(t *testing.T) {
 	for _, l := range ledgers(t) {
 		start(t, l, always, zerolog.Nop(), task)
 	}
-	testkit.Eventually(t, 30*time.Second, func() bool { return met.Load() >= 3 }, "both replicas to be at it at once")
+	kit.Eventually(t, 30*time.Second, func() bool { return met.Load() >= 3 }, "both replicas to be at it at once")
 }
 
 // Run ends with its context, but not before its tasks have.
@@ -205,12 +205,12 @@ func TestNothingRunsBeforeItMay(t *testing.T) {
 		runs.Add(1)
 		return nil
 	}})
-	testkit.Eventually(t, 30*time.Second, func() bool { return asked.Load() >= 3 }, "the task to be due")
+	kit.Eventually(t, 30*time.Second, func() bool { return asked.Load() >= 3 }, "the task to be due")
 	if runs.Load() != 0 {
 		t.Error("it ran before it might")
 	}
 	ready.Store(true)
-	testkit.Eventually(t, 30*time.Second, func() bool { return runs.Load() > 0 }, "the task to run")
+	kit.Eventually(t, 30*time.Second, func() bool { return runs.Load() > 0 }, "the task to run")
 }
 
 // However a task fails, it is logged and tried again, and the other tasks go on.
@@ -237,7 +237,7 @@ func TestTasksThatFail(t *testing.T) {
 			return nil
 		}},
 	)
-	testkit.Eventually(t, 30*time.Second, func() bool {
+	kit.Eventually(t, 30*time.Second, func() bool {
 		return failed.Load() > 2 && deferred.Load() > 2 && panicked.Load() > 2 && good.Load() > 2
 	}, "each task to run again")
 	for _, line := range [][]string{

@@ -12,8 +12,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/mageline/mageline/internal/pg"
-	"github.com/mageline/mageline/testkit"
-	"github.com/mageline/mageline/testkit/private"
+	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/private"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -36,7 +36,7 @@ func with(t *testing.T, address string, params ...string) string {
 func pooler(t *testing.T, o private.PoolerOptions) *private.PgBouncer {
 	t.Helper()
 	private.RequirePgBouncer(t)
-	b, err := private.StartPgBouncer(testkit.DatabaseURL(), o)
+	b, err := private.StartPgBouncer(kit.DatabaseURL(), o)
 	if b != nil {
 		t.Cleanup(b.Close)
 	}
@@ -64,7 +64,7 @@ func open(t *testing.T, address, direct string) *pg.DB {
 // call finds the tables of search_path, and a setting is that of the transaction.
 func TestPooler(t *testing.T) {
 	b := pooler(t, private.PoolerOptions{})
-	direct := testkit.Database(t)
+	direct := kit.Database(t)
 	exec(t, direct, "CREATE SCHEMA shop; CREATE TABLE shop.kept (n bigint PRIMARY KEY, names text[], at timestamptz)")
 	for name, address := range map[string]string{
 		"search_path":              with(t, b.URL(direct), "search_path", "shop", "statement_timeout", "7s"),
@@ -143,7 +143,7 @@ func work(t *testing.T, db *pg.DB, n int64) error {
 // What the pooler's connections were used for by others stays theirs: a setting ends with its transaction.
 func TestPoolerIsLeftAsItWas(t *testing.T) {
 	b := pooler(t, private.PoolerOptions{Size: 1})
-	direct := testkit.Database(t)
+	direct := kit.Database(t)
 	db := open(t, with(t, b.URL(direct), "search_path", "shop"), direct)
 	if _, err := db.Exec(t.Context(), "SELECT 1"); err != nil {
 		t.Fatal(err)
@@ -157,7 +157,7 @@ func TestPoolerIsLeftAsItWas(t *testing.T) {
 // A setting that Postgres refuses is told by every kind of call.
 func TestPoolerWrongSetting(t *testing.T) {
 	b := pooler(t, private.PoolerOptions{})
-	direct := testkit.Database(t)
+	direct := kit.Database(t)
 	db := open(t, with(t, b.URL(direct), "statement_timeout", "soon"), direct)
 	_, exec := db.Exec(t.Context(), "SELECT 1")
 	rows, query := db.Query(t.Context(), "SELECT 1")

@@ -19,7 +19,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"github.com/mageline/mageline/testkit/freeport"
+	"github.com/mageline/mageline/test/kit/freeport"
 )
 
 // One try must end soon: something that accepts connections but never speaks is not the service that we look for.

@@ -54,7 +54,7 @@ exec 9>"$root.lock"
 flock 9 # another run may be making it
 [ -d "$root" ] || make_folder
 
-# Names on the left are what the scripts and testkit/private look for.
+# Names on the left are what the scripts and test/kit/private look for.
 mkdir -p "$programs"
 for path in /usr/lib/rabbitmq/bin/rabbitmq-server /usr/lib/rabbitmq/bin/rabbitmqctl /usr/bin/epmd \
 	"$root"/usr/lib/postgresql/*/bin/{initdb,pg_basebackup,pg_ctl,postgres}; do

@@ -16,7 +16,7 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/mageline/mageline/testkit"
+	"github.com/mageline/mageline/test/kit"
 )
 
 const patience = 30 * time.Second
@@ -88,12 +88,12 @@ func (r *rig) set(f func()) {
 func (r *rig) awaitTold(want ...string) {
 	r.t.Helper()
 	slices.Sort(want)
-	testkit.Eventually(r.t, patience, func() bool { return slices.Equal(r.told(), want) }, fmt.Sprintf("the watcher to tell of %q; it told of %q", want, r.told()))
+	kit.Eventually(r.t, patience, func() bool { return slices.Equal(r.told(), want) }, fmt.Sprintf("the watcher to tell of %q; it told of %q", want, r.told()))
 }
 
 func (r *rig) awaitLog(text string) {
 	r.t.Helper()
-	testkit.Eventually(r.t, patience, func() bool { return strings.Contains(r.logged(), text) }, "the log to say: "+text)
+	kit.Eventually(r.t, patience, func() bool { return strings.Contains(r.logged(), text) }, "the log to say: "+text)
 }
 
 func TestFilesAreFound(t *testing.T) {
@@ -199,7 +199,7 @@ func TestDirectoryVanishesAndReturns(t *testing.T) {
 	if err := os.Rename(dir, filepath.Join(parent, "elsewhere")); err != nil {
 		t.Fatal(err)
 	}
-	testkit.Eventually(t, patience, func() bool { return strings.Count(r.logged(), "can't be opened") == 2 }, "the log to say that the inbox is away again")
+	kit.Eventually(t, patience, func() bool { return strings.Count(r.logged(), "can't be opened") == 2 }, "the log to say that the inbox is away again")
 	put(t, "2", dir, "b.csv") // another directory
 	r.awaitTold("a.csv", "b.csv")
 	if err := os.Rename(put(t, "3", parent, "c.csv"), filepath.Join(dir, "c.csv")); err != nil {
@@ -256,7 +256,7 @@ func TestOldest(t *testing.T) {
 		t.Errorf("an empty inbox has a file since %s", at)
 	}
 	put(t, "first", dir, "first.csv")
-	testkit.Eventually(t, patience, func() bool { return !oldest().IsZero() }, "the file to be seen")
+	kit.Eventually(t, patience, func() bool { return !oldest().IsZero() }, "the file to be seen")
 	first := oldest()
 	put(t, "second", dir, "second.csv")
 	r.awaitTold("first.csv", "second.csv")
@@ -268,7 +268,7 @@ func TestOldest(t *testing.T) {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}
-		testkit.Eventually(t, patience, func() bool { return oldest().After(before) || oldest().IsZero() }, "the file to be gone")
+		kit.Eventually(t, patience, func() bool { return oldest().After(before) || oldest().IsZero() }, "the file to be gone")
 	}
 	if at := oldest(); !at.IsZero() {
 		t.Errorf("an empty inbox has a file since %s", at)

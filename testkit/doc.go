@@ -1,2 +1,0 @@
-// Package testkit has what tests and the demo share: databases and brokers of their own, and ways to break connections.
-package testkit
