@@ -32,7 +32,7 @@ var forbidden = sync.OnceValues(func() ([]string, error) {
 		"Vesna", "Testperson", "vesna@", "fixture.example", "Geheimweg",
 		"30 5550199", // seven digits alone are in one of ten million times of the day
 	}
-	list, err := os.ReadFile("../mapping/testdata/PERSONAL.txt")
+	list, err := os.ReadFile("../../mapping/testdata/PERSONAL.txt")
 	if err != nil {
 		return nil, err
 	}

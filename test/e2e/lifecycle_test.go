@@ -151,7 +151,7 @@ func TestTenReplicasStart(t *testing.T) {
 // migrationFiles are those of the schema, in their order.
 func migrationFiles(t *testing.T) []string {
 	t.Helper()
-	files, err := filepath.Glob("../migrations/*.sql")
+	files, err := filepath.Glob("../../migrations/*.sql")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no migrations: %v", err)
 	}

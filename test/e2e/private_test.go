@@ -34,7 +34,7 @@ type privateServers struct {
 	ca       *authority
 }
 
-const services = "../scripts/services/"
+const services = "../../scripts/services/"
 
 var (
 	privateOnce sync.Once
@@ -75,7 +75,7 @@ func startPrivate() (p privateServers, err error) {
 			return p, err
 		}
 	}
-	if out, err := exec.Command("go", "build", "-o", filepath.Join(p.dir, "servicecheck"), "../scripts/servicecheck").CombinedOutput(); err != nil { //nolint:gosec,noctx // our own
+	if out, err := exec.Command("go", "build", "-o", filepath.Join(p.dir, "servicecheck"), "../../scripts/servicecheck").CombinedOutput(); err != nil { //nolint:gosec,noctx // our own
 		return p, fmt.Errorf("build servicecheck: %w\n%s", err, out)
 	}
 	for service, address := range map[string]*string{"rabbitmq": &p.amqp, "postgres": &p.database} {
