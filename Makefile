@@ -44,7 +44,7 @@ versions: ## faults, and the tests of topology, limits, drains, retries, dead le
 	MAGELINE_TEST_VERSIONS=$(DEBIAN) $(SERVICES) sh -ec '\
 		go test -race -count=1 -timeout 20m ./rabbitmq ./consumer ./internal/deadletter ./idempotency ./migrations ./test/kit/private; \
 		go test -race -count=1 -timeout 20m -run "OtherArguments|Classic|Drains|Cut|Revoked|Replay(Of|After)|KilledDuring|TablesElsewhere" ./test/e2e; \
-		go test -race -count=1 -timeout 20m ./faults'
+		go test -race -count=1 -timeout 20m ./test/faults'
 
 chaos: ## the tests of failures at their full size: 10,000 orders with replicas killed and servers that crash, the ERP away for a minute, 200 large bodies, 100,000 dead letters, a folder of 1,000 tracking files
 	scripts/services/install.sh rabbitmq # the test restarts servers of its own
@@ -58,7 +58,7 @@ faults: ## every fault of docs/faults.md, and random schedules of several at onc
 	scripts/services/install.sh rabbitmq
 	scripts/services/install.sh postgres
 	scripts/services/install.sh pgbouncer
-	$(SERVICES) env MAGELINE_FAULTS=all go test -count=1 -v -timeout 30m -parallel 6 ./faults
+	$(SERVICES) env MAGELINE_FAULTS=all go test -count=1 -v -timeout 30m -parallel 6 ./test/faults
 
 soak: ## T (10m) of steady load with a fault every few seconds: nothing may grow
 	scripts/services/install.sh rabbitmq
