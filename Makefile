@@ -35,7 +35,7 @@ test: ## every test, with the race detector, against a real RabbitMQ and Postgre
 	-scripts/services/install.sh pgbouncer
 	$(SERVICES) go test -race -timeout 20m ./...
 	cd deploy && go test ./...
-	cd bench/watermill && go vet ./...
+	cd test/bench/watermill && go vet ./...
 
 versions: ## faults, and the tests of topology, limits, drains, retries, dead letters and the ledger, on the RabbitMQ and Postgres of the Debian release DEBIAN (trixie: 4.0 and 17), as root
 	scripts/c-compiler.sh
@@ -67,7 +67,7 @@ soak: ## T (10m) of steady load with a fault every few seconds: nothing may grow
 
 bench: ## the table of docs/performance.md, each rate next to its limit measured in the same run, and every Go benchmark
 	scripts/php.sh
-	$(SERVICES) env MAGELINE_TEST_BENCH=full go test -count=1 -v -timeout 30m ./bench
+	$(SERVICES) env MAGELINE_TEST_BENCH=full go test -count=1 -v -timeout 30m ./test/bench
 	$(SERVICES) go test -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 30m \
 		$$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -n 1 dirname | sort -u)
 

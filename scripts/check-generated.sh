@@ -4,7 +4,7 @@ set -euo pipefail
 
 cd "$(dirname "$0")/.."
 
-for module in . deploy bench/watermill; do
+for module in . deploy test/bench/watermill; do
 	if ! (cd "$module" && go mod tidy -diff); then
 		echo "run 'go mod tidy' in $module and commit go.mod and go.sum" >&2
 		exit 1

@@ -75,7 +75,7 @@ func run(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
-	for program, source := range map[string]string{"mageline": "../cmd/mageline", "watermill": "watermill"} {
+	for program, source := range map[string]string{"mageline": "../../cmd/mageline", "watermill": "watermill"} {
 		build := exec.Command("go", "build", "-o", filepath.Join(folder, program), ".") //nolint:gosec,noctx // constant but for the folder; the test's time-out ends it
 		build.Dir = source
 		if out, err := build.CombinedOutput(); err != nil {

@@ -32,7 +32,7 @@ func child() error {
 		return err
 	}
 	defer pool.Close()
-	ledger := idempotency.Open(ctx, idempotency.Options{Pool: pool, Process: fmt.Sprint("bench/", os.Getpid()), Log: zerolog.Nop()})
+	ledger := idempotency.Open(ctx, idempotency.Options{Pool: pool, Process: fmt.Sprint("test/bench/", os.Getpid()), Log: zerolog.Nop()})
 	defer ledger.Close()
 	var began, handled atomic.Int64
 	handle := once(ledger)

@@ -1,4 +1,4 @@
-module github.com/mageline/mageline/bench/watermill
+module github.com/mageline/mageline/test/bench/watermill
 
 go 1.26.8
 
