@@ -26,7 +26,7 @@ vuln=$(tool govulncheck "$govulncheck" golang.org/x/vuln/cmd/govulncheck)
 
 "$lint" run ./...
 (cd deploy && "$lint" run --config ../.golangci.yml ./...)
-(cd test/bench/watermill && "$lint" run --config ../../.golangci.yml ./...)
+(cd test/bench/watermill && "$lint" run --config ../../../.golangci.yml ./...)
 
 if command -v shellcheck >/dev/null; then
 	shellcheck .ci/run scripts/*.sh scripts/services/*.sh
