@@ -70,12 +70,16 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// exists looks for a test in the package of a folder.
+// exists looks for a test in the folder of a package, wherever in the tree it is.
 func exists(t *testing.T, folder, name string) bool {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join("..", folder, "*_test.go"))
-	if err != nil {
-		t.Fatal(err)
+	var files []string
+	for _, parent := range []string{"", "internal", "test", "erp", "cmd"} {
+		found, err := filepath.Glob(filepath.Join("../..", parent, folder, "*_test.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, found...)
 	}
 	for _, file := range files {
 		source, err := os.ReadFile(file)
