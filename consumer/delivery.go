@@ -223,7 +223,7 @@ func (l *line) handleEvent(ctx context.Context, e event.Event) (outcome event.Ou
 	defer func() {
 		if p := recover(); p != nil {
 			// The value of a panic may hold what was in the message; the stack holds none of it.
-			zerolog.Ctx(ctx).Error().Bytes("stack", debug.Stack()).Msg("a handler panicked")
+			zerolog.Ctx(ctx).Error().Str("event", "handler_panicked").Bytes("stack", debug.Stack()).Msg("a handler panicked")
 			err = event.Errorf(event.Internal, "the handler of %s panicked (%T): see its stack in the log", l.consumer.Name, p)
 		}
 	}()
@@ -285,31 +285,32 @@ func (l *line) succeeded(d *delivery) {
 
 func (l *line) logFailure(log *zerolog.Logger, d *delivery) {
 	v := d.verdict
-	entry := log.Warn()
-	name, text := "delivery_retried", "failed, tried again later"
-	switch v.action {
-	case deadLetter:
-		entry = log.Error().Str("reason", v.reason).Str("queue", l.r.topology.DeadLetterQueue(l.consumer.Name))
-		name, text = "delivery_dead_lettered", "dead-lettered: see `mageline dlq show`; replay it when its cause is gone"
-	case giveBack:
-		name, text = "delivery_requeued", "requeued, mageline is stopping"
-	case putOff:
-		name, text = "delivery_deferred", "deferred, no attempt used"
-		if entry = log.Info(); v.quiet {
-			entry = log.Debug()
+	cause := func(line *zerolog.Event) {
+		if v.delay > 0 {
+			line.Dur("retry_in", v.delay)
 		}
-	case acknowledge, retry:
+		if v.class != "" {
+			line.Str("class", string(v.class))
+		}
+		if key := event.KeyOf(d.err); key != "" {
+			line.Str("key", key)
+		}
+		line.Err(d.err)
 	}
-	if v.delay > 0 {
-		entry = entry.Dur("retry_in", v.delay)
+	switch {
+	case v.action == deadLetter:
+		log.Error().Str("event", "delivery_dead_lettered").Str("reason", v.reason).
+			Str("queue", l.r.topology.DeadLetterQueue(l.consumer.Name)).Func(cause).
+			Msg("dead-lettered: see `mageline dlq show`; replay it when its cause is gone")
+	case v.action == giveBack:
+		log.Warn().Str("event", "delivery_requeued").Func(cause).Msg("requeued, mageline is stopping")
+	case v.action == putOff && v.quiet:
+		log.Debug().Str("event", "delivery_deferred").Func(cause).Msg("deferred, no attempt used: another handling has the key")
+	case v.action == putOff:
+		log.Info().Str("event", "delivery_deferred").Func(cause).Msg("deferred, no attempt used")
+	default:
+		log.Warn().Str("event", "delivery_retried").Func(cause).Msg("failed, tried again later")
 	}
-	if v.class != "" {
-		entry = entry.Str("class", string(v.class))
-	}
-	if key := event.KeyOf(d.err); key != "" {
-		entry = entry.Str("key", key)
-	}
-	entry.Str("event", name).Err(d.err).Msg(text)
 }
 
 // carrier lets the trace context be read from and written to AMQP headers.

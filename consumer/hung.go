@@ -35,14 +35,15 @@ func (h *hanging) hangs() {
 	r.hung.all[h] = struct{}{}
 	r.hung.mu.Unlock()
 	log := r.opts.Log.Hook(h.d)
-	log.Error().Time("began", h.began).Dur("lease", r.opts.Lease).
+	log.Error().Str("event", "handler_hung").Time("began", h.began).Dur("lease", r.opts.Lease).
 		Msg("a handler has not returned after its cancellation; it keeps its message, and when its lease has passed this process ends")
 }
 
 func (h *hanging) outlives() {
 	r := h.pump.r
 	log := r.opts.Log.Hook(h.d)
-	log.Error().Time("began", h.began).Msg("a handler has outlived its lease: this process ends, its message is delivered again")
+	log.Error().Str("event", "handler_outlived_lease").Time("began", h.began).
+		Msg("a handler has outlived its lease: this process ends, its message is delivered again")
 	r.hung.outlived.Store(true)
 	r.endSelf()
 }
@@ -57,7 +58,8 @@ func (h *hanging) returned() {
 	delete(r.hung.all, h)
 	r.hung.mu.Unlock()
 	log := r.opts.Log.Hook(h.d)
-	log.Warn().Dur("took", time.Since(h.began)).Msg("a handler that did not return after its cancellation has returned")
+	log.Warn().Str("event", "handler_returned_late").Dur("took", time.Since(h.began)).
+		Msg("a handler that did not return after its cancellation has returned")
 }
 
 // of names those of a consumer, for /readyz.

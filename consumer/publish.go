@@ -52,12 +52,12 @@ func (l *line) publish(d *delivery) bool {
 		refused := rabbitmq.IsRefused(err) // which the topology can't help
 		err = l.r.topology.Explain(err, rabbitmq.ToPublish)
 		if l.r.gate.hold(name, hold{consumer: l.consumer.Name, text: err.Error()}) {
-			l.r.opts.Log.Error().Err(err).Str("consumer", l.consumer.Name).Str("id", d.id()).
+			l.r.opts.Log.Error().Str("event", "publish_failed").Err(err).Str("consumer", l.consumer.Name).Str("id", d.id()).
 				Msg("a message can't be put off or dead-lettered; it is kept, the consumer is paused: see `mageline check`")
 		}
 		if !refused {
 			if err := l.declareAll(l.r.work, l.s); err != nil {
-				l.r.opts.Log.Error().Err(err).Msg("the topology can't be put right")
+				l.r.opts.Log.Error().Str("event", "topology_not_declared").Err(err).Msg("the topology can't be put right")
 			}
 		}
 		select {

@@ -191,12 +191,12 @@ func (l *line) obeyGate(changed <-chan struct{}) error {
 	}
 	switch {
 	case st.paused && len(l.subscriptions) > 0:
-		l.r.opts.Log.Warn().Str("consumer", l.consumer.Name).Str("reason", st.reason).Msg("paused")
+		l.r.opts.Log.Warn().Str("event", "consumer_paused").Str("consumer", l.consumer.Name).Str("reason", st.reason).Msg("paused")
 		return l.unsubscribe()
 	case st.paused && st.probe:
 		return l.probe(st, changed)
 	case !st.paused && len(l.subscriptions) > 0 && l.memory.over():
-		l.r.opts.Log.Info().Str("consumer", l.consumer.Name).
+		l.r.opts.Log.Info().Str("event", "memory_limit_reached").Str("consumer", l.consumer.Name).
 			Msg("bodies have become so large that they are more than its share of MEMORY_LIMIT: what has not begun goes back")
 		l.nudge()
 		return l.unsubscribe()
@@ -212,7 +212,7 @@ func (l *line) obeyGate(changed <-chan struct{}) error {
 		if err := l.subscribe(1); err != nil {
 			return err
 		}
-		l.r.opts.Log.Info().Str("consumer", l.consumer.Name).Str("queue", l.queue).Msg("subscribed")
+		l.r.opts.Log.Info().Str("event", "consumer_subscribed").Str("consumer", l.consumer.Name).Str("queue", l.queue).Msg("subscribed")
 	}
 	return nil
 }

@@ -66,6 +66,7 @@ func (p *pump) refused(err error) {
 func (r *Runtime) refusedShared(err error) {
 	text := rabbitmq.Explain(err).Error()
 	if before := r.trouble.Swap(&text); before == nil || *before != text {
-		r.opts.Log.Error().Str("error", text).Msg("RabbitMQ refuses a part of the topology: a consumer that needs it will be paused")
+		r.opts.Log.Error().Str("event", "shared_topology_refused").Str("error", text).
+			Msg("RabbitMQ refuses a part of the topology: a consumer that needs it will be paused")
 	}
 }

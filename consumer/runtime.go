@@ -109,7 +109,8 @@ func (r *Runtime) Run(ctx context.Context) error {
 			backOff = firstBackOff
 		}
 		wait := backOff/2 + rand.N(backOff) // replicas must not come back in step
-		r.opts.Log.Error().Str("event", "rabbitmq_away").Err(err).Dur("retry_in", wait).Msg("no RabbitMQ: check AMQP_URL and the broker; trying again")
+		r.opts.Log.Error().Str("event", "rabbitmq_away").Err(err).Dur("retry_in", wait).
+			Msg("no RabbitMQ: check AMQP_URL and the broker; trying again")
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
@@ -251,14 +252,15 @@ func (r *Runtime) watchDatabase(ctx context.Context) {
 		case err == nil:
 			said = false
 			if since, had := r.gate.release(holdPostgres); had {
-				r.opts.Log.Info().Dur("waited", time.Since(since)).Msg("Postgres is there")
+				r.opts.Log.Info().Str("event", "postgres_connected").Dur("waited", time.Since(since)).Msg("Postgres is there")
 			}
 		case ctx.Err() == nil:
 			wait = lookAgain
 			r.gate.hold(holdPostgres, hold{text: postgresReason(err)})
 			if !said {
 				said = true
-				r.opts.Log.Error().Str("event", "postgres_away").Err(err).Msg("no Postgres: check DATABASE_URL and the server; every consumer is paused until it is back")
+				r.opts.Log.Error().Str("event", "postgres_away").Err(err).
+					Msg("no Postgres: check DATABASE_URL and the server; every consumer is paused until it is back")
 			}
 		}
 		select {

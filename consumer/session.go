@@ -49,10 +49,10 @@ func (r *Runtime) open(ctx context.Context, number int) (*session, error) {
 	s.wg.Go(func() { // ends when the connection closes
 		for b := range blocks {
 			if b.Active {
-				r.opts.Log.Error().Str("reason", b.Reason).
+				r.opts.Log.Error().Str("event", "publishing_blocked").Str("reason", b.Reason).
 					Msg("RabbitMQ reads nothing that is published: retries and dead letters wait; free its memory or disk")
 			} else {
-				r.opts.Log.Info().Msg("RabbitMQ reads again what is published")
+				r.opts.Log.Info().Str("event", "publishing_unblocked").Msg("RabbitMQ reads again what is published")
 			}
 		}
 	})

@@ -81,7 +81,7 @@ func (l *line) noteCredential(d *delivery) {
 	// refuses, shows nothing. While it is not known, messages are tried one at a time.
 	if d.err == nil && d.outcome == event.Done {
 		if _, had := l.r.gate.release(name); had {
-			l.r.opts.Log.Info().Str("consumer", l.consumer.Name).Msg("the credential is accepted again")
+			l.r.opts.Log.Info().Str("event", "credential_accepted").Str("consumer", l.consumer.Name).Msg("the credential is accepted again")
 		}
 	}
 }
@@ -297,6 +297,6 @@ func (l *line) stale(d *delivery) {
 	l.memory.drop(d.Body)
 	l.leaveProbe(d)
 	l.r.metrics.stale.Inc()
-	l.r.opts.Log.Warn().Str("consumer", l.consumer.Name).Str("id", d.id()).
+	l.r.opts.Log.Warn().Str("event", "settlement_stale").Str("consumer", l.consumer.Name).Str("id", d.id()).
 		Msg("handled, but its connection or channel has ended: it will be delivered again, and found done")
 }

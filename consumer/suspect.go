@@ -74,7 +74,7 @@ func (l *line) alone(ctx context.Context, d *delivery) (event.Outcome, error) {
 	if err := l.r.opts.Suspects.Alone(ctx, l.consumer.Name, d.id()); err != nil {
 		return "", fmt.Errorf("note that message %s is handled alone: %w", d.id(), err)
 	}
-	l.r.opts.Log.Warn().Str("consumer", l.consumer.Name).Str("id", d.id()).Int("deaths", d.deaths).
+	l.r.opts.Log.Warn().Str("event", "suspect_handled_alone").Str("consumer", l.consumer.Name).Str("id", d.id()).Int("deaths", d.deaths).
 		Msg("a process has died over this message: it is handled with nothing else in flight")
 	return l.handleEvents(ctx, d)
 }
@@ -92,7 +92,7 @@ func (l *line) noteSuspect(d *delivery) {
 		err = l.r.opts.Suspects.PutOff(l.r.work, l.consumer.Name, d.id())
 	}
 	if err != nil {
-		l.r.opts.Log.Warn().Err(err).Str("consumer", l.consumer.Name).Str("id", d.id()).
+		l.r.opts.Log.Warn().Str("event", "suspect_not_recorded").Err(err).Str("consumer", l.consumer.Name).Str("id", d.id()).
 			Msg("could not note that the process has outlived a message: when it ends, the message is taken to have ended it")
 	}
 }

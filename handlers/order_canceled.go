@@ -80,7 +80,8 @@ func (h *Canceled) cancel(ctx context.Context, e event.Event, o *magentoapi.Orde
 		if !skipped { // it has gone on meanwhile
 			return "", &event.Deferral{Reason: fmt.Sprintf("order %s has stopped waiting just now", key), Busy: true}
 		}
-		zerolog.Ctx(ctx).Info().Str("key", key).Msg("the order was cancelled while it waited: it does not go out")
+		zerolog.Ctx(ctx).Info().Str("event", "waiting_order_cancelled").Str("key", key).
+			Msg("the order was cancelled while it waited: it does not go out")
 		return event.Done, nil
 	case exported.State == idempotency.Waiting:
 		return "", &event.Deferral{Reason: fmt.Sprintf("order %s waits until it may go out", key), Wait: h.Rules.WaitEvery, Pick: event.Nearest}

@@ -82,10 +82,10 @@ func (h *Placed) export(ctx context.Context, e event.Event, ref event.Order, o *
 	}
 	switch created.State {
 	case idempotency.Waiting:
-		log.Info().Str("reason", created.Reason).Msg("the order waits until it may go out")
+		log.Info().Str("event", "order_waiting").Str("reason", created.Reason).Msg("the order waits until it may go out")
 		return event.Done, nil
 	case idempotency.Skipped:
-		log.Info().Str("reason", created.Reason).Msg("the order does not go out")
+		log.Info().Str("event", "order_skipped").Str("reason", created.Reason).Msg("the order does not go out")
 		return event.Skipped, nil
 	}
 	var id int64
@@ -93,7 +93,8 @@ func (h *Placed) export(ctx context.Context, e event.Event, ref event.Order, o *
 		if id, err = h.duplicate(ctx, ref, o, key, created); err != nil {
 			return h.notDuplicate(ctx, ref, key, err)
 		}
-		log.Info().Str("event", "order_duplicate").Str("document_number", created.Value).Msg("duplicate: the order was in the ERP before, nothing is sent")
+		log.Info().Str("event", "order_duplicate").Str("document_number", created.Value).
+			Msg("duplicate: the order was in the ERP before, nothing is sent")
 	} else if created.Order != nil {
 		id = created.Order.EntityID
 	}
@@ -184,7 +185,7 @@ func (h *Placed) create(ctx context.Context, e event.Event, ref event.Order, key
 		})
 	}
 	for _, w := range warnings {
-		zerolog.Ctx(ctx).Warn().Str("key", key).Msg(string(w))
+		zerolog.Ctx(ctx).Warn().Str("event", "order_mapping_warning").Str("key", key).Msg(string(w))
 	}
 	document, err := h.ERP.CreateOrder(ctx, OrderPlaced+":"+key, so)
 	switch {

@@ -83,7 +83,8 @@ func (s *Stores) read(ctx context.Context) error {
 		err = fromMagento(err)
 		switch event.ClassOf(err) {
 		case event.Unauthorized, event.NotFound, event.Rejected:
-			zerolog.Ctx(ctx).Warn().Err(err).Msg("Magento's store configuration can't be read: MAGENTO_TIMEZONE is used; give the integration Magento_Backend::store")
+			zerolog.Ctx(ctx).Warn().Str("event", "store_configuration_unreadable").Err(err).
+				Msg("Magento's store configuration can't be read: MAGENTO_TIMEZONE is used; give the integration Magento_Backend::store")
 			s.set(nil, storesDenied)
 			return nil
 		}
@@ -97,7 +98,7 @@ func (s *Stores) read(ctx context.Context) error {
 	for _, c := range configs {
 		zone, err := time.LoadLocation(string(c.Timezone))
 		if err != nil || c.Timezone == "" {
-			zerolog.Ctx(ctx).Warn().Str("store", string(c.Code)).Str("timezone", string(c.Timezone)).
+			zerolog.Ctx(ctx).Warn().Str("event", "store_timezone_unknown").Str("store", string(c.Code)).Str("timezone", string(c.Timezone)).
 				Msg("the store's time zone is not known: MAGENTO_TIMEZONE is used")
 			continue
 		}

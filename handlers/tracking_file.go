@@ -120,7 +120,7 @@ func (h *TrackingFile) file(ctx context.Context, e event.Event, ready *FileReady
 		return "", reading(ctx, err)
 	}
 	if ready.SHA256 != "" && ready.SHA256 != about.SHA256 {
-		log.Warn().Str("key", ready.SHA256).Str("sha256", about.SHA256).
+		log.Warn().Str("event", "tracking_file_changed").Str("key", ready.SHA256).Str("sha256", about.SHA256).
 			Msg("the file has other content by now, of which there is another event: nothing is done for this one")
 		return event.Skipped, nil
 	}
@@ -138,7 +138,8 @@ func (h *TrackingFile) file(ctx context.Context, e event.Event, ready *FileReady
 			return "", moving(err)
 		}
 		h.Meter.Ended("failed")
-		s.log.Error().Str("moved_to", name).Str("reason", result.Reason).Msg("nothing can be made of the tracking file")
+		s.log.Error().Str("event", "tracking_file_failed").Str("moved_to", name).Str("reason", result.Reason).
+			Msg("nothing can be made of the tracking file")
 		return event.Skipped, nil
 	}
 	name, err := f.Processed(about.SHA256)
@@ -147,10 +148,11 @@ func (h *TrackingFile) file(ctx context.Context, e event.Event, ready *FileReady
 	}
 	if before {
 		h.Meter.Ended("duplicate")
-		s.log.Info().Str("moved_to", name).Str("result", result.Value).Msg("a file with this content was done before: nothing is sent again")
+		s.log.Info().Str("event", "tracking_file_duplicate").Str("moved_to", name).Str("result", result.Value).
+			Msg("a file with this content was done before: nothing is sent again")
 	} else {
 		h.Meter.Ended("done")
-		s.log.Info().Str("moved_to", name).Str("result", result.Value).Msg("the tracking file is done")
+		s.log.Info().Str("event", "tracking_file_done").Str("moved_to", name).Str("result", result.Value).Msg("the tracking file is done")
 	}
 	return doneOrDuplicate(before), nil
 }

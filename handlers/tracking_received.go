@@ -232,12 +232,12 @@ func (h *Tracked) mail(ctx context.Context, key, shipment string, repeat bool) (
 			switch err = fromMagento(err); {
 			case isRefusal(err):
 				// The number is where it belongs: that Magento does not mail it must not make it a dead letter.
-				log.Warn().Bool("journal", true).Err(err).Msg("Magento refuses to mail the shipment")
+				log.Warn().Str("event", "shipment_mail_refused").Bool("journal", true).Err(err).Msg("Magento refuses to mail the shipment")
 				return idempotency.Result{State: idempotency.Skipped, Reason: "Magento refuses the mail"}, nil
 			case err != nil:
 				return idempotency.Result{}, err
 			case !sent:
-				log.Info().Msg("Magento has taken the mail and not sent it: the shop sends none, or later")
+				log.Info().Str("event", "shipment_mail_not_sent").Msg("Magento has taken the mail and not sent it: the shop sends none, or later")
 			}
 			return idempotency.Result{}, nil
 		})

@@ -186,7 +186,8 @@ func (s *sending) flush(ctx context.Context) error {
 	s.block, s.blockSize, s.blockRows = s.block[:0], 0, 0
 	if time.Since(s.reported) > reportEvery {
 		s.reported = time.Now()
-		s.log.Info().Int("line", s.blockTo).Int("rows", s.sent).Int("bad_rows", s.bad).Msg("the tracking file goes on")
+		s.log.Info().Str("event", "tracking_file_progress").Int("line", s.blockTo).Int("rows", s.sent).Int("bad_rows", s.bad).
+			Msg("the tracking file goes on")
 	}
 	return event.Progress(ctx)
 }

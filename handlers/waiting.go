@@ -86,7 +86,7 @@ func (w *Waiting) look(ctx context.Context, page []idempotency.WaitingOrder) err
 				if err := w.send(ctx, o); err != nil {
 					return fmt.Errorf("publish an event for order %s, which waits no longer: %w", waiting.Key.Key, err)
 				}
-				log.Info().Str("key", waiting.Key.Key).Str("state", state).Msg("the order waits no longer")
+				log.Info().Str("event", "order_wait_over").Str("key", waiting.Key.Key).Str("state", state).Msg("the order waits no longer")
 				looked[waiting.Key] = state
 				continue
 			}
@@ -99,7 +99,7 @@ func (w *Waiting) look(ctx context.Context, page []idempotency.WaitingOrder) err
 			if !skipped { // an event has taken it up meanwhile
 				continue
 			}
-			log.Warn().Bool("journal", true).Str("key", waiting.Key.Key).Str("state", state).Dur("waited", waiting.For).
+			log.Warn().Str("event", "order_abandoned").Bool("journal", true).Str("key", waiting.Key.Key).Str("state", state).Dur("waited", waiting.For).
 				Msg("abandoned: the order has waited longer than ORDER_WAIT_MAX")
 			continue
 		}

@@ -101,6 +101,6 @@ func (a *lease) freed(o *op, got outcome) {
 		return
 	}
 	a.l.recordLate(o)
-	a.l.log.Warn().Err(got.err).Str("lease", o.name).Time("until", time.Now().Add(a.l.lease)).
+	a.l.log.Warn().Str("event", "lease_not_released").Err(got.err).Str("lease", o.name).Time("until", time.Now().Add(a.l.lease)).
 		Msg("could not give a lease back yet; it passes by itself")
 }

@@ -215,7 +215,7 @@ func (l *Ledger) do(ctx context.Context, key Key, repeat bool, a *lease,
 		if !returned { // a panic, or the end of the goroutine
 			_ = h.end()
 			if ferr := l.finish(ctx, c, Result{}, event.Errorf(event.Internal, "the effect panicked"), a); ferr != nil {
-				l.log.Error().Err(ferr).Str("key", key.String()).Msg("could not record that an effect panicked")
+				l.log.Error().Str("event", "panic_not_recorded").Err(ferr).Str("key", key.String()).Msg("could not record that an effect panicked")
 			}
 		}
 	}()

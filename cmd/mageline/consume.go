@@ -40,7 +40,7 @@ func consume(ctx context.Context, t terminal) error {
 	registry := prometheus.NewRegistry()
 	logOnly(log, t.err, registry)
 	for _, warning := range cfg.Warnings {
-		log.Warn().Msg(warning)
+		log.Warn().Str("event", "configuration_warning").Msg(warning)
 	}
 	stopTracing, err := tracing.Start(ctx, tracing.Options{Service: "mageline", Version: version, Failed: func(err error) {
 		log.Warn().Str("event", "traces_not_exported").Err(err).Msg("traces can't be exported")
@@ -82,11 +82,11 @@ func consume(ctx context.Context, t terminal) error {
 		if err != nil {
 			return failed(err)
 		}
-		log.Info().Str("address", listener.Addr().String()).Msg("health and metrics")
+		log.Info().Str("event", "http_listening").Str("address", listener.Addr().String()).Msg("health and metrics")
 		page := ops.Handler(s.readiness, registry)
 		background.Go(func() {
 			if err := ops.Serve(serving, listener, page); err != nil {
-				log.Error().Err(err).Msg("no health and metrics any more")
+				log.Error().Str("event", "http_failed").Err(err).Msg("no health and metrics any more")
 			}
 		})
 	}
@@ -109,19 +109,19 @@ func consume(ctx context.Context, t terminal) error {
 	for _, c := range cfg.EnabledConsumers() {
 		names = append(names, c.Name)
 	}
-	log.Info().Str("version", version).Strs("consumers", names).Msg("mageline starts")
+	log.Info().Str("event", "started").Str("version", version).Strs("consumers", names).Msg("mageline starts")
 	err = s.runtime.Run(ctx)
 	if !errors.Is(err, consumer.ErrHung) { // else the message that hangs is to blame for the end
 		s.leave(ctx)
 	}
 	switch {
 	case errors.Is(err, consumer.ErrCut):
-		log.Warn().Err(err).Msg("mageline has stopped")
+		log.Warn().Str("event", "stopped_with_handlers_cut").Err(err).Msg("mageline has stopped")
 		return &exitError{exitPartial, nil}
 	case err != nil:
 		return failed(err)
 	}
-	log.Info().Msg("mageline has stopped; everything in flight was finished")
+	log.Info().Str("event", "stopped").Msg("mageline has stopped; everything in flight was finished")
 	return nil
 }
 

@@ -64,10 +64,10 @@ func standardOutputs() (out *stdout, err stderr) {
 // logOnly sends to the log whatever libraries would write to stderr themselves, where they would wait for its reader; and
 // says, in the log and in a metric, how much of the log nobody has read.
 func logOnly(l zerolog.Logger, w io.Writer, registerer prometheus.Registerer) {
-	libraries := libraryLog{l.With().Str("event", "library").Logger()}
+	libraries := libraryLog{l}
 	log.SetFlags(0)
 	log.SetOutput(libraries)
-	otel.SetLogger(funcr.New(func(_, args string) { libraries.log.Warn().Msg(args) }, funcr.Options{}))
+	otel.SetLogger(funcr.New(func(_, args string) { libraries.say(args) }, funcr.Options{}))
 	zerolog.ErrorHandler = func(err error) { fmt.Fprintln(w, "mageline: a line of the log could not be written:", err) }
 	s, ok := w.(stderr)
 	if !ok {
@@ -89,6 +89,8 @@ func logOnly(l zerolog.Logger, w io.Writer, registerer prometheus.Registerer) {
 type libraryLog struct{ log zerolog.Logger }
 
 func (w libraryLog) Write(p []byte) (int, error) {
-	w.log.Warn().Msg(strings.TrimSpace(string(p)))
+	w.say(strings.TrimSpace(string(p)))
 	return len(p), nil
 }
+
+func (w libraryLog) say(text string) { w.log.Warn().Str("event", "library_warning").Msg(text) }

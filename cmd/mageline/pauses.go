@@ -42,12 +42,13 @@ func (p *pauses) read(ctx context.Context) error {
 	for _, one := range list {
 		now[one.Name] = one.Reason()
 		if p.known[one.Name] != now[one.Name] {
-			p.log.Warn().Str("name", one.Name).Str("reason", now[one.Name]).Msg("an operator has paused a consumer or downstream")
+			p.log.Warn().Str("event", "operator_paused").Str("name", one.Name).Str("reason", now[one.Name]).
+				Msg("an operator has paused a consumer or downstream")
 		}
 	}
 	for name := range p.known {
 		if now[name] == "" {
-			p.log.Info().Str("name", name).Msg("an operator's pause is over")
+			p.log.Info().Str("event", "operator_pause_over").Str("name", name).Msg("an operator's pause is over")
 		}
 	}
 	first := p.known == nil // what was resumed before this process began is no matter of its waits
@@ -56,7 +57,7 @@ func (p *pauses) read(ctx context.Context) error {
 	p.tell(now)
 	for name, n := range times {
 		if !first && n > before[name] {
-			p.log.Info().Str("event", "resumed").Str("name", name).
+			p.log.Info().Str("event", "operator_resumed").Str("name", name).
 				Msg("an operator has resumed a consumer or downstream: what it waits for is over")
 			p.resumed(name)
 		}
@@ -94,7 +95,7 @@ func (p *pauses) watch(ctx context.Context) {
 		}
 		err := p.read(ctx)
 		if err != nil && ctx.Err() == nil && !said {
-			p.log.Warn().Err(err).Msg("can't see what is paused; those pauses that are known stay")
+			p.log.Warn().Str("event", "pauses_unreadable").Err(err).Msg("can't see what is paused; those pauses that are known stay")
 		}
 		said = err != nil
 	}

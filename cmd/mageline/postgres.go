@@ -31,7 +31,8 @@ func (s *service) openDatabase(ctx context.Context) (*pg.DB, error) {
 	config.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
 		fresh, err := parseDatabaseURL(s.databaseURL(), s.cfg)
 		if err != nil { // the certificates are being replaced: those from before
-			s.log.Warn().Err(err).Msg("the newest database address can't be used: the one from before is used")
+			s.log.Warn().Str("event", "database_address_unusable").Err(err).
+				Msg("the newest database address can't be used: the one from before is used")
 			return nil
 		}
 		timeout := c.ConnectTimeout // the pool bounds it

@@ -115,7 +115,8 @@ func (s *secrets) reread(variable, path string, log zerolog.Logger) bool {
 		err = config.CheckSecret(variable, value)
 	}
 	if err != nil {
-		log.Warn().Err(err).Str("variable", variable+"_FILE").Msg("a secret's file has changed and can't be used: the value from before is used")
+		log.Warn().Str("event", "secret_unusable").Err(err).Str("variable", variable+"_FILE").
+			Msg("a secret's file has changed and can't be used: the value from before is used")
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -124,7 +125,7 @@ func (s *secrets) reread(variable, path string, log zerolog.Logger) bool {
 		return false
 	}
 	s.values[variable] = value
-	log.Info().Str("variable", variable+"_FILE").Msg("a secret's file has changed: its new value is used")
+	log.Info().Str("event", "secret_changed").Str("variable", variable+"_FILE").Msg("a secret's file has changed: its new value is used")
 	return true
 }
 
@@ -143,14 +144,15 @@ func (s *secrets) newest(variable string, valid func(string) error, log zerolog.
 		err = errors.New("its content is no such address")
 	}
 	if err != nil {
-		log.Warn().Err(err).Str("variable", variable+"_FILE").Msg("a secret's file can't be used: the value from before is used")
+		log.Warn().Str("event", "secret_unusable").Err(err).Str("variable", variable+"_FILE").
+			Msg("a secret's file can't be used: the value from before is used")
 		return before.Reveal()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if value != s.values[variable] {
 		s.values[variable] = value
-		log.Info().Str("variable", variable+"_FILE").Msg("a secret's file has changed: its new value is used")
+		log.Info().Str("event", "secret_changed").Str("variable", variable+"_FILE").Msg("a secret's file has changed: its new value is used")
 	}
 	return value.Reveal()
 }

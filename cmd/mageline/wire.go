@@ -93,7 +93,7 @@ func newestBroker(cfg *config.Config, s *secrets, log zerolog.Logger) (rabbitmq.
 		if fresh, err := brokerOptions(cfg); err == nil {
 			last = fresh.TLS
 		} else {
-			log.Warn().Err(err).Msg("a certificate's file can't be used: the certificates from before are used")
+			log.Warn().Str("event", "certificate_unusable").Err(err).Msg("a certificate's file can't be used: the certificates from before are used")
 		}
 		url := s.newest("MAGELINE_AMQP_URL", func(url string) error { _, err := rabbitmq.ParseURL(url); return err }, log)
 		return url, last
@@ -399,7 +399,7 @@ func (s *service) live(ctx context.Context) {
 			continue // the schema may not be there yet
 		}
 		if err := s.ledger.Live(ctx); err != nil && ctx.Err() == nil {
-			s.log.Debug().Err(err).Msg("could not give a sign of life") // the runtime says that Postgres is away
+			s.log.Debug().Str("event", "heartbeat_failed").Err(err).Msg("could not give a sign of life") // the runtime says that Postgres is away
 		}
 	}
 }
@@ -410,7 +410,7 @@ func (s *service) leave(ctx context.Context) {
 		return // it has never used Postgres
 	}
 	if err := s.ledger.Leave(context.WithoutCancel(ctx)); err != nil {
-		s.log.Warn().Err(err).Msg("could not note in Postgres that this process ends in order")
+		s.log.Warn().Str("event", "end_not_recorded").Err(err).Msg("could not note in Postgres that this process ends in order")
 	}
 }
 
@@ -418,7 +418,7 @@ func (s *service) schema(ctx context.Context) error {
 	if s.cfg.Migrate {
 		applied, err := migrations.Up(ctx, s.directURL())
 		for _, m := range applied {
-			s.log.Info().Str("migration", m.File).Msg("applied")
+			s.log.Info().Str("event", "migration_applied").Str("migration", m.File).Msg("applied")
 		}
 		return explainPostgres(err, directVariable(s.cfg))
 	}
@@ -437,7 +437,7 @@ func (s *service) retention() periodic.Task {
 	return periodic.Task{Name: "retention", Every: time.Hour, Run: func(ctx context.Context) error {
 		deleted, err := s.ledger.Retain(ctx, s.cfg.IdempotencyRetention)
 		if deleted > 0 {
-			zerolog.Ctx(ctx).Info().Int64("deleted", deleted).Msg("forgot keys older than IDEMPOTENCY_RETENTION")
+			zerolog.Ctx(ctx).Info().Str("event", "keys_deleted").Int64("deleted", deleted).Msg("forgot keys older than IDEMPOTENCY_RETENTION")
 		}
 		return err
 	}}

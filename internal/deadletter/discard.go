@@ -73,7 +73,7 @@ func (r *Reader) Discard(ctx context.Context, o DiscardOptions) (DiscardSummary,
 	}
 	err := r.read(ctx, o.Queue, func(s *session) error { return run.through(ctx, s, everything) })
 	run.sum.Keys = len(run.keys)
-	r.o.Log.Info().Str("queue", o.Queue).Bool("dry_run", o.DryRun).Int("discarded", run.sum.Replayed).Int("skipped", run.sum.Skipped).
+	r.o.Log.Info().Str("event", "dead_letters_discarded").Str("queue", o.Queue).Bool("dry_run", o.DryRun).Int("discarded", run.sum.Replayed).Int("skipped", run.sum.Skipped).
 		Int("failed", run.sum.Failed).Err(err).Msg("dead letters discarded")
 	return discardSummary(run.sum), err
 }

@@ -101,7 +101,7 @@ func (r *Reader) Replay(ctx context.Context, o ReplayOptions) (Summary, error) {
 		r.o.Log.Info().Str("event", "replay_followed").Str("queue", o.Queue).Str("replay_id", run.id).Int("done", run.sum.Done).
 			Int("dead_again", run.sum.DeadAgain).Int("waiting", run.sum.Waiting).Msg("looked what became of replayed letters")
 	}
-	r.o.Log.Info().Str("queue", o.Queue).Str("replay_id", run.id).Bool("dry_run", o.DryRun).Int("replayed", run.sum.Replayed).
+	r.o.Log.Info().Str("event", "dead_letters_replayed").Str("queue", o.Queue).Str("replay_id", run.id).Bool("dry_run", o.DryRun).Int("replayed", run.sum.Replayed).
 		Int("skipped", run.sum.Skipped).Int("failed", run.sum.Failed).Err(err).Msg("dead letters replayed")
 	return run.sum, err
 }

@@ -160,11 +160,12 @@ func (c *circuit) update(change func()) {
 	if !changed {
 		return
 	}
-	entry := c.log.Info()
+	log := c.log.With().Str("downstream", c.name).Str("state", after.String()).Str("reason", reason).Logger()
 	if after == gobreaker.StateOpen {
-		entry = c.log.Warn().Time("until", end)
+		log.Warn().Str("event", "circuit_opened").Time("until", end).Msg("circuit open: calls are refused until a probe succeeds")
+	} else {
+		log.Info().Str("event", "circuit_changed").Msg("circuit changed")
 	}
-	entry.Str("downstream", c.name).Str("state", after.String()).Str("reason", reason).Msg("circuit changed")
 	for _, f := range listeners {
 		f()
 	}

@@ -71,7 +71,7 @@ func once(ctx context.Context, leases Leases, log zerolog.Logger, t Task) {
 	var err error
 	if !t.Shared {
 		if held, release, err = leases.Lease(ctx, "periodic "+t.Name); err != nil {
-			log.Debug().Err(err).Msg("another replica is at it")
+			log.Debug().Str("event", "task_held_elsewhere").Err(err).Msg("another replica is at it")
 			return
 		}
 	}
@@ -81,8 +81,8 @@ func once(ctx context.Context, leases Leases, log zerolog.Logger, t Task) {
 	switch {
 	case err == nil || ctx.Err() != nil:
 	case errors.As(err, &deferral):
-		log.Info().Err(err).Msg("put off to the next time")
+		log.Info().Str("event", "task_deferred").Err(err).Msg("put off to the next time")
 	default:
-		log.Error().Err(err).Msg("failed; tried again the next time")
+		log.Error().Str("event", "task_failed").Err(err).Msg("failed; tried again the next time")
 	}
 }

@@ -99,7 +99,7 @@ func (w *Watcher) complain(text string) {
 	}
 	if !w.said[text] {
 		w.said[text] = true
-		w.Log.Warn().Msg(text)
+		w.Log.Warn().Str("event", "inbox_problem").Msg(text)
 	}
 }
 
@@ -177,7 +177,8 @@ func (w *Watcher) watch(root *os.Root, dir *os.File) error {
 	clear(w.said)
 	w.moves.close()
 	if w.moves, err = watchMoves(w.Dir.Path); err != nil {
-		w.Log.Debug().Err(err).Msg("the system does not tell what is moved into the inbox: files count as complete when they have been still")
+		w.Log.Debug().Str("event", "inbox_polled").Err(err).
+			Msg("the system does not tell what is moved into the inbox: files count as complete when they have been still")
 	}
 	w.watched = info
 	for _, name := range []string{Processed, Failed} {
@@ -185,7 +186,8 @@ func (w *Watcher) watch(root *os.Root, dir *os.File) error {
 			w.complain(fmt.Sprintf("%s can't be made beneath TRACKING_DIR: %v", name, err))
 		}
 	}
-	w.Log.Info().Str("directory", w.Dir.Path).Str("pattern", w.Dir.Pattern).Bool("inotify", w.moves != nil).Msg("watching the inbox")
+	w.Log.Info().Str("event", "inbox_watched").Str("directory", w.Dir.Path).Str("pattern", w.Dir.Pattern).Bool("inotify", w.moves != nil).
+		Msg("watching the inbox")
 	return nil
 }
 
