@@ -49,3 +49,12 @@ func newConfig(t terminal) *cobra.Command {
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON array")
 	return cmd
 }
+
+// loadConfig reads the environment. What is wrong with it ends the program with exit code 2, every line of it said.
+func loadConfig(need config.Need) (*config.Config, error) {
+	cfg, err := config.Load(need)
+	if err != nil {
+		return nil, &exitError{exitUsage, err}
+	}
+	return cfg, nil
+}

@@ -5,17 +5,15 @@ import (
 	"errors"
 	"os"
 	"runtime/debug"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/mageline/mageline/consumer"
+	"github.com/mageline/mageline/internal/app"
 	"github.com/mageline/mageline/internal/config"
-	"github.com/mageline/mageline/internal/downstream"
 	"github.com/mageline/mageline/internal/ops"
-	"github.com/mageline/mageline/internal/periodic"
 	"github.com/mageline/mageline/internal/tracing"
 )
 
@@ -36,7 +34,7 @@ func consume(ctx context.Context, t terminal) error {
 	if err != nil {
 		return err
 	}
-	log := newLog(cfg, t.err)
+	log := app.NewLog(cfg, t.err)
 	registry := prometheus.NewRegistry()
 	logOnly(log, t.err, registry)
 	for _, warning := range cfg.Warnings {
@@ -64,99 +62,15 @@ func consume(ctx context.Context, t terminal) error {
 	}
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		ops.BuildInfo(version, commit))
-	s, err := wire(ctx, cfg, log, registry)
+	s, err := app.New(ctx, cfg, version, log, registry)
 	if err != nil {
 		return &exitError{exitUsage, err}
 	}
-	defer s.close()
-
-	// The page for health outlives ctx: a drain must be seen on it.
-	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
-	ctx, stop := context.WithCancel(ctx)
-	var background sync.WaitGroup
-	defer background.Wait()
-	defer stopServing()
-	defer stop() // the runtime may have ended by itself
-	if cfg.HTTPAddr != "" {
-		listener, err := ops.Listen(ctx, cfg.HTTPAddr)
-		if err != nil {
-			return failed(err)
-		}
-		log.Info().Str("event", "http_listening").Str("address", listener.Addr().String()).Msg("health and metrics")
-		page := ops.Handler(s.readiness, registry)
-		background.Go(func() {
-			if err := ops.Serve(serving, listener, page); err != nil {
-				log.Error().Str("event", "http_failed").Err(err).Msg("no health and metrics any more")
-			}
-		})
-	}
-	background.Go(func() {
-		ready := func() bool { return s.runtime.Status().Ready() }
-		periodic.Run(ctx, s.ledger, ready, log, s.tasks...)
-	})
-
-	if s.inbox != nil {
-		background.Go(func() { s.inbox.Run(ctx) })
-	}
-	background.Go(func() { s.secrets.watch(ctx, log, s.runtime.CredentialsChanged) })
-	background.Go(func() { s.pauses.watch(ctx) })
-	background.Go(func() { s.live(serving) }) // also while it drains
-	if s.notSent != nil {
-		background.Go(func() { s.notSent.Run(serving) }) // also of what is dead-lettered in the drain
-	}
-
-	names := make([]string, 0, len(cfg.EnabledConsumers()))
-	for _, c := range cfg.EnabledConsumers() {
-		names = append(names, c.Name)
-	}
-	log.Info().Str("event", "started").Str("version", version).Strs("consumers", names).Msg("mageline starts")
-	err = s.runtime.Run(ctx)
-	if !errors.Is(err, consumer.ErrHung) { // else the message that hangs is to blame for the end
-		s.leave(ctx)
-	}
-	switch {
-	case errors.Is(err, consumer.ErrCut):
-		log.Warn().Str("event", "stopped_with_handlers_cut").Err(err).Msg("mageline has stopped")
+	defer s.Close()
+	if err := s.Run(ctx); errors.Is(err, consumer.ErrCut) {
 		return &exitError{exitPartial, nil}
-	case err != nil:
+	} else if err != nil {
 		return failed(err)
 	}
-	log.Info().Str("event", "stopped").Msg("mageline has stopped; everything in flight was finished")
 	return nil
-}
-
-// readiness is what /readyz answers. It asks nobody: all of it is known.
-func (s *service) readiness() ops.Readiness {
-	status := s.runtime.Status()
-	part := func(p consumer.Part) ops.Dependency {
-		d := ops.Dependency{State: p.State, Reason: p.Reason}
-		if !p.Until.IsZero() {
-			d.Reason += ", until " + p.Until.UTC().Format(time.RFC3339)
-		}
-		if !p.Since.IsZero() {
-			at := p.Since.UTC().Truncate(time.Second)
-			d.Since = &at
-		}
-		return d
-	}
-	r := ops.Readiness{
-		Ready: status.Ready(), Stopping: status.Draining, RabbitMQ: part(status.RabbitMQ), Postgres: part(status.Postgres),
-		Downstreams: map[string]ops.Downstream{}, Consumers: map[string]ops.Consumer{}, DeadLetters: map[string]int{},
-	}
-	for _, d := range []*downstream.Downstream{s.remotes.magento, s.remotes.erp} {
-		if p, needed := status.Downstreams[d.Name()]; needed {
-			recent := d.Recent()
-			r.Downstreams[d.Name()] = ops.Downstream{
-				Dependency: part(p), Calls: recent.Calls, Failures: recent.Failures, Timeouts: recent.Timeouts, Codes: recent.Codes,
-			}
-		}
-	}
-	for name, p := range status.Consumers {
-		r.Consumers[name] = ops.Consumer{Dependency: part(p.Part), Messages: p.Messages}
-		r.DeadLetters[p.DeadLetterQueue] = p.DeadLetters
-	}
-	if waiting := s.longWaiting.Load(); waiting != nil {
-		r.LongWaiting, r.OldestWait = waiting.orders, waiting.since
-	}
-	return r
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/mageline/mageline/event"
+	"github.com/mageline/mageline/internal/app"
 	"github.com/mageline/mageline/internal/config"
 	"github.com/mageline/mageline/internal/deadletter"
 	"github.com/mageline/mageline/rabbitmq"
@@ -39,17 +40,17 @@ func openDeadLetters() (*deadletter.Reader, *config.Config, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	broker, err := brokerOptions(cfg)
+	broker, err := app.Broker(cfg)
 	if err != nil {
 		return nil, nil, &exitError{exitUsage, err}
 	}
 	topics := map[string]string{}
-	topology := topologyOf(cfg)
+	topology := app.Topology(cfg)
 	for _, s := range topology.Sources {
 		topics[topology.Queue(s.Consumer)] = s.Topics[0]
 	}
 	return deadletter.New(deadletter.Options{
-		Broker: broker, DatabaseURL: directURL(cfg), Prefix: cfg.QueuePrefix, Topics: topics, Host: hostname(),
+		Broker: broker, DatabaseURL: app.DirectURL(cfg), Prefix: cfg.QueuePrefix, Topics: topics, Host: app.Host(),
 		Log: zerolog.Nop(), // the command itself tells what happens
 	}), cfg, nil
 }

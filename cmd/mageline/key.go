@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mageline/mageline/idempotency"
+	"github.com/mageline/mageline/internal/app"
 	"github.com/mageline/mageline/internal/config"
 )
 
@@ -100,9 +101,9 @@ func withLedger(ctx context.Context, do func(*idempotency.Ledger) error) error {
 	if err != nil {
 		return err
 	}
-	ledger, closeLedger, err := openLedger(ctx, cfg)
+	ledger, closeLedger, err := app.OpenLedger(ctx, cfg)
 	if err != nil {
-		return err
+		return failed(err)
 	}
 	defer closeLedger()
 	err = do(ledger)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mageline/mageline/internal/app"
 	"github.com/mageline/mageline/internal/config"
 	"github.com/mageline/mageline/migrations"
 )
@@ -18,8 +19,8 @@ func newMigrate(t terminal) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		applied, err := migrations.Up(cmd.Context(), directURL(cfg))
-		err = explainPostgres(err, directVariable(cfg))
+		applied, err := migrations.Up(cmd.Context(), app.DirectURL(cfg))
+		err = app.ExplainPostgres(err, app.DirectVariable(cfg))
 		if asJSON {
 			return errors.Join(failed(err), printJSON(t.out, append([]migrations.Migration{}, applied...)))
 		}
@@ -49,9 +50,9 @@ func newMigrate(t terminal) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			all, err := migrations.Status(cmd.Context(), directURL(cfg))
+			all, err := migrations.Status(cmd.Context(), app.DirectURL(cfg))
 			if err != nil {
-				return failed(explainPostgres(err, directVariable(cfg)))
+				return failed(app.ExplainPostgres(err, app.DirectVariable(cfg)))
 			}
 			if asJSON {
 				return printJSON(t.out, all)

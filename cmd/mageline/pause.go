@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/spf13/cobra"
 
+	"github.com/mageline/mageline/internal/app"
 	"github.com/mageline/mageline/internal/config"
 	"github.com/mageline/mageline/internal/pause"
 )
@@ -133,7 +134,7 @@ func withPauses(ctx context.Context, do func(db pause.DB) error) error {
 	if err != nil {
 		return err
 	}
-	db, err := openDatabase(ctx, cfg)
+	db, err := app.OpenDatabase(ctx, cfg)
 	if err != nil {
 		return failed(err)
 	}
@@ -149,9 +150,9 @@ func withPauses(ctx context.Context, do func(db pause.DB) error) error {
 // operator is who calls this, as far as the machine knows.
 func operator() string {
 	if u, err := user.Current(); err == nil && u.Username != "" {
-		return u.Username + "@" + hostname()
+		return u.Username + "@" + app.Host()
 	}
-	return hostname()
+	return app.Host()
 }
 
 func listPauses(ctx context.Context, t terminal, db pause.DB, asJSON bool) error {

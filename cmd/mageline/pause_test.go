@@ -2,16 +2,9 @@ package main
 
 import (
 	"encoding/json"
-	"maps"
-	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/rs/zerolog"
-
-	"github.com/mageline/mageline/test/kit"
 )
 
 func TestPauseCommands(t *testing.T) {
@@ -88,43 +81,4 @@ func FuzzParseUntil(f *testing.F) {
 			t.Errorf("%q: %s, %v", text, end, err)
 		}
 	})
-}
-
-// With Postgres away the pauses that are known stay, and those set meanwhile are found when it is back.
-func TestPausesWithPostgresAway(t *testing.T) {
-	_, database := services(t)
-	call(t, "", "migrate").want(t, 0, "applied", "")
-	call(t, "", "pause", "erp").want(t, 0, "erp", "")
-	proxy, url := kit.ProxyURL(t, database)
-	pool, err := pgxpool.New(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pool.Close()
-	var told []map[string]string
-	var resumed []string
-	p := &pauses{
-		db: pool, log: zerolog.Nop(),
-		tell:    func(reasons map[string]string) { told = append(told, maps.Clone(reasons)) },
-		resumed: func(name string) { resumed = append(resumed, name) },
-	}
-	if p.begun() {
-		t.Error("they are known before they were read")
-	}
-	if err := p.read(t.Context()); err != nil || len(told) != 1 || told[0]["erp"] == "" || !p.begun() {
-		t.Fatalf("told %v, %v", told, err)
-	}
-	proxy.Refuse()
-	if err := p.read(t.Context()); err == nil || len(told) != 1 {
-		t.Errorf("told %v, %v", told, err)
-	}
-	call(t, "", "pause", "order_placed").want(t, 0, "order_placed", "")
-	call(t, "", "resume", "erp").want(t, 0, "resumed", "")
-	proxy.Accept()
-	if err := p.read(t.Context()); err != nil || len(told) != 2 || told[1]["erp"] != "" || told[1]["order_placed"] == "" {
-		t.Errorf("told %v, %v", told, err)
-	}
-	if !slices.Equal(resumed, []string{"erp"}) {
-		t.Errorf("resumed: %v", resumed)
-	}
 }

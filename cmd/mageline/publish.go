@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mageline/mageline/event"
+	"github.com/mageline/mageline/internal/app"
 	"github.com/mageline/mageline/internal/config"
 	"github.com/mageline/mageline/rabbitmq"
 )
@@ -64,7 +65,7 @@ replay does. Lines that can't be sent are named, and the others go.`,
 				defer f.Close() //nolint:errcheck // read only
 				in = f
 			}
-			conn, err := dial(cmd.Context(), cfg, "mageline publish")
+			conn, err := app.Dial(cmd.Context(), cfg, "mageline publish")
 			if err != nil {
 				return failed(err)
 			}

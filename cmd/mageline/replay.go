@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
+	"github.com/mageline/mageline/internal/app"
 	"github.com/mageline/mageline/internal/deadletter"
 )
 
@@ -113,9 +114,9 @@ func replay(ctx context.Context, t terminal, queue string, f *replayFlags) error
 	}
 	o.Follow = f.followFor(cfg)
 	if o.Canary != nil || o.Follow != nil {
-		ledger, closeLedger, err := openLedger(ctx, cfg)
+		ledger, closeLedger, err := app.OpenLedger(ctx, cfg)
 		if err != nil {
-			return err
+			return failed(err)
 		}
 		defer closeLedger()
 		if o.Canary != nil {

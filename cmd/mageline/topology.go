@@ -9,6 +9,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 	"github.com/spf13/cobra"
 
+	"github.com/mageline/mageline/internal/app"
 	"github.com/mageline/mageline/internal/config"
 	"github.com/mageline/mageline/rabbitmq"
 )
@@ -29,11 +30,11 @@ added, also while mageline runs; --unbind removes one.`,
 			if err != nil {
 				return err
 			}
-			topology := topologyOf(cfg)
+			topology := app.Topology(cfg)
 			if show {
 				return printTopology(t, topology, asJSON)
 			}
-			conn, err := dial(cmd.Context(), cfg, "mageline topology")
+			conn, err := app.Dial(cmd.Context(), cfg, "mageline topology")
 			if err != nil {
 				return failed(err)
 			}

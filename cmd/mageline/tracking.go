@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mageline/mageline/internal/app"
 	"github.com/mageline/mageline/internal/config"
 	"github.com/mageline/mageline/internal/tracking"
 )
@@ -51,7 +52,7 @@ Exit code 0 if every row is good, 3 with bad rows, 1 if nothing can be made of t
 				return failed(err)
 			}
 			defer f.Close() //nolint:errcheck // read only
-			return checkTracking(t.out, f, trackingFormat(cfg), asJSON)
+			return checkTracking(t.out, f, app.TrackingFormat(cfg), asJSON)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object for each bad row, and one for the file")

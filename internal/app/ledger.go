@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"context"
@@ -9,11 +9,11 @@ import (
 	"github.com/mageline/mageline/internal/config"
 )
 
-// openLedger opens the ledger for a command. It connects to nothing yet.
-func openLedger(ctx context.Context, cfg *config.Config) (ledger *idempotency.Ledger, closeLedger func(), err error) {
-	db, err := openDatabase(ctx, cfg)
+// OpenLedger opens the ledger for a command. It connects to nothing yet.
+func OpenLedger(ctx context.Context, cfg *config.Config) (ledger *idempotency.Ledger, closeLedger func(), err error) {
+	db, err := OpenDatabase(ctx, cfg)
 	if err != nil {
-		return nil, nil, failed(err)
+		return nil, nil, err
 	}
 	ledger = idempotency.Open(ctx, idempotency.Options{Pool: db, Process: process(), Lease: cfg.IdempotencyLease, Log: zerolog.Nop()})
 	return ledger, func() { ledger.Close(); db.Close() }, nil

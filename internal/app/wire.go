@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"context"
@@ -35,16 +35,8 @@ import (
 	"github.com/mageline/mageline/rabbitmq"
 )
 
-// loadConfig reads the environment. What is wrong with it ends the program with exit code 2, every line of it said.
-func loadConfig(need config.Need) (*config.Config, error) {
-	cfg, err := config.Load(need)
-	if err != nil {
-		return nil, &exitError{exitUsage, err}
-	}
-	return cfg, nil
-}
-
-func newLog(cfg *config.Config, w io.Writer) zerolog.Logger {
+// NewLog makes the log that the configuration asks for.
+func NewLog(cfg *config.Config, w io.Writer) zerolog.Logger {
 	zerolog.TimeFieldFormat = time.RFC3339Nano
 	zerolog.DurationFieldUnit = time.Second
 	level, err := zerolog.ParseLevel(string(cfg.LogLevel))
@@ -59,10 +51,11 @@ func newLog(cfg *config.Config, w io.Writer) zerolog.Logger {
 
 // process names this process to the others.
 func process() string {
-	return hostname() + "/" + strconv.Itoa(os.Getpid())
+	return Host() + "/" + strconv.Itoa(os.Getpid())
 }
 
-func hostname() string {
+// Host names this machine.
+func Host() string {
 	host, err := os.Hostname()
 	if err != nil {
 		return "unknown"
@@ -70,7 +63,8 @@ func hostname() string {
 	return host
 }
 
-func brokerOptions(cfg *config.Config) (rabbitmq.Options, error) {
+// Broker says how RabbitMQ is reached.
+func Broker(cfg *config.Config) (rabbitmq.Options, error) {
 	tls, err := rabbitmq.LoadTLS(cfg.AMQPCAFile, cfg.AMQPCertFile, cfg.AMQPKeyFile)
 	if err != nil {
 		return rabbitmq.Options{}, fmt.Errorf("the files of MAGELINE_AMQP_CA_FILE, MAGELINE_AMQP_CERT_FILE, MAGELINE_AMQP_KEY_FILE: %w", err)
@@ -81,7 +75,7 @@ func brokerOptions(cfg *config.Config) (rabbitmq.Options, error) {
 // newestBroker gives each new connection what the files of secrets and certificates hold by then. Certificates that can't be
 // used, as while cert and key are being replaced, leave those from before.
 func newestBroker(cfg *config.Config, s *secrets, log zerolog.Logger) (rabbitmq.Options, error) {
-	o, err := brokerOptions(cfg)
+	o, err := Broker(cfg)
 	if err != nil {
 		return o, err
 	}
@@ -90,7 +84,7 @@ func newestBroker(cfg *config.Config, s *secrets, log zerolog.Logger) (rabbitmq.
 	o.Newest = func() (string, *tls.Config) {
 		mu.Lock()
 		defer mu.Unlock()
-		if fresh, err := brokerOptions(cfg); err == nil {
+		if fresh, err := Broker(cfg); err == nil {
 			last = fresh.TLS
 		} else {
 			log.Warn().Str("event", "certificate_unusable").Err(err).Msg("a certificate's file can't be used: the certificates from before are used")
@@ -101,15 +95,17 @@ func newestBroker(cfg *config.Config, s *secrets, log zerolog.Logger) (rabbitmq.
 	return o, nil
 }
 
-func dial(ctx context.Context, cfg *config.Config, name string) (*amqp.Connection, error) {
-	o, err := brokerOptions(cfg)
+// Dial connects to RabbitMQ for a command, under a name that its operator sees.
+func Dial(ctx context.Context, cfg *config.Config, name string) (*amqp.Connection, error) {
+	o, err := Broker(cfg)
 	if err != nil {
 		return nil, err
 	}
 	return rabbitmq.Dial(ctx, o, name)
 }
 
-func topologyOf(cfg *config.Config) rabbitmq.Topology {
+// Topology has the exchanges, queues and bindings of the enabled consumers.
+func Topology(cfg *config.Config) rabbitmq.Topology {
 	t := rabbitmq.Topology{
 		Exchange: cfg.AMQPExchange, Prefix: cfg.QueuePrefix, Type: string(cfg.QueueType), Delays: cfg.RetryDelays,
 	}
@@ -127,7 +123,7 @@ type remotes struct {
 }
 
 // wireRemotes makes clients for what the enabled consumers need; it connects to nothing.
-func wireRemotes(cfg *config.Config, secrets *secrets, log zerolog.Logger, registerer prometheus.Registerer) (*remotes, error) {
+func wireRemotes(cfg *config.Config, secrets *secrets, version string, log zerolog.Logger, registerer prometheus.Registerer) (*remotes, error) {
 	tracer := otel.Tracer("github.com/mageline/mageline/internal/downstream")
 	r := &remotes{
 		magento: downstream.New(downstream.Options{
@@ -200,30 +196,32 @@ func credential(cfg *config.Config, secrets *secrets) magentoapi.Credential {
 }
 
 // service is everything of a running mageline.
-type service struct {
-	cfg     *config.Config
-	log     zerolog.Logger
-	secrets *secrets
-	db      *pg.DB
-	ledger  *idempotency.Ledger
-	remotes *remotes
-	runtime *consumer.Runtime
-	pauses  *pauses
-	notSent *handlers.NotSent // nil where Magento is not told
-	tasks   []periodic.Task
+type Service struct {
+	cfg      *config.Config
+	version  string
+	registry *prometheus.Registry
+	log      zerolog.Logger
+	secrets  *secrets
+	db       *pg.DB
+	ledger   *idempotency.Ledger
+	remotes  *remotes
+	runtime  *consumer.Runtime
+	pauses   *pauses
+	notSent  *handlers.NotSent // nil where Magento is not told
+	tasks    []periodic.Task
 	// longWaiting is nil until it has been looked for.
 	longWaiting atomic.Pointer[longWaiting]
 	inbox       *inbox.Watcher // nil where no tracking files are handled
 }
 
-// wire builds the service. It connects to nothing yet: what is away at start is waited for.
-func wire(ctx context.Context, cfg *config.Config, log zerolog.Logger, registry *prometheus.Registry) (*service, error) {
-	s := &service{cfg: cfg, log: log, secrets: newSecrets(cfg)}
+// New builds the service of a version of mageline. It connects to nothing yet: what is away at start is waited for.
+func New(ctx context.Context, cfg *config.Config, version string, log zerolog.Logger, registry *prometheus.Registry) (*Service, error) {
+	s := &Service{cfg: cfg, version: version, registry: registry, log: log, secrets: newSecrets(cfg)}
 	broker, err := newestBroker(cfg, s.secrets, log)
 	if err != nil {
 		return nil, err
 	}
-	if s.remotes, err = wireRemotes(cfg, s.secrets, log, registry); err != nil {
+	if s.remotes, err = wireRemotes(cfg, s.secrets, version, log, registry); err != nil {
 		return nil, err
 	}
 	if s.db, err = s.openDatabase(ctx); err != nil {
@@ -256,7 +254,7 @@ func wire(ctx context.Context, cfg *config.Config, log zerolog.Logger, registry 
 		Suspects: s.ledger, Lease: cfg.IdempotencyLease, MemoryLimit: int64(cfg.MemoryLimit),
 		Prefetch: cfg.Prefetch, Concurrency: cfg.Concurrency, RetryDelays: cfg.RetryDelays,
 		HandlerTimeout: cfg.HandlerTimeout, ShutdownTimeout: cfg.ShutdownTimeout, ProbeEvery: cfg.BreakerOpenFor,
-		Host: hostname(), Version: version, Log: log, Registerer: registry,
+		Host: Host(), Version: version, Log: log, Registerer: registry,
 	}
 	if cfg.AMQPManagementURL != "" {
 		options.Bound = s.bound(broker)
@@ -320,7 +318,7 @@ func wire(ctx context.Context, cfg *config.Config, log zerolog.Logger, registry 
 }
 
 // bound asks RabbitMQ's management API with which topics a queue is bound.
-func (s *service) bound(broker rabbitmq.Options) func(ctx context.Context, queue string) ([]string, error) {
+func (s *Service) bound(broker rabbitmq.Options) func(ctx context.Context, queue string) ([]string, error) {
 	valid := func(address string) error { _, err := rabbitmq.NewManagement(address, broker); return err }
 	return func(ctx context.Context, queue string) ([]string, error) {
 		m, err := rabbitmq.NewManagement(s.secrets.newest("MAGELINE_AMQP_MANAGEMENT_URL", valid, s.log), broker)
@@ -332,7 +330,8 @@ func (s *service) bound(broker rabbitmq.Options) func(ctx context.Context, queue
 	}
 }
 
-func (s *service) close() {
+// Close ends what New has begun.
+func (s *Service) Close() {
 	s.ledger.Close()
 	s.db.Close()
 	s.remotes.close()
@@ -359,7 +358,7 @@ func erpName(cfg *config.Config) string {
 // database gives the question whether the ledger can be used: the schema is there, brought up to date by the first
 // call that succeeds, Postgres answers and knows that this process lives, and what an operator has paused is known before
 // anything is consumed.
-func (s *service) database() func(ctx context.Context) error {
+func (s *Service) database() func(ctx context.Context) error {
 	upToDate := false
 	return func(ctx context.Context) error {
 		if !upToDate {
@@ -371,21 +370,21 @@ func (s *service) database() func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
 		if err := s.ledger.Ready(ctx); err != nil {
-			return explainPostgres(err, databaseVariable)
+			return ExplainPostgres(err, databaseVariable)
 		}
 		if err := s.rights(ctx); err != nil {
 			return err
 		}
 		if err := s.ledger.Live(ctx); err != nil {
-			return explainPostgres(err, databaseVariable)
+			return ExplainPostgres(err, databaseVariable)
 		}
-		return explainPostgres(s.pauses.read(ctx), databaseVariable)
+		return ExplainPostgres(s.pauses.read(ctx), databaseVariable)
 	}
 }
 
 // live gives signs of life until ctx ends; without them other processes would take the messages that this one handles for
 // what has killed it.
-func (s *service) live(ctx context.Context) {
+func (s *Service) live(ctx context.Context) {
 	const every = 5 * time.Second
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -405,7 +404,7 @@ func (s *service) live(ctx context.Context) {
 }
 
 // leave says that the process ends in order.
-func (s *service) leave(ctx context.Context) {
+func (s *Service) leave(ctx context.Context) {
 	if !s.pauses.begun() {
 		return // it has never used Postgres
 	}
@@ -414,17 +413,17 @@ func (s *service) leave(ctx context.Context) {
 	}
 }
 
-func (s *service) schema(ctx context.Context) error {
+func (s *Service) schema(ctx context.Context) error {
 	if s.cfg.Migrate {
 		applied, err := migrations.Up(ctx, s.directURL())
 		for _, m := range applied {
 			s.log.Info().Str("event", "migration_applied").Str("migration", m.File).Msg("applied")
 		}
-		return explainPostgres(err, directVariable(s.cfg))
+		return ExplainPostgres(err, DirectVariable(s.cfg))
 	}
 	pending, err := migrations.Pending(ctx, s.db)
 	if err != nil {
-		return explainPostgres(err, databaseVariable)
+		return ExplainPostgres(err, databaseVariable)
 	}
 	if pending {
 		return errors.New("the database schema is not up to date and MAGELINE_MIGRATE is false: run `mageline migrate`")
@@ -433,7 +432,7 @@ func (s *service) schema(ctx context.Context) error {
 }
 
 // retention forgets old keys, an hour's worth at a time.
-func (s *service) retention() periodic.Task {
+func (s *Service) retention() periodic.Task {
 	return periodic.Task{Name: "retention", Every: time.Hour, Run: func(ctx context.Context) error {
 		deleted, err := s.ledger.Retain(ctx, s.cfg.IdempotencyRetention)
 		if deleted > 0 {
@@ -453,7 +452,7 @@ type longWaiting struct {
 }
 
 // gauges keeps the numbers that only the database knows.
-func (s *service) gauges(registerer prometheus.Registerer) periodic.Task {
+func (s *Service) gauges(registerer prometheus.Registerer) periodic.Task {
 	keys := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "mageline_keys", Help: "Rows of the ledger by state.",
 	}, []string{"state"})

@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"fmt"
@@ -19,16 +19,16 @@ func descriptions(t *testing.T) map[string][]string {
 	t.Helper()
 	environment(t, "MAGENTO_URL", "http://127.0.0.1:1", "MAGENTO_TOKEN", "t", "ERP_URL", "http://127.0.0.1:1", "ERP_TOKEN", "t",
 		"TRACKING_DIR", t.TempDir(), "DATABASE_URL", "postgres://127.0.0.1:1/d", "AMQP_URL", "amqp://127.0.0.1:1/")
-	cfg, err := loadConfig(config.EnabledConsumers)
+	cfg, err := config.Load(config.EnabledConsumers)
 	if err != nil {
 		t.Fatal(err)
 	}
 	registry := prometheus.NewRegistry()
-	s, err := wire(t.Context(), cfg, zerolog.Nop(), registry)
+	s, err := New(t.Context(), cfg, "dev", zerolog.Nop(), registry)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.close()
+	defer s.Close()
 	described := make(chan *prometheus.Desc)
 	go func() {
 		defer close(described)

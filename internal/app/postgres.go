@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"context"
@@ -13,8 +13,8 @@ import (
 	"github.com/mageline/mageline/migrations"
 )
 
-// openDatabase opens the database of DATABASE_URL for a command; it connects to nothing yet.
-func openDatabase(ctx context.Context, cfg *config.Config) (*pg.DB, error) {
+// OpenDatabase opens the database of DATABASE_URL for a command; it connects to nothing yet.
+func OpenDatabase(ctx context.Context, cfg *config.Config) (*pg.DB, error) {
 	parsed, err := parseDatabaseURL(cfg.DatabaseURL.Reveal(), cfg)
 	if err != nil {
 		return nil, err
@@ -22,8 +22,8 @@ func openDatabase(ctx context.Context, cfg *config.Config) (*pg.DB, error) {
 	return parsed.Open(ctx)
 }
 
-// openDatabase does the same, and has every new connection take the newest DATABASE_URL, and with it the newest certificates.
-func (s *service) openDatabase(ctx context.Context) (*pg.DB, error) {
+// openDatabase does the same as OpenDatabase, and has every new connection take the newest DATABASE_URL, and with it the newest certificates.
+func (s *Service) openDatabase(ctx context.Context) (*pg.DB, error) {
 	config, err := parseDatabaseURL(s.cfg.DatabaseURL.Reveal(), s.cfg)
 	if err != nil {
 		return nil, err
@@ -45,22 +45,22 @@ func (s *service) openDatabase(ctx context.Context) (*pg.DB, error) {
 	return config.Open(ctx)
 }
 
-func (s *service) databaseURL() string {
+func (s *Service) databaseURL() string {
 	valid := func(address string) error { _, err := parseDatabaseURL(address, s.cfg); return err }
 	return s.secrets.newest(databaseVariable, valid, s.log)
 }
 
 // directURL is the newest address without a pooler in between.
-func (s *service) directURL() string {
+func (s *Service) directURL() string {
 	if s.cfg.MigrateDatabaseURL == "" {
 		return s.databaseURL()
 	}
 	valid := func(address string) error { _, err := pg.Parse(address, ""); return err }
-	return pastPooler(s.databaseURL(), s.secrets.newest(directVariable(s.cfg), valid, s.log))
+	return pastPooler(s.databaseURL(), s.secrets.newest(DirectVariable(s.cfg), valid, s.log))
 }
 
-// directURL is the database without a pooler in between, for migrations and advisory locks.
-func directURL(cfg *config.Config) string {
+// DirectURL is the database without a pooler in between, for migrations and advisory locks.
+func DirectURL(cfg *config.Config) string {
 	return pastPooler(cfg.DatabaseURL.Reveal(), cfg.MigrateDatabaseURL.Reveal())
 }
 
@@ -81,10 +81,10 @@ func parseDatabaseURL(address string, cfg *config.Config) (*pg.Config, error) {
 }
 
 // rights fails when the role may not use the tables: a message that met it would seem to be at fault itself.
-func (s *service) rights(ctx context.Context) error {
+func (s *Service) rights(ctx context.Context) error {
 	lacks, there, err := migrations.MissingRights(ctx, s.db)
 	if err != nil {
-		return explainPostgres(err, databaseVariable)
+		return ExplainPostgres(err, databaseVariable)
 	}
 	if there == 0 {
 		return fmt.Errorf("the tables are not where %s looks for them: correct its database or its search_path", databaseVariable)
@@ -95,9 +95,9 @@ func (s *service) rights(ctx context.Context) error {
 	return nil
 }
 
-// explainPostgres adds to an error which part of an address, which file or right is at fault and what to do; variable has
+// ExplainPostgres adds to an error which part of an address, which file or right is at fault and what to do; variable has
 // the address.
-func explainPostgres(err error, variable string) error {
+func ExplainPostgres(err error, variable string) error {
 	if err == nil {
 		return nil
 	}
@@ -110,8 +110,8 @@ func explainPostgres(err error, variable string) error {
 // Where the addresses of Postgres are.
 const databaseVariable = "MAGELINE_DATABASE_URL"
 
-// directVariable has the address of directURL.
-func directVariable(cfg *config.Config) string {
+// DirectVariable has the address of DirectURL.
+func DirectVariable(cfg *config.Config) string {
 	if cfg.MigrateDatabaseURL != "" {
 		return "MAGELINE_MIGRATE_DATABASE_URL"
 	}

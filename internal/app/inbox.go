@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"context"
@@ -14,12 +14,13 @@ import (
 	"github.com/mageline/mageline/internal/tracking/inbox"
 )
 
-func trackingFormat(cfg *config.Config) tracking.Format {
+// TrackingFormat is how the configuration says that tracking files are read.
+func TrackingFormat(cfg *config.Config) tracking.Format {
 	return tracking.Format{Columns: cfg.TrackingColumns, Carriers: cfg.TrackingCarriers}
 }
 
 // wireInbox gives the handler of tracking files, and sets up the watcher that finds them.
-func (s *service) wireInbox(registerer prometheus.Registerer) *handlers.TrackingFile {
+func (s *Service) wireInbox(registerer prometheus.Registerer) *handlers.TrackingFile {
 	dir := &inbox.Dir{Path: s.cfg.TrackingDir, Pattern: s.cfg.TrackingPattern}
 	publish := func(ctx context.Context, topic string, body []byte) error {
 		return s.runtime.PublishEvent(ctx, topic, body)
@@ -45,7 +46,7 @@ func (s *service) wireInbox(registerer prometheus.Registerer) *handlers.Tracking
 		return max(0, time.Since(since).Seconds())
 	}))
 	return &handlers.TrackingFile{
-		Inbox: dir, Ledger: s.ledger, Format: trackingFormat(s.cfg), Publish: publish, Meter: newFileMeter(registerer),
+		Inbox: dir, Ledger: s.ledger, Format: TrackingFormat(s.cfg), Publish: publish, Meter: newFileMeter(registerer),
 	}
 }
 
