@@ -3,7 +3,6 @@ package event
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"time"
 )
 
@@ -70,28 +69,6 @@ func ClassOf(err error) Class {
 		return e.Class
 	}
 	return Internal
-}
-
-// ClassOfStatus gives the class of an HTTP status that is not 2xx, where the API has no finer rule of its own.
-func ClassOfStatus(status int) Class {
-	switch {
-	case status >= 300 && status <= 399: // tells of the address
-		return Unavailable
-	case status == http.StatusUnauthorized, status == http.StatusForbidden:
-		return Unauthorized
-	case status == http.StatusNotFound:
-		return NotFound
-	case status == http.StatusRequestTimeout:
-		return Timeout
-	case status == http.StatusLocked, status == http.StatusTooEarly:
-		return Unavailable
-	case status == http.StatusTooManyRequests:
-		return Throttled
-	case status >= 500:
-		return Unavailable
-	default:
-		return Rejected
-	}
 }
 
 // errNotDone marks errors after which the effect certainly has not happened.

@@ -216,7 +216,7 @@ func isTwoFactor(message string) bool {
 func (op operation) refused(resp *http.Response, body []byte) *Error {
 	e := &Error{
 		Status: resp.StatusCode, Method: op.method, Path: op.path,
-		RetryAfter: retryAfter(resp.Header.Get("Retry-After"), time.Now()),
+		RetryAfter: retryAfter(resp.Header, time.Now()),
 	}
 	if to, err := resp.Location(); err == nil {
 		to = &url.URL{Scheme: to.Scheme, Host: to.Host, Path: to.Path, RawPath: to.RawPath}
@@ -237,14 +237,24 @@ func (op operation) unreadable(status int, body []byte, cause error) *Error {
 	return e
 }
 
-// retryAfter reads seconds or a date (RFC 9110, section 10.2.3); 0 for neither, and at most a day.
-func retryAfter(header string, now time.Time) time.Duration {
+// retryAfter reads Retry-After (RFC 9110, section 10.2.3): seconds, or a date, which is compared with the Date of the same
+// answer where it has one. It returns 0 for neither, and at most a day.
+func retryAfter(h http.Header, now time.Time) time.Duration {
 	const most = 24 * time.Hour
-	if seconds, err := strconv.ParseUint(header, 10, 32); err == nil {
+	v := strings.TrimSpace(h.Get("Retry-After"))
+	if v != "" && strings.Trim(v, "0123456789") == "" {
+		seconds, err := strconv.ParseUint(v, 10, 32)
+		if err != nil { // more digits than a number has
+			return most
+		}
 		return min(time.Duration(seconds)*time.Second, most)
 	}
-	if at, err := http.ParseTime(header); err == nil {
-		return min(max(at.Sub(now), 0), most)
+	at, err := http.ParseTime(v)
+	if err != nil {
+		return 0
 	}
-	return 0
+	if date, err := http.ParseTime(h.Get("Date")); err == nil {
+		now = date
+	}
+	return min(max(at.Sub(now), 0), most)
 }

@@ -201,11 +201,12 @@ func TestTransient(t *testing.T) {
 func TestRetryAfter(t *testing.T) {
 	now := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 	for header, want := range map[string]time.Duration{
-		"": 0, "12": 12 * time.Second, "-1": 0, "soon": 0, "1.5": 0, "4294967295": 24 * time.Hour, "99999999999999999999": 0,
+		"": 0, "12": 12 * time.Second, "-1": 0, "soon": 0, "1.5": 0, "4294967295": 24 * time.Hour, "99999999999999999999": 24 * time.Hour,
+		" 12 ":                          12 * time.Second,
 		"Mon, 23 Nov 2026 10:01:00 GMT": time.Minute, "Mon, 23 Nov 2026 09:00:00 GMT": 0,
 		"Mon, 23 Nov 2037 09:00:00 GMT": 24 * time.Hour,
 	} {
-		if got := retryAfter(header, now); got != want {
+		if got := retryAfter(http.Header{"Retry-After": {header}}, now); got != want {
 			t.Errorf("%q: %s, want %s", header, got, want)
 		}
 	}

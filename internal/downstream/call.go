@@ -1,6 +1,8 @@
 package downstream
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -125,26 +127,38 @@ func isTimeout(err error) bool {
 	return errors.As(err, &n) && n.Timeout()
 }
 
-// answered takes the answer's status and the beginning of its body, and wraps the body: a success is one only when its body
-// is complete.
+// answered decides what an answer tells of, by its status and by how its body begins, and wraps the body: a success is one
+// only when its body is complete.
 func (c *call) answered(resp *http.Response) (*http.Response, error) {
 	status := strconv.Itoa(resp.StatusCode)
 	c.span.SetAttributes(attribute.Int("http.response.status_code", resp.StatusCode))
-	if resp.StatusCode >= 300 && resp.StatusCode <= 399 {
+	tells := event.TellsOf(resp.StatusCode)
+	if tells == event.OfAddress {
 		return nil, c.discard(resp, status, c.elsewhere(resp))
 	}
 	found := c.begin(resp)
-	b := &body{ReadCloser: resp.Body, call: c, status: status}
-	switch failed := resp.StatusCode >= 500 || resp.StatusCode == http.StatusRequestTimeout; {
-	case failed:
+	// A page with a status that a front, a throttle or a failing server answers on purpose keeps that meaning.
+	if found.page && tells == event.OfRequest {
+		return nil, c.discard(resp, string(event.Unavailable), c.notAPI(resp, found))
+	}
+	if c.d.classify != nil && resp.StatusCode >= 400 {
+		tells = c.d.classify(event.Answer{
+			Status: resp.StatusCode, Header: resp.Header, Body: peek(resp), Throttles: c.d.circuit.throttles(),
+		}, tells)
+	}
+	b := &body{ReadCloser: resp.Body, call: c, status: status, refused: tells == event.OfCredential}
+	switch {
+	case tells == event.OfLoad:
+		return nil, c.discard(resp, status, c.throttled(resp))
+	case tells == event.OfHealth:
 		c.d.circuit.failedWith(c.ticket, c.kind, event.Message(c.parent), c.address+": "+status)
 		c.span.SetStatus(codes.Error, status)
 		b.decided = true
-	case found.page:
-		err := c.notAPI(resp, found)
-		if resp.StatusCode != http.StatusUnauthorized && resp.StatusCode != http.StatusForbidden {
-			return nil, c.discard(resp, string(event.Unavailable), err) // its status is not the API's
-		}
+	case tells == event.OfAddress:
+		return nil, c.discard(resp, status, c.misled(fmt.Errorf("%s: answered %d, and not as the API does: see that %s leads to it",
+			c.address, resp.StatusCode, c.d.variable)))
+	case found.page: // that refuses the credential: the client may renew it, and the circuit counts it
+		_ = c.notAPI(resp, found)
 		b.decided = true
 	}
 	if resp.Body == http.NoBody || resp.ContentLength == 0 {
@@ -152,6 +166,29 @@ func (c *call) answered(resp *http.Response) (*http.Response, error) {
 	}
 	resp.Body = b
 	return resp, nil
+}
+
+// throttled makes the error of an answer that asks for a pause, and has all calls wait for it.
+func (c *call) throttled(resp *http.Response) error {
+	wait := c.d.circuit.throttled(c.ticket, resp.StatusCode, event.RetryAfter(resp.Header, time.Now()))
+	return &event.Error{
+		Class: event.Throttled, Downstream: c.d.name, RetryAfter: wait,
+		Err: fmt.Errorf("%s answered %d and is not called again for %s", c.address, resp.StatusCode, wait.Round(time.Second)),
+	}
+}
+
+// classifyLook is how much of a body Options.Classify sees.
+const classifyLook = 16 << 10
+
+// peek returns the beginning of the body of resp, which is still to be read.
+func peek(resp *http.Response) []byte {
+	if resp.Body == http.NoBody || resp.ContentLength == 0 {
+		return nil
+	}
+	buffered := bufio.NewReaderSize(resp.Body, classifyLook)
+	resp.Body = reader{buffered, resp.Body}
+	data, _ := buffered.Peek(classifyLook) // where the connection breaks, whoever reads the body meets it
+	return bytes.Clone(data)
 }
 
 // discard ends a request whose answer is of no use to anybody.
@@ -180,8 +217,9 @@ type body struct {
 	io.ReadCloser
 	call    *call
 	status  string
+	refused bool // the credential
 	decided bool
-	err     error // the first that Read gave: later reads give it again
+	err     error // the first of Read, returned again by later ones
 }
 
 func (b *body) Read(p []byte) (int, error) {
@@ -213,7 +251,7 @@ func (b *body) Close() error {
 func (b *body) end() {
 	if !b.decided {
 		b.decided = true
-		b.call.d.circuit.succeeded(b.call.ticket, b.call.kind, event.Handling(b.call.parent))
+		b.call.d.circuit.succeeded(b.call.ticket, b.call.kind, event.Handling(b.call.parent), b.refused)
 	}
 	b.call.finish(b.status)
 }

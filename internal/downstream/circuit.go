@@ -77,6 +77,7 @@ type throttle struct {
 	long   bool // counts as an open circuit, until its timer says that it is over
 	number int  // counts the throttles, so that the many 429 of one burst are one step
 	steps  int  // in a row, without a Retry-After
+	inARow int  // since the last success
 	timer  *time.Timer
 	ended  chan struct{} // closed when somebody ends the wait before its time
 }
@@ -231,11 +232,15 @@ func (c *circuit) admit(probes []any) (t ticket, wait pause, err error) {
 	return t, pause{max(time.Until(c.throttle.until), 0), c.throttle.ended}, nil
 }
 
-// succeeded says that the downstream has answered a request of ticket t.
-func (c *circuit) succeeded(t ticket, k kind, handling uint64) {
+// succeeded says that the downstream has answered a request of ticket t; refused, that it refused the credential, which is
+// no failure, and does not show that it takes calls again.
+func (c *circuit) succeeded(t ticket, k kind, handling uint64, refused bool) {
 	c.update(func() {
 		if t.throttle == c.throttle.number {
 			c.throttle.steps = 0
+			if !refused {
+				c.throttle.inARow = 0
+			}
 		}
 		switch {
 		case t.probe != nil:
@@ -320,17 +325,24 @@ func (c *circuit) inARow() int {
 	return n + len(messages)
 }
 
-// throttled says that the downstream has answered 429 to a request of ticket t; asked is what it wants, 0 if it did
-// not say. It gives how long all calls wait now.
-func (c *circuit) throttled(t ticket, asked time.Duration) time.Duration {
+// throttles returns how many throttles there were since the last success; those of one burst are one.
+func (c *circuit) throttles() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.throttle.inARow
+}
+
+// throttled says that the downstream has answered a request of ticket t with a throttle; asked is what it wants, 0 if it
+// did not say. It returns how long all calls wait now.
+func (c *circuit) throttled(t ticket, status int, asked time.Duration) time.Duration {
 	var left time.Duration
 	c.update(func() {
 		th := &c.throttle
 		now := time.Now()
-		reason := fmt.Sprintf("it answered 429 and asks for a pause of %s", asked.Round(time.Second))
+		reason := fmt.Sprintf("it answered %d and asks for a pause of %s", status, asked.Round(time.Second))
 		switch {
 		case asked <= 0:
-			reason = "it answered 429 and does not say for how long"
+			reason = fmt.Sprintf("it answered %d and does not say for how long", status)
 		case asked > maxThrottle:
 			reason += fmt.Sprintf(", of which it gets %s", maxThrottle)
 		}
@@ -345,6 +357,7 @@ func (c *circuit) throttled(t ticket, asked time.Duration) time.Duration {
 		}
 		if first {
 			th.number++
+			th.inARow++
 		}
 		if until := now.Add(min(asked, maxThrottle)); until.After(th.until) {
 			th.until, th.reason = until, fmt.Sprintf("%s; `mageline resume %s` ends it", reason, c.name)

@@ -12,8 +12,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -42,6 +40,11 @@ type Options struct {
 	Failures int
 	OpenFor  time.Duration
 
+	// Classify decides what an answer other than 2xx and 3xx tells of, where the API says it otherwise than by the status
+	// alone: a throttle that comes as 401 or 503, or in the words of the body. byStatus is what the status says. It is
+	// called by several goroutines at once. nil: the status decides.
+	Classify func(a event.Answer, byStatus event.Tells) event.Tells
+
 	Registerer prometheus.Registerer // nil: metrics are not exposed
 	Tracer     trace.Tracer          // nil: no spans; traceparent is sent in any case
 	Log        zerolog.Logger
@@ -62,6 +65,7 @@ type Downstream struct {
 	recent    recent
 	tracer    trace.Tracer
 	variable  string
+	classify  func(event.Answer, event.Tells) event.Tells // nil: the status decides
 	log       zerolog.Logger
 
 	warn   sync.Mutex
@@ -72,7 +76,7 @@ type Downstream struct {
 func New(o Options) *Downstream {
 	d := &Downstream{
 		name: o.Name, timeout: o.Timeout, tracer: o.Tracer, metrics: newMetrics(o.Registerer, o.Name),
-		variable: cmp.Or(o.Variable, "its address"), log: o.Log,
+		variable: cmp.Or(o.Variable, "its address"), classify: o.Classify, log: o.Log,
 	}
 	d.circuit = newCircuit(o.Name, o.Failures, o.OpenFor, d.metrics.state, o.Log)
 	if o.RateLimit > 0 {
@@ -174,9 +178,10 @@ func (d *Downstream) Probe() (probe any, end func() (decided bool), ok bool) {
 // says:
 //
 //   - An open circuit, or a half-open one without its probe in the context, is an *event.Deferral marked by NotDone.
-//   - A 429 is an *event.Error of class Throttled with its wait. A redirect, and a page of HTML with a status of 2xx or
-//     4xx, is one of class Unavailable: not the API has answered. All others are answers and returned as they are, also
-//     5xx, and every 401 and 403, after which a client may want to renew its credential.
+//   - An answer that tells OfLoad, such as a 429, is an *event.Error of class Throttled with its wait.
+//   - One that tells OfAddress, a redirect or a page of HTML, is an *event.Error of class Unavailable.
+//   - All others are returned as they are, also 5xx, which count as failures, and every 401 and 403, after which a client
+//     may renew its credential.
 //   - A byte order mark and PHP's notices in front of JSON are taken off.
 //   - A connection that fails or is lost is an *event.Error of class Unavailable, a time-out one of class Timeout, also
 //     while the body is read. They are marked by NotDone when the request has certainly not been sent.
@@ -195,16 +200,6 @@ func (d *Downstream) RoundTrip(req *http.Request) (*http.Response, error) {
 		err = c.lost(err)
 		c.finish(string(event.ClassOf(err)))
 		return nil, err
-	}
-	if resp.StatusCode == http.StatusTooManyRequests {
-		wait := d.circuit.throttled(t, retryAfter(resp.Header, time.Now()))
-		drain(resp.Body)
-		_ = resp.Body.Close()
-		c.finish("429")
-		return nil, &event.Error{
-			Class: event.Throttled, Downstream: d.name, RetryAfter: wait,
-			Err: fmt.Errorf("%s answered 429 and is not called again for %s", c.address, wait.Round(time.Second)),
-		}
 	}
 	return c.answered(resp)
 }
@@ -330,31 +325,6 @@ func ended(ctx context.Context) error {
 		return fmt.Errorf("%w: %w", ctx.Err(), cause)
 	}
 	return ctx.Err()
-}
-
-// maxAsked bounds what a Retry-After is taken to say, far above what is ever waited.
-const maxAsked = 366 * 24 * time.Hour
-
-// retryAfter reads the header of RFC 9110, section 10.2.3, seconds or a date; 0 if it says nothing that can be used: no
-// number or date, one that is not above 0 or has passed. A date is compared with the Date of the same answer, if that has
-// one: the two machines' clocks need not agree.
-func retryAfter(h http.Header, now time.Time) time.Duration {
-	v := strings.TrimSpace(h.Get("Retry-After"))
-	if v != "" && strings.Trim(v, "0123456789") == "" {
-		seconds, err := strconv.ParseUint(v, 10, 64)
-		if err != nil || seconds > uint64(maxAsked/time.Second) { // more digits than a number has
-			return maxAsked
-		}
-		return time.Duration(seconds) * time.Second
-	}
-	at, err := http.ParseTime(v)
-	if err != nil {
-		return 0
-	}
-	if date, err := http.ParseTime(h.Get("Date")); err == nil {
-		now = date
-	}
-	return min(max(at.Sub(now), 0), maxAsked)
 }
 
 // address names a request without what may be secret or personal in it: no user, no query.

@@ -8,11 +8,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"time"
 
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/mageline/mageline/event"
 )
 
 // client sends spans by OTLP over HTTP. The exporter that OpenTelemetry ships for it, otlptracehttp, links gRPC, which is
@@ -95,8 +96,7 @@ func (c *client) send(ctx context.Context, body []byte) (again bool, after time.
 	err = fmt.Errorf("the collector at %s answered %s to traces: see OTEL_EXPORTER_OTLP_ENDPOINT and its log", address, resp.Status)
 	switch resp.StatusCode { // those that the specification of OTLP calls retryable
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		seconds, _ := strconv.Atoi(resp.Header.Get("Retry-After"))
-		return true, time.Duration(max(0, seconds)) * time.Second, err
+		return true, event.RetryAfter(resp.Header, time.Now()), err
 	}
 	return false, 0, err
 }
