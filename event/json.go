@@ -9,16 +9,16 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/tidwall/gjson"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // wellFormed checks that b is one JSON value of bounded depth. Everything below it relies on that. Its errors follow the
 // name of what b is, and have no personal data in them.
 func wellFormed(b []byte) error {
-	if err := shallow(b); err != nil { // first: gjson recurses
+	if err := shallow(b); err != nil { // first: the decoder recurses
 		return err
 	}
-	if !gjson.ValidBytes(b) {
+	if !jsontext.Value(b).IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) {
 		return notJSON(b)
 	}
 	return nil

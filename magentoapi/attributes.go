@@ -66,7 +66,7 @@ func (c CustomAttribute) MarshalJSON() ([]byte, error) { return writeObject(c, c
 func (a *CustomAttributes) UnmarshalJSON(data []byte) error {
 	if !bytes.HasPrefix(data, []byte("{")) {
 		var list []CustomAttribute
-		if err := unmarshal(data, &list); err != nil {
+		if err := json.Unmarshal(data, &list); err != nil {
 			return err
 		}
 		*a = list
@@ -81,7 +81,7 @@ func (a *CustomAttributes) UnmarshalJSON(data []byte) error {
 		var one CustomAttribute
 		if !bytes.HasPrefix(m.value, []byte("{")) {
 			one = CustomAttribute{Code: m.name, Value: m.value}
-		} else if err := unmarshal(m.value, &one); err != nil {
+		} else if err := json.Unmarshal(m.value, &one); err != nil {
 			return err
 		}
 		*a = append(*a, one)
@@ -118,7 +118,7 @@ func (a CustomAttributes) List(code string) ([]string, error) {
 	value := a.value(code)
 	if bytes.HasPrefix(value, []byte("[")) {
 		var texts []Text
-		if err := unmarshal(value, &texts); err != nil {
+		if err := json.Unmarshal(value, &texts); err != nil {
 			return nil, fmt.Errorf("magento: custom attribute %s: %w", code, describeJSON(err))
 		}
 		var list []string

@@ -218,7 +218,7 @@ func parseBase(baseURL string) (string, error) {
 // (*json.RawMessage keeps it as it came), unless out is nil; it must be JSON all the same, or empty.
 func (c *Client) Do(ctx context.Context, method, path string, query url.Values, body, out any) error {
 	if out != nil {
-		out = &callers{out}
+		out = callers{out}
 	}
 	return c.call(ctx, operation{method: method, path: path, query: encodeQuery(query)}, body, out)
 }

@@ -44,7 +44,7 @@ func decodeErrorBody(body []byte) (BodyKind, string, []Parameter) {
 		Errors     json.RawMessage `json:"errors"`   // of an exception that gathers several
 		Messages   json.RawMessage `json:"messages"` // the other shape, of fatal errors
 	}
-	if unmarshal(body, &b) != nil {
+	if json.Unmarshal(body, &b) != nil {
 		return BodyJSON, "", nil
 	}
 	params := parameters(b.Parameters)
@@ -53,7 +53,7 @@ func decodeErrorBody(body []byte) (BodyKind, string, []Parameter) {
 	var fatal struct {
 		Error json.RawMessage `json:"error"`
 	}
-	if len(b.Messages) > 0 && unmarshal(b.Messages, &fatal) == nil {
+	if len(b.Messages) > 0 && json.Unmarshal(b.Messages, &fatal) == nil {
 		said = append(said, messages(fatal.Error)...)
 	}
 	said = compact(said)
@@ -66,7 +66,7 @@ func messages(raw json.RawMessage) []string {
 		Message    json.RawMessage `json:"message"`
 		Parameters json.RawMessage `json:"parameters"`
 	}
-	if len(raw) == 0 || unmarshal(raw, &list) != nil {
+	if len(raw) == 0 || json.Unmarshal(raw, &list) != nil {
 		return nil
 	}
 	var said []string
@@ -137,7 +137,7 @@ func text(raw json.RawMessage) string {
 		return string(raw)
 	}
 	var s string
-	if unmarshal(raw, &s) != nil {
+	if json.Unmarshal(raw, &s) != nil {
 		return ""
 	}
 	return s

@@ -198,7 +198,7 @@ func (t *loginToken) request(ctx context.Context, c *Client, password string) (s
 		return "", err
 	}
 	var token string
-	if err := unmarshal(bytes.TrimSpace(answer), &token); err != nil || strings.TrimSpace(token) == "" {
+	if err := json.Unmarshal(bytes.TrimSpace(answer), &token); err != nil || strings.TrimSpace(token) == "" {
 		// Some versions answer 200 with a message and the providers (TwoFactorAuth's AdminTokenService).
 		refusal := op.unreadable(http.StatusOK, answer, errors.New("not a token"))
 		if _, message, _ := decodeErrorBody(answer); isTwoFactor(message) {
@@ -220,7 +220,7 @@ func usableFor(token string, life time.Duration) time.Duration {
 			ExpiresAt float64 `json:"exp"`
 		}
 		payload, err := base64.RawURLEncoding.DecodeString(parts[1])
-		if err == nil && unmarshal(payload, &claims) == nil {
+		if err == nil && json.Unmarshal(payload, &claims) == nil {
 			seconds := claims.ExpiresAt - claims.IssuedAt
 			if claims.IssuedAt > 0 && seconds > 0 && seconds < (365*24*time.Hour).Seconds() {
 				life = time.Duration(seconds * float64(time.Second))

@@ -160,7 +160,7 @@ type Street []string
 func (s *Street) UnmarshalJSON(data []byte) error {
 	if len(data) > 0 && data[0] == '[' {
 		var lines []Text
-		if err := unmarshal(data, &lines); err != nil {
+		if err := json.Unmarshal(data, &lines); err != nil {
 			return err
 		}
 		*s = nil
@@ -190,7 +190,7 @@ func scalar(data []byte) (string, error) {
 		return "", nil
 	case data[0] == '"':
 		var s string
-		err := unmarshal(data, &s)
+		err := json.Unmarshal(data, &s)
 		return s, err
 	case data[0] == '{' || data[0] == '[':
 		return "", fmt.Errorf("want a single value, got an object or a list")
@@ -205,5 +205,5 @@ func unmarshalObject(data []byte, v any) error {
 	if inner, ok := bytes.CutPrefix(data, []byte("[")); ok && string(bytes.TrimSpace(inner)) == "]" {
 		return nil
 	}
-	return unmarshal(data, v)
+	return json.Unmarshal(data, v)
 }

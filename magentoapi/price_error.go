@@ -82,7 +82,7 @@ func decodeRefusals(body []byte) ([]PriceRefusal, error) {
 		Message    json.RawMessage `json:"message"`
 		Parameters json.RawMessage `json:"parameters"`
 	}
-	if err := unmarshal(body, &list); err != nil {
+	if err := json.Unmarshal(body, &list); err != nil {
 		return nil, describeJSON(err)
 	}
 	if list == nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"reflect"
 	"slices"
 	"strconv"
@@ -233,7 +234,7 @@ func (p *plan) field(name []byte) *planField {
 			var text string
 			if bytes.IndexByte(name, '\\') < 0 {
 				text = string(name)
-			} else if unmarshal(append(append([]byte{'"'}, name...), '"'), &text) != nil {
+			} else if json.Unmarshal(append(append([]byte{'"'}, name...), '"'), &text) != nil {
 				return nil
 			}
 			for _, f := range p.fields {
@@ -253,7 +254,7 @@ func (p *plan) read(r *reading, v reflect.Value) (ok bool) {
 	switch kind := r.kind(); {
 	case p.kind == otherPlan:
 		value := r.value()
-		return r.took(p, value, v, unmarshal(value, v.Addr().Interface()) == nil)
+		return r.took(p, value, v, json.Unmarshal(value, v.Addr().Interface()) == nil)
 	case p.kind == objectPlan:
 		return p.readObject(r, v)
 	case kind == 'n': // null
@@ -511,6 +512,18 @@ func (r *reading) more(end byte) bool {
 	}
 }
 
+// members reads the object that comes next, member by member. A value is only good until the next is read.
+func (r *reading) members() iter.Seq2[string, []byte] {
+	return func(yield func(string, []byte) bool) {
+		for r.token(); r.more('}'); {
+			name := r.string(r.value())
+			if value := r.value(); r.err != nil || !yield(name, value) {
+				return
+			}
+		}
+	}
+}
+
 // end makes sure that nothing follows.
 func (r *reading) end() {
 	if r.err != nil {
@@ -534,7 +547,7 @@ func (r *reading) string(value []byte) string {
 		return string(inner)
 	}
 	var s string
-	if err := unmarshal(value, &s); err != nil {
+	if err := json.Unmarshal(value, &s); err != nil {
 		r.fail(describeJSON(err))
 	}
 	return s
@@ -579,7 +592,7 @@ func formOf(value []byte) (form string, empty bool) {
 		return kind, false
 	case '"':
 		var s string
-		if unmarshal(value, &s) != nil || s == "" {
+		if json.Unmarshal(value, &s) != nil || s == "" {
 			return "an empty string", s == ""
 		}
 		return like("string", s, `"`), false

@@ -2,7 +2,6 @@ package magentoapi
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -220,30 +219,44 @@ func (p *Page[T]) More() bool { return p.Number*p.Size < p.TotalCount }
 // an answer that merely isn't an error must not look like a search that found nothing. The count may be left out, as
 // some modules and proxies do, by a page that is not full: then there is no other.
 func decodePage[T any](body []byte, s SearchCriteria) (*Page[T], error) {
-	var answer struct {
-		Items      json.RawMessage `json:"items"`
-		TotalCount json.RawMessage `json:"total_count"`
+	var items, total []byte
+	answer := newReading(body)
+	if answer.kind() != '{' {
+		value := answer.value()
+		if answer.end(); answer.err != nil {
+			return nil, answer.err
+		}
+		form, _ := formOf(value)
+		return nil, OddField{Form: form, Want: "an object"}
 	}
-	if err := unmarshal(body, &answer); err != nil {
-		return nil, describeJSON(err)
+	for name, value := range answer.members() {
+		switch name {
+		case "items":
+			items = slices.Clone(value)
+		case "total_count":
+			total = slices.Clone(value)
+		}
+	}
+	if answer.end(); answer.err != nil {
+		return nil, answer.err
 	}
 	p := &Page[T]{}
 	p.Number, p.Size = s.paging()
-	if answer.Items == nil && s.Fields == "" {
+	if items == nil && s.Fields == "" {
 		return nil, errors.New("no list of items")
 	}
-	if answer.Items != nil {
+	if items != nil {
 		var err error
-		if p.odd, err = read(answer.Items, reflect.ValueOf(&p.Items).Elem()); err != nil {
+		if p.odd, err = read(items, reflect.ValueOf(&p.Items).Elem()); err != nil {
 			return nil, describeJSON(err)
 		}
 		for i := range p.odd {
 			p.odd[i].under("items")
 		}
 	}
-	count, err := strconv.Atoi(string(bytes.Trim(answer.TotalCount, `"`)))
+	count, err := strconv.Atoi(string(bytes.Trim(total, `"`)))
 	switch {
-	case answer.TotalCount == nil && (s.Fields != "" || p.Items != nil && len(p.Items) < p.Size):
+	case total == nil && (s.Fields != "" || p.Items != nil && len(p.Items) < p.Size):
 		count = (p.Number-1)*p.Size + len(p.Items)
 	case err != nil || count < 0:
 		return nil, errors.New("no total_count")

@@ -122,11 +122,9 @@ func (r asRead) members() ([]member, error) {
 	if in.kind() != '{' {
 		return nil, nil
 	}
-	in.token()
 	var all []member
-	for in.more('}') {
-		name := in.string(in.value())
-		all = append(all, member{name, slices.Clone(in.value())})
+	for name, value := range in.members() {
+		all = append(all, member{name, slices.Clone(value)})
 	}
 	return all, in.err
 }
@@ -149,7 +147,7 @@ func readMember(value json.RawMessage, name string, v any) (bool, error) {
 	if len(value) == 0 || string(value) == "null" {
 		return false, nil
 	}
-	if err := unmarshal(value, &callers{v}); err != nil {
+	if err := json.Unmarshal(value, v); err != nil {
 		return false, fmt.Errorf("magento: %s: %w", name, describeJSON(err))
 	}
 	return true, nil
