@@ -1,6 +1,9 @@
 module github.com/mageline/mageline
 
-go 1.26.8
+// Not a patch version of ours: the dependencies ask for 1.26.0, the first release. The toolchain line binds nobody who imports this.
+go 1.26.0
+
+toolchain go1.26.8
 
 require (
 	github.com/go-json-experiment/json v1.27.2

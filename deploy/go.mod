@@ -2,7 +2,9 @@
 // nobody who builds mageline should have to fetch or audit.
 module github.com/mageline/mageline/deploy
 
-go 1.26.8
+go 1.26.0
+
+toolchain go1.26.8
 
 require (
 	k8s.io/api v0.37.2

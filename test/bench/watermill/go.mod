@@ -1,6 +1,8 @@
 module github.com/mageline/mageline/test/bench/watermill
 
-go 1.26.8
+go 1.26
+
+toolchain go1.26.8
 
 require (
 	github.com/ThreeDotsLabs/watermill v1.3.7
