@@ -79,7 +79,7 @@ type orderComment struct {
 
 // write writes the comment if it is not there; before says that it was.
 func (c orderComment) write(ctx context.Context, repeat bool) (before bool, err error) {
-	res, before, err := c.ledger.DoHolding(ctx, orderLease(c.lock), c.key, repeat, func(ctx context.Context, claim *idempotency.Claim) (idempotency.Result, error) {
+	res, before, err := c.ledger.Do(ctx, idempotency.Effect{Key: c.key, Repeat: repeat, Lease: orderLease(c.lock)}, func(ctx context.Context, claim *idempotency.Claim) (idempotency.Result, error) {
 		result, err := c.effect(ctx, claim)
 		var deferral *event.Deferral
 		if err != nil && !errors.As(err, &deferral) && event.ClassOf(err).Poison() {

@@ -27,10 +27,8 @@ type Orders interface {
 
 // Ledger remembers what was done. *idempotency.Ledger is one, and documents the methods.
 type Ledger interface {
-	Do(ctx context.Context, key idempotency.Key, repeat bool,
-		effect func(ctx context.Context, c *idempotency.Claim) (idempotency.Result, error)) (idempotency.Result, bool, error)
-	DoHolding(ctx context.Context, lease string, key idempotency.Key, repeat bool,
-		effect func(ctx context.Context, c *idempotency.Claim) (idempotency.Result, error)) (idempotency.Result, bool, error)
+	Do(ctx context.Context, e idempotency.Effect,
+		run func(ctx context.Context, c *idempotency.Claim) (idempotency.Result, error)) (idempotency.Result, bool, error)
 	Lookup(ctx context.Context, key idempotency.Key) (idempotency.Row, bool, error)
 	Rows(ctx context.Context, consumer, key string) ([]idempotency.Row, error)
 	Skip(ctx context.Context, key idempotency.Key, reason string) (bool, error)

@@ -295,7 +295,7 @@ func (c cancellation) document(ctx context.Context) (string, error) {
 func (c cancellation) send(ctx context.Context, e event.Event, name, document string, request erp.Cancellation) (before bool, err error) {
 	key := idempotency.Key{Consumer: OrderCanceled, Key: c.key, Effect: name}
 	idempotencyKey := OrderCanceled + ":" + c.key + ":" + shortened(strings.TrimPrefix(name, effectCancel))
-	_, before, err = c.Ledger.Do(ctx, key, e.Repeat, func(ctx context.Context, _ *idempotency.Claim) (idempotency.Result, error) {
+	_, before, err = c.Ledger.Do(ctx, idempotency.Effect{Key: key, Repeat: e.Repeat}, func(ctx context.Context, _ *idempotency.Claim) (idempotency.Result, error) {
 		if _, err := c.ERP.CancelOrder(ctx, idempotencyKey, document, request); err != nil {
 			return idempotency.Result{}, err
 		}

@@ -66,7 +66,7 @@ func (h *Placed) export(ctx context.Context, e event.Event, ref event.Order, o *
 		ref.EntityID = event.ID(o.EntityID) // the very order, should another one come to share its number
 	}
 	var other *another
-	created, before, err := h.Ledger.Do(ctx, createKey(key), e.Repeat, func(ctx context.Context, c *idempotency.Claim) (idempotency.Result, error) {
+	created, before, err := h.Ledger.Do(ctx, idempotency.Effect{Key: createKey(key), Repeat: e.Repeat}, func(ctx context.Context, c *idempotency.Claim) (idempotency.Result, error) {
 		result, err := h.create(ctx, e, ref, key, c)
 		if errors.As(err, &other) && other.row.Waiting {
 			return idempotency.Result{State: idempotency.Waiting, Reason: other.row.State, Order: &other.row.Order}, nil // as it was

@@ -127,7 +127,7 @@ func (h *TrackingFile) file(ctx context.Context, e event.Event, ready *FileReady
 	ready.SHA256 = about.SHA256
 
 	s := &sending{TrackingFile: h, file: f, about: about, repeat: e.Repeat, log: log.With().Str("key", about.SHA256).Logger()}
-	result, before, err := h.Ledger.Do(ctx, fileKey(about.SHA256, effectFile), e.Repeat,
+	result, before, err := h.Ledger.Do(ctx, idempotency.Effect{Key: fileKey(about.SHA256, effectFile), Repeat: e.Repeat},
 		func(ctx context.Context, _ *idempotency.Claim) (idempotency.Result, error) { return s.send(ctx) })
 	if err != nil {
 		return "", err

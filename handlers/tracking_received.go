@@ -63,8 +63,9 @@ func (h *Tracked) Handle(ctx context.Context, e event.Event) (event.Outcome, err
 
 func (h *Tracked) handle(ctx context.Context, e event.Event, t event.Tracking, key string) (event.Outcome, error) {
 	// The lease is mostly the right one: then it costs no write of its own.
-	res, before, err := h.Ledger.DoHolding(ctx, orderLease(t.OrderNumber),
-		idempotency.Key{Consumer: TrackingReceived, Key: key, Effect: effectTrack}, e.Repeat,
+	res, before, err := h.Ledger.Do(ctx, idempotency.Effect{
+		Key: idempotency.Key{Consumer: TrackingReceived, Key: key, Effect: effectTrack}, Repeat: e.Repeat, Lease: orderLease(t.OrderNumber),
+	},
 		func(ctx context.Context, c *idempotency.Claim) (idempotency.Result, error) { return h.find(ctx, t, c) })
 	if err != nil {
 		return "", err
@@ -218,7 +219,7 @@ func uncertain(like, err error) error {
 // mail mails a shipment to which a number was added; before says that this was done before. A mail that may have been sent
 // is not sent again.
 func (h *Tracked) mail(ctx context.Context, key, shipment string, repeat bool) (before bool, err error) {
-	res, before, err := h.Ledger.Do(ctx, idempotency.Key{Consumer: TrackingReceived, Key: key, Effect: effectMail}, repeat,
+	res, before, err := h.Ledger.Do(ctx, idempotency.Effect{Key: idempotency.Key{Consumer: TrackingReceived, Key: key, Effect: effectMail}, Repeat: repeat},
 		func(ctx context.Context, c *idempotency.Claim) (idempotency.Result, error) {
 			if c.Uncertain {
 				return idempotency.Result{Reason: "may have been sent before"}, nil

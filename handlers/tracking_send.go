@@ -172,7 +172,7 @@ func (s *sending) flush(ctx context.Context) error {
 		return nil
 	}
 	block := fileKey(s.about.SHA256, fmt.Sprintf("lines %d to %d", s.blockFrom, s.blockTo))
-	_, before, err := s.Ledger.Do(ctx, block, s.repeat, func(ctx context.Context, _ *idempotency.Claim) (idempotency.Result, error) {
+	_, before, err := s.Ledger.Do(ctx, idempotency.Effect{Key: block, Repeat: s.repeat}, func(ctx context.Context, _ *idempotency.Claim) (idempotency.Result, error) {
 		return idempotency.Result{}, s.publish(ctx)
 	})
 	if err != nil {

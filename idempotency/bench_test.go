@@ -34,7 +34,7 @@ func BenchmarkClaimAndFinish(b *testing.B) {
 			defer l.Close()
 			b.ReportAllocs()
 			each(b, handlers, func(ctx context.Context) error {
-				_, _, err := l.Do(ctx, order(fmt.Sprint("l", next.Add(1))), false, done("SO"))
+				_, _, err := l.Do(ctx, idempotency.Effect{Key: order(fmt.Sprint("l", next.Add(1)))}, done("SO"))
 				return err
 			})
 		})

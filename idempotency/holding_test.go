@@ -41,7 +41,7 @@ func TestHolding(t *testing.T) {
 			ran := false
 			func() {
 				defer func() { _ = recover() }()
-				_, _, err := a.DoHolding(t.Context(), writer, order(tt.name), false, func(context.Context, *idempotency.Claim) (idempotency.Result, error) {
+				_, _, err := a.Do(t.Context(), idempotency.Effect{Key: order(tt.name), Lease: writer}, func(context.Context, *idempotency.Claim) (idempotency.Result, error) {
 					if ran = true; !held() {
 						t.Error("another has the lease at the same time")
 					}
@@ -67,7 +67,7 @@ func TestHoldingIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _, err = a.DoHolding(t.Context(), writer, order("1"), false, func(context.Context, *idempotency.Claim) (idempotency.Result, error) {
+	_, _, err = a.Do(t.Context(), idempotency.Effect{Key: order("1"), Lease: writer}, func(context.Context, *idempotency.Claim) (idempotency.Result, error) {
 		t.Error("the effect ran")
 		return idempotency.Result{}, nil
 	})
@@ -78,7 +78,7 @@ func TestHoldingIsRefused(t *testing.T) {
 		t.Errorf("recorded as %+v", got)
 	}
 	release()
-	if _, _, err := a.DoHolding(t.Context(), writer, order("1"), false, func(_ context.Context, c *idempotency.Claim) (idempotency.Result, error) {
+	if _, _, err := a.Do(t.Context(), idempotency.Effect{Key: order("1"), Lease: writer}, func(_ context.Context, c *idempotency.Claim) (idempotency.Result, error) {
 		if c.Uncertain {
 			t.Error("uncertain, though it never ran")
 		}
@@ -104,13 +104,13 @@ func TestHoldingInVain(t *testing.T) {
 		return idempotency.Result{}, nil
 	}
 	do(t, a, order("1"), done("SO-1"))
-	res, duplicate, err := a.DoHolding(t.Context(), writer, order("1"), false, never)
+	res, duplicate, err := a.Do(t.Context(), idempotency.Effect{Key: order("1"), Lease: writer}, never)
 	if err != nil || !duplicate || res.Value != "SO-1" {
 		t.Errorf("got %+v, duplicate %v, %v", res, duplicate, err)
 	}
 	until(t, "the lease is free after a duplicate", free)
 	do(t, b, order("2"), func(context.Context, *idempotency.Claim) (idempotency.Result, error) {
-		if _, _, err := a.DoHolding(t.Context(), writer, order("2"), false, never); isDeferral(err) == nil || !isDeferral(err).Busy {
+		if _, _, err := a.Do(t.Context(), idempotency.Effect{Key: order("2"), Lease: writer}, never); isDeferral(err) == nil || !isDeferral(err).Busy {
 			t.Errorf("in progress elsewhere: %v", err)
 		}
 		until(t, "the lease is free beside a claim of another", free)
@@ -121,7 +121,7 @@ func TestHoldingInVain(t *testing.T) {
 // A holder that is overtaken loses its context; one that goes on step by step keeps both.
 func TestHoldingRenews(t *testing.T) {
 	l := open(t, database(t), "a", long)
-	_, _, err := l.DoHolding(t.Context(), writer, order("1"), false, func(ctx context.Context, _ *idempotency.Claim) (idempotency.Result, error) {
+	_, _, err := l.Do(t.Context(), idempotency.Effect{Key: order("1"), Lease: writer}, func(ctx context.Context, _ *idempotency.Claim) (idempotency.Result, error) {
 		for began := time.Now(); time.Since(began) < long+short; {
 			if err := event.Progress(ctx); err != nil {
 				return idempotency.Result{}, err
@@ -140,7 +140,7 @@ func TestHoldingTakesTwoFlushes(t *testing.T) {
 	l := idempotency.Open(t.Context(), idempotency.Options{
 		Pool: pool(t, database(t), pgx.QueryExecModeCacheStatement), Process: "a", Log: zerolog.Nop(), Registerer: registry,
 	})
-	if _, _, err := l.DoHolding(t.Context(), writer, order("1"), false, done("1")); err != nil {
+	if _, _, err := l.Do(t.Context(), idempotency.Effect{Key: order("1"), Lease: writer}, done("1")); err != nil {
 		t.Fatal(err)
 	}
 	l.Close()

@@ -19,6 +19,18 @@ type Key struct {
 
 func (k Key) String() string { return k.Consumer + ":" + k.Key + " " + k.Effect }
 
+// Effect is what [Ledger.Do] runs once.
+type Effect struct {
+	Key Key
+	// Repeat says that an earlier handling may have done it without leaving a row: the message was redelivered, replayed, or is
+	// not at its first attempt. Without a row the claim is then uncertain.
+	Repeat bool
+	// Lease is the name of a lease, as of [Ledger.Lease], that the effect runs under; empty for none. It is taken in the
+	// transaction of the claim and released in that of the finish. While another holds it, the effect does not run and Do
+	// returns an *event.Deferral.
+	Lease string
+}
+
 // maxKey is the longest business key that is stored as it is, in bytes.
 const maxKey = 200
 

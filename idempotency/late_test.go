@@ -83,7 +83,7 @@ func TestTakeOverIsTold(t *testing.T) {
 	told, run := 0, 0
 	do := func(answer error) error {
 		ctx := event.WithTakeOver(t.Context(), func(context.Context) error { told++; return answer })
-		_, _, err := l.Do(ctx, key, false, func(context.Context, *Claim) (Result, error) {
+		_, _, err := l.Do(ctx, Effect{Key: key}, func(context.Context, *Claim) (Result, error) {
 			run++
 			return Result{}, nil
 		})

@@ -74,10 +74,10 @@ func (a *lease) hold(ctx context.Context) *hold {
 func (a *lease) change() *op { return leaseOp(a.claim.name, a.claim.owner, a.got.number+1) }
 
 // around runs an effect under the lease.
-func (a *lease) around(ctx context.Context, c *Claim, effect func(context.Context, *Claim) (Result, error)) (Result, error) {
+func (a *lease) around(ctx context.Context, c *Claim, run func(context.Context, *Claim) (Result, error)) (Result, error) {
 	h := a.hold(ctx)
 	defer func() { _ = h.end() }()
-	return effect(h.ctx, c)
+	return run(h.ctx, c)
 }
 
 // giveBack gives the lease back, whatever has become of ctx.

@@ -37,7 +37,7 @@ func TestTakeOver(t *testing.T) {
 	url := database(t)
 	a, b := open(t, url, "a", short), open(t, url, "b", time.Minute)
 	key := order("1")
-	_, _, err := a.Do(t.Context(), key, false, func(ctx context.Context, _ *idempotency.Claim) (idempotency.Result, error) {
+	_, _, err := a.Do(t.Context(), idempotency.Effect{Key: key}, func(ctx context.Context, _ *idempotency.Claim) (idempotency.Result, error) {
 		<-ctx.Done()
 		if event.ClassOf(context.Cause(ctx)) != event.Timeout {
 			t.Errorf("the context ended for %v", context.Cause(ctx))
@@ -93,7 +93,7 @@ func TestRenew(t *testing.T) {
 	if res.Value != "1" {
 		t.Errorf("got %+v", res)
 	}
-	_, _, err := open(t, url, "b", short).Do(t.Context(), order("2"), false, func(ctx context.Context, _ *idempotency.Claim) (idempotency.Result, error) {
+	_, _, err := open(t, url, "b", short).Do(t.Context(), idempotency.Effect{Key: order("2")}, func(ctx context.Context, _ *idempotency.Claim) (idempotency.Result, error) {
 		<-ctx.Done()
 		return idempotency.Result{}, ctx.Err()
 	})
@@ -108,7 +108,7 @@ func TestRelease(t *testing.T) {
 	key := order("1")
 	comment := idempotency.Key{Consumer: key.Consumer, Key: key.Key, Effect: "comment"}
 	do(t, l, comment, done("5"))
-	_, _, err := l.Do(t.Context(), key, false, func(ctx context.Context, c *idempotency.Claim) (idempotency.Result, error) {
+	_, _, err := l.Do(t.Context(), idempotency.Effect{Key: key}, func(ctx context.Context, c *idempotency.Claim) (idempotency.Result, error) {
 		c.Accept()
 		if n, err := l.Release(ctx, key.Consumer, key.Key, "create"); n != 1 || err != nil {
 			t.Errorf("released %d, %v", n, err)
@@ -124,7 +124,7 @@ func TestRelease(t *testing.T) {
 	if got := state(t, l, key); got.State != idempotency.Uncertain || got.Number != 2 || got.Accepted {
 		t.Errorf("released as %+v", got)
 	}
-	_, _, _ = l.Do(t.Context(), key, false, func(_ context.Context, c *idempotency.Claim) (idempotency.Result, error) {
+	_, _, _ = l.Do(t.Context(), idempotency.Effect{Key: key}, func(_ context.Context, c *idempotency.Claim) (idempotency.Result, error) {
 		c.Accept()
 		return idempotency.Result{}, errors.New("no number yet")
 	})
@@ -242,7 +242,7 @@ func TestPostgresAway(t *testing.T) {
 	}
 
 	proxy.Refuse()
-	_, _, err := l.Do(t.Context(), order("away"), false, done("never"))
+	_, _, err := l.Do(t.Context(), idempotency.Effect{Key: order("away")}, done("never"))
 	if d := isDeferral(err); d == nil || d.Downstream != "postgres" {
 		t.Fatalf("refused: %v", err)
 	}
@@ -256,14 +256,14 @@ func TestPostgresAway(t *testing.T) {
 	do(t, l, order("away"), done("3"))
 
 	proxy.Stall() // a half-open link: nobody says that it is broken
-	_, _, err = l.Do(t.Context(), order("silent"), false, done("never"))
+	_, _, err = l.Do(t.Context(), idempotency.Effect{Key: order("silent")}, done("never"))
 	if d := isDeferral(err); d == nil || d.Downstream != "postgres" {
 		t.Fatalf("stalled: %v", err)
 	}
 	proxy.Resume()
 	until(t, "Postgres is back", func() bool { return l.Ready(t.Context()) == nil })
 
-	_, _, err = l.Do(t.Context(), order("gone"), false, func(context.Context, *idempotency.Claim) (idempotency.Result, error) {
+	_, _, err = l.Do(t.Context(), idempotency.Effect{Key: order("gone")}, func(context.Context, *idempotency.Claim) (idempotency.Result, error) {
 		proxy.Refuse()
 		return idempotency.Result{Value: "4"}, nil
 	})
@@ -285,7 +285,7 @@ func TestReadOnly(t *testing.T) {
 	url := database(t)
 	l := open(t, url, "a", time.Minute)
 	run(t, url, `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$`)
-	_, _, err := l.Do(t.Context(), order("1"), false, done("never"))
+	_, _, err := l.Do(t.Context(), idempotency.Effect{Key: order("1")}, done("never"))
 	if d := isDeferral(err); d == nil || d.Downstream != "postgres" {
 		t.Errorf("got %v", err)
 	}
@@ -317,7 +317,7 @@ func TestSerializable(t *testing.T) {
 		wg.Go(func() {
 			for n := range ran {
 				for {
-					_, _, err := ledgers[i%2].Do(context.Background(), order(strconv.Itoa(n)), false, func(context.Context, *idempotency.Claim) (idempotency.Result, error) {
+					_, _, err := ledgers[i%2].Do(context.Background(), idempotency.Effect{Key: order(strconv.Itoa(n))}, func(context.Context, *idempotency.Claim) (idempotency.Result, error) {
 						ran[n].Add(1)
 						return idempotency.Result{Value: "1"}, nil
 					})

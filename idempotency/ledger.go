@@ -127,58 +127,43 @@ func processOf(owner string) string {
 	return owner
 }
 
-// Do runs effect once for key on any replica: the first caller runs it, later ones get its stored result, with
-// duplicate true. repeat says that an earlier handling may have done it without a row in the ledger (the message was
-// redelivered, replayed, or is not at its first attempt): without a row the claim is then uncertain.
+// Do runs an effect once on any replica: the first caller runs it, later ones get its stored result, with duplicate true.
 //
 // Whoever takes the effect over from an owner whose lease has passed says so by event.TakeOver, and goes on if it may.
 //
 // While the effect is in progress elsewhere, also in this process, Do returns an *event.Deferral; so it does with
 // Postgres away. A key that can't be stored is event.Invalid.
 //
-// The context of effect ends before the lease does. It carries an event.Clock that renews the lease with each
+// The context of run ends before the lease does. It carries an event.Clock that renews the lease with each
 // event.Progress and at the end of each event.Wait; no timer renews it. Where a renewal finds that another owner has
 // taken over, it fails and ends the context.
 //
-// How effect returns decides what is recorded:
+// How run returns decides what is recorded:
 //   - no error: the Result. Only Done ends the story; Waiting and Skipped may be claimed again.
-//   - an error marked by event.NotDone: Failed, which may be repeated without a look. But an uncertainty from before this
-//     claim stays as old as it was, unless the effect has called [Claim.Looked].
+//   - an error marked by event.NotDone: Failed, which may be repeated without a look-up. But an uncertainty from before this
+//     claim stays as old as it was, unless run has called [Claim.Looked].
 //   - any other error, and a panic, which passes through: Uncertain, from now.
 //
 // What the Result tells of an order is kept in each case.
 //
 // The end is recorded even when ctx is cancelled. Where it can't be, Do returns an *event.Deferral; the end is then
 // recorded as soon as Postgres is back, and where it is not back before, the effect is uncertain once its lease has passed.
-func (l *Ledger) Do(ctx context.Context, key Key, repeat bool,
-	effect func(ctx context.Context, c *Claim) (Result, error),
+func (l *Ledger) Do(ctx context.Context, e Effect, run func(ctx context.Context, c *Claim) (Result, error),
 ) (res Result, duplicate bool, err error) {
-	return l.do(ctx, key, repeat, nil, effect)
-}
-
-// DoHolding is Do with a lease, as of [Ledger.Lease], that the effect runs under. It is taken in one transaction with the
-// claim and given back with the finish. Held by another, the effect does not run and Do returns an *event.Deferral.
-func (l *Ledger) DoHolding(ctx context.Context, lease string, key Key, repeat bool,
-	effect func(ctx context.Context, c *Claim) (Result, error),
-) (res Result, duplicate bool, err error) {
-	a, err := l.newLease(lease)
+	key, err := e.Key.canonical()
 	if err != nil {
 		return Result{}, false, err
 	}
-	return l.do(ctx, key, repeat, a, effect)
-}
-
-func (l *Ledger) do(ctx context.Context, key Key, repeat bool, a *lease,
-	effect func(ctx context.Context, c *Claim) (Result, error),
-) (res Result, duplicate bool, err error) {
-	key, err = key.canonical()
-	if err != nil {
-		return Result{}, false, err
+	var a *lease
+	if e.Lease != "" {
+		if a, err = l.newLease(e.Lease); err != nil {
+			return Result{}, false, err
+		}
 	}
 	token := l.token()
 	claim := effectOp(key, token, 1)
 	claim.state = InProgress
-	if repeat {
+	if e.Repeat {
 		claim.sent = sentNow
 	}
 	got, leased := l.claim(ctx, claim, a)
@@ -226,9 +211,9 @@ func (l *Ledger) do(ctx context.Context, key Key, repeat bool, a *lease,
 	case err != nil:
 		err = event.NotDone(err)
 	case a != nil:
-		res, err = a.around(h.ctx, c, effect)
+		res, err = a.around(h.ctx, c, run)
 	default:
-		res, err = effect(h.ctx, c)
+		res, err = run(h.ctx, c)
 	}
 	returned = true
 	cause := h.end()

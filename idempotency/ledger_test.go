@@ -77,7 +77,7 @@ func done(value string) effect { return gives(idempotency.Result{Value: value}, 
 
 func do(t *testing.T, l *idempotency.Ledger, key idempotency.Key, e effect) (idempotency.Result, bool) {
 	t.Helper()
-	res, duplicate, err := l.Do(t.Context(), key, false, e)
+	res, duplicate, err := l.Do(t.Context(), idempotency.Effect{Key: key}, e)
 	if err != nil {
 		t.Fatalf("%s: %v", key, err)
 	}
@@ -173,7 +173,7 @@ func TestHowEffectsEnd(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			key := order(c.name)
 			for i, e := range c.effects {
-				if _, duplicate, err := l.Do(t.Context(), key, false, e); duplicate || isDeferral(err) != nil {
+				if _, duplicate, err := l.Do(t.Context(), idempotency.Effect{Key: key}, e); duplicate || isDeferral(err) != nil {
 					t.Fatalf("run %d: duplicate %v, %v", i, duplicate, err)
 				}
 			}
@@ -194,10 +194,10 @@ func TestHowEffectsEnd(t *testing.T) {
 func TestUncertaintyKeepsItsAge(t *testing.T) {
 	l := open(t, database(t), "a", time.Minute)
 	key := order("1")
-	_, _, _ = l.Do(t.Context(), key, false, gives(idempotency.Result{}, errors.New("lost answer")))
+	_, _, _ = l.Do(t.Context(), idempotency.Effect{Key: key}, gives(idempotency.Result{}, errors.New("lost answer")))
 	sent := state(t, l, key).Sent
 	for range 3 {
-		_, _, err := l.Do(t.Context(), key, false, func(_ context.Context, c *idempotency.Claim) (idempotency.Result, error) {
+		_, _, err := l.Do(t.Context(), idempotency.Effect{Key: key}, func(_ context.Context, c *idempotency.Claim) (idempotency.Result, error) {
 			return idempotency.Result{}, event.NotDone(&event.Deferral{Reason: "only asked"})
 		})
 		if d := isDeferral(err); d == nil || d.Reason != "only asked" {
@@ -212,7 +212,7 @@ func TestUncertaintyKeepsItsAge(t *testing.T) {
 func TestRepeatWithoutARow(t *testing.T) {
 	l := open(t, database(t), "a", time.Minute)
 	for _, repeat := range []bool{false, true} {
-		_, _, err := l.Do(t.Context(), order(fmt.Sprint(repeat)), repeat, func(_ context.Context, c *idempotency.Claim) (idempotency.Result, error) {
+		_, _, err := l.Do(t.Context(), idempotency.Effect{Key: order(fmt.Sprint(repeat)), Repeat: repeat}, func(_ context.Context, c *idempotency.Claim) (idempotency.Result, error) {
 			if c.Uncertain != repeat {
 				t.Errorf("repeat %v is uncertain %v", repeat, c.Uncertain)
 			}
@@ -232,7 +232,7 @@ func TestPanicLeavesItUncertain(t *testing.T) {
 				t.Error("the panic did not pass through")
 			}
 		}()
-		_, _, _ = l.Do(t.Context(), order("1"), false, func(context.Context, *idempotency.Claim) (idempotency.Result, error) { panic("oh") })
+		_, _, _ = l.Do(t.Context(), idempotency.Effect{Key: order("1")}, func(context.Context, *idempotency.Claim) (idempotency.Result, error) { panic("oh") })
 	}()
 	if got := state(t, l, order("1")); got.State != idempotency.Uncertain || got.Class != event.Internal {
 		t.Errorf("recorded as %s, %s", got.State, got.Class)
@@ -245,7 +245,7 @@ func TestBusy(t *testing.T) {
 	key := order("1")
 	do(t, a, key, func(ctx context.Context, _ *idempotency.Claim) (idempotency.Result, error) {
 		for _, l := range []*idempotency.Ledger{a, b} {
-			_, _, err := l.Do(ctx, key, false, done("never"))
+			_, _, err := l.Do(ctx, idempotency.Effect{Key: key}, done("never"))
 			if d := isDeferral(err); d == nil || !strings.Contains(d.Reason, "replica-a") || !strings.Contains(d.Reason, key.Key) || d.Downstream != "" {
 				t.Errorf("a second claim gave %v", err)
 			}
@@ -258,7 +258,7 @@ func TestBusy(t *testing.T) {
 func TestCancelled(t *testing.T) {
 	l := open(t, database(t), "a", time.Minute)
 	ctx, cancel := context.WithCancel(t.Context())
-	if _, _, err := l.Do(ctx, order("1"), false, func(ctx context.Context, _ *idempotency.Claim) (idempotency.Result, error) {
+	if _, _, err := l.Do(ctx, idempotency.Effect{Key: order("1")}, func(ctx context.Context, _ *idempotency.Claim) (idempotency.Result, error) {
 		cancel()
 		<-ctx.Done()
 		return idempotency.Result{Value: "SO-1"}, nil
@@ -268,7 +268,7 @@ func TestCancelled(t *testing.T) {
 	if got := state(t, l, order("1")); got.State != idempotency.Done {
 		t.Errorf("recorded as %s", got.State)
 	}
-	if _, _, err := l.Do(ctx, order("2"), false, done("")); !errors.Is(err, context.Canceled) {
+	if _, _, err := l.Do(ctx, idempotency.Effect{Key: order("2")}, done("")); !errors.Is(err, context.Canceled) {
 		t.Errorf("a cancelled claim gave %v", err)
 	}
 }
@@ -276,7 +276,7 @@ func TestCancelled(t *testing.T) {
 func TestKeys(t *testing.T) {
 	l := open(t, database(t), "a", time.Minute)
 	for name, key := range map[string]string{"empty": "", "nul": "a\x00b", "no UTF-8": "a\xff", "long and no UTF-8": strings.Repeat("\xff", 300)} {
-		if _, _, err := l.Do(t.Context(), order(key), false, done("")); event.ClassOf(err) != event.Invalid {
+		if _, _, err := l.Do(t.Context(), idempotency.Effect{Key: order(key)}, done("")); event.ClassOf(err) != event.Invalid {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

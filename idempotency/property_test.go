@@ -154,7 +154,7 @@ func (w *line) attempt(r *rand.Rand) effect {
 
 // deliver handles the key once and reports whether its story has ended.
 func (w *line) deliver(t *testing.T, l *idempotency.Ledger, r *rand.Rand, key idempotency.Key, repeat bool) bool {
-	res, duplicate, err := l.Do(context.Background(), key, repeat, w.attempt(r))
+	res, duplicate, err := l.Do(context.Background(), idempotency.Effect{Key: key, Repeat: repeat}, w.attempt(r))
 	if err != nil {
 		return false
 	}

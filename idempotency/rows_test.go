@@ -39,7 +39,7 @@ func TestBadRowFailsAlone(t *testing.T) {
 			if i%20 == 0 {
 				name = fmt.Sprintf("bad-%d", i)
 			}
-			_, _, err := l.Do(context.Background(), order(name), false, done(name))
+			_, _, err := l.Do(context.Background(), idempotency.Effect{Key: order(name)}, done(name))
 			switch {
 			case i%20 == 0 && (event.ClassOf(err) != event.Internal || isDeferral(err) != nil):
 				t.Errorf("%s: %v", name, err)
@@ -72,7 +72,7 @@ func TestNoDeadlocks(t *testing.T) {
 		wg.Go(func() {
 			r := rand.New(rand.NewPCG(uint64(i), 0))
 			for _, n := range r.Perm(200) {
-				_, _, err := ledgers[i%2].Do(context.Background(), order(fmt.Sprint(n)), false, func(_ context.Context, c *idempotency.Claim) (idempotency.Result, error) {
+				_, _, err := ledgers[i%2].Do(context.Background(), idempotency.Effect{Key: order(fmt.Sprint(n))}, func(_ context.Context, c *idempotency.Claim) (idempotency.Result, error) {
 					res := idempotency.Result{Order: &idempotency.Order{EntityID: int64(n)}}
 					if c.Number < 20 {
 						res.State = idempotency.Waiting
@@ -200,11 +200,11 @@ func TestWaitingOrders(t *testing.T) {
 		}
 	}
 	do(t, l, order("2"), gives(idempotency.Result{Value: "SO-2", Order: &idempotency.Order{EntityID: 3, StoreID: 2, State: "processing"}}, nil))
-	_, _, _ = l.Do(t.Context(), order("4"), false, gives(idempotency.Result{}, errors.New("lost"))) // some delivery's business now
+	_, _, _ = l.Do(t.Context(), idempotency.Effect{Key: order("4")}, gives(idempotency.Result{}, errors.New("lost"))) // some delivery's business now
 	if skipped, err := l.Skip(t.Context(), order("5"), "abandoned"); !skipped || err != nil {
 		t.Errorf("skipped %v, %v", skipped, err)
 	}
-	_, _, _ = l.Do(t.Context(), order("6"), false, gives(idempotency.Result{}, errors.New("lost")))
+	_, _, _ = l.Do(t.Context(), idempotency.Effect{Key: order("6")}, gives(idempotency.Result{}, errors.New("lost")))
 	do(t, l, order("6"), waiting(6, "payment_review")) // the ERP may have it
 	for _, n := range []string{"2", "4", "5", "6", "unknown"} {
 		if skipped, err := l.Skip(t.Context(), order(n), "canceled"); skipped || err != nil {
@@ -280,7 +280,7 @@ func TestOrder_KeptHoweverTheEffectEnds(t *testing.T) {
 		{"another, read by nobody", idempotency.Result{State: idempotency.Skipped, Order: &idempotency.Order{EntityID: 58}}, nil, idempotency.KnownOrder{Order: idempotency.Order{EntityID: 58}}},
 		{"done", idempotency.Result{Value: "SO-1", Order: &first}, nil, idempotency.KnownOrder{Order: first, Document: "SO-1"}},
 	} {
-		_, _, err := l.Do(t.Context(), key, false, gives(tt.res, tt.err))
+		_, _, err := l.Do(t.Context(), idempotency.Effect{Key: key}, gives(tt.res, tt.err))
 		if (err == nil) != (tt.err == nil) {
 			t.Fatalf("%s: error %v", tt.what, err)
 		}
@@ -299,7 +299,7 @@ func TestStandings(t *testing.T) {
 	do(t, l, order("1"), done("SO-1"))
 	comment := order("1")
 	comment.Effect = "comment"
-	_, _, _ = l.Do(t.Context(), comment, false, gives(idempotency.Result{}, errors.New("no answer")))
+	_, _, _ = l.Do(t.Context(), idempotency.Effect{Key: comment}, gives(idempotency.Result{}, errors.New("no answer")))
 	do(t, l, order("2"), gives(idempotency.Result{State: idempotency.Waiting}, nil))
 	do(t, l, order(long), gives(idempotency.Result{State: idempotency.Skipped}, nil))
 	run(t, url, `UPDATE effect SET updated_at = updated_at - interval '1 hour' WHERE key = '2'`)

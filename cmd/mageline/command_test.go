@@ -420,7 +420,7 @@ func TestKey(t *testing.T) {
 	ledger := idempotency.Open(t.Context(), idempotency.Options{Pool: pool, Process: "test", Log: zerolog.Nop()})
 	defer ledger.Close()
 	for effect, value := range map[string]string{"create": "SO-1", "comment": ""} {
-		_, _, err := ledger.Do(t.Context(), idempotency.Key{Consumer: "order_placed", Key: "1:x", Effect: effect}, false,
+		_, _, err := ledger.Do(t.Context(), idempotency.Effect{Key: idempotency.Key{Consumer: "order_placed", Key: "1:x", Effect: effect}},
 			func(context.Context, *idempotency.Claim) (idempotency.Result, error) {
 				return idempotency.Result{Value: value}, nil
 			})

@@ -29,7 +29,7 @@ func main() {
 			return "", err // a poison message: dead-lettered at once
 		}
 		key := idempotency.Key{Consumer: "loyalty", Key: string(order.IncrementID), Effect: "points"}
-		_, _, err = ledger.Do(ctx, key, e.Repeat, func(context.Context, *idempotency.Claim) (idempotency.Result, error) {
+		_, _, err = ledger.Do(ctx, idempotency.Effect{Key: key, Repeat: e.Repeat}, func(context.Context, *idempotency.Claim) (idempotency.Result, error) {
 			log.Info().Str("key", key.Key).Msg("ten points") // call your loyalty service here
 			return idempotency.Result{Value: "10"}, nil
 		})

@@ -216,7 +216,7 @@ func once(ledger *idempotency.Ledger) consumer.HandlerFunc {
 			return "", err
 		}
 		key := idempotency.Key{Consumer: name, Key: string(order.IncrementID), Effect: "create"}
-		_, _, err = ledger.Do(ctx, key, e.Repeat, func(context.Context, *idempotency.Claim) (idempotency.Result, error) {
+		_, _, err = ledger.Do(ctx, idempotency.Effect{Key: key, Repeat: e.Repeat}, func(context.Context, *idempotency.Claim) (idempotency.Result, error) {
 			return idempotency.Result{Value: "SO-1"}, nil
 		})
 		return event.Done, err
