@@ -138,7 +138,7 @@ func TestBrokerAway(t *testing.T) {
 	r.opts.Broker.URL = url
 	proxy.Refuse()
 	r.launch()
-	r.eventually("it has tried", func() bool { return strings.Contains(r.log.String(), "no RabbitMQ") })
+	r.eventually("it has tried", func() bool { return r.log.Has("rabbitmq_away") })
 	status := r.Status()
 	if status.RabbitMQ.OK || status.RabbitMQ.Reason == "" || status.Ready() || status.Consumers[orders].State == "subscribed" {
 		t.Errorf("status %+v", status)
@@ -172,7 +172,7 @@ func TestQueueDeleted(t *testing.T) {
 	r.start()
 	r.consumerIs(orders, "subscribed")
 	r.delete(r.Queue(orders))
-	r.eventually("it is said", func() bool { return strings.Contains(r.log.String(), "was the queue deleted?") })
+	r.eventually("it is said", func() bool { return r.log.Has("consumer_refused", "queue", r.Queue(orders)) })
 	r.WaitForQueue(patience, r.Queue(orders))
 	r.eventually("it is ready again", func() bool { return r.Status().RabbitMQ.OK && r.Status().Consumers[orders].State == "subscribed" })
 	r.Publish(placed, numbered(1))
@@ -264,7 +264,7 @@ func TestTargetFull(t *testing.T) {
 			r.Publish(placed, numbered(3))
 			if cut {
 				proxy.Cut()
-				r.eventually("another session is there", func() bool { return strings.Contains(r.log.String(), `"session":2`) })
+				r.eventually("another session is there", func() bool { return r.log.Has("rabbitmq_connected", "session", "2") })
 			}
 			if d := r.take(r.DeadLetters(orders)); string(d.Body) != "poison 1" {
 				t.Errorf("first letter %s", d.Body)
@@ -345,9 +345,9 @@ func TestBlocked(t *testing.T) {
 		part := r.Status().RabbitMQ
 		return part.State == "blocked" && part.OK && strings.Contains(part.Reason, "low on disk")
 	})
-	r.eventually("the log says it", func() bool { return strings.Contains(r.log.String(), "low on disk") })
+	r.eventually("the log says it", func() bool { return r.log.Has("publishing_blocked", "reason", "low on disk") })
 	alarm.Clear(t)
 	r.eventually("it is over", func() bool {
-		return r.Status().RabbitMQ.State == "connected" && strings.Contains(r.log.String(), "reads again")
+		return r.Status().RabbitMQ.State == "connected" && r.log.Has("publishing_unblocked")
 	})
 }

@@ -194,7 +194,7 @@ func TestReplicas(t *testing.T) {
 	}
 	r := newRig(t, record(&first))
 	r.start()
-	other := &rig{Queues: r.Queues, t: t, opts: r.opts, registry: r.registry, log: &log{}}
+	other := &rig{Queues: r.Queues, t: t, opts: r.opts, registry: r.registry, log: &kit.Log{}}
 	other.opts.Registerer = nil
 	other.opts.Consumers = []consumer.Consumer{{Name: orders, Topics: []string{placed}, Handler: record(&second)}}
 	other.start()

@@ -1,7 +1,6 @@
 package consumer_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -47,7 +46,7 @@ type rig struct {
 	t        *testing.T
 	opts     consumer.Options
 	registry *prometheus.Registry
-	log      *log
+	log      *kit.Log
 	stop     func() error // ends Run and gives what it returned
 	ended    atomic.Pointer[error]
 }
@@ -55,7 +54,7 @@ type rig struct {
 // newRig sets a runtime up; options may be changed before start.
 func newRig(t *testing.T, h consumer.HandlerFunc) *rig {
 	t.Helper()
-	r := &rig{Queues: kit.Broker(t), t: t, registry: prometheus.NewRegistry(), log: &log{}}
+	r := &rig{Queues: kit.Broker(t), t: t, registry: prometheus.NewRegistry(), log: &kit.Log{}}
 	r.opts = consumer.Options{
 		Broker:    rabbitmq.Options{URL: r.URL},
 		Exchange:  r.Exchange,
@@ -264,24 +263,6 @@ func (s *seen) numbers() (all []int) {
 		all = append(all, number(e))
 	}
 	return all
-}
-
-// log keeps what the runtime logs.
-type log struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *log) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
-}
-
-func (l *log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // circuit is a downstream with its circuit breaker, which opens at the first failure.

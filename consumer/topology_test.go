@@ -92,7 +92,7 @@ func TestTopology_ComesBack(t *testing.T) {
 			if r.Depth(r.DeadLetters(orders)) != 0 || r.Depth(r.RetryQueue(200*time.Millisecond)) != 0 {
 				t.Error("a queue is missing")
 			}
-			warned := strings.Contains(r.log.String(), `"event":"bindings_restored"`)
+			warned := r.log.Has("bindings_restored")
 			if warned != (tt.want["binding"] > 0) {
 				t.Errorf("a warning of bindings: %t", warned)
 			}
@@ -158,7 +158,7 @@ func TestTopology_RightToBindIsLost(t *testing.T) {
 					strings.Contains(s.Reason, "set_permissions")
 			}
 			r.eventually("it says what is lost", func() bool {
-				return said() && r.count("mageline_topology_refused", "consumer", orders) == 1 && strings.Contains(r.log.String(), `"event":"topology_refused"`)
+				return said() && r.count("mageline_topology_refused", "consumer", orders) == 1 && r.log.Has("topology_refused")
 			})
 			r.Publish(placed, numbered(1)) // the binding is there
 			r.outcomes(map[string]int{"acked": 1})
@@ -168,7 +168,7 @@ func TestTopology_RightToBindIsLost(t *testing.T) {
 			if !r.Status().Ready() {
 				t.Error("it is not ready")
 			}
-			if n := strings.Count(r.log.String(), `"event":"topology_refused"`); n != 1 {
+			if n := len(r.log.Lines("topology_refused")); n != 1 {
 				t.Errorf("it was logged %d times", n)
 			}
 			grant(".*", ".*")
@@ -220,7 +220,7 @@ func TestTopology_WithoutTheRightToWitness(t *testing.T) {
 		r.Publish(placed, numbered(1))
 		return r.settled(orders, "acked") > 0
 	})
-	if n := strings.Count(r.log.String(), `"event":"bindings_unwatched"`); n != 1 || r.restored("binding") != 0 {
+	if n := len(r.log.Lines("bindings_unwatched")); n != 1 || r.restored("binding") != 0 {
 		t.Errorf("it was said %d times that nobody would notice, and %d bindings were counted", n, r.restored("binding"))
 	}
 	r.channel(func(ch *amqp.Channel) error {

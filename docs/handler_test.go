@@ -33,7 +33,7 @@ func TestExampleHandler(t *testing.T) {
 	}
 	subscribed := func(p *process) {
 		t.Helper()
-		kit.Eventually(t, patience, func() bool { return len(p.logged("subscribed")) > 0 }, "the handler is subscribed")
+		kit.Eventually(t, patience, func() bool { return len(p.logged("consumer_subscribed")) > 0 }, "the handler is subscribed")
 	}
 	given := 0
 	// stop gives what it was about to do back to the queue.
@@ -42,13 +42,13 @@ func TestExampleHandler(t *testing.T) {
 		if code := p.end(os.Interrupt); code != 0 {
 			t.Errorf("the handler ended with %d: %v", code, p.logged(""))
 		}
-		given += len(p.logged("ten points"))
+		given += len(p.logged("points_given"))
 	}
 
 	p := run()
 	subscribed(p)
 	queues.Publish("sales.order.placed", `{"increment_id":"000000123"}`)
-	kit.Eventually(t, patience, func() bool { return len(p.logged("ten points")) > 0 }, "the points are given")
+	kit.Eventually(t, patience, func() bool { return len(p.logged("points_given")) > 0 }, "the points are given")
 	queues.Publish("sales.order.placed", `{"increment_id":"000000123"}`)
 	kit.Eventually(t, patience, func() bool { return queues.Depth(queue) == 0 }, "the handler has taken the second event")
 	stop(p)

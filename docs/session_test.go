@@ -122,8 +122,8 @@ func (p *process) end(signal os.Signal) int {
 	}
 }
 
-// logged gives its log lines with a message; without one, all.
-func (p *process) logged(message string) []map[string]any {
+// logged returns the lines of an event in its log, or all if it is empty.
+func (p *process) logged(event string) []map[string]any {
 	p.t.Helper()
 	file, err := os.Open(p.log)
 	if err != nil {
@@ -135,7 +135,7 @@ func (p *process) logged(message string) []map[string]any {
 	scanner.Buffer(nil, 1<<20)
 	for scanner.Scan() {
 		var line map[string]any
-		if json.Unmarshal(scanner.Bytes(), &line) == nil && (message == "" || line["message"] == message) {
+		if json.Unmarshal(scanner.Bytes(), &line) == nil && (event == "" || line["event"] == event) {
 			lines = append(lines, line)
 		}
 	}
@@ -154,7 +154,7 @@ func (s *session) start(line string) {
 			s.t.Fatalf("%s ended: %v", line, s.service.logged(""))
 		default:
 		}
-		serving := s.service.logged("health and metrics")
+		serving := s.service.logged("http_listening")
 		if len(serving) == 0 {
 			return false
 		}

@@ -142,7 +142,7 @@ func TestDeadLetterThatNamesNoOrder(t *testing.T) {
 	r.isComments(one)
 	r.isComments(two)
 	n.stop()
-	if line := r.log.line("order_comments_dropped"); line != "" {
+	if line := r.log.Lines("order_comments_dropped"); len(line) > 0 {
 		t.Errorf("something was still pending: %s", line)
 	}
 }
@@ -205,7 +205,7 @@ func TestCommentOfADeadLetterCutOffByTheEnd(t *testing.T) {
 	<-arrived
 	n.stop()
 	r.isComments(p, "Not sent to "+erpName+": no")
-	if line := r.log.line("order_comments_dropped"); line != "" {
+	if line := r.log.Lines("order_comments_dropped"); len(line) > 0 {
 		t.Errorf("something is left: %s", line)
 	}
 }
@@ -239,7 +239,7 @@ func testCommentOfADeadLetterFails(t *testing.T, shop fakemagento.Options) {
 	n.note(number(last.IncrementID), event.Errorf(event.Rejected, "no"))
 	r.awaitComments(last, "Not sent to "+erpName+": no")
 	r.isComments(p)
-	if r.log.line("comment_refused", `"journal":true`, p.IncrementID) == "" {
+	if !r.log.Has("comment_refused", "journal", "true", "key", p.IncrementID) {
 		t.Error("the refused comment is not journaled")
 	}
 }
@@ -271,14 +271,14 @@ func TestManyDeadLetters(t *testing.T) {
 	}
 	n.paused.Store(false)
 	r.awaitComments(p, "Not sent to "+erpName+": no")
-	if r.log.line("order_comments_dropped", `"orders":201`) == "" {
+	if !r.log.Has("order_comments_dropped", "orders", "201") {
 		t.Error("it is not said how many were too many")
 	}
 	n.paused.Store(true)
 	last := r.shop.PlaceOrder(fakemagento.Placing{})
 	n.note(number(last.IncrementID), event.Errorf(event.Rejected, "no"))
 	n.stop()
-	if r.log.line("before the end") == "" || len(r.shop.Comments(last.EntityID)) != 0 {
+	if !r.log.Has("order_comments_dropped", "orders", "1") || len(r.shop.Comments(last.EntityID)) != 0 {
 		t.Error("it is not said that some are left at the end")
 	}
 }

@@ -89,7 +89,7 @@ func TestPlaced_OddValueThatNobodyNeeds(t *testing.T) {
 			outcome, err := r.placed(number(p.IncrementID))
 			isOutcome(t, outcome, err, event.Done)
 			r.isOnce(p)
-			odd := r.log.line(`"event":"odd_fields"`, "GET /V1/orders")
+			odd := strings.Join(r.log.Lines("odd_fields", "where", "GET /V1/orders"), "")
 			if path, _, _ := strings.Cut(value, "="); strings.HasPrefix(value, "payment.") && !strings.Contains(odd, path) {
 				t.Errorf("no debug line names %s: %s", path, odd)
 			}
@@ -203,7 +203,7 @@ func TestPlaced_OddStatusIsLeftAlone(t *testing.T) {
 		t.Fatalf("outcome %q, %v", outcome, err)
 	}
 	r.isComments(p)
-	if len(r.erp.DocumentsOf(p.IncrementID)) != 1 || r.log.line(`"event":"comment_refused"`, "status is an object") == "" {
+	if len(r.erp.DocumentsOf(p.IncrementID)) != 1 || !r.log.Has("comment_refused", "error", "status is an object") {
 		t.Error("the order is not in the ERP, or nothing says why it has no comment")
 	}
 }

@@ -1,7 +1,6 @@
 package handlers_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -68,7 +67,7 @@ type rig struct {
 	rules    handlers.OrderRules
 	export   handlers.ExportRules
 	tracking handlers.TrackingRules
-	log      *logged
+	log      *kit.Log
 }
 
 // side is what stands before a fake: it remembers the calls, and may answer them itself.
@@ -139,42 +138,6 @@ func (s *side) idempotencyKeys() []string {
 	return slices.Clone(s.keys)
 }
 
-// logged keeps what was logged.
-type logged struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logged) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-// line gives the first line that has all the parts, or "".
-func (l *logged) line(parts ...string) string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for line := range strings.SplitSeq(l.text.String(), "\n") {
-		if !slices.ContainsFunc(parts, func(p string) bool { return !strings.Contains(line, p) }) {
-			return line
-		}
-	}
-	return ""
-}
-
-// count counts the lines that have all the parts.
-func (l *logged) count(parts ...string) (n int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for line := range strings.SplitSeq(l.text.String(), "\n") {
-		if !slices.ContainsFunc(parts, func(p string) bool { return !strings.Contains(line, p) }) {
-			n++
-		}
-	}
-	return n
-}
-
 const erpName = "Testbooks"
 
 // onEachVersion runs a test of comments on each release of Magento that takes their status in its own way.
@@ -202,7 +165,7 @@ func newRig(t *testing.T, s settings) *rig {
 	if s.timeout == 0 {
 		s.timeout = 10 * time.Second
 	}
-	r := &rig{t: t, log: &logged{}, lease: s.lease}
+	r := &rig{t: t, log: &kit.Log{}, lease: s.lease}
 	r.shop, r.erp = fakemagento.New(s.shop), fakeerp.New(fakeerp.Options{Mode: s.erpMode})
 	t.Cleanup(func() {
 		if lost := r.shop.Statusless(); len(lost) > 0 && !s.statusless {
@@ -272,7 +235,7 @@ func (r *rig) replica(name string) *idempotency.Ledger {
 func (r *rig) in(t *testing.T) *rig {
 	t.Helper()
 	own := *r
-	own.t, own.log = t, &logged{}
+	own.t, own.log = t, &kit.Log{}
 	r.shop.Faults.Set(fault.Plan{})
 	r.erp.Faults.Set(fault.Plan{})
 	for _, s := range []*side{r.toShop, r.toERP} {

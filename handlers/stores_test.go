@@ -65,7 +65,7 @@ func TestDateOfTheStore(t *testing.T) {
 			t.Errorf("store %d: %+v, want placed on %s", tt.store, o, tt.on)
 		}
 	}
-	if r.log.line(`"level":"warn"`, "Middle-earth/Shire") == "" {
+	if !r.log.Has("store_timezone_unknown", "level", "warn", "timezone", "Middle-earth/Shire") {
 		t.Error("no warning of the time zone that nobody knows")
 	}
 	requests := r.shop.Requests()
@@ -101,7 +101,7 @@ func TestStoresThatMayNotBeRead(t *testing.T) {
 					t.Errorf("%+v, want the date in Tokyo and the name that the order has", o)
 				}
 			}
-			if r.log.line(`"level":"warn"`, "MAGENTO_TIMEZONE") == "" {
+			if !r.log.Has("store_configuration_unreadable", "level", "warn") {
 				t.Error("no warning")
 			}
 			if n := r.shop.Requests()["GET /V1/store/storeViews"]; n > 2 {

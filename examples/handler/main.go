@@ -30,7 +30,7 @@ func main() {
 		}
 		key := idempotency.Key{Consumer: "loyalty", Key: string(order.IncrementID), Effect: "points"}
 		_, _, err = ledger.Do(ctx, idempotency.Effect{Key: key, Repeat: e.Repeat}, func(context.Context, *idempotency.Claim) (idempotency.Result, error) {
-			log.Info().Str("key", key.Key).Msg("ten points") // call your loyalty service here
+			log.Info().Str("event", "points_given").Str("key", key.Key).Msg("ten points") // call your loyalty service here
 			return idempotency.Result{Value: "10"}, nil
 		})
 		return event.Done, err

@@ -1,7 +1,6 @@
 package downstream_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -25,6 +24,7 @@ import (
 
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/internal/downstream"
+	"github.com/mageline/mageline/test/kit"
 )
 
 // serve starts a remote API on a real socket.
@@ -277,7 +277,7 @@ func TestAPageIsNoAnswer(t *testing.T) {
 // What stands in front of JSON is taken off, however the answer comes in, and said once.
 func TestSkipsWhatIsInFrontOfJSON(t *testing.T) {
 	const body = `{"document_number":"SO-1"}`
-	var log bytes.Buffer
+	var log kit.Log
 	var flush atomic.Bool
 	var status atomic.Int32
 	d, srv := serve(t, downstream.Options{Log: zerolog.New(&log), Failures: 1, OpenFor: time.Hour}, func(w http.ResponseWriter, _ *http.Request) {
@@ -306,8 +306,7 @@ func TestSkipsWhatIsInFrontOfJSON(t *testing.T) {
 		flush.Store(code == 422)
 	}
 	wantState(t, d, "closed")
-	if lines := strings.Count(log.String(), `"event":"answer_prefix_skipped"`); lines != 1 || strings.Contains(log.String(), "Jane") ||
-		!strings.Contains(log.String(), "/srv/a.php:4") || !strings.Contains(log.String(), `"level":"warn"`) {
+	if lines := log.Lines("answer_prefix_skipped", "level", "warn", "found", "/srv/a.php:4"); len(lines) != 1 || strings.Contains(log.String(), "Jane") {
 		t.Errorf("the log: %s", log.String())
 	}
 }

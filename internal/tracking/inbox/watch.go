@@ -99,7 +99,7 @@ func (w *Watcher) complain(text string) {
 	}
 	if !w.said[text] {
 		w.said[text] = true
-		w.Log.Warn().Str("event", "inbox_problem").Msg(text)
+		w.Log.Warn().Str("event", "inbox_problem").Str("error", text).Msg("the inbox or a file in it can't be used")
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -31,7 +30,7 @@ type rig struct {
 	at    map[string]time.Time
 	tell  error
 	away  bool
-	log   strings.Builder
+	log   kit.Log
 
 	watcher *Watcher
 }
@@ -40,7 +39,7 @@ func watch(t *testing.T, dir string) *rig {
 	t.Helper()
 	r := &rig{t: t, dir: dir, at: map[string]time.Time{}}
 	w := &Watcher{
-		Dir: &Dir{Path: dir, Pattern: "*.csv"}, Log: zerolog.New(r),
+		Dir: &Dir{Path: dir, Pattern: "*.csv"}, Log: zerolog.New(&r.log),
 		Ready: func() bool { r.mu.Lock(); defer r.mu.Unlock(); return !r.away },
 		Tell: func(_ context.Context, f Found) error {
 			r.mu.Lock()
@@ -61,18 +60,6 @@ func watch(t *testing.T, dir string) *rig {
 	return r
 }
 
-func (r *rig) Write(p []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.log.Write(p)
-}
-
-func (r *rig) logged() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.log.String()
-}
-
 func (r *rig) told() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -91,9 +78,9 @@ func (r *rig) awaitTold(want ...string) {
 	kit.Eventually(r.t, patience, func() bool { return slices.Equal(r.told(), want) }, fmt.Sprintf("the watcher to tell of %q; it told of %q", want, r.told()))
 }
 
-func (r *rig) awaitLog(text string) {
+func (r *rig) awaitLog(event string, fields ...string) {
 	r.t.Helper()
-	kit.Eventually(r.t, patience, func() bool { return strings.Contains(r.logged(), text) }, "the log to say: "+text)
+	kit.Eventually(r.t, patience, func() bool { return r.log.Has(event, fields...) }, fmt.Sprintf("the log to have %s with %q", event, fields))
 }
 
 func TestFilesAreFound(t *testing.T) {
@@ -111,7 +98,7 @@ func TestFilesAreFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := watch(t, dir)
-	r.awaitLog("watching the inbox")
+	r.awaitLog("inbox_watched")
 
 	began := time.Now()
 	put(t, "written", dir, "with spaces – ü.csv")
@@ -126,8 +113,8 @@ func TestFilesAreFound(t *testing.T) {
 		}
 	})
 	for _, text := range []string{"link.csv", "not UTF-8"} {
-		if n := strings.Count(r.logged(), text); n != 1 {
-			t.Errorf("%q is in the log %d times:\n%s", text, n, r.logged())
+		if n := len(r.log.Lines("inbox_problem", "error", text)); n != 1 {
+			t.Errorf("%q is in the log %d times:\n%s", text, n, r.log.String())
 		}
 	}
 	for _, name := range []string{Processed, Failed} {
@@ -144,9 +131,9 @@ func TestMovedInIsCompleteAtOnce(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	r := watch(t, dir)
-	r.awaitLog("watching the inbox")
-	if !strings.Contains(r.logged(), `"inotify":true`) {
-		t.Fatalf("this system has no inotify: %s", r.logged())
+	r.awaitLog("inbox_watched")
+	if !r.log.Has("inbox_watched", "inotify", "true") {
+		t.Fatalf("this system has no inotify: %s", r.log.String())
 	}
 	from := put(t, "whole", dir, "upload.part")
 	began := time.Now()
@@ -193,13 +180,13 @@ func TestDirectoryVanishesAndReturns(t *testing.T) {
 	parent := t.TempDir()
 	dir := filepath.Join(parent, "inbox")
 	r := watch(t, dir)
-	r.awaitLog("can't be opened")
+	r.awaitLog("inbox_problem", "error", "can't be opened")
 	put(t, "1", dir, "a.csv")
 	r.awaitTold("a.csv")
 	if err := os.Rename(dir, filepath.Join(parent, "elsewhere")); err != nil {
 		t.Fatal(err)
 	}
-	kit.Eventually(t, patience, func() bool { return strings.Count(r.logged(), "can't be opened") == 2 }, "the log to say that the inbox is away again")
+	kit.Eventually(t, patience, func() bool { return len(r.log.Lines("inbox_problem", "error", "can't be opened")) == 2 }, "the log to say that the inbox is away again")
 	put(t, "2", dir, "b.csv") // another directory
 	r.awaitTold("a.csv", "b.csv")
 	if err := os.Rename(put(t, "3", parent, "c.csv"), filepath.Join(dir, "c.csv")); err != nil {
@@ -215,13 +202,13 @@ func TestToldLater(t *testing.T) {
 	r := watch(t, dir)
 	r.set(func() { r.tell = errors.New("no route") })
 	put(t, "1", dir, "a.csv")
-	r.awaitLog("no route")
+	r.awaitLog("inbox_problem", "error", "no route")
 	r.set(func() { r.away = true; r.tell = nil })
 	put(t, "2", dir, "b.csv")
 	r.set(func() { r.away = false })
 	r.awaitTold("a.csv", "b.csv")
-	if n := strings.Count(r.logged(), "no route"); n != 1 {
-		t.Errorf("it was said %d times:\n%s", n, r.logged())
+	if n := len(r.log.Lines("inbox_problem", "error", "no route")); n != 1 {
+		t.Errorf("it was said %d times:\n%s", n, r.log.String())
 	}
 }
 
@@ -251,7 +238,7 @@ func TestOldest(t *testing.T) {
 		}
 		return since
 	}
-	r.awaitLog("watching the inbox")
+	r.awaitLog("inbox_watched")
 	if at := oldest(); !at.IsZero() {
 		t.Errorf("an empty inbox has a file since %s", at)
 	}
