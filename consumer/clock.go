@@ -30,21 +30,24 @@ type hangWatch interface {
 	outlives() // and when the lease of what it has claimed has passed, or is about to
 }
 
-// withTimeout gives a context that ends, with an event.Timeout error as its cause, after limit without progress. stop says
-// that the handling has returned.
-func withTimeout(ctx context.Context, limit, lease time.Duration, watch hangWatch) (timed context.Context, stop func()) {
+// withTimeout returns a context that ends, with an event.Timeout error as its cause, after limit without progress, and the
+// clock that ends it.
+func withTimeout(ctx context.Context, limit, lease time.Duration, watch hangWatch) (context.Context, *clock) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	c := &clock{limit: limit, lease: lease, cancel: cancel, watch: watch}
 	c.mu.Lock()
 	c.timer = time.AfterFunc(limit, c.expire)
 	c.mu.Unlock()
-	return event.WithClock(ctx, c), func() {
-		c.mu.Lock()
-		c.stopped = true
-		c.timer.Stop()
-		c.mu.Unlock()
-		cancel(context.Canceled)
-	}
+	return ctx, c
+}
+
+// stop notes that the handling has returned.
+func (c *clock) stop() {
+	c.mu.Lock()
+	c.stopped = true
+	c.timer.Stop()
+	c.mu.Unlock()
+	c.cancel(context.Canceled)
 }
 
 func (c *clock) expire() {

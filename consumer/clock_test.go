@@ -11,8 +11,8 @@ import (
 )
 
 func TestTimeout(t *testing.T) {
-	ctx, stop := withTimeout(t.Context(), time.Millisecond, time.Hour, nil)
-	defer stop()
+	ctx, c := withTimeout(t.Context(), time.Millisecond, time.Hour, nil)
+	defer c.stop()
 	<-ctx.Done()
 	if err := context.Cause(ctx); event.ClassOf(err) != event.Timeout || !strings.Contains(err.Error(), "HANDLER_TIMEOUT") {
 		t.Errorf("ended by %v", err)
@@ -20,11 +20,11 @@ func TestTimeout(t *testing.T) {
 }
 
 func TestTimeoutStops(t *testing.T) {
-	ctx, stop := withTimeout(t.Context(), time.Hour, time.Hour, nil)
+	ctx, c := withTimeout(t.Context(), time.Hour, time.Hour, nil)
 	if ctx.Err() != nil {
 		t.Error("ended at once")
 	}
-	stop()
+	c.stop()
 	if !errors.Is(context.Cause(ctx), context.Canceled) {
 		t.Errorf("ended by %v", context.Cause(ctx))
 	}
@@ -85,8 +85,9 @@ func TestClockRunsAnew(t *testing.T) {
 
 // The handler's clock is reached through its context.
 func TestClockInContext(t *testing.T) {
-	ctx, stop := withTimeout(t.Context(), 50*time.Millisecond, time.Hour, nil)
-	defer stop()
+	ctx, c := withTimeout(t.Context(), 50*time.Millisecond, time.Hour, nil)
+	defer c.stop()
+	ctx = event.WithHandling(ctx, event.Handling{Clock: c})
 	resume := event.Wait(ctx)
 	if err := resume(ctx); err != nil {
 		t.Fatal(err)

@@ -10,11 +10,15 @@ package consumer
 import (
 	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 
+	"github.com/mageline/mageline/consumer/circuit"
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/rabbitmq"
 )
@@ -46,24 +50,27 @@ type Consumer struct {
 	// The zero value leaves it open.
 	Kind    event.Kind
 	Handler Handler
+	Limits  Limits // each that is zero is that of Options
 	// DeadLettered, where it is set, is told of each event of a dead-lettered message that has failed, with its error, once
 	// the letter is stored. It is called before the delivery is acknowledged and must return at once. Of a message that was
 	// not handled for the last time, because processes have died over it or its body is no event, it is told nothing.
 	DeadLettered func(ctx context.Context, e event.Event, err error)
 }
 
-// Circuit is a downstream's circuit breaker as the runtime sees it.
-type Circuit interface {
-	Name() string
-	// State is "closed", "open" or "half-open", why, and until when it stays open, if that is known.
-	State() (state, reason string, until time.Time)
-	// OnChange adds a function that is called, from any goroutine, after each change of state.
-	OnChange(f func())
-	// Probe takes the single permit of a half-open circuit. The requests of a context that carries probe
-	// (event.WithProbe) pass; end says what they have shown, and whether they showed anything.
-	Probe() (probe any, end func() (decided bool), ok bool)
-	// Unreadable says that the last request of the handling with this context was answered with a success that can't be read.
-	Unreadable(ctx context.Context, why string)
+// Limits bound what one consumer does at once and for how long.
+type Limits struct {
+	Prefetch       int           // unacknowledged deliveries
+	Concurrency    int           // handlers at once
+	HandlerTimeout time.Duration // for one attempt without progress
+}
+
+// or returns the limits, with those of o where they are zero.
+func (l Limits) or(o Limits) Limits {
+	return Limits{
+		Prefetch:       cmp.Or(l.Prefetch, o.Prefetch),
+		Concurrency:    cmp.Or(l.Concurrency, o.Concurrency),
+		HandlerTimeout: cmp.Or(l.HandlerTimeout, o.HandlerTimeout),
+	}
 }
 
 // Suspects remembers, beyond the death of a process, which messages it was handling. An error is an event's: a *Deferral
@@ -88,17 +95,15 @@ type Options struct {
 	Prefix    string // of queue names
 	QueueType string // rabbitmq.Quorum or rabbitmq.Classic
 	Consumers []Consumer
-	Circuits  []Circuit
+	Circuits  []circuit.Breaker
 	// Database is asked until it succeeds before anything is consumed, and again whenever a handler finds Postgres away:
 	// it connects, migrates where that is wanted, and answers nil when the ledger can be used. nil: nothing is asked.
 	Database func(ctx context.Context) error
 	// Suspects finds the messages that kill whatever process handles them. nil: nobody looks for them.
 	Suspects Suspects
 
-	Prefetch        int             // unacknowledged deliveries of one consumer
-	Concurrency     int             // handlers at once of one consumer
+	Limits                          // of each consumer that has none of its own
 	RetryDelays     []time.Duration // waits between attempts
-	HandlerTimeout  time.Duration   // for one attempt without progress
 	Lease           time.Duration   // of the claims that handlers hold; the process ends before one that hangs outlives it
 	MemoryLimit     int64           // bytes of bodies that are held at once; each consumer has an equal share
 	ShutdownTimeout time.Duration   // for handlers to finish once the context of Run ends
@@ -109,7 +114,10 @@ type Options struct {
 
 	Host, Version string // for dead letters
 	Log           zerolog.Logger
-	Registerer    prometheus.Registerer
+	// Registerer takes the metrics. nil: they are kept nowhere.
+	Registerer prometheus.Registerer
+	// TracerProvider makes the span of each handling. nil: there is none; the trace context of a message is passed on anyway.
+	TracerProvider trace.TracerProvider
 }
 
 func (o *Options) setDefaults() {
@@ -122,12 +130,20 @@ func (o *Options) setDefaults() {
 	if o.Registerer == nil {
 		o.Registerer = prometheus.NewRegistry()
 	}
+	if o.TracerProvider == nil {
+		o.TracerProvider = noop.NewTracerProvider()
+	}
 	o.Exchange = cmp.Or(o.Exchange, "magento")
 	o.Prefix = cmp.Or(o.Prefix, "mageline")
-	o.Prefetch = cmp.Or(o.Prefetch, 64)
-	o.Concurrency = cmp.Or(o.Concurrency, 16)
-	o.HandlerTimeout = cmp.Or(o.HandlerTimeout, time.Minute)
-	o.Lease = cmp.Or(o.Lease, o.HandlerTimeout+30*time.Second)
+	o.Limits = o.or(Limits{Prefetch: 64, Concurrency: 16, HandlerTimeout: time.Minute})
+	longest := o.HandlerTimeout
+	o.Consumers = slices.Clone(o.Consumers)
+	for i := range o.Consumers {
+		c := &o.Consumers[i]
+		c.Limits = c.Limits.or(o.Limits)
+		longest = max(longest, c.Limits.HandlerTimeout)
+	}
+	o.Lease = cmp.Or(o.Lease, longest+30*time.Second)
 	o.MemoryLimit = cmp.Or(o.MemoryLimit, 256<<20)
 	o.ShutdownTimeout = cmp.Or(o.ShutdownTimeout, 25*time.Second)
 	o.ProbeEvery = cmp.Or(o.ProbeEvery, 30*time.Second)

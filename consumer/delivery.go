@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/mageline/mageline/consumer/circuit"
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/rabbitmq"
 )
@@ -37,8 +38,7 @@ type delivery struct {
 	isProbe     bool
 	probedOn    *amqp.Channel // the channel of a probe
 	probedAlone bool          // which nothing else is on: it is closed with the probe
-	probes      []any
-	endProbes   []func() bool
+	probes      []circuit.Probe
 
 	first   []byte // body of the first event
 	failed  []failure
@@ -113,18 +113,20 @@ var asConsumer = []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindConsum
 func (l *line) handle(d *delivery) {
 	log := l.r.opts.Log.Hook(d)
 	ctx := log.WithContext(l.r.work)
-	ctx = event.WithMessage(ctx, d.id)
 	if len(d.probes) > 0 {
-		ctx = event.WithProbe(ctx, d.probes)
+		ctx = circuit.WithProbes(ctx, d.probes...)
 	}
 	ctx = propagation.TraceContext{}.Extract(ctx, carrier(d.Headers))
 	ctx, span := l.r.tracer.Start(ctx, l.span, asConsumer...)
 	defer span.End()
 	l.r.together.RLock() // before the clock starts: while a suspect is handled alone, everybody waits
 	watch := &hanging{pump: l.pump, d: d, began: time.Now()}
-	ctx, stop := withTimeout(ctx, l.r.opts.HandlerTimeout, l.r.opts.Lease, watch)
+	ctx, c := withTimeout(ctx, l.consumer.Limits.HandlerTimeout, l.r.opts.Lease, watch)
+	ctx = event.WithHandling(ctx, event.Handling{
+		Message: d.id, Clock: c, TakeOver: func(ctx context.Context) error { return l.takeOver(ctx, d) },
+	})
 	defer watch.returned()
-	defer stop()
+	defer c.stop()
 
 	l.metrics.inFlight.Inc()
 	began := time.Now()
@@ -137,8 +139,8 @@ func (l *line) handle(d *delivery) {
 		d.failed[i].err = withCause(ctx, d.failed[i].err)
 	}
 	l.noteUnreadable(ctx, d.err)
-	for _, end := range d.endProbes {
-		end()
+	for _, p := range d.probes {
+		p.End()
 	}
 	refusals, anew := l.refusals(d)
 	d.verdict = decide(facts{

@@ -13,7 +13,6 @@ import (
 	"github.com/rs/zerolog"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/mageline/mageline/consumer"
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/rabbitmq"
 	"github.com/mageline/mageline/test/kit"
@@ -121,7 +120,7 @@ func TestSend(t *testing.T) {
 		return event.Done, nil
 	})
 	var deferral *event.Deferral
-	if err := consumer.New(r.opts).Send(t.Context(), orders, placed, nil); !errors.As(err, &deferral) {
+	if err := r.runtime(r.opts).Send(t.Context(), orders, placed, nil); !errors.As(err, &deferral) {
 		t.Errorf("without a connection: %v", err)
 	}
 	r.opts.Registerer = nil // the first runtime has the metrics

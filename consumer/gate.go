@@ -5,12 +5,14 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/mageline/mageline/consumer/circuit"
 )
 
 // gate holds the reasons for which consumers are paused. A consumer is subscribed if and only if no reason covers it.
 // The states of circuits are not copied here: they are asked each time.
 type gate struct {
-	circuits []Circuit
+	circuits []circuit.Breaker
 
 	mu      sync.Mutex
 	holds   map[string]hold
@@ -36,7 +38,7 @@ type standing struct {
 	paused   bool
 	reason   string // why, in words
 	probe    bool   // every reason would let one message through, to see whether it is over
-	halfOpen []Circuit
+	halfOpen []circuit.Breaker
 }
 
 // Names of holds.
@@ -48,7 +50,7 @@ const (
 	holdOperator     = "operator:"     // + consumer or downstream
 )
 
-func newGate(circuits []Circuit) *gate {
+func newGate(circuits []circuit.Breaker) *gate {
 	g := &gate{circuits: circuits, holds: map[string]hold{}, waiters: map[chan struct{}]struct{}{}}
 	for _, c := range circuits {
 		c.OnChange(g.wake)
@@ -169,23 +171,24 @@ func (g *gate) held(name string) (text string, ok bool) {
 func (g *gate) standing(c *Consumer) standing {
 	s := standing{probe: true}
 	var reasons []string
-	for _, circuit := range g.circuits {
-		if !slices.Contains(c.Needs, circuit.Name()) {
+	for _, b := range g.circuits {
+		if !slices.Contains(c.Needs, b.Name()) {
 			continue
 		}
-		state, why, until := circuit.State()
-		switch state {
-		case "closed":
+		status := b.Status()
+		switch status.State {
+		case circuit.Closed:
 			continue
-		case "half-open":
-			s.halfOpen = append(s.halfOpen, circuit)
-		default:
+		case circuit.HalfOpen:
+			s.halfOpen = append(s.halfOpen, b)
+		case circuit.Open:
 			s.probe = false
 		}
-		if !until.IsZero() {
-			state += " until " + until.UTC().Format(time.RFC3339)
+		state := status.State.String()
+		if !status.Until.IsZero() {
+			state += " until " + status.Until.UTC().Format(time.RFC3339)
 		}
-		reasons = append(reasons, "the circuit of "+circuit.Name()+" is "+state+": "+why)
+		reasons = append(reasons, "the circuit of "+b.Name()+" is "+state+": "+status.Reason)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -207,11 +210,8 @@ func (g *gate) standing(c *Consumer) standing {
 
 // allClosed reports whether every circuit that c needs is closed.
 func (g *gate) allClosed(c *Consumer) bool {
-	for _, circuit := range g.circuits {
-		if !slices.Contains(c.Needs, circuit.Name()) {
-			continue
-		}
-		if state, _, _ := circuit.State(); state != "closed" {
+	for _, b := range g.circuits {
+		if slices.Contains(c.Needs, b.Name()) && b.Status().State != circuit.Closed {
 			return false
 		}
 	}

@@ -1,57 +1,58 @@
 package consumer
 
 import (
-	"context"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mageline/mageline/consumer/circuit"
 )
 
 // stand is a circuit in one state, for the gate.
 type stand struct {
-	name, state string
-	changed     []func()
+	circuit.Breaker
+	name    string
+	state   circuit.State
+	changed []func()
 }
 
-func (s *stand) Unreadable(context.Context, string)        {}
-func (s *stand) Name() string                              { return s.name }
-func (s *stand) State() (string, string, time.Time)        { return s.state, "5 failures", time.Time{} }
-func (s *stand) OnChange(f func())                         { s.changed = append(s.changed, f) }
-func (s *stand) Probe() (any, func() (decided bool), bool) { return nil, nil, false }
+func (s *stand) Name() string           { return s.name }
+func (s *stand) Status() circuit.Status { return circuit.Status{State: s.state, Reason: "5 failures"} }
+func (s *stand) OnChange(f func())      { s.changed = append(s.changed, f) }
 
 func TestGateStanding(t *testing.T) {
 	past, future := time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
 	type holds map[string]hold
 	tests := []struct {
 		name         string
-		magento, erp string // states of circuits
+		magento, erp circuit.State
 		holds        holds
 		paused       bool
 		probe        bool
 		halfOpen     int
 		reason       string
 	}{
-		{"nothing", "closed", "closed", nil, false, false, 0, ""},
-		{"a circuit that it needs is open", "closed", "open", nil, true, false, 0, "circuit of erp is open: 5 failures"},
-		{"half-open", "closed", "half-open", nil, true, true, 1, "erp is half-open"},
-		{"both half-open", "half-open", "half-open", nil, true, true, 2, "magento"},
-		{"one half-open, the other open", "open", "half-open", nil, true, false, 1, "magento is open"},
-		{"for all", "closed", "closed", holds{"postgres": {text: "no Postgres"}}, true, false, 0, "no Postgres"},
-		{"for it", "closed", "closed", holds{"a": {consumer: "orders", text: "401"}}, true, false, 0, "401"},
-		{"for another", "closed", "closed", holds{"a": {consumer: "prices", text: "401"}}, false, false, 0, ""},
-		{"time to try", "closed", "closed", holds{"a": {consumer: "orders", text: "401", probeAt: past}}, true, true, 0, "401"},
-		{"not yet time to try", "closed", "closed", holds{"a": {consumer: "orders", text: "401", probeAt: future}}, true, false, 0, "401"},
-		{"time to try and half-open", "closed", "half-open", holds{"a": {text: "401", probeAt: past}}, true, true, 1, "401; the circuit"},
-		{"half-open without Postgres", "closed", "half-open", holds{"postgres": {text: "no Postgres"}}, true, false, 1, "no Postgres"},
-		{"for those who need it", "closed", "closed", holds{"a": {downstream: "erp", text: "maintenance"}}, true, false, 0, "maintenance"},
-		{"for those who need another", "closed", "closed", holds{"a": {downstream: "search", text: "maintenance"}}, false, false, 0, ""},
-		{"half-open in maintenance", "closed", "half-open", holds{"a": {downstream: "erp", text: "maintenance"}}, true, false, 1, "maintenance"},
-		{"time to try while it stops", "closed", "closed", holds{"a": {text: "401", probeAt: past}, "draining": {text: "stopping"}}, true, false, 0, "stopping"},
+		{"nothing", circuit.Closed, circuit.Closed, nil, false, false, 0, ""},
+		{"a circuit that it needs is open", circuit.Closed, circuit.Open, nil, true, false, 0, "circuit of erp is open: 5 failures"},
+		{"half-open", circuit.Closed, circuit.HalfOpen, nil, true, true, 1, "erp is half-open"},
+		{"both half-open", circuit.HalfOpen, circuit.HalfOpen, nil, true, true, 2, "magento"},
+		{"one half-open, the other open", circuit.Open, circuit.HalfOpen, nil, true, false, 1, "magento is open"},
+		{"for all", circuit.Closed, circuit.Closed, holds{"postgres": {text: "no Postgres"}}, true, false, 0, "no Postgres"},
+		{"for it", circuit.Closed, circuit.Closed, holds{"a": {consumer: "orders", text: "401"}}, true, false, 0, "401"},
+		{"for another", circuit.Closed, circuit.Closed, holds{"a": {consumer: "prices", text: "401"}}, false, false, 0, ""},
+		{"time to try", circuit.Closed, circuit.Closed, holds{"a": {consumer: "orders", text: "401", probeAt: past}}, true, true, 0, "401"},
+		{"not yet time to try", circuit.Closed, circuit.Closed, holds{"a": {consumer: "orders", text: "401", probeAt: future}}, true, false, 0, "401"},
+		{"time to try and half-open", circuit.Closed, circuit.HalfOpen, holds{"a": {text: "401", probeAt: past}}, true, true, 1, "401; the circuit"},
+		{"half-open without Postgres", circuit.Closed, circuit.HalfOpen, holds{"postgres": {text: "no Postgres"}}, true, false, 1, "no Postgres"},
+		{"for those who need it", circuit.Closed, circuit.Closed, holds{"a": {downstream: "erp", text: "maintenance"}}, true, false, 0, "maintenance"},
+		{"for those who need another", circuit.Closed, circuit.Closed, holds{"a": {downstream: "search", text: "maintenance"}}, false, false, 0, ""},
+		{"half-open in maintenance", circuit.Closed, circuit.HalfOpen, holds{"a": {downstream: "erp", text: "maintenance"}}, true, false, 1, "maintenance"},
+		{"time to try while it stops", circuit.Closed, circuit.Closed, holds{"a": {text: "401", probeAt: past}, "draining": {text: "stopping"}}, true, false, 0, "stopping"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			search := &stand{name: "search", state: "open"} // not needed
-			g := newGate([]Circuit{&stand{name: "magento", state: tt.magento}, &stand{name: "erp", state: tt.erp}, search})
+			search := &stand{name: "search", state: circuit.Open} // not needed
+			g := newGate([]circuit.Breaker{&stand{name: "magento", state: tt.magento}, &stand{name: "erp", state: tt.erp}, search})
 			for name, h := range tt.holds {
 				g.hold(name, h)
 			}
@@ -63,7 +64,7 @@ func TestGateStanding(t *testing.T) {
 			if !strings.Contains(got.reason, tt.reason) || (got.reason == "") == got.paused {
 				t.Errorf("reason %q, want %q in it", got.reason, tt.reason)
 			}
-			if closed := tt.magento == "closed" && tt.erp == "closed"; g.allClosed(c) != closed {
+			if closed := tt.magento == circuit.Closed && tt.erp == circuit.Closed; g.allClosed(c) != closed {
 				t.Errorf("all closed: %t", !closed)
 			}
 		})
@@ -71,8 +72,8 @@ func TestGateStanding(t *testing.T) {
 }
 
 func TestGateWakes(t *testing.T) {
-	circuit := &stand{name: "erp", state: "closed"}
-	g := newGate([]Circuit{circuit})
+	erp := &stand{name: "erp", state: circuit.Closed}
+	g := newGate([]circuit.Breaker{erp})
 	changed, end := g.watch()
 	woken := func(what string, want bool) {
 		t.Helper()
@@ -107,12 +108,12 @@ func TestGateWakes(t *testing.T) {
 	}
 	woken("a release of nothing", false)
 	for range 3 { // more changes than anybody reads never block
-		circuit.changed[0]()
+		erp.changed[0]()
 	}
 	woken("a circuit", true)
 	woken("the same circuit again", false)
 	end()
-	circuit.changed[0]()
+	erp.changed[0]()
 	woken("a circuit after the end", false)
 }
 
@@ -120,7 +121,7 @@ func TestGateWakes(t *testing.T) {
 func TestGatePauses(t *testing.T) {
 	orders := &Consumer{Name: "orders", Needs: []string{"magento", "erp"}}
 	prices := &Consumer{Name: "prices", Needs: []string{"magento"}}
-	g := newGate([]Circuit{&stand{name: "magento", state: "closed"}, &stand{name: "erp", state: "half-open"}})
+	g := newGate([]circuit.Breaker{&stand{name: "magento", state: circuit.Closed}, &stand{name: "erp", state: circuit.HalfOpen}})
 	g.hold("unauthorized:prices", hold{consumer: "prices", text: "401", probeAt: time.Now().Add(-time.Hour)})
 	changed, end := g.watch()
 	defer end()

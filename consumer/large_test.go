@@ -64,11 +64,14 @@ func consumeLarge() int {
 		_, err = fmt.Fprintln(file, n)
 		return event.Done, err
 	}
-	err = consumer.New(consumer.Options{
+	r, err := consumer.New(consumer.Options{
 		Broker: rabbitmq.Options{URL: os.Getenv(childVariables[1])}, Exchange: os.Getenv(childVariables[2]),
 		Prefix: os.Getenv(childVariables[3]), Consumers: largeConsumers(handle), MemoryLimit: memoryLimit,
 		RetryDelays: []time.Duration{200 * time.Millisecond}, Log: zerolog.New(os.Stderr).Level(zerolog.ErrorLevel),
-	}).Run(ctx)
+	})
+	if err == nil {
+		err = r.Run(ctx)
+	}
 	if err != nil {
 		panic(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/mageline/mageline/consumer/circuit"
 	"github.com/mageline/mageline/event"
 )
 
@@ -32,14 +33,14 @@ func TestMemoryBoundsPrefetch(t *testing.T) {
 	})
 	r.opts.Prefetch, r.opts.Concurrency = 32, 1
 	r.opts.MemoryLimit = 8 * size
-	gate := newCircuit("erp", "open")
+	gate := newBreaker("erp", circuit.Open)
 	r.opts.Circuits, r.opts.Consumers[0].Needs = append(r.opts.Circuits, gate), []string{"erp"}
 	r.start()
 	for n := range messages {
 		r.Publish(placed, padded(n, size))
 	}
 	r.eventually("all are there", func() bool { return r.Depth(r.Queue(orders)) == messages })
-	gate.set("closed")
+	gate.set(circuit.Closed)
 	r.eventually("all are done", func() bool { return handled.Load() == messages })
 	if n := most.Load(); n < 2 || n > 8 {
 		t.Errorf("at most %d bodies were held at once, want 2 to 8", n)
@@ -62,7 +63,7 @@ func TestMemoryOver(t *testing.T) {
 	})
 	r.opts.Prefetch, r.opts.Concurrency = 8, 1
 	r.opts.MemoryLimit = size - 1
-	gate := newCircuit("erp", "open")
+	gate := newBreaker("erp", circuit.Open)
 	r.opts.Circuits, r.opts.Consumers[0].Needs = append(r.opts.Circuits, gate), []string{"erp"}
 	r.start()
 	for n := range small {
@@ -72,7 +73,7 @@ func TestMemoryOver(t *testing.T) {
 		r.Publish(placed, padded(n, size))
 	}
 	r.eventually("all are there", func() bool { return r.Depth(r.Queue(orders)) == small+large })
-	gate.set("closed")
+	gate.set(circuit.Closed)
 	r.eventually("what has not begun has gone back", func() bool { return r.settled(orders, "requeued") > 0 })
 	close(release)
 	r.eventually("all are done", func() bool { return r.settled(orders, "acked") == small+large })

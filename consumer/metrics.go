@@ -3,6 +3,7 @@ package consumer
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -35,8 +36,8 @@ type metrics struct {
 	refused     *prometheus.GaugeVec
 }
 
-func newMetrics(r prometheus.Registerer) *metrics {
-	f := promauto.With(r)
+func newMetrics(r prometheus.Registerer) (*metrics, error) {
+	f := promauto.With(nil) // registered below, where an error is no panic
 	consumer := []string{"consumer"}
 	m := &metrics{
 		deliveries: f.NewCounterVec(prometheus.CounterOpts{
@@ -78,7 +79,14 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	for _, kind := range []string{"exchange", "queue", "binding"} {
 		m.restored.WithLabelValues(kind) // 0 before it is 1
 	}
-	return m
+	for _, c := range []prometheus.Collector{
+		m.deliveries, m.duration, m.inFlight, m.paused, m.deadLetters, m.depth, m.age, m.returned, m.stale, m.restored, m.refused,
+	} {
+		if err := r.Register(c); err != nil {
+			return nil, fmt.Errorf("register the metrics of the consumers: %w", err)
+		}
+	}
+	return m, nil
 }
 
 // pumpMetrics are those of one consumer, looked up once.

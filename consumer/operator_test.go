@@ -6,13 +6,14 @@ import (
 	"testing"
 
 	"github.com/mageline/mageline/consumer"
+	"github.com/mageline/mageline/consumer/circuit"
 	"github.com/mageline/mageline/event"
 )
 
 // What an operator has paused takes nothing, not even as a probe; what it has begun finishes, and the others go on.
 func TestOperatorPauses(t *testing.T) {
 	t.Parallel()
-	erp := newCircuit("erp", "closed")
+	erp := newBreaker("erp", circuit.Closed)
 	began, release := make(chan struct{}, 100), make(chan struct{})
 	r := newRig(t, func(ctx context.Context, e event.Event) (event.Outcome, error) {
 		began <- struct{}{}
@@ -30,7 +31,7 @@ func TestOperatorPauses(t *testing.T) {
 		Name: "customer_saved", Topics: []string{"customer.saved"}, Needs: []string{"magento"},
 		Handler: consumer.HandlerFunc(func(context.Context, event.Event) (event.Outcome, error) { return event.Done, nil }),
 	})
-	r.opts.Circuits = []consumer.Circuit{newCircuit("magento", "closed"), erp, newCircuit("search", "closed")}
+	r.opts.Circuits = []circuit.Breaker{newBreaker("magento", circuit.Closed), erp, newBreaker("search", circuit.Closed)}
 	r.start()
 	r.consumerIs(orders, "subscribed")
 	if all := r.Status().Downstreams; len(all) != 2 {
@@ -63,7 +64,7 @@ func TestOperatorPauses(t *testing.T) {
 	r.eventually("the other consumer goes on", func() bool { return r.settled("customer_saved", "acked") == 1 })
 
 	// A circuit that would let a probe through, and a pause of the consumer in place of that of the downstream.
-	erp.set("half-open")
+	erp.set(circuit.HalfOpen)
 	r.SetPauses(map[string]string{orders: "orders are paused for maintenance"})
 	r.eventually("both reasons are said", func() bool {
 		reason := r.Status().Consumers[orders].Reason

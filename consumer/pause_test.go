@@ -14,6 +14,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/mageline/mageline/consumer"
+	"github.com/mageline/mageline/consumer/circuit"
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/rabbitmq"
 )
@@ -158,7 +159,7 @@ func TestUnauthorizedStaysUntilSomethingIsDone(t *testing.T) {
 // An open circuit pauses the consumers that need it, and nobody else; what they hold uses no attempt.
 func TestCircuitOpens(t *testing.T) {
 	t.Parallel()
-	erp := newCircuit("erp", "closed")
+	erp := newBreaker("erp", circuit.Closed)
 	var answers atomic.Bool
 	answers.Store(true)
 	var done sync.Map
@@ -186,7 +187,7 @@ func TestCircuitOpens(t *testing.T) {
 		Name: "customer_saved", Topics: []string{"customer.saved"}, Needs: []string{"magento"},
 		Handler: consumer.HandlerFunc(func(context.Context, event.Event) (event.Outcome, error) { others.Add(1); return event.Done, nil }),
 	})
-	r.opts.Circuits = []consumer.Circuit{newCircuit("magento", "closed"), erp}
+	r.opts.Circuits = []circuit.Breaker{newBreaker("magento", circuit.Closed), erp}
 	r.opts.Concurrency = 2
 	r.start()
 	r.consumerIs(orders, "subscribed")
@@ -220,7 +221,7 @@ func TestCircuitOpens(t *testing.T) {
 	r.eventually("the other consumer goes on", func() bool { return others.Load() == 1 })
 
 	answers.Store(true)
-	erp.set("half-open")
+	erp.set(circuit.HalfOpen)
 	r.eventually("every message is done", func() bool { return r.settled(orders, "acked") == 19 })
 	for n := 1; n < 20; n++ {
 		if _, ok := done.Load(n); !ok {
@@ -236,17 +237,17 @@ func TestCircuitOpens(t *testing.T) {
 // A success that can't be read is a failure of the downstream's, and costs the message no attempt.
 func TestUnreadableIsAFailure(t *testing.T) {
 	t.Parallel()
-	erp := newCircuit("erp", "closed")
+	erp := newBreaker("erp", circuit.Closed)
 	r := newRig(t, func(context.Context, event.Event) (event.Outcome, error) {
 		return "", fmt.Errorf("x: %w", &event.Error{Class: event.Unavailable, Downstream: "erp", Unreadable: true, Err: errors.New("a list")})
 	})
 	r.opts.Consumers[0].Needs = []string{"erp"}
-	r.opts.Circuits = []consumer.Circuit{newCircuit("magento", "closed"), erp}
+	r.opts.Circuits = []circuit.Breaker{newBreaker("magento", circuit.Closed), erp}
 	r.opts.RetryDelays = []time.Duration{2 * away, away}
 	r.start()
 	r.Publish(placed, numbered(1))
 	r.outcomes(map[string]int{"deferred": 1})
-	if state, _, _ := erp.State(); state != "open" || r.Depth(r.RetryQueue(away)) != 1 {
+	if state := erp.Status().State; state != circuit.Open || r.Depth(r.RetryQueue(away)) != 1 {
 		t.Errorf("the circuit is %s", state)
 	}
 }
@@ -254,7 +255,7 @@ func TestUnreadableIsAFailure(t *testing.T) {
 // A probe that fails goes to the shortest retry queue as it was, and the next probe is another message.
 func TestProbeFails(t *testing.T) {
 	t.Parallel()
-	erp := newCircuit("erp", "half-open")
+	erp := newBreaker("erp", circuit.HalfOpen)
 	var got seen
 	r := newRig(t, func(ctx context.Context, e event.Event) (event.Outcome, error) {
 		got.add(e)
@@ -264,20 +265,20 @@ func TestProbeFails(t *testing.T) {
 		return event.Done, nil
 	})
 	r.opts.Consumers[0].Needs = []string{"erp"}
-	r.opts.Circuits = []consumer.Circuit{erp}
+	r.opts.Circuits = []circuit.Breaker{erp}
 	r.opts.RetryDelays = []time.Duration{2 * away, away}
 	r.start()
 	r.Publish(placed, numbered(1))
 	r.Publish(placed, numbered(2))
 	r.outcomes(map[string]int{"deferred": 1})
-	if state, _, _ := erp.State(); state != "open" || fmt.Sprint(got.numbers()) != "[1]" {
+	if state := erp.Status().State; state != circuit.Open || fmt.Sprint(got.numbers()) != "[1]" {
 		t.Errorf("the circuit is %s after %v", state, got.numbers())
 	}
 	d := r.take(r.RetryQueue(away))
 	if fmt.Sprint(d.Headers) != fmt.Sprint(amqp.Table{rabbitmq.HeaderTopic: placed, rabbitmq.HeaderPutOff: "true"}) {
 		t.Errorf("headers %v", d.Headers)
 	}
-	erp.set("half-open")
+	erp.set(circuit.HalfOpen)
 	r.outcomes(map[string]int{"deferred": 1, "acked": 1})
 	if fmt.Sprint(got.numbers()) != "[1 2]" {
 		t.Errorf("handled %v", got.numbers())
@@ -288,7 +289,7 @@ func TestProbeFails(t *testing.T) {
 // Messages that show nothing of the downstream are handled one after the other until one does.
 func TestProbeDecidesNothing(t *testing.T) {
 	t.Parallel()
-	erp := newCircuit("erp", "half-open")
+	erp := newBreaker("erp", circuit.HalfOpen)
 	var got seen
 	var running, most atomic.Int64
 	r := newRig(t, func(ctx context.Context, e event.Event) (event.Outcome, error) {
@@ -310,7 +311,7 @@ func TestProbeDecidesNothing(t *testing.T) {
 		return event.Done, nil
 	})
 	r.opts.Consumers[0].Needs = []string{"erp"}
-	r.opts.Circuits = []consumer.Circuit{erp}
+	r.opts.Circuits = []circuit.Breaker{erp}
 	r.opts.RetryDelays = []time.Duration{away}
 	r.start()
 	r.consumerIs(orders, "paused")
@@ -333,7 +334,7 @@ func TestProbeDecidesNothing(t *testing.T) {
 // Two consumers that need the same circuit have one probe between them.
 func TestOneProbe(t *testing.T) {
 	t.Parallel()
-	erp := newCircuit("erp", "half-open")
+	erp := newBreaker("erp", circuit.HalfOpen)
 	var begun atomic.Int64
 	release := make(chan struct{})
 	handle := consumer.HandlerFunc(func(ctx context.Context, _ event.Event) (event.Outcome, error) {
@@ -350,7 +351,7 @@ func TestOneProbe(t *testing.T) {
 	r := newRig(t, handle)
 	r.opts.Consumers[0].Needs = []string{"erp"}
 	r.opts.Consumers = append(r.opts.Consumers, consumer.Consumer{Name: "order_canceled", Topics: []string{"sales.order.canceled"}, Needs: []string{"erp"}, Handler: handle})
-	r.opts.Circuits = []consumer.Circuit{erp}
+	r.opts.Circuits = []circuit.Breaker{erp}
 	r.start()
 	for n := range 5 {
 		r.Publish(placed, numbered(n))
@@ -367,7 +368,7 @@ func TestOneProbe(t *testing.T) {
 // A consumer that needs an open circuit beside the half-open one makes no probe.
 func TestNoProbeWhileAnotherIsOpen(t *testing.T) {
 	t.Parallel()
-	erp, magento := newCircuit("erp", "half-open"), newCircuit("magento", "open")
+	erp, magento := newBreaker("erp", circuit.HalfOpen), newBreaker("magento", circuit.Open)
 	var got seen
 	r := newRig(t, func(ctx context.Context, e event.Event) (event.Outcome, error) {
 		got.add(e)
@@ -382,7 +383,7 @@ func TestNoProbeWhileAnotherIsOpen(t *testing.T) {
 		Name: "shipment_created", Topics: []string{"sales.shipment.created"}, Needs: []string{"erp"},
 		Handler: consumer.HandlerFunc(func(context.Context, event.Event) (event.Outcome, error) { others.Add(1); return event.Skipped, nil }),
 	})
-	r.opts.Circuits = []consumer.Circuit{erp, magento}
+	r.opts.Circuits = []circuit.Breaker{erp, magento}
 	r.start()
 	r.Publish(placed, numbered(1))
 	for n := range 5 {
@@ -392,7 +393,7 @@ func TestNoProbeWhileAnotherIsOpen(t *testing.T) {
 	if n := len(got.all()); n != 0 {
 		t.Errorf("%d were handled although Magento's circuit is open", n)
 	}
-	magento.set("half-open")
+	magento.set(circuit.HalfOpen)
 	r.outcomes(map[string]int{"acked": 1})
 	r.consumerIs(orders, "subscribed")
 }

@@ -7,6 +7,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"github.com/mageline/mageline/consumer/circuit"
 	"github.com/mageline/mageline/rabbitmq"
 )
 
@@ -34,21 +35,20 @@ func (l *line) probe(st standing, changed <-chan struct{}) error {
 	default:
 		return nil
 	}
-	var probes []any
-	var ends []func() bool
+	var probes []circuit.Probe
 	giveUp := func() {
-		for _, end := range ends {
-			end()
+		for _, p := range probes {
+			p.End()
 		}
 		<-l.slots
 	}
-	for _, circuit := range st.halfOpen {
-		probe, end, ok := circuit.Probe()
+	for _, b := range st.halfOpen {
+		probe, ok := b.Probe()
 		if !ok { // another consumer is at it
 			giveUp()
 			return nil
 		}
-		probes, ends = append(probes, probe), append(ends, end)
+		probes = append(probes, probe)
 	}
 	got, on, err := l.fetch(changed)
 	if err != nil {
@@ -62,7 +62,7 @@ func (l *line) probe(st standing, changed <-chan struct{}) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	d := l.open(got, nil)
-	d.probes, d.endProbes, d.isProbe = probes, ends, true
+	d.probes, d.isProbe = probes, true
 	d.probedOn, d.probedAlone = on, on != l.probes
 	l.probing = true
 	l.start(d)

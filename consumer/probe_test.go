@@ -10,6 +10,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/mageline/mageline/consumer"
+	"github.com/mageline/mageline/consumer/circuit"
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/test/kit"
 )
@@ -30,7 +31,7 @@ func (r *rig) singleActive() {
 // what it had in flight is settled, the probe that fails goes to the shortest retry queue, and the next one is another message.
 func TestProbe_SingleActiveConsumer(t *testing.T) {
 	t.Parallel()
-	erp := newCircuit("erp", "closed")
+	erp := newBreaker("erp", circuit.Closed)
 	var answers atomic.Bool
 	var got seen
 	held := make(chan struct{})
@@ -49,7 +50,7 @@ func TestProbe_SingleActiveConsumer(t *testing.T) {
 		return event.Done, nil
 	})
 	r.opts.Consumers[0].Needs = []string{"erp"}
-	r.opts.Circuits = []consumer.Circuit{erp}
+	r.opts.Circuits = []circuit.Breaker{erp}
 	r.opts.RetryDelays = []time.Duration{away}
 	r.singleActive()
 	answers.Store(true)
@@ -67,10 +68,10 @@ func TestProbe_SingleActiveConsumer(t *testing.T) {
 	r.outcomes(map[string]int{"acked": 16, "deferred": 1})
 	r.Publish(placed, numbered(3))
 	r.Publish(placed, numbered(4))
-	erp.set("half-open")
+	erp.set(circuit.HalfOpen)
 	r.outcomes(map[string]int{"acked": 16, "deferred": 2})
 	answers.Store(true)
-	erp.set("half-open")
+	erp.set(circuit.HalfOpen)
 	r.consumerIs(orders, "subscribed")
 	r.outcomes(map[string]int{"acked": 17, "deferred": 2})
 	close(held)
@@ -102,7 +103,7 @@ func TestProbe_SingleActiveConsumerElsewhere(t *testing.T) {
 			active.start()
 			active.consumerIs(orders, "subscribed")
 
-			erp := newCircuit("erp", "half-open")
+			erp := newBreaker("erp", circuit.HalfOpen)
 			handler := consumer.HandlerFunc(func(ctx context.Context, e event.Event) (event.Outcome, error) {
 				second.add(e)
 				if err := erp.request(ctx, true); err != nil {
@@ -117,7 +118,7 @@ func TestProbe_SingleActiveConsumerElsewhere(t *testing.T) {
 			r.opts.Consumers = append(r.opts.Consumers, consumer.Consumer{
 				Name: "order_canceled", Topics: []string{"sales.order.canceled"}, Needs: []string{"erp"}, Handler: handler,
 			})
-			r.opts.Circuits = []consumer.Circuit{erp}
+			r.opts.Circuits = []circuit.Breaker{erp}
 			r.start()
 			r.eventually("it has probed in vain", func() bool {
 				erp.mu.Lock()
@@ -175,8 +176,8 @@ func TestProbe_SingleActiveConsumerDrains(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(context.Context, event.Event) (event.Outcome, error) { return event.Done, nil })
 	r.opts.Consumers[0].Needs = []string{"erp"}
-	erp := newCircuit("erp", "half-open")
-	r.opts.Circuits = []consumer.Circuit{erp}
+	erp := newBreaker("erp", circuit.HalfOpen)
+	r.opts.Circuits = []circuit.Breaker{erp}
 	r.singleActive()
 	r.start()
 	r.eventually("it probes by a subscription", func() bool { return r.Subscriptions(r.Queue(orders)) == 1 })

@@ -20,7 +20,7 @@ func TestPublishEvent(t *testing.T) {
 		return event.Done, nil
 	})
 	var deferral *event.Deferral
-	if err := consumer.New(consumer.Options{Consumers: r.opts.Consumers}).PublishEvent(t.Context(), placed, []byte(`{}`)); !errors.As(err, &deferral) {
+	if err := r.runtime(consumer.Options{Consumers: r.opts.Consumers}).PublishEvent(t.Context(), placed, []byte(`{}`)); !errors.As(err, &deferral) {
 		t.Errorf("before it runs: %v", err)
 	}
 	r.start()

@@ -40,7 +40,7 @@ type pump struct {
 func newPump(r *Runtime, c *Consumer) *pump {
 	return &pump{
 		r: r, consumer: c, queue: r.topology.Queue(c.Name), span: "handle " + c.Name, unauthorized: holdUnauthorized + c.Name, metrics: r.metrics.of(c.Name),
-		slots:  make(chan struct{}, r.opts.Concurrency),
+		slots:  make(chan struct{}, c.Limits.Concurrency),
 		freed:  make(chan struct{}, 1),
 		memory: memory{share: r.opts.MemoryLimit / int64(len(r.opts.Consumers))},
 	}
@@ -203,7 +203,7 @@ func (l *line) obeyGate(changed <-chan struct{}) error {
 	case !st.paused && len(l.subscriptions) == 0:
 		full := l.memory.full()
 		l.mu.Lock()
-		full = full || l.inFlight >= l.r.opts.Prefetch
+		full = full || l.inFlight >= l.consumer.Limits.Prefetch
 		l.mu.Unlock()
 		l.full.Store(full)
 		if full {

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/mageline/mageline/consumer"
+	"github.com/mageline/mageline/consumer/circuit"
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/rabbitmq"
 	"github.com/mageline/mageline/test/kit"
@@ -63,19 +64,29 @@ func newRig(t *testing.T, h consumer.HandlerFunc) *rig {
 		Consumers: []consumer.Consumer{{Name: orders, Topics: []string{placed, "sales.order.updated"}, Handler: h}},
 		Database:  func(context.Context) error { return nil },
 
-		Prefetch: 8, Concurrency: 8,
-		RetryDelays:    []time.Duration{200 * time.Millisecond, 400 * time.Millisecond},
-		HandlerTimeout: time.Minute, ShutdownTimeout: time.Minute, ProbeEvery: 50 * time.Millisecond,
+		Limits:          consumer.Limits{Prefetch: 8, Concurrency: 8, HandlerTimeout: time.Minute},
+		RetryDelays:     []time.Duration{200 * time.Millisecond, 400 * time.Millisecond},
+		ShutdownTimeout: time.Minute, ProbeEvery: 50 * time.Millisecond,
 		Host: "host-1", Version: "v1.2.3", Log: zerolog.New(r.log), Registerer: r.registry,
 	}
 	return r
+}
+
+// runtime makes a Runtime of options that can work.
+func (r *rig) runtime(o consumer.Options) *consumer.Runtime {
+	r.t.Helper()
+	runtime, err := consumer.New(o)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return runtime
 }
 
 // launch runs the runtime until the test ends or stop is called.
 func (r *rig) launch() {
 	r.t.Helper()
 	r.RetryDelays(r.opts.RetryDelays...)
-	r.Runtime = consumer.New(r.opts)
+	r.Runtime = r.runtime(r.opts)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
@@ -265,12 +276,12 @@ func (s *seen) numbers() (all []int) {
 	return all
 }
 
-// circuit is a downstream with its circuit breaker, which opens at the first failure.
-type circuit struct {
+// breaker is a downstream with its circuit breaker, which opens at the first failure.
+type breaker struct {
 	name string
 
 	mu        sync.Mutex
-	state     string
+	state     circuit.State
 	listeners []func()
 	taken     bool // the permit
 	busy      int  // times that the permit was asked for and taken
@@ -278,27 +289,27 @@ type circuit struct {
 }
 
 type probe struct {
-	c              *circuit
+	c              *breaker
 	called, failed bool
 }
 
-func newCircuit(name, state string) *circuit { return &circuit{name: name, state: state} }
+func newBreaker(name string, state circuit.State) *breaker { return &breaker{name: name, state: state} }
 
-func (c *circuit) Name() string { return c.name }
+func (c *breaker) Name() string { return c.name }
 
-func (c *circuit) State() (state, reason string, until time.Time) {
+func (c *breaker) Status() circuit.Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.state, "it does not answer", time.Time{}
+	return circuit.Status{State: c.state, Reason: "it does not answer"}
 }
 
-func (c *circuit) OnChange(f func()) {
+func (c *breaker) OnChange(f func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.listeners = append(c.listeners, f)
 }
 
-func (c *circuit) set(state string) {
+func (c *breaker) set(state circuit.State) {
 	c.mu.Lock()
 	c.state = state
 	listeners := c.listeners
@@ -308,25 +319,24 @@ func (c *circuit) set(state string) {
 	}
 }
 
-func (c *circuit) Probe() (any, func() (decided bool), bool) {
+func (c *breaker) Probe() (circuit.Probe, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.state != "half-open" {
-		return nil, nil, false
+	if c.state != circuit.HalfOpen {
+		return nil, false
 	}
 	if c.taken {
 		c.busy++
-		return nil, nil, false
+		return nil, false
 	}
 	c.taken = true
-	p := &probe{c: c}
-	return p, p.end, true
+	return &probe{c: c}, true
 }
 
 // Unreadable opens it, as any failure does.
-func (c *circuit) Unreadable(context.Context, string) { c.set("open") }
+func (c *breaker) Unreadable(context.Context, string) { c.set(circuit.Open) }
 
-func (p *probe) end() (decided bool) {
+func (p *probe) End() (decided bool) {
 	c := p.c
 	c.mu.Lock()
 	c.taken = false
@@ -335,26 +345,25 @@ func (p *probe) end() (decided bool) {
 	c.mu.Unlock()
 	switch {
 	case failed:
-		c.set("open")
+		c.set(circuit.Open)
 	case called:
-		c.set("closed")
+		c.set(circuit.Closed)
 	}
 	return called
 }
 
-func (c *circuit) refused() int {
+func (c *breaker) refused() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.busy
 }
 
 // request is a call of the downstream, which answers or fails.
-func (c *circuit) request(ctx context.Context, answers bool) error {
+func (c *breaker) request(ctx context.Context, answers bool) error {
 	c.mu.Lock()
 	state := c.state
-	probes, _ := event.Probe(ctx).([]any)
 	var mine *probe
-	for _, p := range probes {
+	for _, p := range circuit.Probes(ctx) {
 		if p, ok := p.(*probe); ok && p.c == c {
 			mine = p
 		}
@@ -364,13 +373,13 @@ func (c *circuit) request(ctx context.Context, answers bool) error {
 	}
 	c.mu.Unlock()
 	switch {
-	case mine == nil && state != "closed":
-		return event.NotDone(&event.Deferral{Reason: "the circuit of " + c.name + " is " + state, Downstream: c.name})
+	case mine == nil && state != circuit.Closed:
+		return event.NotDone(&event.Deferral{Reason: "the circuit of " + c.name + " is " + state.String(), Downstream: c.name})
 	case answers:
 		return nil
 	}
 	if mine == nil {
-		c.set("open")
+		c.set(circuit.Open)
 	}
 	return &event.Error{Class: event.Unavailable, Downstream: c.name, Err: fmt.Errorf("%s answered 503", c.name)}
 }

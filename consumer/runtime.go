@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/mageline/mageline/rabbitmq"
@@ -60,15 +59,22 @@ type Runtime struct {
 	deadline  time.Time
 }
 
-// New makes a Runtime. It connects to nothing yet.
-func New(o Options) *Runtime {
+// New makes a Runtime. It connects to nothing yet. It returns an error for options with which it can't work.
+func New(o Options) (*Runtime, error) {
 	o.setDefaults()
+	if err := o.validate(); err != nil {
+		return nil, fmt.Errorf("the options of the consumers: %w", err)
+	}
+	m, err := newMetrics(o.Registerer)
+	if err != nil {
+		return nil, err
+	}
 	r := &Runtime{
 		opts:     o,
 		topology: o.Topology(),
-		metrics:  newMetrics(o.Registerer),
+		metrics:  m,
 		gate:     newGate(o.Circuits),
-		tracer:   otel.Tracer("github.com/mageline/mageline/consumer"),
+		tracer:   o.TracerProvider.Tracer("github.com/mageline/mageline/consumer"),
 		database: make(chan struct{}, 1),
 	}
 	starting := "not connected yet"
@@ -77,7 +83,7 @@ func New(o Options) *Runtime {
 	for i := range o.Consumers {
 		r.pumps = append(r.pumps, newPump(r, &o.Consumers[i]))
 	}
-	return r
+	return r, nil
 }
 
 // Run consumes until ctx ends, then drains: what has not begun goes back to its queue, handlers have SHUTDOWN_TIMEOUT to

@@ -8,7 +8,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"github.com/mageline/mageline/consumer"
+	"github.com/mageline/mageline/consumer/circuit"
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/rabbitmq"
 	"github.com/mageline/mageline/test/kit"
@@ -60,7 +60,7 @@ func TestBodyThatTheBrokerNoLongerTakes(t *testing.T) {
 			r.opts.RetryDelays, r.opts.ShutdownTimeout = []time.Duration{away}, time.Second
 			if tt.probe {
 				r.opts.Consumers[0].Needs = []string{"erp"}
-				r.opts.Circuits = []consumer.Circuit{newCircuit("erp", "half-open")}
+				r.opts.Circuits = []circuit.Breaker{newBreaker("erp", circuit.HalfOpen)}
 			}
 			if tt.queue != nil {
 				r.channel(func(ch *amqp.Channel) error {

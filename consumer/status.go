@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/mageline/mageline/consumer/circuit"
 )
 
 // Status is what the runtime knows of itself and of what it needs, for /readyz.
@@ -75,8 +77,8 @@ func (r *Runtime) Status() Status {
 		if !r.isNeeded(c) {
 			continue
 		}
-		state, reason, until := c.State()
-		part := Part{OK: state == "closed", State: state, Reason: reason, Until: until}
+		status := c.Status()
+		part := Part{OK: status.State == circuit.Closed, State: status.State.String(), Reason: status.Reason, Until: status.Until}
 		if text, paused := r.gate.held(holdOperator + c.Name()); paused && part.OK {
 			part = Part{State: "paused", Reason: text}
 		}
@@ -116,6 +118,6 @@ func (r *Runtime) Status() Status {
 }
 
 // isNeeded reports whether a consumer needs the downstream.
-func (r *Runtime) isNeeded(c Circuit) bool {
+func (r *Runtime) isNeeded(c circuit.Breaker) bool {
 	return slices.ContainsFunc(r.pumps, func(p *pump) bool { return slices.Contains(p.consumer.Needs, c.Name()) })
 }

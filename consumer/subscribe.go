@@ -50,7 +50,7 @@ func (l *line) room() int {
 	if l.granted == 0 || l.merging && l.earlier > 0 || !l.merging && l.settled < l.granted {
 		return 0
 	}
-	n := min(l.r.opts.Prefetch, l.memory.room()) - l.earlier - l.granted
+	n := min(l.consumer.Limits.Prefetch, l.memory.room()) - l.earlier - l.granted
 	if !l.merging { // which gives back what was there before
 		n = min(n, l.granted)
 	}
@@ -61,7 +61,7 @@ func (l *line) room() int {
 // acknowledgement settles a delivery of, a quorum queue commits an entry of its log: with a PREFETCH of 64, seven of them,
 // RabbitMQ had a fifth more to do. It is called with mu held.
 func (l *line) scattered() bool {
-	return l.granted == l.r.opts.Prefetch && l.settled >= l.granted && l.earlier == 0 && len(l.subscriptions) > 2 && l.enough() > 1
+	return l.granted == l.consumer.Limits.Prefetch && l.settled >= l.granted && l.earlier == 0 && len(l.subscriptions) > 2 && l.enough() > 1
 }
 
 // merge cancels all subscriptions but the largest. One takes their place when what they have brought is settled; until

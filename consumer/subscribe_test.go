@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/mageline/mageline/consumer"
+	"github.com/mageline/mageline/consumer/circuit"
 	"github.com/mageline/mageline/event"
 )
 
@@ -18,7 +18,7 @@ func TestPrefetchGrows(t *testing.T) {
 	turn := make(chan struct{})
 	var answers atomic.Bool
 	answers.Store(true)
-	erp := newCircuit("erp", "open")
+	erp := newBreaker("erp", circuit.Open)
 	r := newRig(t, func(ctx context.Context, _ event.Event) (event.Outcome, error) {
 		select {
 		case <-turn:
@@ -32,7 +32,7 @@ func TestPrefetchGrows(t *testing.T) {
 	})
 	r.opts.Prefetch, r.opts.Concurrency = 6, 20
 	r.opts.Consumers[0].Needs = []string{"erp"}
-	r.opts.Circuits = []consumer.Circuit{erp}
+	r.opts.Circuits = []circuit.Breaker{erp}
 	r.start()
 	for n := range messages {
 		r.Publish(placed, numbered(n))
@@ -52,7 +52,7 @@ func TestPrefetchGrows(t *testing.T) {
 		})
 	}
 	grow(0, 0)
-	erp.set("closed")
+	erp.set(circuit.Closed)
 	grow(0, 1)
 	grow(1, 2)
 	grow(2, 4)
@@ -60,10 +60,10 @@ func TestPrefetchGrows(t *testing.T) {
 	grow(10, 6)
 
 	// A pause with all of them in a handler: what is still held counts, also when the consumer goes on.
-	erp.set("open")
+	erp.set(circuit.Open)
 	r.consumerIs(orders, "paused")
 	r.eventually("the subscription is cancelled", func() bool { return r.count("mageline_paused", "consumer", orders) == 1 })
-	erp.set("closed")
+	erp.set(circuit.Closed)
 	r.eventually("it says that it is full", func() bool { return strings.Contains(r.Status().Consumers[orders].Reason, "from before a pause") })
 	if !r.Status().Ready() {
 		t.Errorf("status %+v", r.Status())

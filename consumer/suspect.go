@@ -22,7 +22,7 @@ func (l *line) attempt(ctx context.Context, d *delivery) (event.Outcome, error) 
 	}
 	if !d.suspect {
 		defer l.r.together.RUnlock()
-		return l.handleEvents(event.WithTakeOver(ctx, func(ctx context.Context) error { return l.takeOver(ctx, d) }), d)
+		return l.handleEvents(ctx, d)
 	}
 	l.r.together.RUnlock()
 	return l.alone(ctx, d)

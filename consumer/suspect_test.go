@@ -8,6 +8,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"github.com/mageline/mageline/consumer/circuit"
 	"github.com/mageline/mageline/event"
 )
 
@@ -95,11 +96,11 @@ func TestEntered(t *testing.T) {
 				return event.Done, err
 			})
 			r.opts.Suspects = suspects
-			gate := newCircuit("erp", "open") // holds the consumer back until the message lies there
+			gate := newBreaker("erp", circuit.Open) // holds the consumer back until the message lies there
 			r.opts.Circuits, r.opts.Consumers[0].Needs = append(r.opts.Circuits, gate), []string{"erp"}
 			r.start()
 			r.returned(numbered(1))
-			gate.set("closed")
+			gate.set(circuit.Closed)
 			r.eventually("every handling has ended", func() bool { return handled.Load() == int64(len(c.ends)) })
 			r.eventually("all is noted", func() bool { return len(suspects.have()) >= len(c.want) })
 			r.eventually("all is settled", func() bool { return r.Status().Ready() && r.count("mageline_in_flight", "consumer", orders) == 0 })
@@ -127,11 +128,11 @@ func TestHeldElsewhere(t *testing.T) {
 		return event.Done, nil
 	})
 	r.opts.Suspects = suspects
-	gate := newCircuit("erp", "open")
+	gate := newBreaker("erp", circuit.Open)
 	r.opts.Circuits, r.opts.Consumers[0].Needs = append(r.opts.Circuits, gate), []string{"erp"}
 	r.start()
 	r.returned(numbered(1))
-	gate.set("closed")
+	gate.set(circuit.Closed)
 	r.eventually("it has come back twice", func() bool { return len(suspects.have()) >= 3 })
 	if n := handled.Load(); n != 0 {
 		t.Errorf("it was handled %d times", n)
@@ -169,7 +170,7 @@ func TestAlone(t *testing.T) {
 		return event.Done, nil
 	})
 	r.opts.Suspects = suspects
-	gate := newCircuit("erp", "open")
+	gate := newBreaker("erp", circuit.Open)
 	r.opts.Circuits, r.opts.Consumers[0].Needs = append(r.opts.Circuits, gate), []string{"erp"}
 	r.start()
 	t.Cleanup(free)
@@ -177,7 +178,7 @@ func TestAlone(t *testing.T) {
 	for n := range others {
 		r.Publish(placed, numbered(n+2))
 	}
-	gate.set("closed")
+	gate.set(circuit.Closed)
 	r.eventually("the suspect is alone", func() bool { return equal(suspects.have(), "enter", "alone") })
 	free()
 	r.eventually("all are handled", func() bool { return handled.Load() == others+1 })

@@ -6,56 +6,70 @@ import (
 	"sync/atomic"
 )
 
-// The context of a handling carries what the layers below a handler need to know of the delivery, without knowing what
-// a delivery is.
-
 type contextKey int
 
 const (
-	messageKey contextKey = iota
-	probeKey
+	handlingKey contextKey = iota
 	clockKey
-	takeOverKey
 )
 
-// message is one that is handled.
-type message struct {
-	id       func() string
-	handling uint64
+// Handling is what the layers below a handler may know of the handling that they work for, without knowing what a delivery
+// is. The runtime puts one into the context of each handling, once, with WithHandling. Handlers and clients ask for it by
+// the functions Message, HandlingNumber, Progress, Wait and TakeOver, which do nothing where no message is handled.
+type Handling struct {
+	// Message returns the message's dead-letter id, the same for each delivery of it. It is called when somebody asks.
+	Message func() string
+	// Clock is the time limit of the handling; nil for none.
+	Clock Clock
+	// TakeOver is asked before the handling goes on with what another process has begun and not ended; nil allows it.
+	TakeOver func(ctx context.Context) error
+}
+
+// handled is a context with a Handling.
+type handled struct {
+	clocked
+	Handling
+	number uint64
+}
+
+func (h *handled) Value(key any) any {
+	switch {
+	case key == handlingKey:
+		return h
+	case key == clockKey && h.clock != nil:
+		return &h.clocked
+	}
+	return h.Context.Value(key)
+}
+
+func handlingOf(ctx context.Context) *handled {
+	h, _ := ctx.Value(handlingKey).(*handled)
+	return h
 }
 
 var handlings atomic.Uint64
 
-// WithMessage names the message that is handled: its dead-letter id, the same for each delivery of it. id is called when
-// somebody asks.
-func WithMessage(ctx context.Context, id func() string) context.Context {
-	return context.WithValue(ctx, messageKey, &message{id, handlings.Add(1)})
+// WithHandling returns the context of a handling.
+func WithHandling(ctx context.Context, h Handling) context.Context {
+	return &handled{clocked: clocked{Context: ctx, clock: h.Clock, parent: clockOf(ctx)}, Handling: h, number: handlings.Add(1)}
 }
 
-// Message gives the id that WithMessage has set, or "".
+// Message returns the dead-letter id of the message that is handled, or "".
 func Message(ctx context.Context) string {
-	if m, ok := ctx.Value(messageKey).(*message); ok {
-		return m.id()
+	if h := handlingOf(ctx); h != nil && h.Message != nil {
+		return h.Message()
 	}
 	return ""
 }
 
-// Handling gives a number that this process has for the handling of a message and for no other, or 0 where none is handled. It
-// costs less than the message's id, and keeps nothing of it in memory.
-func Handling(ctx context.Context) uint64 {
-	if m, ok := ctx.Value(messageKey).(*message); ok {
-		return m.handling
+// HandlingNumber returns a number that this process has for this handling and for no other, or 0 where no message is
+// handled. It costs less than the message's id, and keeps nothing of it in memory.
+func HandlingNumber(ctx context.Context) uint64 {
+	if h := handlingOf(ctx); h != nil {
+		return h.number
 	}
 	return 0
 }
-
-// WithProbe marks the handling as the probe of the named half-open circuits: its requests to them are let through.
-func WithProbe(ctx context.Context, p any) context.Context {
-	return context.WithValue(ctx, probeKey, p)
-}
-
-// Probe gives what WithProbe has set, or nil.
-func Probe(ctx context.Context) any { return ctx.Value(probeKey) }
 
 // Clock is told how a handling goes on, because its time limits count only the time without progress.
 type Clock interface {
@@ -130,16 +144,11 @@ func Expired(ctx context.Context) error {
 	return nil
 }
 
-// WithTakeOver has f called when a handling is about to go on with what another process has begun and not ended.
-func WithTakeOver(ctx context.Context, f func(ctx context.Context) error) context.Context {
-	return context.WithValue(ctx, takeOverKey, f)
-}
-
-// TakeOver says that the handling is about to go on with what another process has begun and not ended, perhaps because it
-// died of it. With an error it must not.
+// TakeOver asks whether the handling may go on with what another process has begun and not ended, perhaps because it died
+// of it. With an error it must not.
 func TakeOver(ctx context.Context) error {
-	if f, ok := ctx.Value(takeOverKey).(func(context.Context) error); ok {
-		return f(ctx)
+	if h := handlingOf(ctx); h != nil && h.TakeOver != nil {
+		return h.TakeOver(ctx)
 	}
 	return nil
 }

@@ -13,15 +13,16 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/mageline/mageline/consumer/circuit"
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/idempotency"
 	"github.com/mageline/mageline/mapping"
 )
 
-// Circuit is that of a downstream. *downstream.Downstream is one, and documents the methods.
+// Circuit is what NotSent asks of a downstream's circuit.Breaker.
 type Circuit interface {
-	State() (state, reason string, until time.Time)
-	Probe() (probe any, end func() (decided bool), ok bool)
+	Status() circuit.Status
+	Probe() (circuit.Probe, bool)
 }
 
 // NotSent tells Magento, in a comment, of orders whose delivery was dead-lettered: the shop's people look there, not here
@@ -170,18 +171,18 @@ func (n *NotSent) open(ctx context.Context) (probing context.Context, end func()
 	if n.left() == 0 || n.Paused() {
 		return nil, nil, false
 	}
-	switch state, _, _ := n.Magento.State(); state {
-	case "closed":
+	switch n.Magento.Status().State {
+	case circuit.Closed:
 		return ctx, func() {}, true
-	case "half-open":
-		probe, decide, ok := n.Magento.Probe()
+	case circuit.HalfOpen:
+		probe, ok := n.Magento.Probe()
 		if !ok {
 			return nil, nil, false
 		}
-		return event.WithProbe(ctx, []any{probe}), func() { decide() }, true
-	default:
-		return nil, nil, false
+		return circuit.WithProbes(ctx, probe), func() { probe.End() }, true
+	case circuit.Open:
 	}
+	return nil, nil, false
 }
 
 // due takes the first that is to be written now.

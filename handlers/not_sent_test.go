@@ -15,6 +15,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/mageline/mageline/consumer/circuit"
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/handlers"
 	"github.com/mageline/mageline/test/kit"
@@ -170,16 +171,15 @@ func TestDeadLetteredWhileMagentoIsAway(t *testing.T) {
 	quiet(50 * time.Millisecond)
 	r.shop.Faults.Set(fault.Plan{Every: fault.Fault{Kind: fault.Fail, Status: 503}})
 	_, _ = r.placed(number(p.IncrementID))
-	if state, _, _ := r.magento.State(); state != "open" {
-		t.Fatalf("the circuit is %s", state)
+	if r.magento.Status().State != circuit.Open {
+		t.Fatalf("the circuit is %s", r.magento.Status().State)
 	}
 	n.paused.Store(false)
 	quiet(300 * time.Millisecond)
 	r.shop.Faults.Set(fault.Plan{})
 	r.awaitComments(p, want)
 	kit.Eventually(t, 10*time.Second, func() bool { // the comment is there before its probe has ended
-		state, _, _ := r.magento.State()
-		return state == "closed"
+		return r.magento.Status().State == circuit.Closed
 	}, "the circuit to close")
 }
 

@@ -401,7 +401,7 @@ func TestTrackingFileTakesLong(t *testing.T) {
 			return context.Cause(ctx)
 		}
 	}
-	run := r.runtime(q, consumer.Options{HandlerTimeout: timeout, Lease: lease}, r.handler(l))
+	run := r.runtime(q, consumer.Options{Limits: consumer.Limits{HandlerTimeout: timeout}, Lease: lease}, r.handler(l))
 	r.run(func(ctx context.Context) { _ = run.Run(ctx) })
 	kit.Eventually(t, 30*time.Second, func() bool { return run.Status().Ready() }, "the runtime to be ready")
 	body, err := json.Marshal(handlers.FileReady{Path: "slow.csv", SHA256: sum})
@@ -433,7 +433,11 @@ func (r *fileRig) runtime(q *kit.Queues, o consumer.Options, h *handlers.Trackin
 	o.Consumers = append(more, consumer.Consumer{
 		Name: handlers.TrackingFileReady, Topics: []string{"shipping.tracking_file.ready"}, Handler: h,
 	})
-	return consumer.New(o)
+	runtime, err := consumer.New(o)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return runtime
 }
 
 // run runs f in the background until the test ends or stop is called.
@@ -469,7 +473,7 @@ func TestInboxOfTwoReplicas(t *testing.T) {
 	}
 	replica := func(name string, more ...consumer.Consumer) (stop func()) {
 		h := r.handler(r.ledger(name, 10*time.Second))
-		o := consumer.Options{HandlerTimeout: 5 * time.Second, ShutdownTimeout: time.Millisecond, Lease: 10 * time.Second}
+		o := consumer.Options{Limits: consumer.Limits{HandlerTimeout: 5 * time.Second}, ShutdownTimeout: time.Millisecond, Lease: 10 * time.Second}
 		run := r.runtime(q, o, h, more...)
 		h.Publish = run.PublishEvent
 		w := &inbox.Watcher{

@@ -82,7 +82,7 @@ func TestTakeOverIsTold(t *testing.T) {
 
 	told, run := 0, 0
 	do := func(answer error) error {
-		ctx := event.WithTakeOver(t.Context(), func(context.Context) error { told++; return answer })
+		ctx := event.WithHandling(t.Context(), event.Handling{TakeOver: func(context.Context) error { told++; return answer }})
 		_, _, err := l.Do(ctx, Effect{Key: key}, func(context.Context, *Claim) (Result, error) {
 			run++
 			return Result{}, nil

@@ -36,10 +36,13 @@ func main() {
 		return event.Done, err
 	}
 	loyalty := consumer.Consumer{Name: "loyalty", Topics: []string{"sales.order.placed"}, Kind: event.Orders, Handler: consumer.HandlerFunc(give)}
-	err = consumer.New(consumer.Options{
+	runtime, err := consumer.New(consumer.Options{
 		Broker: rabbitmq.Options{URL: os.Getenv("MAGELINE_AMQP_URL")}, Exchange: os.Getenv("MAGELINE_AMQP_EXCHANGE"),
 		Prefix: os.Getenv("MAGELINE_QUEUE_PREFIX"), Consumers: []consumer.Consumer{loyalty}, Database: pool.Ping, Log: log.Logger,
-	}).Run(ctx)
+	})
+	if err == nil {
+		err = runtime.Run(ctx)
+	}
 	ledger.Close()
 	pool.Close()
 	log.Err(err).Msg("stopped")

@@ -20,6 +20,7 @@ import (
 	"go.opentelemetry.io/otel"
 
 	"github.com/mageline/mageline/consumer"
+	"github.com/mageline/mageline/consumer/circuit"
 	"github.com/mageline/mageline/erp/webhook"
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/handlers"
@@ -250,11 +251,11 @@ func New(ctx context.Context, cfg *config.Config, version string, log zerolog.Lo
 	}
 	options := consumer.Options{
 		Broker: broker, Exchange: cfg.AMQPExchange, Prefix: cfg.QueuePrefix, QueueType: string(cfg.QueueType),
-		Circuits: []consumer.Circuit{s.remotes.magento, s.remotes.erp}, Database: s.database(),
+		Circuits: []circuit.Breaker{s.remotes.magento, s.remotes.erp}, Database: s.database(),
 		Suspects: s.ledger, Lease: cfg.IdempotencyLease, MemoryLimit: int64(cfg.MemoryLimit),
-		Prefetch: cfg.Prefetch, Concurrency: cfg.Concurrency, RetryDelays: cfg.RetryDelays,
-		HandlerTimeout: cfg.HandlerTimeout, ShutdownTimeout: cfg.ShutdownTimeout, ProbeEvery: cfg.BreakerOpenFor,
-		Host: Host(), Version: version, Log: log, Registerer: registry,
+		Limits:      consumer.Limits{Prefetch: cfg.Prefetch, Concurrency: cfg.Concurrency, HandlerTimeout: cfg.HandlerTimeout},
+		RetryDelays: cfg.RetryDelays, ShutdownTimeout: cfg.ShutdownTimeout, ProbeEvery: cfg.BreakerOpenFor,
+		Host: Host(), Version: version, Log: log, Registerer: registry, TracerProvider: otel.GetTracerProvider(),
 	}
 	if cfg.AMQPManagementURL != "" {
 		options.Bound = s.bound(broker)
@@ -313,8 +314,8 @@ func New(ctx context.Context, cfg *config.Config, version string, log zerolog.Lo
 		options.Consumers = append(options.Consumers, wired)
 	}
 	s.tasks = append(s.tasks, s.retention(), s.gauges(registry))
-	s.runtime = consumer.New(options)
-	return s, nil
+	s.runtime, err = consumer.New(options)
+	return s, err
 }
 
 // bound asks RabbitMQ's management API with which topics a queue is bound.

@@ -251,7 +251,7 @@ func (b *body) Close() error {
 func (b *body) end() {
 	if !b.decided {
 		b.decided = true
-		b.call.d.circuit.succeeded(b.call.ticket, b.call.kind, event.Handling(b.call.parent), b.refused)
+		b.call.d.circuit.succeeded(b.call.ticket, b.call.kind, event.HandlingNumber(b.call.parent), b.refused)
 	}
 	b.call.finish(b.status)
 }

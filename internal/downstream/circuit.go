@@ -1,6 +1,7 @@
 package downstream
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/sony/gobreaker/v2"
 
+	breaker "github.com/mageline/mageline/consumer/circuit"
 	"github.com/mageline/mageline/event"
 )
 
@@ -37,7 +39,7 @@ const (
 // outcome is how a request ended. Failures of one message count once, those without a message each time.
 type outcome struct {
 	kind     kind
-	handling uint64 // event.Handling
+	handling uint64 // event.HandlingNumber
 	message  string // of a failure
 	failed   bool
 	at       time.Time
@@ -65,7 +67,7 @@ type circuit struct {
 	until      time.Time       // of the open state
 	reopen     *time.Timer
 	recent     []outcome // of this generation, oldest first
-	probing    *Probe    // the last one
+	probing    *probe    // the last one
 	throttle   throttle
 	listeners  []func()
 }
@@ -195,7 +197,7 @@ func (c *circuit) stop() {
 type ticket struct {
 	generation int
 	throttle   int
-	probe      *Probe
+	probe      *probe
 }
 
 // pause is a wait that ends after a time, or when ended is closed.
@@ -204,9 +206,9 @@ type pause struct {
 	ended <-chan struct{}
 }
 
-// admit gives a ticket, or a wait (of a short throttle) after which to ask again, or the refusal. probes are those that
-// the request's message carries.
-func (c *circuit) admit(probes []any) (t ticket, wait pause, err error) {
+// admit gives a ticket, or a wait (of a short throttle) after which to ask again, or the refusal. ctx is the request's: it
+// may carry the probe.
+func (c *circuit) admit(ctx context.Context) (t ticket, wait pause, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	t = ticket{generation: c.generation, throttle: c.throttle.number}
@@ -217,12 +219,9 @@ func (c *circuit) admit(probes []any) (t ticket, wait pause, err error) {
 			Downstream: c.name, Pick: event.Shortest,
 		})
 	case gobreaker.StateHalfOpen:
-		for _, p := range probes {
-			if p, ok := p.(*Probe); ok && p.circuit == c && !p.ended && !p.failed {
-				t.probe = p
-			}
-		}
-		if t.probe == nil {
+		if p := c.probing; p != nil && !p.ended && !p.failed && breaker.Carries(ctx, p) {
+			t.probe = p
+		} else {
 			return t, pause{}, event.NotDone(&event.Deferral{
 				Reason:     fmt.Sprintf("the circuit of %s is half-open, another message is its probe", c.name),
 				Downstream: c.name, Pick: event.Shortest,
@@ -385,8 +384,8 @@ func (c *circuit) endThrottle() {
 	})
 }
 
-// Probe lets the requests of one message through a half-open circuit.
-type Probe struct {
+// probe is the permit of a half-open circuit.
+type probe struct {
 	circuit          *circuit
 	done             func(error)
 	ended            bool // and what follows is guarded by circuit.mu
@@ -395,7 +394,7 @@ type Probe struct {
 }
 
 // fail opens the circuit again. It is called with circuit.mu held.
-func (p *Probe) fail(text string) {
+func (p *probe) fail(text string) {
 	if p.ended || p.failed {
 		return
 	}
@@ -404,8 +403,8 @@ func (p *Probe) fail(text string) {
 	p.done(errFailed)
 }
 
-// probe takes the one permit of a half-open circuit.
-func (c *circuit) probe() (*Probe, bool) {
+// permit takes the one permit of a half-open circuit.
+func (c *circuit) permit() (*probe, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if state, _, _ := c.effective(); c.stopped || state != gobreaker.StateHalfOpen {
@@ -415,12 +414,12 @@ func (c *circuit) probe() (*Probe, bool) {
 	if err != nil {
 		return nil, false // another message is the probe
 	}
-	c.probing = &Probe{circuit: c, done: done}
+	c.probing = &probe{circuit: c, done: done}
 	return c.probing, true
 }
 
-// end gives the permit back and decides by what the probe's requests did.
-func (p *Probe) end() (decided bool) {
+// End returns the permit and decides by what the probe's requests did.
+func (p *probe) End() (decided bool) {
 	p.circuit.update(func() {
 		switch {
 		case p.ended:

@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	breaker "github.com/mageline/mageline/consumer/circuit"
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/internal/downstream"
 )
@@ -115,7 +116,7 @@ func bubble(t *testing.T, o downstream.Options, f func(t *testing.T, d *downstre
 
 // call makes one request for the message and gives its status, or its error without the url.Error around it.
 func call(ctx context.Context, d *downstream.Downstream, method, message string) (int, error) {
-	return callIn(event.WithMessage(ctx, func() string { return message }), d, method)
+	return callIn(event.WithHandling(ctx, event.Handling{Message: func() string { return message }}), d, method)
 }
 
 // callIn is call in the context of a handling.
@@ -138,8 +139,8 @@ func callIn(ctx context.Context, d *downstream.Downstream, method string) (int, 
 
 func wantState(t *testing.T, d *downstream.Downstream, want string) {
 	t.Helper()
-	if got, reason, _ := d.State(); got != want {
-		t.Fatalf("circuit is %s (%s), want %s", got, reason, want)
+	if st := d.Status(); st.State.String() != want {
+		t.Fatalf("circuit is %s (%s), want %s", st.State, st.Reason, want)
 	}
 }
 
@@ -208,7 +209,7 @@ func TestCircuitCountsFailures(t *testing.T) {
 					}
 					ctx := t.Context()
 					if s.message != "" {
-						ctx = event.WithMessage(ctx, func() string { return s.message })
+						ctx = event.WithHandling(ctx, event.Handling{Message: func() string { return s.message }})
 					}
 					_, _ = callIn(ctx, d, s.method)
 					if s.answer == "unreadable" {
@@ -249,17 +250,17 @@ func wantDeferral(t *testing.T, err error, pick event.Pick) *event.Deferral {
 func TestOpenCircuitRefuses(t *testing.T) {
 	bubble(t, downstream.Options{Failures: 2, OpenFor: 30 * time.Second}, func(t *testing.T, d *downstream.Downstream, r *remote) {
 		changes := make(chan string, 10)
-		d.OnChange(func() { s, _, _ := d.State(); changes <- s })
+		d.OnChange(func() { changes <- d.Status().State.String() })
 		open(t, d, r, 2)
 		sent := r.requests()
 		_, err := call(t.Context(), d, http.MethodGet, "x")
 		if def := wantDeferral(t, err, event.Shortest); def.Reason == "" {
 			t.Error("the deferral has no reason")
 		}
-		if _, _, until := d.State(); !until.Equal(time.Now().Add(30 * time.Second)) {
+		if until := d.Status().Until; !until.Equal(time.Now().Add(30 * time.Second)) {
 			t.Errorf("open until %s, now is %s", until, time.Now())
 		}
-		if _, _, ok := d.Probe(); ok {
+		if _, ok := d.Probe(); ok {
 			t.Error("an open circuit gave a probe")
 		}
 		time.Sleep(31 * time.Second)
@@ -296,29 +297,29 @@ func TestProbe(t *testing.T) {
 			bubble(t, downstream.Options{Failures: 1, OpenFor: time.Second}, func(t *testing.T, d *downstream.Downstream, r *remote) {
 				open(t, d, r, 1)
 				time.Sleep(2 * time.Second)
-				probe, end, ok := d.Probe()
+				probe, ok := d.Probe()
 				if !ok {
 					t.Fatal("a half-open circuit gave no probe")
 				}
-				if _, _, ok := d.Probe(); ok {
+				if _, ok := d.Probe(); ok {
 					t.Fatal("it gave a second one")
 				}
-				ctx := event.WithProbe(t.Context(), []any{probe})
+				ctx := breaker.WithProbes(t.Context(), probe)
 				for _, code := range tt.answers {
 					r.status(code)
 					if status, err := call(ctx, d, http.MethodPost, "p"); err != nil && code != 429 {
 						t.Fatalf("the probe's request got %d, %v", status, err)
 					}
 				}
-				if got := end(); got != tt.decided {
+				if got := probe.End(); got != tt.decided {
 					t.Errorf("decided %t, want %t", got, tt.decided)
 				}
 				wantState(t, d, tt.want)
-				if end() {
+				if probe.End() {
 					t.Error("a second end decided")
 				}
 				if tt.want == "half-open" {
-					if _, _, ok := d.Probe(); !ok {
+					if _, ok := d.Probe(); !ok {
 						t.Error("the permit was not given back")
 					}
 				}
@@ -339,16 +340,16 @@ func TestProbeThatCanNotBeRead(t *testing.T) {
 	bubble(t, downstream.Options{Failures: 1, OpenFor: time.Second}, func(t *testing.T, d *downstream.Downstream, r *remote) {
 		open(t, d, r, 1)
 		time.Sleep(2 * time.Second)
-		probe, end, _ := d.Probe()
+		probe, _ := d.Probe()
 		r.status(200)
-		ctx := event.WithProbe(event.WithMessage(t.Context(), func() string { return "p" }), []any{probe})
+		ctx := breaker.WithProbes(event.WithHandling(t.Context(), event.Handling{Message: func() string { return "p" }}), probe)
 		if _, err := callIn(ctx, d, http.MethodGet); err != nil {
 			t.Fatal(err)
 		}
-		d.Unreadable(event.WithMessage(t.Context(), func() string { return "p" }), "that of another handling")
+		d.Unreadable(event.WithHandling(t.Context(), event.Handling{Message: func() string { return "p" }}), "that of another handling")
 		d.Unreadable(ctx, "a list")
-		if state, reason, _ := d.State(); state != "open" || !strings.Contains(reason, "a list") || !end() {
-			t.Errorf("%s: %s", state, reason)
+		if st := d.Status(); st.State != breaker.Open || !strings.Contains(st.Reason, "a list") || !probe.End() {
+			t.Errorf("%s: %s", st.State, st.Reason)
 		}
 		d.Unreadable(ctx, "once more") // the handling is over
 		wantState(t, d, "open")
@@ -360,7 +361,7 @@ func TestProbeThatCanNotBeRead(t *testing.T) {
 func TestUnreadableCountsWhenItWasAnswered(t *testing.T) {
 	bubble(t, downstream.Options{Failures: 2, OpenFor: time.Hour}, func(t *testing.T, d *downstream.Downstream, _ *remote) {
 		handling := func(message string) context.Context {
-			ctx := event.WithMessage(t.Context(), func() string { return message })
+			ctx := event.WithHandling(t.Context(), event.Handling{Message: func() string { return message }})
 			if _, err := callIn(ctx, d, http.MethodGet); err != nil {
 				t.Fatal(err)
 			}
@@ -391,9 +392,9 @@ func TestLateEndsDecideNothing(t *testing.T) {
 		synctest.Wait()
 		open(t, d, r, 1)
 		time.Sleep(2 * time.Second)
-		probe, end, _ := d.Probe()
+		probe, _ := d.Probe()
 		r.status(200)
-		if _, err := call(event.WithProbe(t.Context(), []any{probe}), d, http.MethodPost, "p"); err != nil || !end() {
+		if _, err := call(breaker.WithProbes(t.Context(), probe), d, http.MethodPost, "p"); err != nil || !probe.End() {
 			t.Fatal("the probe did not close the circuit", err)
 		}
 		close(hold)
@@ -493,8 +494,8 @@ func TestThrottle(t *testing.T) {
 			t.Fatalf("wait of %s for Retry-After: 60", got)
 		}
 		<-changed
-		if state, _, until := d.State(); state != "open" || !until.Equal(time.Now().Add(time.Minute)) {
-			t.Fatalf("%s until %s", state, until)
+		if st := d.Status(); st.State != breaker.Open || !st.Until.Equal(time.Now().Add(time.Minute)) {
+			t.Fatalf("%s until %s", st.State, st.Until)
 		}
 		time.Sleep(55 * time.Second)
 		_, err := call(t.Context(), d, http.MethodGet, "c")
@@ -533,18 +534,18 @@ func TestThrottleIsBounded(t *testing.T) {
 				if !errors.As(err, &e) || e.Class != event.Throttled || e.RetryAfter != 15*time.Minute {
 					t.Fatalf("error %v", err)
 				}
-				state, reason, until := d.State()
-				if state != "open" || !until.Equal(time.Now().Add(15*time.Minute)) || !strings.Contains(reason, "429") ||
-					!strings.Contains(reason, "mageline resume erp") {
-					t.Errorf("%s until %s: %s", state, until, reason)
+				st := d.Status()
+				if st.State != breaker.Open || !st.Until.Equal(time.Now().Add(15*time.Minute)) || !strings.Contains(st.Reason, "429") ||
+					!strings.Contains(st.Reason, "mageline resume erp") {
+					t.Errorf("%s until %s: %s", st.State, st.Until, st.Reason)
 				}
-				if name == "a day" && !strings.Contains(reason, "24h0m0s") {
-					t.Errorf("the reason does not tell what was asked for: %s", reason)
+				if name == "a day" && !strings.Contains(st.Reason, "24h0m0s") {
+					t.Errorf("the reason does not tell what was asked for: %s", st.Reason)
 				}
 				r.status(http.StatusOK)
 				time.Sleep(15*time.Minute - time.Second)
 				wantState(t, d, "open")
-				if _, _, ok := d.Probe(); ok {
+				if _, ok := d.Probe(); ok {
 					t.Error("a probe was let through")
 				}
 				time.Sleep(time.Second + time.Millisecond)
@@ -586,15 +587,15 @@ func TestResume(t *testing.T) {
 		d.Resume()
 		time.Sleep(2 * time.Millisecond) // of a clock that stood still
 		wantState(t, d, "half-open")
-		probe, end, ok := d.Probe()
+		probe, ok := d.Probe()
 		if !ok {
 			t.Fatal("no probe")
 		}
-		if _, err := call(event.WithProbe(t.Context(), []any{probe}), d, http.MethodPost, "p"); err != nil || !end() {
+		if _, err := call(breaker.WithProbes(t.Context(), probe), d, http.MethodPost, "p"); err != nil || !probe.End() {
 			t.Fatal("the probe decided nothing", err)
 		}
-		if state, _, until := d.State(); state != "open" || !until.Equal(time.Now().Add(time.Hour)) { // it still fails
-			t.Errorf("%s until %s", state, until)
+		if st := d.Status(); st.State != breaker.Open || !st.Until.Equal(time.Now().Add(time.Hour)) { // it still fails
+			t.Errorf("%s until %s", st.State, st.Until)
 		}
 		time.Sleep(time.Hour + time.Millisecond)
 		wantState(t, d, "half-open")
@@ -614,8 +615,8 @@ func TestRetryAfterOfOtherStatuses(t *testing.T) {
 				t.Fatalf("%d, %v after %s", status, err, time.Since(begin))
 			}
 		}
-		if state, _, until := d.State(); state != "open" || !until.Equal(time.Now().Add(30*time.Second)) {
-			t.Errorf("%s until %s", state, until)
+		if st := d.Status(); st.State != breaker.Open || !st.Until.Equal(time.Now().Add(30*time.Second)) {
+			t.Errorf("%s until %s", st.State, st.Until)
 		}
 	})
 }

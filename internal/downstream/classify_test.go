@@ -95,7 +95,7 @@ func TestClassify_DecidesForAnswersThatRefuse(t *testing.T) {
 			bubble(t, o, func(t *testing.T, d *downstream.Downstream, r *remote) {
 				r.answering(tt.status, tt.body, "X-Which", "this", "Retry-After", "3")
 				for i := range 3 {
-					ctx := event.WithMessage(t.Context(), func() string { return strconv.Itoa(i) })
+					ctx := event.WithHandling(t.Context(), event.Handling{Message: func() string { return strconv.Itoa(i) }})
 					req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://erp.test/", strings.NewReader("{}"))
 					if err != nil {
 						t.Fatal(err)

@@ -17,9 +17,11 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
+	"github.com/sony/gobreaker/v2"
 	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/time/rate"
 
+	breaker "github.com/mageline/mageline/consumer/circuit"
 	"github.com/mageline/mageline/event"
 )
 
@@ -132,13 +134,16 @@ func (d *Downstream) Close() {
 	d.transport.CloseIdleConnections()
 }
 
-// State gives the circuit's state: closed, half-open or open; why; and when an open one ends. A throttle of more than
-// 10 s is an open circuit too.
-func (d *Downstream) State() (state, reason string, until time.Time) {
+// Status returns the circuit's state. A throttle of more than 10 s is an open circuit too.
+func (d *Downstream) Status() breaker.Status {
 	d.circuit.mu.Lock()
 	defer d.circuit.mu.Unlock()
-	s, reason, until := d.circuit.effective()
-	return s.String(), reason, until
+	state, reason, until := d.circuit.effective()
+	return breaker.Status{State: stateOf[state], Reason: reason, Until: until}
+}
+
+var stateOf = map[gobreaker.State]breaker.State{
+	gobreaker.StateClosed: breaker.Closed, gobreaker.StateHalfOpen: breaker.HalfOpen, gobreaker.StateOpen: breaker.Open,
 }
 
 // Resume ends at once what the next call waits for: the pause that a 429 asked for, or an open circuit's wait for its
@@ -148,13 +153,13 @@ func (d *Downstream) Resume() { d.circuit.resume() }
 // Unreadable says that the last request of a handling, whose context it is given, was answered with a success that can't be
 // read: it is a failure after all. why is for the person on call.
 func (d *Downstream) Unreadable(ctx context.Context, why string) {
-	if handling := event.Handling(ctx); handling != 0 {
+	if handling := event.HandlingNumber(ctx); handling != 0 {
 		d.circuit.unreadable(handling, event.Message(ctx), why)
 		d.recent.unreadable(time.Now())
 	}
 }
 
-// OnChange has f called after each change of State, also when an open circuit becomes half-open by time, with no lock
+// OnChange has f called after each change of Status, also when an open circuit becomes half-open by time, with no lock
 // held. f must return at once: it is called on the way of a request.
 func (d *Downstream) OnChange(f func()) {
 	d.circuit.mu.Lock()
@@ -162,16 +167,13 @@ func (d *Downstream) OnChange(f func()) {
 	d.circuit.listeners = append(d.circuit.listeners, f)
 }
 
-// Probe takes the one permit of a half-open circuit; ok is false in any other state and when the permit is taken. The
-// requests of the message whose context carries the probe, by event.WithProbe(ctx, []any{probe, …}), are let through.
-// The first that fails opens the circuit again. end must be called when the message has been handled: the circuit is
-// closed if at least one request was answered and none failed; it stays half-open, decided false, if there was none.
-func (d *Downstream) Probe() (probe any, end func() (decided bool), ok bool) {
-	p, ok := d.circuit.probe()
+// Probe takes the one permit of a half-open circuit; ok is false in any other state and when the permit is taken.
+func (d *Downstream) Probe() (p breaker.Probe, ok bool) {
+	permit, ok := d.circuit.permit()
 	if !ok {
-		return nil, nil, false
+		return nil, false
 	}
-	return p, p.end, true
+	return permit, true
 }
 
 // RoundTrip sends one request, after the waits that the limits and a throttle ask for. Besides what http.RoundTripper
@@ -248,9 +250,8 @@ func (d *Downstream) queue(ctx context.Context, wait func()) (ticket, error) {
 }
 
 func (d *Downstream) gate(ctx context.Context, wait func()) (ticket, error) {
-	probes, _ := event.Probe(ctx).([]any)
 	for {
-		t, p, err := d.circuit.admit(probes)
+		t, p, err := d.circuit.admit(ctx)
 		if err != nil || p.left == 0 {
 			return t, err
 		}

@@ -22,6 +22,7 @@ import (
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
+	breaker "github.com/mageline/mageline/consumer/circuit"
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/internal/downstream"
 	"github.com/mageline/mageline/test/kit"
@@ -151,9 +152,9 @@ func TestRefusedConnectionIsNotDone(t *testing.T) {
 			t.Errorf("error text %q", text)
 		}
 	}
-	state, reason, _ := d.State()
-	if state != "open" || strings.Contains(reason, "secret") {
-		t.Errorf("circuit %s, reason %q", state, reason)
+	st := d.Status()
+	if st.State != breaker.Open || strings.Contains(st.Reason, "secret") {
+		t.Errorf("circuit %s, reason %q", st.State, st.Reason)
 	}
 }
 

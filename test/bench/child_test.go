@@ -36,7 +36,7 @@ func child() error {
 	defer ledger.Close()
 	var began, handled atomic.Int64
 	handle := once(ledger)
-	r := consumer.New(options(os.Getenv("MAGELINE_TEST_BENCH_AMQP_URL"), os.Getenv("MAGELINE_TEST_BENCH_EXCHANGE"), os.Getenv(childEnv),
+	r, err := consumer.New(options(os.Getenv("MAGELINE_TEST_BENCH_AMQP_URL"), os.Getenv("MAGELINE_TEST_BENCH_EXCHANGE"), os.Getenv(childEnv),
 		func(ctx context.Context, e event.Event) (event.Outcome, error) {
 			began.CompareAndSwap(0, time.Now().UnixNano())
 			outcome, err := handle(ctx, e)
@@ -45,6 +45,9 @@ func child() error {
 			}
 			return outcome, err
 		}))
+	if err != nil {
+		return err
+	}
 	finished := make(chan error, 1)
 	go func() { finished <- r.Run(ctx) }()
 	for {

@@ -67,7 +67,7 @@ func options(url, exchange, prefix string, h consumer.HandlerFunc) consumer.Opti
 	return consumer.Options{
 		Broker: rabbitmq.Options{URL: url}, Exchange: exchange, Prefix: prefix,
 		Consumers: []consumer.Consumer{{Name: name, Topics: []string{"sales.order.placed"}, Handler: h}},
-		Prefetch:  prefetch, Concurrency: concurrency, RetryDelays: []time.Duration{time.Second}, Log: zerolog.Nop(),
+		Limits:    consumer.Limits{Prefetch: prefetch, Concurrency: concurrency}, RetryDelays: []time.Duration{time.Second}, Log: zerolog.Nop(),
 	}
 }
 
@@ -194,7 +194,10 @@ func (l *line) runtime(h consumer.HandlerFunc) float64 {
 // start starts the runtime; stop drains it.
 func (l *line) start(h consumer.HandlerFunc) (stop func()) {
 	ctx, cancel := context.WithCancel(l.t.Context())
-	r := consumer.New(options(l.broker.URL, l.broker.Exchange, l.broker.Prefix, h))
+	r, err := consumer.New(options(l.broker.URL, l.broker.Exchange, l.broker.Prefix, h))
+	if err != nil {
+		l.t.Fatal(err)
+	}
 	finished := make(chan error, 1)
 	go func() { finished <- r.Run(ctx) }()
 	return func() {
