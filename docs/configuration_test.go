@@ -3,6 +3,8 @@ package docs
 import (
 	"flag"
 	"fmt"
+	"go/ast"
+	"go/token"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -34,6 +36,35 @@ func TestConfigurationPage(t *testing.T) {
 	}
 	if read(t, "docs", page) != want {
 		t.Errorf("the table in docs/%s is not that of config.Table(): run go generate ./docs", page)
+	}
+}
+
+// Each variable says what it is for, as more than a repetition of its name.
+func TestConfiguration_ExplainsEachVariable(t *testing.T) {
+	for _, v := range config.Table() {
+		if v.Meaning == "" || v.Type == "" {
+			t.Errorf("%s: type %q, meaning %q", v.Name, v.Type, v.Meaning)
+		}
+	}
+}
+
+// What the program reads from the environment besides its own variables is on the page too.
+func TestConfiguration_NamesOtherVariablesOfTheEnvironment(t *testing.T) {
+	page := read(t, "docs", "configuration.md")
+	other, found := regexp.MustCompile(`^(?:OTEL_[A-Z_]*[A-Z]|GO[A-Z]+|(?:HTTPS?|NO)_PROXY)$`), 0
+	program(t, func(file *ast.File, position func(ast.Node) token.Position) {
+		ast.Inspect(file, func(n ast.Node) bool {
+			if value, ok := n.(*ast.BasicLit); ok && other.MatchString(literal(value)) {
+				found++
+				if !strings.Contains(page, literal(value)) {
+					t.Errorf("%s: %s is not in docs/configuration.md", position(n), literal(value))
+				}
+			}
+			return true
+		})
+	})
+	if found < 10 {
+		t.Errorf("%d variables: they are no longer found", found)
 	}
 }
 

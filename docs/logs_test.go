@@ -87,22 +87,8 @@ func logPage(t *testing.T) map[string]*logLine {
 func logLines(t *testing.T) (lines map[string]*logLine, fields map[string]bool) {
 	t.Helper()
 	lines, fields = map[string]*logLine{}, map[string]bool{}
-	files := token.NewFileSet()
-	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
-		name, _ := filepath.Rel(root, path)
-		switch {
-		case err != nil:
-			return err
-		case entry.IsDir() && (strings.HasPrefix(entry.Name(), ".") && name != "." || slices.Contains([]string{"examples", "scripts", "test"}, name)):
-			return filepath.SkipDir // no part of the program
-		case entry.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go"):
-			return nil
-		}
-		parsed, err := parser.ParseFile(files, path, nil, parser.SkipObjectResolution)
-		if err != nil {
-			return err
-		}
-		ast.Inspect(parsed, func(n ast.Node) bool {
+	program(t, func(file *ast.File, position func(ast.Node) token.Position) {
+		ast.Inspect(file, func(n ast.Node) bool {
 			call, ok := n.(*ast.CallExpr)
 			if !ok {
 				return true
@@ -115,11 +101,11 @@ func logLines(t *testing.T) (lines map[string]*logLine, fields map[string]bool) 
 			}
 			event, level, chain := readChain(call)
 			if event == "" || level == "" {
-				t.Errorf("%s: a line of the log must name its level and its event in one chain: log.Warn().Str(\"event\", \"snake_case\")…", files.Position(call.Pos()))
+				t.Errorf("%s: a line of the log must name its level and its event in one chain: log.Warn().Str(\"event\", \"snake_case\")…", position(call))
 				return true
 			}
 			if !regexp.MustCompile(`^[a-z]+(_[a-z]+)*$`).MatchString(event) {
-				t.Errorf("%s: the event %q is not in snake_case", files.Position(call.Pos()), event)
+				t.Errorf("%s: the event %q is not in snake_case", position(call), event)
 			}
 			if lines[event] == nil {
 				lines[event] = &logLine{map[string]bool{}, map[string]bool{}}
@@ -128,12 +114,34 @@ func logLines(t *testing.T) (lines map[string]*logLine, fields map[string]bool) 
 			maps.Copy(lines[event].fields, chain)
 			return true
 		})
-		return nil
+	})
+	return lines, fields
+}
+
+// program calls look with each file of the program's code, tests and examples apart.
+func program(t *testing.T, look func(file *ast.File, position func(ast.Node) token.Position)) {
+	t.Helper()
+	files := token.NewFileSet()
+	position := func(n ast.Node) token.Position { return files.Position(n.Pos()) }
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		name, _ := filepath.Rel(root, path)
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && (strings.HasPrefix(entry.Name(), ".") && name != "." || slices.Contains([]string{"examples", "scripts", "test"}, name)):
+			return filepath.SkipDir
+		case entry.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go"):
+			return nil
+		}
+		file, err := parser.ParseFile(files, path, nil, parser.SkipObjectResolution)
+		if err == nil {
+			look(file, position)
+		}
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return lines, fields
 }
 
 // logs reports whether a call ends a chain of zerolog.
