@@ -22,7 +22,7 @@ func Check(ctx context.Context, cfg *config.Config, version string) ([]check.Lin
 	// A circuit would keep one question from being asked because another was not answered.
 	calm := *cfg
 	calm.BreakerFailures = 0
-	remotes, err := wireRemotes(&calm, newSecrets(&calm), version, zerolog.Nop(), nil)
+	remotes, err := wireRemotes(&calm, config.NewSecrets(&calm, zerolog.Nop()), version, zerolog.Nop(), nil)
 	if err != nil {
 		return nil, err
 	}

@@ -47,7 +47,7 @@ func (s *Service) openDatabase(ctx context.Context) (*pg.DB, error) {
 
 func (s *Service) databaseURL() string {
 	valid := func(address string) error { _, err := parseDatabaseURL(address, s.cfg); return err }
-	return s.secrets.newest(databaseVariable, valid, s.log)
+	return s.secrets.Newest(&s.cfg.DatabaseURL, valid)
 }
 
 // directURL is the newest address without a pooler in between.
@@ -56,7 +56,7 @@ func (s *Service) directURL() string {
 		return s.databaseURL()
 	}
 	valid := func(address string) error { _, err := pg.Parse(address, ""); return err }
-	return pastPooler(s.databaseURL(), s.secrets.newest(DirectVariable(s.cfg), valid, s.log))
+	return pastPooler(s.databaseURL(), s.secrets.Newest(&s.cfg.MigrateDatabaseURL, valid))
 }
 
 // DirectURL is the database without a pooler in between, for migrations and advisory locks.

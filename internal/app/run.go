@@ -42,7 +42,7 @@ func (s *Service) Run(ctx context.Context) error {
 	if s.inbox != nil {
 		background.Go(func() { s.inbox.Run(ctx) })
 	}
-	background.Go(func() { s.secrets.watch(ctx, s.log, s.runtime.CredentialsChanged) })
+	background.Go(func() { s.secrets.Watch(ctx, s.runtime.CredentialsChanged) })
 	background.Go(func() { s.pauses.watch(ctx) })
 	background.Go(func() { s.live(serving) }) // also while it drains
 	if s.notSent != nil {

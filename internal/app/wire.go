@@ -75,7 +75,7 @@ func Broker(cfg *config.Config) (rabbitmq.Options, error) {
 
 // newestBroker gives each new connection what the files of secrets and certificates hold by then. Certificates that can't be
 // used, as while cert and key are being replaced, leave those from before.
-func newestBroker(cfg *config.Config, s *secrets, log zerolog.Logger) (rabbitmq.Options, error) {
+func newestBroker(cfg *config.Config, s *config.Secrets, log zerolog.Logger) (rabbitmq.Options, error) {
 	o, err := Broker(cfg)
 	if err != nil {
 		return o, err
@@ -90,7 +90,7 @@ func newestBroker(cfg *config.Config, s *secrets, log zerolog.Logger) (rabbitmq.
 		} else {
 			log.Warn().Str("event", "certificate_unusable").Err(err).Msg("a certificate's file can't be used: the certificates from before are used")
 		}
-		url := s.newest("MAGELINE_AMQP_URL", func(url string) error { _, err := rabbitmq.ParseURL(url); return err }, log)
+		url := s.Newest(&cfg.AMQPURL, func(url string) error { _, err := rabbitmq.ParseURL(url); return err })
 		return url, last
 	}
 	return o, nil
@@ -124,7 +124,7 @@ type remotes struct {
 }
 
 // wireRemotes makes clients for what the enabled consumers need; it connects to nothing.
-func wireRemotes(cfg *config.Config, secrets *secrets, version string, log zerolog.Logger, registerer prometheus.Registerer) (*remotes, error) {
+func wireRemotes(cfg *config.Config, secrets *config.Secrets, version string, log zerolog.Logger, registerer prometheus.Registerer) (*remotes, error) {
 	tracer := otel.Tracer("github.com/mageline/mageline/internal/downstream")
 	r := &remotes{
 		magento: downstream.New(downstream.Options{
@@ -154,7 +154,7 @@ func wireRemotes(cfg *config.Config, secrets *secrets, version string, log zerol
 	}
 	if cfg.ERP == config.Webhook && cfg.ERPURL != "" {
 		r.connector, err = webhook.New(erpClient(r.erp), webhook.Options{
-			URL: cfg.ERPURL, Token: secrets.value("MAGELINE_ERP_TOKEN"), Secret: secrets.value("MAGELINE_ERP_SECRET"),
+			URL: cfg.ERPURL, Token: secrets.Value(&cfg.ERPToken), Secret: secrets.Value(&cfg.ERPSecret),
 		})
 		if err != nil {
 			return nil, err
@@ -181,18 +181,18 @@ func (r *remotes) close() {
 }
 
 // credential is the one of the three that is configured.
-func credential(cfg *config.Config, secrets *secrets) magentoapi.Credential {
-	secret := func(name string) magentoapi.Secret {
-		value := secrets.value("MAGELINE_MAGENTO_" + name)
+func credential(cfg *config.Config, secrets *config.Secrets) magentoapi.Credential {
+	secret := func(s *config.Secret) magentoapi.Secret {
+		value := secrets.Value(s)
 		return func() (string, error) { return value(), nil }
 	}
 	switch {
 	case cfg.MagentoToken != "":
-		return magentoapi.Bearer(secret("TOKEN"))
+		return magentoapi.Bearer(secret(&cfg.MagentoToken))
 	case cfg.MagentoConsumerKey != "":
-		return magentoapi.OAuth1(secret("CONSUMER_KEY"), secret("CONSUMER_SECRET"), secret("ACCESS_TOKEN"), secret("ACCESS_TOKEN_SECRET"))
+		return magentoapi.OAuth1(secret(&cfg.MagentoConsumerKey), secret(&cfg.MagentoConsumerSecret), secret(&cfg.MagentoAccessToken), secret(&cfg.MagentoAccessTokenSecret))
 	default:
-		return magentoapi.AdminToken(cfg.MagentoUsername, secret("PASSWORD"))
+		return magentoapi.AdminToken(cfg.MagentoUsername, secret(&cfg.MagentoPassword))
 	}
 }
 
@@ -202,7 +202,7 @@ type Service struct {
 	version  string
 	registry *prometheus.Registry
 	log      zerolog.Logger
-	secrets  *secrets
+	secrets  *config.Secrets
 	db       *pg.DB
 	ledger   *idempotency.Ledger
 	remotes  *remotes
@@ -217,7 +217,7 @@ type Service struct {
 
 // New builds the service of a version of mageline. It connects to nothing yet: what is away at start is waited for.
 func New(ctx context.Context, cfg *config.Config, version string, log zerolog.Logger, registry *prometheus.Registry) (*Service, error) {
-	s := &Service{cfg: cfg, version: version, registry: registry, log: log, secrets: newSecrets(cfg)}
+	s := &Service{cfg: cfg, version: version, registry: registry, log: log, secrets: config.NewSecrets(cfg, log)}
 	broker, err := newestBroker(cfg, s.secrets, log)
 	if err != nil {
 		return nil, err
@@ -322,7 +322,7 @@ func New(ctx context.Context, cfg *config.Config, version string, log zerolog.Lo
 func (s *Service) bound(broker rabbitmq.Options) func(ctx context.Context, queue string) ([]string, error) {
 	valid := func(address string) error { _, err := rabbitmq.NewManagement(address, broker); return err }
 	return func(ctx context.Context, queue string) ([]string, error) {
-		m, err := rabbitmq.NewManagement(s.secrets.newest("MAGELINE_AMQP_MANAGEMENT_URL", valid, s.log), broker)
+		m, err := rabbitmq.NewManagement(s.secrets.Newest(&s.cfg.AMQPManagementURL, valid), broker)
 		if err != nil {
 			return nil, fmt.Errorf("MAGELINE_AMQP_MANAGEMENT_URL %w", err)
 		}

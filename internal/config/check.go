@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -160,33 +159,14 @@ func checkPostgres(address, direct string) error {
 
 // checkCredentials refuses secrets that can't be what they are for: each request would fail.
 func (l *loader) checkCredentials() {
-	for _, f := range fields() {
-		if name := f.Tag.Get("envconfig"); isSecret(f) {
-			secret := reflect.ValueOf(l.c).Elem().FieldByIndex(f.Index).String()
-			if err := CheckSecret(prefix+name, Secret(secret)); err != nil {
-				l.problem(name, "%v", err)
+	for _, f := range fields(l.settings.Type()) {
+		if isSecret(f) {
+			secret := Secret(l.settings.FieldByIndex(f.Index).String())
+			if err := checkSecret(f, secret); err != nil {
+				l.problem(f.Tag.Get("envconfig"), "%v", err)
 			}
 		}
 	}
-}
-
-// CheckSecret says what a variable's secret can't be, such as a token with a second line. Addresses are not looked at, and the
-// key of a signature may be anything.
-func CheckSecret(variable string, secret Secret) error {
-	value := secret.Reveal()
-	const bearer = "bearer "
-	switch name := strings.TrimPrefix(variable, prefix); {
-	case strings.HasSuffix(name, "_URL"), name == "ERP_SECRET":
-	case name == "MAGENTO_PASSWORD":
-		if strings.ContainsFunc(value, isControl) {
-			return errors.New("must be one line without control characters")
-		}
-	case len(value) > len(bearer) && strings.EqualFold(value[:len(bearer)], bearer):
-		return errors.New("must be the token alone, without Bearer in front")
-	case strings.ContainsFunc(value, func(r rune) bool { return isControl(r) || isBlank(r) }):
-		return errors.New("must be one word: it has a blank, a line break or a control character in it")
-	}
-	return nil
 }
 
 func (l *loader) checkRanges() {

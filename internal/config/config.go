@@ -8,10 +8,10 @@ import "time"
 // prefix is before each variable's name.
 const prefix = "MAGELINE_"
 
-// Config holds every variable of docs/configuration.md. The tags are the
-// variable's name without prefix, its default and its meaning.
+// Config holds every variable of docs/configuration.md. The tags of a field are the variable's name without prefix, its
+// default and its meaning; a field without them is none. A new variable is a new field, and no other edit.
 type Config struct {
-	AMQPURL      Secret `envconfig:"AMQP_URL" default:"amqp://guest:guest@127.0.0.1:5672/" meaning:"RabbitMQ; amqps:// with the system's roots or the files below; several, separated by commas, are the nodes of a cluster, tried in random order at each connection"`
+	AMQPURL      Secret `envconfig:"AMQP_URL" secret:"address" default:"amqp://guest:guest@127.0.0.1:5672/" meaning:"RabbitMQ; amqps:// with the system's roots or the files below; several, separated by commas, are the nodes of a cluster, tried in random order at each connection"`
 	AMQPCAFile   string `envconfig:"AMQP_CA_FILE" meaning:"PEM file with the roots that RabbitMQ's certificate is checked against"`
 	AMQPCertFile string `envconfig:"AMQP_CERT_FILE" meaning:"PEM file with the client's certificate, with AMQP_KEY_FILE"`
 	AMQPKeyFile  string `envconfig:"AMQP_KEY_FILE" meaning:"PEM file with the client certificate's key"`
@@ -22,7 +22,7 @@ type Config struct {
 	Consumers    Names     `envconfig:"CONSUMERS" default:"all" meaning:"the consumers that this deployment runs"`
 	Bindings     Bindings  `envconfig:"BINDINGS" meaning:"consumer:topic pairs that replace the default topics of the consumers they name"`
 
-	AMQPManagementURL Secret `envconfig:"AMQP_MANAGEMENT_URL" meaning:"RabbitMQ's HTTP API, http://user:password@host:15672, for what AMQP does not tell: policies, the alternate exchange, whether a binding is there; needs the tag policymaker"`
+	AMQPManagementURL Secret `envconfig:"AMQP_MANAGEMENT_URL" secret:"address" meaning:"RabbitMQ's HTTP API, http://user:password@host:15672, for what AMQP does not tell: policies, the alternate exchange, whether a binding is there; needs the tag policymaker"`
 
 	Prefetch        int           `envconfig:"PREFETCH" default:"64" meaning:"unacknowledged deliveries for each consumer"`
 	Concurrency     int           `envconfig:"CONCURRENCY" default:"16" meaning:"handlers at once for each consumer"`
@@ -31,8 +31,8 @@ type Config struct {
 	MemoryLimit     Bytes         `envconfig:"MEMORY_LIMIT" default:"256MiB" meaning:"bodies of messages that the process holds"`
 	ShutdownTimeout time.Duration `envconfig:"SHUTDOWN_TIMEOUT" default:"25s" meaning:"to finish what is in flight on SIGTERM"`
 
-	DatabaseURL          Secret        `envconfig:"DATABASE_URL" default:"postgres://127.0.0.1:5432/postgres" meaning:"Postgres 13 or newer; every pgx parameter works"`
-	MigrateDatabaseURL   Secret        `envconfig:"MIGRATE_DATABASE_URL" meaning:"direct connection for migrations and advisory locks, where DATABASE_URL is a pooler in transaction mode; with it nothing on DATABASE_URL depends on the connection"`
+	DatabaseURL          Secret        `envconfig:"DATABASE_URL" secret:"address" default:"postgres://127.0.0.1:5432/postgres" meaning:"Postgres 13 or newer; every pgx parameter works"`
+	MigrateDatabaseURL   Secret        `envconfig:"MIGRATE_DATABASE_URL" secret:"address" meaning:"direct connection for migrations and advisory locks, where DATABASE_URL is a pooler in transaction mode; with it nothing on DATABASE_URL depends on the connection"`
 	Migrate              bool          `envconfig:"MIGRATE" default:"true" meaning:"migrate the database at start"`
 	IdempotencyLease     time.Duration `envconfig:"IDEMPOTENCY_LEASE" default:"90s" meaning:"after which another replica may take over a claim; at least HANDLER_TIMEOUT + 5s"`
 	IdempotencyRetention time.Duration `envconfig:"IDEMPOTENCY_RETENTION" default:"2160h" meaning:"how long finished keys are kept"`
@@ -45,7 +45,7 @@ type Config struct {
 	MagentoAccessToken       Secret        `envconfig:"MAGENTO_ACCESS_TOKEN" meaning:"OAuth 1.0a: access token of the integration"`
 	MagentoAccessTokenSecret Secret        `envconfig:"MAGENTO_ACCESS_TOKEN_SECRET" meaning:"OAuth 1.0a: access token secret of the integration"`
 	MagentoUsername          string        `envconfig:"MAGENTO_USERNAME" meaning:"admin user, whose token is fetched and renewed by itself"`
-	MagentoPassword          Secret        `envconfig:"MAGENTO_PASSWORD" meaning:"password of the admin user"`
+	MagentoPassword          Secret        `envconfig:"MAGENTO_PASSWORD" secret:"password" meaning:"password of the admin user"`
 	MagentoTimeout           time.Duration `envconfig:"MAGENTO_TIMEOUT" default:"30s" meaning:"one request to Magento"`
 	MagentoRateLimit         float64       `envconfig:"MAGENTO_RATE_LIMIT" default:"0" meaning:"requests to Magento a second, by this process; 0 is unlimited"`
 	MagentoTimezone          Timezone      `envconfig:"MAGENTO_TIMEZONE" default:"UTC" meaning:"of the store, where its configuration can't be read"`
@@ -64,7 +64,7 @@ type Config struct {
 	ERP                ERP           `envconfig:"ERP" default:"webhook" meaning:"the ERP connector"`
 	ERPURL             string        `envconfig:"ERP_URL" meaning:"base address of the webhook ERP"`
 	ERPToken           Secret        `envconfig:"ERP_TOKEN" meaning:"bearer token that the webhook ERP is sent"`
-	ERPSecret          Secret        `envconfig:"ERP_SECRET" meaning:"key of the signature that the webhook ERP is sent"`
+	ERPSecret          Secret        `envconfig:"ERP_SECRET" secret:"key" meaning:"key of the signature that the webhook ERP is sent"`
 	ERPName            string        `envconfig:"ERP_NAME" meaning:"the ERP's name in Magento's comments; the connector's if unset"`
 	ERPTimeout         time.Duration `envconfig:"ERP_TIMEOUT" default:"30s" meaning:"one request to the ERP"`
 	ERPRateLimit       float64       `envconfig:"ERP_RATE_LIMIT" default:"0" meaning:"requests to the ERP a second, by this process; 0 is unlimited"`
@@ -87,11 +87,10 @@ type Config struct {
 	LogLevel  LogLevel  `envconfig:"LOG_LEVEL" default:"info" meaning:"the least that is logged"`
 	LogFormat LogFormat `envconfig:"LOG_FORMAT" default:"json" meaning:"of the log, which goes to stderr"`
 
-	// SecretFiles has the path of each secret that was given as a file, by the variable's full name without _FILE: a
-	// refused credential is tried again when its file has changed.
-	SecretFiles map[string]string `ignored:"true"`
 	// Warnings are what is odd and does no harm, such as a variable that this build does not know.
-	Warnings []string `ignored:"true"`
+	Warnings []string
+
+	secretFiles map[string]string // the path of each secret that was given as a file, by the variable's full name
 }
 
 // Need says what a command goes on to use, and so what must be set.

@@ -290,8 +290,8 @@ func TestSecretsFromFiles(t *testing.T) {
 		if got := c.ERPSecret.Reveal(); got != want {
 			t.Errorf("%q gives %q", content, got)
 		}
-		if c.SecretFiles["MAGELINE_ERP_SECRET"] != path || len(c.Warnings) != 0 {
-			t.Errorf("files %v, warnings %v", c.SecretFiles, c.Warnings)
+		if len(c.Warnings) != 0 {
+			t.Errorf("warnings %v", c.Warnings)
 		}
 	}
 	environment(t, complete("MAGENTO_TOKEN_FILE", file(t, "s3cret")))

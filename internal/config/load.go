@@ -3,7 +3,6 @@ package config
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net/url"
 	"os"
 	"reflect"
@@ -43,8 +42,8 @@ func (e *Error) Error() string {
 // Load reads the process's environment and checks all of it; need says what must be set beyond that. Its error is an
 // *Error with every problem.
 func Load(need Need) (*Config, error) {
-	c := &Config{SecretFiles: map[string]string{}}
-	l := &loader{c: c, wrong: map[string]bool{}}
+	c := &Config{}
+	l := newLoader(c, reflect.ValueOf(c).Elem())
 	l.read()
 	l.check(need)
 	c.Warnings = unknown()
@@ -62,8 +61,14 @@ func Load(need Need) (*Config, error) {
 // loader gathers problems, at most one for each variable.
 type loader struct {
 	c        *Config
+	settings reflect.Value // the struct whose fields are read: *c
 	problems []Problem
 	wrong    map[string]bool // by variable without prefix
+}
+
+func newLoader(c *Config, settings reflect.Value) *loader {
+	c.secretFiles = map[string]string{}
+	return &loader{c: c, settings: settings, wrong: map[string]bool{}}
 }
 
 func (l *loader) problem(name, want string, args ...any) {
@@ -71,7 +76,7 @@ func (l *loader) problem(name, want string, args ...any) {
 		return
 	}
 	l.wrong[name] = true
-	v := lookup(name)
+	v := lookup(l.settings.Type(), name)
 	l.problems = append(l.problems, Problem{
 		Variable: prefix + name, Value: shorten(v.Value), Set: v.set, Want: fmt.Sprintf(want, args...),
 	})
@@ -88,9 +93,8 @@ func shorten(value string) string {
 
 // read fills in the fields, each by an envconfig run of its own: envconfig ends at the first error.
 func (l *loader) read() {
-	target := reflect.ValueOf(l.c).Elem()
-	for _, f := range fields() {
-		name, dst := f.Tag.Get("envconfig"), target.FieldByIndex(f.Index)
+	for _, f := range fields(l.settings.Type()) {
+		name, dst := f.Tag.Get("envconfig"), l.settings.FieldByIndex(f.Index)
 		given, set := os.LookupEnv(prefix + name)
 		if isSecret(f) {
 			if path := os.Getenv(prefix + name + "_FILE"); path != "" {
@@ -98,13 +102,13 @@ func (l *loader) read() {
 					l.problem(name, "set either it or %s%s_FILE, not both", prefix, name)
 					continue
 				}
-				secret, err := ReadSecret(path)
+				secret, err := readSecret(path)
 				if err != nil {
 					l.problem(name, "%s%s_FILE: %v", prefix, name, err)
 					continue
 				}
 				dst.SetString(string(secret))
-				l.c.SecretFiles[prefix+name] = path
+				l.c.secretFiles[prefix+name] = path
 				continue
 			}
 		}
@@ -132,40 +136,6 @@ func (l *loader) read() {
 	}
 }
 
-// maxSecret bounds what is read from a secret's file, in bytes.
-const maxSecret = 64 << 10
-
-// ReadSecret reads a secret's file: all of it less its last newline. What is not the secret's own, as a byte order mark or a
-// second line break at its end, is an error, and so is an empty file.
-func ReadSecret(path string) (Secret, error) {
-	if what := surrounded(path); what != "" {
-		return "", fmt.Errorf("the path %q %s", path, what)
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err // names the path
-	}
-	defer func() { _ = f.Close() }()
-	b, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
-	if err != nil {
-		return "", err
-	}
-	if len(b) > maxSecret {
-		return "", fmt.Errorf("%s has more than %d bytes", path, maxSecret)
-	}
-	s, ended := strings.CutSuffix(string(b), "\n")
-	if ended {
-		s = strings.TrimSuffix(s, "\r") // a newline of Windows
-	}
-	if s == "" {
-		return "", fmt.Errorf("%s is empty", path)
-	}
-	if what := surrounded(s); what != "" {
-		return "", fmt.Errorf("what %s holds %s", path, what)
-	}
-	return Secret(s), nil
-}
-
 // Variable is a line of `mageline config`.
 type Variable struct {
 	Name    string `json:"name"`
@@ -181,16 +151,20 @@ type Variable struct {
 
 // Table gives every variable with its present value, right or wrong, in the order of Config.
 func Table() []Variable {
+	settings := reflect.TypeFor[Config]()
 	var all []Variable
-	for _, f := range fields() {
-		all = append(all, lookup(f.Tag.Get("envconfig")))
+	for _, f := range fields(settings) {
+		all = append(all, lookup(settings, f.Tag.Get("envconfig")))
 	}
 	return all
 }
 
-// lookup gives the variable of that name without prefix, which must be one of Config's.
-func lookup(name string) Variable {
-	all := fields()
+// variableOf is the full name of a field's variable.
+func variableOf(f reflect.StructField) string { return prefix + f.Tag.Get("envconfig") }
+
+// lookup returns the variable of that name without prefix, which must be one of settings'.
+func lookup(settings reflect.Type, name string) Variable {
+	all := fields(settings)
 	f := all[slices.IndexFunc(all, func(f reflect.StructField) bool { return f.Tag.Get("envconfig") == name })]
 	v := Variable{
 		Name: prefix + name, Type: typeName(f.Type), Default: f.Tag.Get("default"),
@@ -227,8 +201,8 @@ func withoutUser(value string) string {
 // unknown gives a warning for each variable with our prefix that this build does not read.
 func unknown() []string {
 	known := map[string]bool{}
-	for _, f := range fields() {
-		name := prefix + f.Tag.Get("envconfig")
+	for _, f := range fields(reflect.TypeFor[Config]()) {
+		name := variableOf(f)
 		known[name] = true
 		if isSecret(f) {
 			known[name+"_FILE"] = true
@@ -245,14 +219,13 @@ func unknown() []string {
 	return warnings
 }
 
-func fields() []reflect.StructField {
+// fields returns those of a struct that are variables.
+func fields(settings reflect.Type) []reflect.StructField {
 	var all []reflect.StructField
-	for _, f := range reflect.VisibleFields(reflect.TypeFor[Config]()) {
-		if f.Tag.Get("ignored") == "" {
+	for _, f := range reflect.VisibleFields(settings) {
+		if f.Tag.Get("envconfig") != "" {
 			all = append(all, f)
 		}
 	}
 	return all
 }
-
-func isSecret(f reflect.StructField) bool { return f.Type == reflect.TypeFor[Secret]() }

@@ -39,29 +39,6 @@ func typeName(t reflect.Type) string {
 	}
 }
 
-// Secret is text that is never shown: printed or marshalled it is ***.
-type Secret string
-
-// Type says what it takes.
-func (Secret) Type() string { return "secret text" }
-
-// String hides the secret.
-func (s Secret) String() string {
-	if s == "" {
-		return ""
-	}
-	return "***"
-}
-
-// GoString hides the secret from %#v.
-func (s Secret) GoString() string { return s.String() }
-
-// MarshalText hides the secret.
-func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
-
-// Reveal gives the secret itself, to hand it to what uses it.
-func (s Secret) Reveal() string { return string(s) }
-
 // choice reads one of several words.
 func choice[T ~string](dst *T, value string, all ...T) error {
 	if !slices.Contains(all, T(value)) {
