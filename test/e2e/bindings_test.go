@@ -7,7 +7,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/mageline/mageline/test/kit"
-	"github.com/mageline/mageline/test/kit/fakeerp"
+	"github.com/mageline/mageline/test/kit/env"
 	"github.com/mageline/mageline/test/kit/fakemagento"
 	"github.com/mageline/mageline/test/kit/private"
 )
@@ -28,10 +28,10 @@ func TestBindings_SeenByTheManagementAPI(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := newLineOn(t, kit.BrokerAt(t, node.URL), kit.Database(t), fakeerp.Books, 200*time.Millisecond)
-	l.env = l.with("AMQP_MANAGEMENT_URL", management)
-	r := start(t, l.env).AwaitReady()
-	l.awaitDone(patience, l.place(2, fakemagento.Placing{})...)
+	e := newEnvWith(t, env.Options{Queues: kit.BrokerAt(t, node.URL), Delays: []time.Duration{200 * time.Millisecond}})
+	e.Set("AMQP_MANAGEMENT_URL", management)
+	r := e.Start().AwaitReady()
+	e.AwaitDone(e.Place(2, fakemagento.Placing{})...)
 	conn, err := amqp.Dial(node.URL)
 	if err != nil {
 		t.Fatal(err)
@@ -41,10 +41,10 @@ func TestBindings_SeenByTheManagementAPI(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := ch.QueueUnbind(l.Queue("order_placed"), "sales.order.placed", l.Exchange, nil); err != nil {
+	if err := ch.QueueUnbind(e.Queue("order_placed"), "sales.order.placed", e.Exchange, nil); err != nil {
 		t.Fatal(err)
 	}
-	kit.Eventually(t, 2*patience, func() bool { return r.Metric("mageline_topology_restored_total", `kind="binding"`) == 1 }, "the binding to be there again, and counted")
+	kit.Eventually(t, 2*env.Patience, func() bool { return r.Metric("mageline_topology_restored_total", `kind="binding"`) == 1 }, "the binding to be there again, and counted")
 	warned := false
 	for _, line := range r.Logged() {
 		if line["event"] == "bindings_restored" {
@@ -58,6 +58,6 @@ func TestBindings_SeenByTheManagementAPI(t *testing.T) {
 	if n := r.Said(`"event":"bindings_unwatched"`); n != 0 {
 		t.Errorf("it said %d times that nobody would notice", n)
 	}
-	l.awaitDone(patience, l.place(2, fakemagento.Placing{})...)
-	l.finish(r)
+	e.AwaitDone(e.Place(2, fakemagento.Placing{})...)
+	e.Finish()
 }

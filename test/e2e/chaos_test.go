@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/env"
 	"github.com/mageline/mageline/test/kit/fakeerp"
 	"github.com/mageline/mageline/test/kit/fakemagento"
 	"github.com/mageline/mageline/test/kit/fault"
@@ -24,9 +25,9 @@ var erpChaos = []fault.Chance{
 
 // Two replicas, one of them killed every two seconds, and every event one to three times: each order is in the ERP once.
 func TestChaos(t *testing.T) {
-	l := chaosLine(t)
-	l.chaos(orders, 3, func(*chaos) {})
-	failed, late := l.erp.Faults.Count(fault.Fail), l.erp.Faults.Count(fault.Late)
+	e := chaosEnv(t)
+	chaosOf(t, e, orders, 3, func(*chaos) {})
+	failed, late := e.ERP.Faults.Count(fault.Fail), e.ERP.Faults.Count(fault.Late)
 	if failed == 0 || late == 0 {
 		t.Errorf("the ERP has failed %d calls and answered %d late: nothing was shown", failed, late)
 	}
@@ -36,16 +37,14 @@ func TestChaos(t *testing.T) {
 // The same, with a Magento that fails too and does some things without telling, and with connections to RabbitMQ and
 // Postgres that break.
 func TestChaosEverywhere(t *testing.T) {
-	l := chaosLine(t)
-	broker, brokerURL := kit.ProxyURL(t, l.URL)
-	database, databaseURL := kit.ProxyURL(t, l.database)
-	l.env = l.with("AMQP_URL", brokerURL, "DATABASE_URL", databaseURL)
-	l.shop.Faults.Set(fault.Plan{Chances: []fault.Chance{
+	e := chaosEnv(t)
+	broker, database := e.Link("AMQP_URL"), e.Link("DATABASE_URL")
+	e.Shop.Faults.Set(fault.Plan{Chances: []fault.Chance{
 		{OneIn: 30, Fault: fault.Fault{Kind: fault.Fail}},
 		{OneIn: 30, Fault: fault.Fault{Kind: fault.Drop}},
 		{OneIn: 100, Fault: fault.Fault{Kind: fault.Garble}},
 	}})
-	l.chaos(max(orders/2, 1), 3, func(c *chaos) {
+	chaosOf(t, e, max(orders/2, 1), 3, func(c *chaos) {
 		switch c.kills % 4 {
 		case 0:
 			broker.Cut()
@@ -55,7 +54,7 @@ func TestChaosEverywhere(t *testing.T) {
 			database.LoseAnswer(nil) // of a commit, with some luck
 		}
 	})
-	if n := l.shop.Faults.Count(fault.Drop); n == 0 {
+	if n := e.Shop.Faults.Count(fault.Drop); n == 0 {
 		t.Error("Magento has lost no answer: nothing was shown")
 	}
 }
@@ -67,21 +66,23 @@ func TestChaosEverywhere(t *testing.T) {
 func TestChaosOfServers(t *testing.T) {
 	broker, database := ownServers(t)
 	t.Logf("MAGELINE_E2E_ORDERS=%d MAGELINE_E2E_SEED=%d", orders, seed)
-	l := impatient(newLineOn(t, kit.BrokerAt(t, broker.URL), kit.DatabaseAt(t, database.URL), fakeerp.HonoursKeys, chaosDelays...))
+	e := newEnvWith(t, env.Options{
+		Queues: kit.BrokerAt(t, broker.URL), Database: kit.DatabaseAt(t, database.URL), ERP: fakeerp.HonoursKeys, Delays: env.ImpatientDelays(),
+	}).Impatient()
 	freezes := 0
-	l.chaos(orders, 11, func(c *chaos) {
+	chaosOf(t, e, orders, 11, func(c *chaos) {
 		switch {
 		case c.kills == 3:
 			c.restart(broker.Kill, broker.Start)
 		case c.kills == 6:
 			c.restart(database.Crash, database.Start)
 		case c.kills%12 == 9 && c.frozen == nil:
-			c.freeze(lease + 2*time.Second)
+			c.freeze(env.LeaseOfTheImpatient + 2*time.Second)
 			freezes++
 		}
 	})
 	t.Logf("RabbitMQ and Postgres crashed once each, a replica stood still %d times; the ERP failed %d calls and answered %d too late",
-		freezes, l.erp.Faults.Count(fault.Fail), l.erp.Faults.Count(fault.Late))
+		freezes, e.ERP.Faults.Count(fault.Fail), e.ERP.Faults.Count(fault.Late))
 }
 
 // ownServers starts a RabbitMQ and a Postgres that nobody else uses.
@@ -105,26 +106,10 @@ func ownServers(t *testing.T) (*private.RabbitMQ, *private.Postgres) {
 	return broker, database
 }
 
-// lease is that of a line on which what goes wrong is tried again soon: the shortest that HANDLER_TIMEOUT allows.
-const lease = 7 * time.Second
-
-var chaosDelays = []time.Duration{
-	300 * time.Millisecond, 600 * time.Millisecond, time.Second, time.Second, time.Second, 2 * time.Second, 2 * time.Second,
-	2 * time.Second, 3 * time.Second, 3 * time.Second, 3 * time.Second, 3 * time.Second,
-}
-
-func chaosLine(t *testing.T) *line {
+func chaosEnv(t *testing.T) *env.Env {
 	t.Helper()
 	t.Logf("MAGELINE_E2E_ORDERS=%d MAGELINE_E2E_SEED=%d", orders, seed)
-	return impatient(newLine(t, chaosDelays...))
-}
-
-// impatient makes a line one on which what goes wrong is tried again soon. An owner that was killed is outlasted by its
-// lease; an ERP that books at arrival need not be given time to commit.
-func impatient(l *line) *line {
-	l.env = l.with("HANDLER_TIMEOUT", "2s", "IDEMPOTENCY_LEASE", lease.String(), "ERP_TIMEOUT", "500ms", "MAGENTO_TIMEOUT", "1s",
-		"BREAKER_OPEN_FOR", "1s", "ERP_UNCERTAIN_WAIT", "0", "CONCURRENCY", "4")
-	return l
+	return newEnv(t, env.ImpatientDelays()...).Impatient()
 }
 
 // chaos is one under way.
@@ -158,15 +143,15 @@ func (c *chaos) restart(crash func(), start func() error) {
 
 // chaos places n orders and kills, so many times at least, until each is done, and checks that each was done once. also is
 // called after each kill.
-func (l *line) chaos(n, least int, also func(*chaos)) {
-	l.t.Helper()
+func chaosOf(t *testing.T, e *env.Env, n, least int, also func(*chaos)) {
+	t.Helper()
 	const ms = time.Millisecond
 	c := &chaos{
-		t:         l.t,
-		replicas:  []*replica.Replica{start(l.t, l.env).AwaitReady(), start(l.t, l.env).AwaitReady()},
+		t:         t,
+		replicas:  e.Run(2),
 		restarted: make(chan error, 2), // RabbitMQ and Postgres; nobody waits for them when the test has failed
 	}
-	l.erp.Faults.Set(fault.Plan{Latency: 30 * ms, Chances: erpChaos})
+	e.ERP.Faults.Set(fault.Plan{Latency: 30 * ms, Chances: erpChaos})
 	random := rand.New(rand.NewPCG(seed, 1))
 	placed := make([]fakemagento.Placed, 0, n)
 	began := time.Now()
@@ -175,15 +160,15 @@ func (l *line) chaos(n, least int, also func(*chaos)) {
 	look := time.NewTicker(50 * ms)
 	defer look.Stop()
 	limit := time.After(time.Duration(n)*200*ms + 2*time.Minute)
-	for c.kills < least || c.frozen != nil || c.away > 0 || len(placed) < n || !l.done(placed) {
+	for c.kills < least || c.frozen != nil || c.away > 0 || len(placed) < n || e.Done(placed...) < n {
 		for range min(20, n-len(placed)) {
 			if c.away > 0 {
 				break
 			}
-			o := l.shop.PlaceOrder(fakemagento.Placing{})
+			o := e.Shop.PlaceOrder(fakemagento.Placing{})
 			for range 1 + random.IntN(3) {
 				topic := []string{"sales.order.placed", "sales.order.updated"}[random.IntN(2)]
-				l.Publish(topic, event(o, random.IntN(5)))
+				e.Publish(topic, env.Body(o, random.IntN(5)))
 			}
 			placed = append(placed, o)
 		}
@@ -197,7 +182,7 @@ func (l *line) chaos(n, least int, also func(*chaos)) {
 				victim = 1 - victim
 			}
 			c.replicas[victim].Kill()
-			c.replicas[victim] = start(l.t, l.env)
+			c.replicas[victim] = e.Start()
 			also(c)
 			c.kills++
 		case <-c.thaw:
@@ -205,26 +190,24 @@ func (l *line) chaos(n, least int, also func(*chaos)) {
 			c.frozen, c.thaw = nil, nil
 		case err := <-c.restarted:
 			if err != nil {
-				l.t.Fatal(err)
+				t.Fatal(err)
 			}
 			c.away--
 		case <-look.C:
 		case <-limit:
-			l.t.Fatalf("%d of %d orders are in the ERP, %d are commented, %d messages are left after %d kills",
-				l.exported(placed), len(placed), l.commented(placed), l.left(), c.kills)
+			t.Fatalf("%d of %d orders are in the ERP, %d are commented, %d messages are left after %d kills",
+				e.Exported(placed...), len(placed), e.Commented(placed...), e.Messages(), c.kills)
 		}
 	}
 	took := time.Since(began)
 	for _, r := range c.replicas {
 		// A circuit that is open with no message left stays so: nobody needs it.
-		kit.Eventually(l.t, patience, func() bool { status, _ := r.Ready(); return status == http.StatusOK }, "the replicas to be ready")
+		kit.Eventually(t, env.Patience, func() bool { status, _ := r.Ready(); return status == http.StatusOK }, "the replicas to be ready")
 	}
-	l.finish(c.replicas...)
-	if !l.done(placed) { // also after what came last
-		l.t.Errorf("%d orders of %d are in the ERP, %d are commented", l.exported(placed), n, l.commented(placed))
+	e.Finish()
+	e.CheckDone(placed...)
+	if got := len(e.ERP.Documents()); got != n {
+		t.Errorf("the ERP has %d documents for %d orders", got, n)
 	}
-	if got := len(l.erp.Documents()); got != n {
-		l.t.Errorf("the ERP has %d documents for %d orders", got, n)
-	}
-	l.t.Logf("%d orders and %d kills in %s", n, c.kills, took.Round(time.Second))
+	t.Logf("%d orders and %d kills in %s", n, c.kills, took.Round(time.Second))
 }

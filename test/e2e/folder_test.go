@@ -11,32 +11,33 @@ import (
 	"time"
 
 	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/env"
 	"github.com/mageline/mageline/test/kit/fakemagento"
 )
 
 // A folder of files of all kinds, two replicas, one of them killed at some moment: every good row of every file is on
 // exactly one shipment exactly once, every bad row in exactly one rejected file, and every file has left the inbox.
 func TestFolder(t *testing.T) {
-	l := newLine(t, time.Second, 2*time.Second, 4*time.Second, 8*time.Second, 15*time.Second)
+	e := newEnv(t, time.Second, 2*time.Second, 4*time.Second, 8*time.Second, 15*time.Second)
 	var orders []string
 	for range 1 + folder/4 {
-		orders = append(orders, l.shop.PlaceOrder(fakemagento.Placing{}).IncrementID)
+		orders = append(orders, e.Shop.PlaceOrder(fakemagento.Placing{}).IncrementID)
 	}
 	dropped := kit.TrackingFiles(seed, folder, orders)
 	t.Logf("MAGELINE_E2E_SEED=%d", seed)
 	dir := t.TempDir()
-	l.env = l.with("CONSUMERS", "tracking_file_ready,tracking_received", "TRACKING_DIR", dir,
+	e.Set("CONSUMERS", "tracking_file_ready,tracking_received", "TRACKING_DIR", dir,
 		"HANDLER_TIMEOUT", "5s", "IDEMPOTENCY_LEASE", "10s")
 	// Some are there before anybody runs.
 	for _, f := range dropped[:len(dropped)/10] {
 		drop(t, dir, f)
 	}
-	stays, dies := start(t, l.env).AwaitReady(), start(t, l.env).AwaitReady()
+	dies := e.Run(2)[1]
 	death := len(dropped)/10 + rand.New(rand.NewPCG(seed, 1)).IntN(len(dropped)*8/10)
 	for i, f := range dropped[len(dropped)/10:] {
 		drop(t, dir, f)
 		if i == death {
-			kit.Eventually(t, patience, func() bool { return len(lying(t, dir, "processed")) > death/4 }, "files to be under way")
+			kit.Eventually(t, env.Patience, func() bool { return len(lying(t, dir, "processed")) > death/4 }, "files to be under way")
 			dies.Kill()
 		}
 	}
@@ -53,12 +54,12 @@ func TestFolder(t *testing.T) {
 			unusable++
 		}
 	}
-	kit.Eventually(t, patience+time.Duration(folder)*100*time.Millisecond, func() bool {
-		return len(lying(t, dir, ".")) == 0 && len(l.shop.TrackCounts()) == len(good)
+	kit.Eventually(t, env.Patience+time.Duration(folder)*100*time.Millisecond, func() bool {
+		return len(lying(t, dir, ".")) == 0 && len(e.Shop.TrackCounts()) == len(good)
 	}, fmt.Sprintf("%d parcels in Magento, and the inbox to be empty", len(good)))
-	l.finish(stays)
+	e.Finish()
 
-	counts := l.shop.TrackCounts()
+	counts := e.Shop.TrackCounts()
 	for parcel := range good {
 		if counts[parcel] != 1 {
 			t.Errorf("the parcel %s is in Magento %d times", parcel, counts[parcel])
@@ -108,10 +109,10 @@ func TestFolder(t *testing.T) {
 		t.Errorf("%d files have failed, with %d explanations, want %d", moved, explained, unusable)
 	}
 	for _, consumer := range []string{"tracking_file_ready", "tracking_received"} {
-		if n := l.Depth(l.DeadLetters(consumer)); n != 0 {
+		if n := e.Depth(e.DeadLetters(consumer)); n != 0 {
 			t.Errorf("%d dead letters of %s", n, consumer)
 		}
-		if n := l.Depth(l.Queue(consumer)); n != 0 {
+		if n := e.Depth(e.Queue(consumer)); n != 0 {
 			t.Errorf("%d messages left for %s", n, consumer)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/env"
 	"github.com/mageline/mageline/test/kit/fakemagento"
 	"github.com/mageline/mageline/test/kit/fault"
 )
@@ -15,25 +16,26 @@ import (
 // its lease has passed, and finds the order. The one that wakes up must neither repeat nor overwrite anything.
 func TestFrozenReplica(t *testing.T) {
 	t.Parallel()
-	l := newLine(t, 200*time.Millisecond, time.Second)
-	l.env = l.with("HANDLER_TIMEOUT", "1s", "IDEMPOTENCY_LEASE", "6s", "ERP_TIMEOUT", "500ms")
-	frozen := start(t, l.env).AwaitReady()
-	l.erp.Faults.Next(fault.Fault{Kind: fault.Late, After: time.Hour})
-	o := l.place(1, fakemagento.Placing{})[0]
-	kit.Eventually(t, patience, func() bool { return len(l.erp.DocumentsOf(o.IncrementID)) == 1 }, "the ERP to book")
+	e := newEnv(t, 200*time.Millisecond, time.Second)
+	e.Set("HANDLER_TIMEOUT", "1s", "IDEMPOTENCY_LEASE", "6s", "ERP_TIMEOUT", "500ms")
+	frozen := e.Start().AwaitReady()
+	e.ERP.Faults.Next(fault.Fault{Kind: fault.Late, After: time.Hour})
+	o := e.PlaceOne(fakemagento.Placing{})
+	kit.Eventually(t, env.Patience, func() bool { return len(e.ERP.DocumentsOf(o.IncrementID)) == 1 }, "the ERP to book")
 	frozen.Signal(syscall.SIGSTOP)
-	other := start(t, l.env).AwaitReady()
-	l.Publish("sales.order.updated", event(o, 1)) // the broker still takes the frozen one for alive
-	l.awaitDone(patience, o)
-	number := l.number(o)
+	e.Start().AwaitReady()
+	e.Publish("sales.order.updated", env.Body(o, 1)) // the broker still takes the frozen one for alive
+	e.AwaitDone(o)
+	number := e.Number(o)
 	frozen.Signal(syscall.SIGCONT)
-	kit.Eventually(t, patience, func() bool { status, _ := frozen.Ready(); return status == http.StatusOK }, "the frozen one to go on")
-	l.finish(frozen, other)
-	if !l.done([]fakemagento.Placed{o}) || l.number(o) != number {
+	kit.Eventually(t, env.Patience, func() bool { status, _ := frozen.Ready(); return status == http.StatusOK }, "the frozen one to go on")
+	e.Finish()
+	e.CheckDone(o)
+	if e.Number(o) != number {
 		t.Error("the order was exported or commented once more")
 	}
-	l.hasComments(o, "Sales order "+number+" created in ACME")
-	if n := len(l.history(o)); n < 2 {
+	e.HasComments(o, "Sales order "+number+" created in ACME")
+	if n := len(e.History(o.IncrementID)); n < 2 {
 		t.Errorf("the ERP was called %d times: nobody has looked", n)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/env"
 	"github.com/mageline/mageline/test/kit/fakemagento"
 	"github.com/mageline/mageline/test/kit/replica"
 )
@@ -15,31 +16,31 @@ import (
 func TestHungHandler(t *testing.T) {
 	t.Parallel()
 	const lease = 25 * time.Second
-	l := newLine(t, 200*time.Millisecond, time.Second)
-	l.env = l.with("HANDLER_TIMEOUT", "1s", "ERP_TIMEOUT", "500ms", "MAGENTO_TIMEOUT", "500ms", "IDEMPOTENCY_LEASE", lease.String())
-	hanging := l.shop.PlaceOrder(fakemagento.Placing{})
-	r := program.Variant(t, "-tags=e2e").Start(t, l.with("E2E_HANG", hanging.IncrementID)).AwaitReady()
-	l.awaitDone(patience, l.place(10, fakemagento.Placing{})...) // it may hold more than one then
+	e := newEnv(t, 200*time.Millisecond, time.Second)
+	e.Set("HANDLER_TIMEOUT", "1s", "ERP_TIMEOUT", "500ms", "MAGENTO_TIMEOUT", "500ms", "IDEMPOTENCY_LEASE", lease.String())
+	hanging := e.Shop.PlaceOrder(fakemagento.Placing{})
+	r := program.Variant(t, "-tags=e2e").Start(t, e.With("E2E_HANG", hanging.IncrementID)).AwaitReady()
+	e.AwaitDone(e.Place(10, fakemagento.Placing{})...) // it may hold more than one then
 	began := time.Now()
-	l.Publish("sales.order.placed", event(hanging, 0))
+	e.Publish("sales.order.placed", env.Body(hanging, 0))
 	r.AwaitSaying("the handler does not return", func(status int, d replica.Readiness) bool {
 		return status == 200 && strings.Contains(d.Consumers["order_placed"].Reason, "does not return since")
 	})
 	if n := r.Said("has not returned after its cancellation"); n != 1 {
 		t.Errorf("the log says so %d times", n)
 	}
-	l.awaitDone(patience, l.place(2, fakemagento.Placing{})...)
+	e.AwaitDone(e.Place(2, fakemagento.Placing{})...)
 	if code := r.Exit(); code != 1 || time.Since(began) < lease {
 		t.Errorf("it ended after %s with %d, want %s and 1", time.Since(began), code, lease)
 	}
 	if n := r.Said("a handler has outlived its lease"); n != 1 {
 		t.Errorf("the log says %d times why it ends", n)
 	}
-	if l.exported([]fakemagento.Placed{hanging}) != 0 {
+	if e.Exported(hanging) != 0 {
 		t.Error("the ERP has the order whose call has never come to it")
 	}
-	kit.Eventually(t, patience, func() bool { return l.Depth(l.Queue("order_placed")) == 1 }, "its message to be there again")
-	other := start(t, l.env).AwaitReady()
-	kit.Eventually(t, 2*patience, func() bool { return l.done([]fakemagento.Placed{hanging}) }, "the next replica to do it")
-	l.finish(other)
+	kit.Eventually(t, env.Patience, func() bool { return e.Depth(e.Queue("order_placed")) == 1 }, "its message to be there again")
+	e.Start().AwaitReady()
+	kit.Eventually(t, 2*env.Patience, func() bool { return e.Done(hanging) == 1 }, "the next replica to do it")
+	e.Finish()
 }

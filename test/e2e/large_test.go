@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/env"
 	"github.com/mageline/mageline/test/kit/fakemagento"
 )
 
@@ -15,29 +16,29 @@ import (
 // and 64 MiB. The program is without the race detector, which multiplies the memory of a process.
 func TestLargeBodies(t *testing.T) {
 	const limit, beside = 128 << 20, 64 << 20
-	l := newLine(t, 200*time.Millisecond)
-	l.env = l.with("MEMORY_LIMIT", "128MiB")
-	r := program.Variant(t, "-race=false").Start(t, l.env).AwaitReady()
+	e := newEnv(t, 200*time.Millisecond)
+	e.Set("MEMORY_LIMIT", "128MiB")
+	r := program.Variant(t, "-race=false").Start(t, e.Vars).AwaitReady()
 	padding := `,"padding":"` + strings.Repeat("x", 15<<20) + `"}`
 	var orders []fakemagento.Placed
 	poison := 0
 	for n := range 16 {
 		if n%4 == 3 {
 			poison++
-			l.Publish([]string{"sales.order.placed", "sales.order.canceled"}[poison%2], `{"increment_id":{}`+padding)
+			e.Publish([]string{"sales.order.placed", "sales.order.canceled"}[poison%2], `{"increment_id":{}`+padding)
 			continue
 		}
-		o := l.shop.PlaceOrder(fakemagento.Placing{})
+		o := e.Shop.PlaceOrder(fakemagento.Placing{})
 		orders = append(orders, o)
 		body := fmt.Sprintf(`{"increment_id":"%s"`, o.IncrementID) + padding
 		if n%2 == 0 {
 			body = strconv.Quote(body)
 		}
-		l.Publish("sales.order.placed", body)
+		e.Publish("sales.order.placed", body)
 	}
-	l.awaitDone(3*patience, orders...)
-	kit.Eventually(t, patience, func() bool {
-		return l.Depth(l.DeadLetters("order_placed"))+l.Depth(l.DeadLetters("order_canceled")) == poison
+	e.AwaitDoneWithin(2*env.Patience, orders...)
+	kit.Eventually(t, env.Patience, func() bool {
+		return e.Depth(e.DeadLetters("order_placed"))+e.Depth(e.DeadLetters("order_canceled")) == poison
 	}, "the poison to be dead-lettered")
 	peak := kit.PeakMemory(t, r.PID())
 	t.Logf("peak memory %d MiB, MEMORY_LIMIT %d MiB", peak>>20, limit>>20)
@@ -45,7 +46,7 @@ func TestLargeBodies(t *testing.T) {
 		t.Errorf("peak memory %d MiB, want at most %d", peak>>20, (limit+beside)>>20)
 	}
 	r.Terminate()
-	if code := r.Exit(); code != 0 || l.left() != 0 {
-		t.Errorf("exit code %d, %d messages are left", code, l.left())
+	if code := r.Exit(); code != 0 || e.Messages() != 0 {
+		t.Errorf("exit code %d, %d messages are left", code, e.Messages())
 	}
 }

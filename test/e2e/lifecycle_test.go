@@ -13,6 +13,7 @@ import (
 
 	"github.com/mageline/mageline/migrations"
 	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/env"
 	"github.com/mageline/mageline/test/kit/fakemagento"
 	"github.com/mageline/mageline/test/kit/fault"
 	"github.com/mageline/mageline/test/kit/replica"
@@ -21,14 +22,13 @@ import (
 // RabbitMQ and Postgres away at the start: the process stays up, says so, and goes on by itself when they come.
 func TestStartsWithoutServices(t *testing.T) {
 	t.Parallel()
-	l := newLine(t, 200*time.Millisecond)
-	broker, brokerURL := kit.ProxyURL(t, l.URL)
-	database, databaseURL := kit.ProxyURL(t, l.database)
+	e := newEnv(t, 200*time.Millisecond)
+	broker, database := e.Link("AMQP_URL"), e.Link("DATABASE_URL")
 	broker.Refuse()
 	database.Refuse()
-	r := start(t, l.with("AMQP_URL", brokerURL, "DATABASE_URL", databaseURL))
+	r := e.Start()
 	away := func(p replica.Part) bool { return p.State == "away" && p.Reason != "" }
-	kit.Eventually(t, patience, func() bool {
+	kit.Eventually(t, env.Patience, func() bool {
 		status, document := r.Ready()
 		return status == 503 && !document.Ready && away(document.RabbitMQ) && away(document.Postgres) &&
 			r.Said(`"event":"rabbitmq_away"`) >= 2
@@ -37,32 +37,32 @@ func TestStartsWithoutServices(t *testing.T) {
 		t.Errorf("/healthz answers %d %s", status, body)
 	}
 	broker.Accept()
-	kit.Eventually(t, patience, func() bool {
+	kit.Eventually(t, env.Patience, func() bool {
 		status, document := r.Ready()
 		return status == 503 && document.RabbitMQ.State == "connected" && away(document.Postgres)
 	}, "/readyz to say that RabbitMQ is there and Postgres is not")
 	database.Accept()
 	r.AwaitReady()
-	l.awaitDone(patience, l.place(3, fakemagento.Placing{})...)
-	l.finish(r)
+	e.AwaitDone(e.Place(3, fakemagento.Placing{})...)
+	e.Finish()
 }
 
 // A wrong password is told without the password, and tried again for ever.
 func TestWrongPassword(t *testing.T) {
 	t.Parallel()
-	l := newLine(t, 200*time.Millisecond)
-	u, err := url.Parse(l.URL)
+	e := newEnv(t, 200*time.Millisecond)
+	u, err := url.Parse(e.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	u.User = url.UserPassword("guest", brokerPassword)
-	r := start(t, l.with("AMQP_URL", u.String()))
-	kit.Eventually(t, patience, func() bool {
+	u.User = url.UserPassword("guest", env.BrokerPassword)
+	r := e.Start("AMQP_URL", u.String())
+	kit.Eventually(t, env.Patience, func() bool {
 		status, document := r.Ready()
 		return status == 503 && strings.Contains(document.RabbitMQ.Reason, "403")
 	}, "/readyz to say that RabbitMQ refuses the password")
 	_, body := r.Get("/readyz")
-	if strings.Contains(body, brokerPassword) {
+	if strings.Contains(body, env.BrokerPassword) {
 		t.Error("/readyz shows the password")
 	}
 	r.Terminate()
@@ -74,12 +74,12 @@ func TestWrongPassword(t *testing.T) {
 // Everything that is wrong is said at once, and no secret is in it.
 func TestWrongConfiguration(t *testing.T) {
 	t.Parallel()
-	env := map[string]string{
-		"AMQP_URL": "http://mageline:" + brokerPassword + "@127.0.0.1/", "DATABASE_URL": "postgres://u:" + databasePassword + "@127.0.0.1:x/db",
-		"MAGENTO_URL": "shop.example", "MAGENTO_USERNAME": "mageline", "MAGENTO_PASSWORD": adminPassword, "MAGENTO_TOKEN": magentoToken,
-		"ERP_TOKEN": erpToken, "RETRY_DELAYS": "5s,0s", "CONCURRENCY": "0", "IDEMPOTENCY_LEASE": "61s", "LOG_LEVEL": "loud",
+	vars := map[string]string{
+		"AMQP_URL": "http://mageline:" + env.BrokerPassword + "@127.0.0.1/", "DATABASE_URL": "postgres://u:" + env.DatabasePassword + "@127.0.0.1:x/db",
+		"MAGENTO_URL": "shop.example", "MAGENTO_USERNAME": "mageline", "MAGENTO_PASSWORD": env.AdminPassword, "MAGENTO_TOKEN": env.ShopToken,
+		"ERP_TOKEN": env.ERPToken, "RETRY_DELAYS": "5s,0s", "CONCURRENCY": "0", "IDEMPOTENCY_LEASE": "61s", "LOG_LEVEL": "loud",
 	}
-	out, code := call(t, env, "run")
+	out, code := program.Call(t, vars, "run")
 	if code != 2 {
 		t.Errorf("exit code %d, want 2:\n%s", code, out)
 	}
@@ -100,27 +100,27 @@ func TestTenReplicasStart(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name    string
-		prepare func(*line) (pending int)
+		prepare func(*testing.T, *env.Env) (pending int)
 	}{
-		{"empty database", func(*line) int { return len(migrationFiles(t)) }},
-		{"one migration pending", func(l *line) int { l.undoLastMigration(); return 1 }},
+		{"empty database", func(*testing.T, *env.Env) int { return len(migrationFiles(t)) }},
+		{"one migration pending", func(t *testing.T, e *env.Env) int { undoLastMigration(t, e); return 1 }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			l := newLine(t, 200*time.Millisecond)
-			pending := tt.prepare(l)
-			u, err := url.Parse(l.database)
+			e := newEnv(t, 200*time.Millisecond)
+			pending := tt.prepare(t, e)
+			u, err := url.Parse(e.Database)
 			if err != nil {
 				t.Fatal(err)
 			}
 			query := u.Query()
 			query.Set("pool_max_conns", "2")
 			u.RawQuery = query.Encode()
-			l.env = l.with("DATABASE_URL", u.String())
+			e.Set("DATABASE_URL", u.String())
 			var replicas []*replica.Replica
 			for range 10 {
-				replicas = append(replicas, start(t, l.env))
+				replicas = append(replicas, e.Start())
 			}
 			applied := map[string]int{}
 			for _, r := range replicas {
@@ -139,11 +139,11 @@ func TestTenReplicasStart(t *testing.T) {
 					t.Errorf("%s was applied %d times", file, n)
 				}
 			}
-			l.awaitDone(patience, l.place(20, fakemagento.Placing{})...)
-			if out, code := call(t, l.env, "check"); code != 0 {
+			e.AwaitDone(e.Place(20, fakemagento.Placing{})...)
+			if out, code := e.Call("check"); code != 0 {
 				t.Errorf("check ends with %d:\n%s", code, out)
 			}
-			l.finish(replicas...)
+			e.Finish()
 		})
 	}
 }
@@ -159,59 +159,50 @@ func migrationFiles(t *testing.T) []string {
 }
 
 // undoLastMigration leaves a database as the version before the newest migration had it.
-func (l *line) undoLastMigration() {
-	l.t.Helper()
-	ctx := l.t.Context()
-	if _, err := migrations.Up(ctx, l.database); err != nil {
-		l.t.Fatal(err)
+func undoLastMigration(t *testing.T, e *env.Env) {
+	t.Helper()
+	ctx := t.Context()
+	if _, err := migrations.Up(ctx, e.Database); err != nil {
+		t.Fatal(err)
 	}
-	files := migrationFiles(l.t)
+	files := migrationFiles(t)
 	text, err := os.ReadFile(files[len(files)-1])
 	if err != nil {
-		l.t.Fatal(err)
+		t.Fatal(err)
 	}
 	_, down, ok := strings.Cut(string(text), "-- +goose Down")
 	if !ok {
-		l.t.Fatalf("%s has no way down", files[len(files)-1])
+		t.Fatalf("%s has no way down", files[len(files)-1])
 	}
-	conn, err := pgx.Connect(ctx, l.database)
+	conn, err := pgx.Connect(ctx, e.Database)
 	if err != nil {
-		l.t.Fatal(err)
+		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close(ctx) }()
 	undo := down + "DELETE FROM mageline_migrations WHERE version_id = (SELECT max(version_id) FROM mageline_migrations)"
 	if _, err := conn.Exec(ctx, undo); err != nil {
-		l.t.Fatal(err)
+		t.Fatal(err)
 	}
 }
 
-// inFlight places an order and waits until its call has come to the ERP, which is held.
-func (l *line) inFlight() fakemagento.Placed {
-	l.t.Helper()
-	before := l.kept.Load()
-	o := l.place(1, fakemagento.Placing{})[0]
-	kit.Eventually(l.t, patience, func() bool { return l.kept.Load() > before }, "the order's call to come to the ERP")
-	return o
-}
-
 // warm has some orders done and settled: a subscription starts with one message at a time, and grows.
-func (l *line) warm(r *replica.Replica) {
-	l.t.Helper()
-	l.awaitDone(patience, l.place(10, fakemagento.Placing{})...)
-	acked(l.t, r, "order_placed", 10)
+func warm(t *testing.T, e *env.Env, r *replica.Replica) {
+	t.Helper()
+	e.AwaitDone(e.Place(10, fakemagento.Placing{})...)
+	acked(t, r, "order_placed", 10)
 }
 
 // SIGTERM: not ready any more from the first moment, what is in flight is finished, exit code 0.
 func TestDrains(t *testing.T) {
 	t.Parallel()
-	l := newLine(t, 200*time.Millisecond)
-	r := start(t, l.env).AwaitReady()
-	l.warm(r)
-	release := l.hold()
-	o := l.inFlight()
+	e := newEnv(t, 200*time.Millisecond)
+	r := e.Start().AwaitReady()
+	warm(t, e, r)
+	release := e.Hold()
+	o := e.InFlight()
 	r.Terminate()
-	kit.Eventually(t, patience, func() bool { status, _ := r.Ready(); return status == 503 }, "/readyz to say that it drains")
-	later := l.place(2, fakemagento.Placing{}) // for the next replica
+	kit.Eventually(t, env.Patience, func() bool { status, _ := r.Ready(); return status == 503 }, "/readyz to say that it drains")
+	later := e.Place(2, fakemagento.Placing{}) // for the next replica
 	if !r.Running() {
 		t.Fatalf("it ended with a handler in flight")
 	}
@@ -219,36 +210,36 @@ func TestDrains(t *testing.T) {
 	if code := r.Exit(); code != 0 {
 		t.Errorf("exit code %d after a drain that finished everything", code)
 	}
-	if l.number(o) == "" || l.exported(later) != 0 {
-		t.Errorf("of the later orders %d were taken during the drain", l.exported(later))
+	if e.Number(o) == "" || e.Exported(later...) != 0 {
+		t.Errorf("of the later orders %d were taken during the drain", e.Exported(later...))
 	}
-	r = start(t, l.env).AwaitReady()
-	l.awaitDone(patience, append(later, o)...)
-	l.finish(r)
+	r = e.Start().AwaitReady()
+	e.AwaitDone(append(later, o)...)
+	e.Finish()
 }
 
 // A handler that outlasts SHUTDOWN_TIMEOUT is cut, exit code 3. The next replica does not wait for its lease, which is
-// far longer than this test's patience; and it looks before it sends, because the ERP may have the order.
+// far longer than this test's env.Patience; and it looks before it sends, because the ERP may have the order.
 func TestCut(t *testing.T) {
 	t.Parallel()
-	l := newLine(t, 200*time.Millisecond, time.Second)
-	l.env = l.with("SHUTDOWN_TIMEOUT", "1s", "IDEMPOTENCY_LEASE", "1h")
-	r := start(t, l.env).AwaitReady()
-	l.warm(r)
-	l.erp.Faults.Next(fault.Fault{Kind: fault.Late, After: time.Hour})
-	booked := l.place(1, fakemagento.Placing{})[0]
-	kit.Eventually(t, patience, func() bool { return len(l.erp.DocumentsOf(booked.IncrementID)) == 1 }, "the ERP to book the order")
-	release := l.hold()
-	unbooked := l.inFlight()
+	e := newEnv(t, 200*time.Millisecond, time.Second)
+	e.Set("SHUTDOWN_TIMEOUT", "1s", "IDEMPOTENCY_LEASE", "1h")
+	r := e.Start().AwaitReady()
+	warm(t, e, r)
+	e.ERP.Faults.Next(fault.Fault{Kind: fault.Late, After: time.Hour})
+	booked := e.PlaceOne(fakemagento.Placing{})
+	kit.Eventually(t, env.Patience, func() bool { return len(e.ERP.DocumentsOf(booked.IncrementID)) == 1 }, "the ERP to book the order")
+	release := e.Hold()
+	unbooked := e.InFlight()
 	r.Terminate()
 	if code := r.Exit(); code != 3 {
 		t.Errorf("exit code %d, want 3: handlers were cut", code)
 	}
 	release()
-	r = start(t, l.env).AwaitReady()
-	l.awaitDone(patience, booked, unbooked)
-	l.finish(r)
-	if n := len(l.erp.Documents()); n != 12 {
+	r = e.Start().AwaitReady()
+	e.AwaitDone(booked, unbooked)
+	e.Finish()
+	if n := len(e.ERP.Documents()); n != 12 {
 		t.Errorf("the ERP has %d documents, want 12", n)
 	}
 }
@@ -256,36 +247,37 @@ func TestCut(t *testing.T) {
 // A second signal within a second is the same wish said twice, by a kubelet and a shell: it drains.
 func TestSecondSignal_WithinASecondIsTheSame(t *testing.T) {
 	t.Parallel()
-	l := newLine(t, 200*time.Millisecond)
-	r := start(t, l.env).AwaitReady()
-	l.warm(r)
-	release := l.hold()
-	o := l.inFlight()
+	e := newEnv(t, 200*time.Millisecond)
+	r := e.Start().AwaitReady()
+	warm(t, e, r)
+	release := e.Hold()
+	o := e.InFlight()
 	r.Terminate()
 	r.Signal(syscall.SIGINT)
-	kit.Eventually(t, patience, func() bool { status, _ := r.Ready(); return status == 503 || !r.Running() }, "/readyz to say that it drains")
+	kit.Eventually(t, env.Patience, func() bool { status, _ := r.Ready(); return status == 503 || !r.Running() }, "/readyz to say that it drains")
 	r.Signal(syscall.SIGTERM) // also a third one; far within the second unless the machine is very busy
 	release()
 	if code := r.Exit(); code != 0 {
 		t.Errorf("exit code %d after a drain that finished everything", code)
 	}
-	if l.number(o) == "" {
+	if e.Number(o) == "" {
 		t.Error("what was in flight was not finished")
 	}
-	l.finish(start(t, l.env).AwaitReady())
+	e.Start().AwaitReady()
+	e.Finish()
 }
 
 // A second signal, a second or more after the first, ends it at once, exit code 1; nothing is lost.
 func TestSecondSignal(t *testing.T) {
 	t.Parallel()
-	l := newLine(t, 200*time.Millisecond, time.Second)
-	r := start(t, l.env).AwaitReady()
-	l.warm(r)
-	release := l.hold()
-	o := l.inFlight()
+	e := newEnv(t, 200*time.Millisecond, time.Second)
+	r := e.Start().AwaitReady()
+	warm(t, e, r)
+	release := e.Hold()
+	o := e.InFlight()
 	r.Terminate()
 	told := time.Now()
-	kit.Eventually(t, patience, func() bool {
+	kit.Eventually(t, env.Patience, func() bool {
 		status, _ := r.Ready()
 		return status == 503 && time.Since(told) > 1500*time.Millisecond
 	}, "/readyz to say that it drains, for longer than a second")
@@ -295,32 +287,32 @@ func TestSecondSignal(t *testing.T) {
 	}
 	release()
 	// Its lease would be waited for: an operator takes the key from the dead.
-	if out, code := call(t, l.env, "key", "release", "order_placed:"+o.IncrementID, "--effect", "create"); code != 0 {
+	if out, code := e.Call("key", "release", "order_placed:"+o.IncrementID, "--effect", "create"); code != 0 {
 		t.Fatalf("key release ends with %d: %s", code, out)
 	}
-	r = start(t, l.env).AwaitReady()
-	l.awaitDone(patience, o)
-	l.finish(r)
+	r = e.Start().AwaitReady()
+	e.AwaitDone(o)
+	e.Finish()
 }
 
 // Of several nodes those that take connections are used, at the start and after one has gone.
 func TestSeveralNodes(t *testing.T) {
 	t.Parallel()
-	l := newLine(t, 200*time.Millisecond)
-	first, firstURL := kit.ProxyURL(t, l.URL)
-	second, secondURL := kit.ProxyURL(t, l.URL)
-	l.env = l.with("AMQP_URL", firstURL+", "+secondURL)
+	e := newEnv(t, 200*time.Millisecond)
+	first, firstURL := kit.ProxyURL(t, e.URL)
+	second, secondURL := kit.ProxyURL(t, e.URL)
+	e.Set("AMQP_URL", firstURL+", "+secondURL)
 	second.Refuse()
-	r := start(t, l.env).AwaitReady()
-	l.awaitDone(patience, l.place(2, fakemagento.Placing{})...)
-	out, code := call(t, l.env, "check")
+	r := e.Start().AwaitReady()
+	e.AwaitDone(e.Place(2, fakemagento.Placing{})...)
+	out, code := e.Call("check")
 	if code != 0 || !strings.Contains(out, "OK RabbitMQ node "+first.Addr()) || !strings.Contains(out, "WARN RabbitMQ node "+second.Addr()) {
 		t.Errorf("check ends with %d:\n%s", code, out)
 	}
 	second.Accept()
 	first.Refuse()
-	kit.Eventually(t, patience, func() bool { return r.Said(`"event":"rabbitmq_connected"`) > 1 }, "the replica to connect by the other node")
+	kit.Eventually(t, env.Patience, func() bool { return r.Said(`"event":"rabbitmq_connected"`) > 1 }, "the replica to connect by the other node")
 	r.AwaitReady()
-	l.awaitDone(patience, l.place(2, fakemagento.Placing{})...)
-	l.finish(r)
+	e.AwaitDone(e.Place(2, fakemagento.Placing{})...)
+	e.Finish()
 }

@@ -11,6 +11,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/env"
 	"github.com/mageline/mageline/test/kit/fakemagento"
 	"github.com/mageline/mageline/test/kit/fault"
 	"github.com/mageline/mageline/test/kit/replica"
@@ -25,15 +26,15 @@ var ways = []struct {
 	{"leaves", (*replica.Reader).Leave},
 }
 
-// dropping places orders until lines of the log are dropped, and some more, which are done all the same. A pipe and the
+// dropLines places orders until lines of the log are dropped, and some more, which are done all the same. A pipe and the
 // sink take some 300 KiB: the lines of some hundred orders.
-func (l *line) dropping(r *replica.Replica) {
-	l.t.Helper()
-	kit.Eventually(l.t, patience, func() bool {
-		l.awaitDone(patience, l.place(200, fakemagento.Placing{})...)
+func dropLines(t *testing.T, e *env.Env, r *replica.Replica) {
+	t.Helper()
+	kit.Eventually(t, env.Patience, func() bool {
+		e.AwaitDone(e.Place(200, fakemagento.Placing{})...)
 		return r.Metric("mageline_log_dropped_total") > 0
 	}, "lines of the log to be dropped")
-	l.awaitDone(patience, l.place(20, fakemagento.Placing{})...)
+	e.AwaitDone(e.Place(20, fakemagento.Placing{})...)
 }
 
 // Whoever reads the log stalls, or goes: orders go on, failures too, the lines that nobody reads are counted, and SIGTERM
@@ -43,29 +44,30 @@ func TestLogReader(t *testing.T) {
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
 			t.Parallel()
-			l := newLine(t, 200*time.Millisecond)
-			r, reader := program.StartRead(t, l.env)
+			e := newEnv(t, 200*time.Millisecond)
+			r, reader := program.StartRead(t, e.Vars)
 			r.AwaitReady()
-			l.warm(r)
+			warm(t, e, r)
 			way.stop(reader)
-			l.dropping(r)
-			l.erp.Faults.Next(fault.Fault{Kind: fault.Fail})
-			l.awaitDone(patience, l.place(1, fakemagento.Placing{})...)
+			dropLines(t, e, r)
+			e.ERP.Faults.Next(fault.Fault{Kind: fault.Fail})
+			e.AwaitDone(e.Place(1, fakemagento.Placing{})...)
 			if status, _ := r.Ready(); status != 200 {
 				t.Errorf("/readyz answers %d", status)
 			}
-			release := l.hold()
-			o := l.inFlight()
+			release := e.Hold()
+			o := e.InFlight()
 			r.Terminate()
-			kit.Eventually(t, patience, func() bool { status, _ := r.Ready(); return status == 503 }, "/readyz to say that it drains")
+			kit.Eventually(t, env.Patience, func() bool { status, _ := r.Ready(); return status == 503 }, "/readyz to say that it drains")
 			release()
 			if code := r.Exit(); code != 0 {
 				t.Errorf("exit code %d after a drain that finished everything", code)
 			}
-			if l.number(o) == "" {
+			if e.Number(o) == "" {
 				t.Error("what was in flight was not finished")
 			}
-			l.finish(start(t, l.env).AwaitReady())
+			e.Start().AwaitReady()
+			e.Finish()
 		})
 	}
 }
@@ -73,14 +75,14 @@ func TestLogReader(t *testing.T) {
 // A second signal in the moment in which the last lines wait for a reader changes nothing.
 func TestLogReader_SignalAtTheEnd(t *testing.T) {
 	t.Parallel()
-	l := newLine(t, 200*time.Millisecond)
-	r, reader := program.StartRead(t, l.env)
+	e := newEnv(t, 200*time.Millisecond)
+	r, reader := program.StartRead(t, e.Vars)
 	r.AwaitReady()
 	reader.Stall()
-	l.dropping(r)
-	l.empty()
+	dropLines(t, e, r)
+	e.AwaitEmpty()
 	r.Terminate()
-	kit.Eventually(t, patience, func() bool { status, _ := r.Get("/healthz"); return status == 0 }, "the page for health to end")
+	kit.Eventually(t, env.Patience, func() bool { status, _ := r.Get("/healthz"); return status == 0 }, "the page for health to end")
 	for range 20 {
 		r.Signal(syscall.SIGTERM)
 		time.Sleep(20 * time.Millisecond) // the moment has no sign of its own
@@ -88,7 +90,7 @@ func TestLogReader_SignalAtTheEnd(t *testing.T) {
 	if code := r.Exit(); code != 0 {
 		t.Errorf("exit code %d after a drain that finished everything", code)
 	}
-	l.finish()
+	e.Finish()
 }
 
 // The watchdog of a handler that hangs ends the process though nobody reads why.
@@ -98,18 +100,18 @@ func TestLogReader_HungHandler(t *testing.T) {
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
 			t.Parallel()
-			l := newLine(t, 200*time.Millisecond, time.Second)
-			l.env = l.with("HANDLER_TIMEOUT", "1s", "ERP_TIMEOUT", "500ms", "MAGENTO_TIMEOUT", "500ms", "IDEMPOTENCY_LEASE", "12s")
-			o := l.shop.PlaceOrder(fakemagento.Placing{})
-			r, reader := hanging.StartRead(t, l.with("E2E_HANG", o.IncrementID))
+			e := newEnv(t, 200*time.Millisecond, time.Second)
+			e.Set("HANDLER_TIMEOUT", "1s", "ERP_TIMEOUT", "500ms", "MAGENTO_TIMEOUT", "500ms", "IDEMPOTENCY_LEASE", "12s")
+			o := e.Shop.PlaceOrder(fakemagento.Placing{})
+			r, reader := hanging.StartRead(t, e.With("E2E_HANG", o.IncrementID))
 			r.AwaitReady()
 			way.stop(reader)
-			l.dropping(r)
-			l.Publish("sales.order.placed", event(o, 0))
+			dropLines(t, e, r)
+			e.Publish("sales.order.placed", env.Body(o, 0))
 			if code := r.Exit(); code != 1 {
 				t.Errorf("it ended with %d, want 1", code)
 			}
-			kit.Eventually(t, patience, func() bool { return l.Depth(l.Queue("order_placed")) == 1 }, "its message to be there again")
+			kit.Eventually(t, env.Patience, func() bool { return e.Depth(e.Queue("order_placed")) == 1 }, "its message to be there again")
 		})
 	}
 }
@@ -151,19 +153,17 @@ func TestReplay_NobodyReadsStderr(t *testing.T) {
 	for name, stderr := range map[string]func(*testing.T) *os.File{"gone": closed, "stalled": full} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			l := newLine(t, 200*time.Millisecond)
-			if out, code := call(t, l.env, "topology"); code != 0 {
-				t.Fatalf("topology ends with %d: %s", code, out)
-			}
+			e := newEnv(t, 200*time.Millisecond)
+			e.MustCall("topology")
 			const letters = 20
 			for i := range letters {
 				p := kit.Publishing([]byte(`{"increment_id":"1"}`))
 				if i%2 == 0 { // the others do not tell where they were consumed: each of them is named on stderr
-					p.Headers = amqp.Table{"x-mageline-queue": l.Queue("order_placed"), "x-mageline-topic": "sales.order.placed"}
+					p.Headers = amqp.Table{"x-mageline-queue": e.Queue("order_placed"), "x-mageline-topic": "sales.order.placed"}
 				}
-				l.Send(l.DeadLetters("order_placed"), p)
+				e.Send(e.DeadLetters("order_placed"), p)
 			}
-			command, log := program.Command(t, l.env, "--replay-dlq", l.DeadLetters("order_placed"))
+			command, log := program.Command(t, e.Vars, "--replay-dlq", e.DeadLetters("order_placed"))
 			defer func() { _ = log.Close() }()
 			var out bytes.Buffer
 			command.Stdout, command.Stderr = &out, stderr(t)
@@ -171,7 +171,7 @@ func TestReplay_NobodyReadsStderr(t *testing.T) {
 			if code := command.ProcessState.ExitCode(); code != 3 || !strings.HasSuffix(out.String(), "replayed 10, skipped 0, failed 10\n") {
 				t.Errorf("%v; it ends with %d: %q", command.ProcessState, code, out.String())
 			}
-			if n := l.Depth(l.Queue("order_placed")); n != letters/2 {
+			if n := e.Depth(e.Queue("order_placed")); n != letters/2 {
 				t.Errorf("%d letters are back in their queue, want %d", n, letters/2)
 			}
 		})

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mageline/mageline/test/kit/env"
+	"github.com/mageline/mageline/test/kit/fakemagento"
 	"github.com/mageline/mageline/test/kit/replica"
 )
 
@@ -27,6 +29,7 @@ var (
 	folder   int
 	soakTime time.Duration
 	seed     uint64
+	servers  env.Servers                            // for the tests that run one after the other
 	verbose  = os.Getenv("MAGELINE_E2E_KEEP") != "" // keeps the logs
 )
 
@@ -62,28 +65,39 @@ func run(m *testing.M) (code int, err error) {
 	if program, err = replica.Build(); err != nil {
 		return 1, err
 	}
-	program.Show = check
+	program.Show = env.Check
 	code = m.Run()
-	if err := errors.Join(stopPrivate(), searchLogs()); err != nil {
+	servers.Close()
+	if err := errors.Join(stopPrivate(), env.SearchLogs(program)); err != nil {
 		return 1, errors.Join(err, program.Remove(true))
 	}
 	return code, program.Remove(code != 0 || verbose)
 }
 
-// start starts a replica.
-func start(t *testing.T, env map[string]string) *replica.Replica {
+// newEnv makes what mageline stands between, with these retry delays. At the end of the test each order must be there once.
+func newEnv(t *testing.T, delays ...time.Duration) *env.Env {
 	t.Helper()
-	return program.Start(t, env)
+	return newEnvWith(t, env.Options{Delays: delays})
 }
 
-// call runs another command of mageline to its end.
-func call(t *testing.T, env map[string]string, args ...string) (output string, code int) {
+func newEnvWith(t *testing.T, o env.Options) *env.Env {
 	t.Helper()
-	return program.Call(t, env, args...)
+	o.Program, o.Seed = program, seed
+	e := env.New(t, o)
+	t.Cleanup(e.CheckOnce)
+	return e
 }
 
-// patience is how long anything may take that has no reason to take long, on a machine that is busy.
-const patience = 60 * time.Second
+// onEachVersion runs a test of comments on each release of Magento that takes their status in its own way.
+func onEachVersion(t *testing.T, test func(t *testing.T)) {
+	t.Parallel()
+	for _, version := range fakemagento.Versions() {
+		t.Run(string(version), func(t *testing.T) {
+			t.Parallel()
+			test(t)
+		})
+	}
+}
 
 // number reads a size from the environment.
 func number(name string, otherwise int) (int, error) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/env"
 	"github.com/mageline/mageline/test/kit/fakemagento"
 	"github.com/mageline/mageline/test/kit/fault"
 	"github.com/mageline/mageline/test/kit/replica"
@@ -28,61 +29,59 @@ func stop(t *testing.T, r *replica.Replica) {
 func TestTellsMagentoOfDeadLetters(t *testing.T) { onEachVersion(t, testTellsMagentoOfDeadLetters) }
 
 func testTellsMagentoOfDeadLetters(t *testing.T) {
-	l := newLine(t, 200*time.Millisecond, time.Second)
-	r := start(t, l.env).AwaitReady()
-	refused, good := l.shop.PlaceOrder(fakemagento.Placing{}), l.shop.PlaceOrder(fakemagento.Placing{})
-	l.erp.Faults.Set(fault.Plan{
+	e := newEnv(t, 200*time.Millisecond, time.Second)
+	r := e.Start().AwaitReady()
+	refused, good := e.Shop.PlaceOrder(fakemagento.Placing{}), e.Shop.PlaceOrder(fakemagento.Placing{})
+	e.ERP.Faults.Set(fault.Plan{
 		Every: fault.Fault{Kind: fault.Fail, Status: http.StatusUnprocessableEntity},
-		Only: func(r *http.Request) bool {
-			return strings.HasSuffix(r.Header.Get("Idempotency-Key"), ":"+refused.IncrementID)
-		},
+		Only:  env.OfOrder(refused),
 	})
 	// Of an array with a good one; of an event on a replica that is stopped as soon as the letter is there.
-	l.Publish("sales.order.placed", fmt.Sprintf(`[%s,%s]`, event(good, 0), event(refused, 0)))
+	e.Publish("sales.order.placed", fmt.Sprintf(`[%s,%s]`, env.Body(good, 0), env.Body(refused, 0)))
 	letters := func(n int) {
 		t.Helper()
-		kit.Eventually(t, patience, func() bool { return l.Depth(l.DeadLetters("order_placed")) == n }, fmt.Sprintf("%d letters", n))
+		e.AwaitLetters("order_placed", n)
 	}
 	letters(1)
-	l.awaitDone(patience, good)
+	e.AwaitDone(good)
 	stop(t, r)
 	told := func(want int) {
 		t.Helper()
-		kit.Eventually(t, patience, func() bool { return l.shop.CommentCounts("Not sent to ACME: ")[refused.IncrementID] == want },
+		kit.Eventually(t, env.Patience, func() bool { return e.Shop.CommentCounts("Not sent to ACME: ")[refused.IncrementID] == want },
 			fmt.Sprintf("%d comments that say why it is not sent", want))
 	}
 	told(1)
-	r = start(t, l.env).AwaitReady()
-	l.Publish("sales.order.updated", event(refused, 1)) // the same cause again
+	r = e.Start().AwaitReady()
+	e.Publish("sales.order.updated", env.Body(refused, 1)) // the same cause again
 	letters(2)
 
-	l.erp.Faults.Set(fault.Plan{})
-	out, code := call(t, l.env, "--replay-dlq", l.DeadLetters("order_placed"), "--yes")
+	e.Heal()
+	out, code := e.Call("--replay-dlq", e.DeadLetters("order_placed"), "--yes")
 	if code != 0 {
 		t.Fatalf("the replay ends with %d: %s", code, out)
 	}
-	l.awaitDone(patience, refused, good)
-	l.finish(r)
+	e.AwaitDone(refused, good)
+	e.Finish()
 	told(1)
-	comments := l.shop.Comments(refused.EntityID)
+	comments := e.Shop.Comments(refused.EntityID)
 	slices.SortFunc(comments, func(a, b fakemagento.Comment) int { return a.CreatedAt.Compare(b.CreatedAt) })
-	if len(comments) != 2 || !strings.Contains(comments[0].Text, "422") || comments[1].Text != "Sales order "+l.number(refused)+" created in ACME" {
+	if len(comments) != 2 || !strings.Contains(comments[0].Text, "422") || comments[1].Text != "Sales order "+e.Number(refused)+" created in ACME" {
 		t.Errorf("comments %+v", comments)
 	}
-	if status := l.shop.Status(refused.EntityID); status != "processing" {
+	if status := e.Shop.Status(refused.EntityID); status != "processing" {
 		t.Errorf("the order has the status %q", status)
 	}
-	l.hasComments(good, "Sales order "+l.number(good)+" created in ACME")
+	e.HasComments(good, "Sales order "+e.Number(good)+" created in ACME")
 }
 
 // Who does not want it is not told.
 func TestTellsMagentoNothing(t *testing.T) {
 	t.Parallel()
-	l := newLine(t, time.Second)
-	r := start(t, l.with("ORDER_COMMENT_FAILED", "false")).AwaitReady()
-	l.erp.Faults.Set(fault.Plan{Every: fault.Fault{Kind: fault.Fail, Status: http.StatusUnprocessableEntity}})
-	o := l.place(1, fakemagento.Placing{})[0]
-	kit.Eventually(t, patience, func() bool { return l.Depth(l.DeadLetters("order_placed")) == 1 }, "the letter")
+	e := newEnv(t, time.Second)
+	r := e.Start("ORDER_COMMENT_FAILED", "false").AwaitReady()
+	e.RefuseOrders()
+	o := e.PlaceOne(fakemagento.Placing{})
+	e.AwaitLetters("order_placed", 1)
 	stop(t, r)
-	l.hasComments(o)
+	e.HasComments(o)
 }

@@ -2,13 +2,12 @@ package e2e
 
 import (
 	"fmt"
-	"net/url"
 	"testing"
 	"time"
 
 	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/env"
 	"github.com/mageline/mageline/test/kit/fakemagento"
-	"github.com/mageline/mageline/test/kit/replica"
 )
 
 // The ERP is away with 1,000 messages waiting: nobody is dead-lettered, hardly anybody uses up an attempt, and all is done
@@ -16,21 +15,17 @@ import (
 func TestERPAway(t *testing.T) {
 	t.Parallel()
 	const breaker = 5
-	l := newLine(t, 200*time.Millisecond, time.Second)
-	u, err := url.Parse(l.erpURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	erp := kit.NewProxy(t, u.Host)
-	l.env = l.with("ERP_URL", "http://"+erp.Addr(), "BREAKER_FAILURES", fmt.Sprint(breaker), "BREAKER_OPEN_FOR", "1s")
-	r := start(t, l.env).AwaitReady()
+	e := newEnv(t, 200*time.Millisecond, time.Second)
+	erp := e.Link("ERP_URL")
+	e.Set("BREAKER_FAILURES", fmt.Sprint(breaker), "BREAKER_OPEN_FOR", "1s")
+	r := e.Start().AwaitReady()
 
 	// One order, so that there is a connection to cut.
-	placed := l.place(1, fakemagento.Placing{})
-	l.awaitDone(patience, placed...)
+	placed := e.Place(1, fakemagento.Placing{})
+	e.AwaitDone(placed...)
 	erp.Refuse()
-	placed = append(placed, l.place(1000, fakemagento.Placing{})...)
-	kit.Eventually(t, patience, func() bool {
+	placed = append(placed, e.Place(1000, fakemagento.Placing{})...)
+	kit.Eventually(t, env.Patience, func() bool {
 		return r.Metric("mageline_circuit_breaker_state", `downstream="erp"`) > 0
 	}, "the ERP's circuit to open")
 	calls := func() float64 { return r.Metric("mageline_downstream_requests_total", `downstream="erp"`) }
@@ -43,35 +38,34 @@ func TestERPAway(t *testing.T) {
 	}
 	erp.Accept()
 	back := time.Now()
-	l.awaitDone(3*patience, placed...) // a thousand, and a machine that may be busy
+	e.AwaitDoneWithin(2*env.Patience, placed...) // a thousand, and a machine that may be busy
 	t.Logf("1000 orders done %s after the ERP's return", time.Since(back).Round(time.Millisecond))
 	if n := r.Metric("mageline_deliveries_total", `outcome="retried"`); n > breaker-1 {
 		t.Errorf("%v attempts were used up, at most %d may be", n, breaker-1)
 	}
-	l.finish(r)
+	e.Finish()
 }
 
 // Connections to RabbitMQ and to Postgres are cut while orders flow, each in turn, and once both are away for a while.
 func TestConnectionsCut(t *testing.T) {
 	t.Parallel()
 	const n = 150
-	l := newLine(t, 200*time.Millisecond, 500*time.Millisecond, time.Second, 2*time.Second, 3*time.Second)
-	broker, brokerURL := kit.ProxyURL(t, l.URL)
-	database, databaseURL := kit.ProxyURL(t, l.database)
-	l.env = l.with("AMQP_URL", brokerURL, "DATABASE_URL", databaseURL, "HANDLER_TIMEOUT", "3s", "IDEMPOTENCY_LEASE", "8s",
+	e := newEnv(t, 200*time.Millisecond, 500*time.Millisecond, time.Second, 2*time.Second, 3*time.Second)
+	broker, database := e.Link("AMQP_URL"), e.Link("DATABASE_URL")
+	e.Set("HANDLER_TIMEOUT", "3s", "IDEMPOTENCY_LEASE", "8s",
 		"ERP_TIMEOUT", "1s", "CONCURRENCY", "4")
-	replicas := []*replica.Replica{start(t, l.env).AwaitReady(), start(t, l.env).AwaitReady()}
-	placed := l.place(n, fakemagento.Placing{})
+	replicas := e.Run(2)
+	placed := e.Place(n, fakemagento.Placing{})
 	both := func(a, b func()) func() { return func() { a(); b() } }
 	cuts := []func(){
 		broker.Cut, database.Cut, both(broker.Cut, database.Cut), database.Cut, broker.Cut, both(database.Refuse, broker.Refuse),
 	}
 	for i, cut := range cuts {
-		kit.Eventually(t, patience, func() bool { return l.exported(placed) >= (i+1)*n/10 }, "some more orders in the ERP")
+		kit.Eventually(t, env.Patience, func() bool { return e.Exported(placed...) >= (i+1)*n/10 }, "some more orders in the ERP")
 		cut()
 	}
 	for _, r := range replicas {
-		kit.Eventually(t, patience, func() bool {
+		kit.Eventually(t, env.Patience, func() bool {
 			status, document := r.Ready()
 			return status == 503 && document.RabbitMQ.State == "away" && document.RabbitMQ.Reason != "" &&
 				document.Postgres.State == "away" && document.Postgres.Reason != ""
@@ -79,12 +73,10 @@ func TestConnectionsCut(t *testing.T) {
 	}
 	database.Accept()
 	broker.Accept()
-	l.awaitDone(patience, placed...)
+	e.AwaitDone(placed...)
 	for _, r := range replicas {
 		r.AwaitReady()
 	}
-	l.finish(replicas...)
-	if !l.done(placed) {
-		t.Error("an order was done once more at the end")
-	}
+	e.Finish()
+	e.CheckDone(placed...)
 }

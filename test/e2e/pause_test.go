@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/env"
 	"github.com/mageline/mageline/test/kit/fakemagento"
 	"github.com/mageline/mageline/test/kit/replica"
 )
@@ -16,66 +17,58 @@ import (
 // nothing else reaches the ERP until it is resumed.
 func TestPausedByOperator(t *testing.T) {
 	t.Parallel()
-	l := newLine(t, 200*time.Millisecond, time.Second)
-	replicas := []*replica.Replica{start(t, l.env).AwaitReady(), start(t, l.env).AwaitReady()}
-	release := l.hold()
-	begun := l.place(1, fakemagento.Placing{})
-	kit.Eventually(t, patience, func() bool { return l.kept.Load() == 1 }, "a call in flight")
+	e := newEnv(t, 200*time.Millisecond, time.Second)
+	replicas := e.Run(2)
+	release := e.Hold()
+	begun := e.Place(1, fakemagento.Placing{})
+	e.AwaitHeld(1)
 
-	if out, code := call(t, l.env, "pause", "erp", "--until", "1h"); code != 0 || !strings.Contains(out, "erp is paused by an operator since ") {
+	if out, code := e.Call("pause", "erp", "--until", "1h"); code != 0 || !strings.Contains(out, "erp is paused by an operator since ") {
 		t.Fatalf("pause: exit %d, %s", code, out)
 	}
 	for _, r := range replicas {
 		awaitPaused(r, "order_placed", "order_canceled")
 	}
 	release()
-	l.awaitDone(patience, begun...)
+	e.AwaitDone(begun...)
 
-	replicas = append(replicas, start(t, l.env))
+	replicas = append(replicas, e.Start())
 	awaitPaused(replicas[2], "order_placed", "order_canceled")
 	for _, line := range replicas[2].Logged() {
 		if line["message"] == "subscribed" && strings.HasPrefix(fmt.Sprint(line["consumer"]), "order_") {
 			t.Errorf("the replica that was started later has subscribed before it knew of the pause: %v", line)
 		}
 	}
-	calls := len(l.erp.Requests())
-	waiting := l.place(20, fakemagento.Placing{})
+	calls := len(e.ERP.Requests())
+	waiting := e.Place(20, fakemagento.Placing{})
 
 	// The pause of a consumer goes on when that of the downstream ends, and leaves the others alone.
-	if out, code := call(t, l.env, "pause", "order_placed"); code != 0 {
-		t.Fatalf("pause: exit %d, %s", code, out)
-	}
-	if out, code := call(t, l.env, "resume", "erp"); code != 0 {
-		t.Fatalf("resume: exit %d, %s", code, out)
-	}
+	e.MustCall("pause", "order_placed")
+	e.MustCall("resume", "erp")
 	for _, r := range replicas {
-		kit.Eventually(t, patience, func() bool {
+		kit.Eventually(t, env.Patience, func() bool {
 			_, document := r.Ready()
 			return document.Consumers["order_canceled"].State == "subscribed"
 		}, "order_canceled to go on")
 		awaitPaused(r, "order_placed")
 	}
-	kit.Eventually(t, patience, func() bool { return l.Depth(l.Queue("order_placed")) == len(waiting) }, "every order to wait in its queue")
-	if n := len(l.erp.Requests()) - calls; n != 0 {
+	kit.Eventually(t, env.Patience, func() bool { return e.Depth(e.Queue("order_placed")) == len(waiting) }, "every order to wait in its queue")
+	if n := len(e.ERP.Requests()) - calls; n != 0 {
 		t.Errorf("the ERP was called %d times in the pause", n)
 	}
-	if out, code := call(t, l.env, "resume", "order_placed"); code != 0 {
-		t.Fatalf("resume: exit %d, %s", code, out)
-	}
+	e.MustCall("resume", "order_placed")
 	for _, r := range replicas {
 		r.AwaitReady()
 	}
-	l.awaitDone(patience, waiting...)
+	e.AwaitDone(waiting...)
 
 	// A pause with an end ends by itself.
-	if out, code := call(t, l.env, "pause", "magento", "--until", "10s"); code != 0 {
-		t.Fatalf("pause: exit %d, %s", code, out)
-	}
+	e.MustCall("pause", "magento", "--until", "10s")
 	for _, r := range replicas {
-		kit.Eventually(t, patience, func() bool { return r.Said("an operator's pause is over") == 3 }, "the third pause to be over")
+		kit.Eventually(t, env.Patience, func() bool { return r.Said("an operator's pause is over") == 3 }, "the third pause to be over")
 		r.AwaitReady()
 	}
-	l.finish(replicas...)
+	e.Finish()
 }
 
 // awaitPaused waits until consumers are paused by an operator, on a replica that is ready all the same.

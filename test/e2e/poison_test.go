@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/env"
 	"github.com/mageline/mageline/test/kit/fakemagento"
 	"github.com/mageline/mageline/test/kit/fault"
 )
@@ -17,15 +18,13 @@ import (
 // for anything is not done in this test.
 func TestPoisonDelaysNobody(t *testing.T) {
 	t.Parallel()
-	l := newLine(t, time.Hour)
-	l.env = l.with("CONCURRENCY", "1", "PREFETCH", "4")
-	r := start(t, l.env).AwaitReady()
-	refused := l.shop.PlaceOrder(fakemagento.Placing{})
-	l.erp.Faults.Set(fault.Plan{
+	e := newEnv(t, time.Hour)
+	e.Set("CONCURRENCY", "1", "PREFETCH", "4")
+	r := e.Start().AwaitReady()
+	refused := e.Shop.PlaceOrder(fakemagento.Placing{})
+	e.ERP.Faults.Set(fault.Plan{
 		Every: fault.Fault{Kind: fault.Fail, Status: http.StatusUnprocessableEntity},
-		Only: func(r *http.Request) bool {
-			return strings.HasSuffix(r.Header.Get("Idempotency-Key"), ":"+refused.IncrementID)
-		},
+		Only:  env.OfOrder(refused),
 	})
 	poison := []string{
 		`no JSON, but vesna@fixture.example`,
@@ -33,21 +32,20 @@ func TestPoisonDelaysNobody(t *testing.T) {
 		`{"customer_email":"vesna@fixture.example","customer_lastname":"Testperson"}`,
 		`{"increment_id":{"firstname":"Vesna","lastname":"Testperson"}}`,
 		`"{\"increment_id\":"`,
-		event(refused, 0),
+		env.Body(refused, 0),
 	}
 	var good []fakemagento.Placed
 	for _, body := range poison {
-		good = append(good, l.place(3, fakemagento.Placing{})...)
-		l.Publish("sales.order.placed", body)
+		good = append(good, e.Place(3, fakemagento.Placing{})...)
+		e.Publish("sales.order.placed", body)
 	}
-	l.Publish("sales.order.placed", `{"increment_id":"000999999"}`) // not there yet: it is tried again in an hour
-	good = append(good, l.place(3, fakemagento.Placing{})...)
-	l.awaitDone(patience, good...)
-	kit.Eventually(t, patience, func() bool { return l.Depth(l.DeadLetters("order_placed")) == len(poison) },
-		fmt.Sprintf("%d dead letters", len(poison)))
-	kit.Eventually(t, patience, func() bool { return l.Depth(l.RetryQueue(time.Hour)) == 1 }, "one message to wait for its retry")
+	e.Publish("sales.order.placed", `{"increment_id":"000999999"}`) // not there yet: it is tried again in an hour
+	good = append(good, e.Place(3, fakemagento.Placing{})...)
+	e.AwaitDone(good...)
+	e.AwaitLetters("order_placed", len(poison))
+	kit.Eventually(t, env.Patience, func() bool { return e.Depth(e.RetryQueue(time.Hour)) == 1 }, "one message to wait for its retry")
 	// What these print goes to the logs that are searched for personal data.
-	out, code := call(t, l.env, "dlq", "list", l.DeadLetters("order_placed"), "--json")
+	out, code := e.Call("dlq", "list", e.DeadLetters("order_placed"), "--json")
 	if code != 0 || strings.Count(out, "\n") != len(poison) {
 		t.Errorf("dlq list ends with %d: %s", code, out)
 	}
@@ -56,7 +54,7 @@ func TestPoisonDelaysNobody(t *testing.T) {
 		if err := json.Unmarshal([]byte(line), &letter); err != nil || letter.ID == "" {
 			t.Fatalf("dlq list prints %s", line)
 		}
-		if out, code := call(t, l.env, "dlq", "show", l.DeadLetters("order_placed"), letter.ID, "--redact"); code != 0 {
+		if out, code := e.Call("dlq", "show", e.DeadLetters("order_placed"), letter.ID, "--redact"); code != 0 {
 			t.Errorf("dlq show ends with %d: %s", code, out)
 		}
 	}
@@ -66,11 +64,11 @@ func TestPoisonDelaysNobody(t *testing.T) {
 	}
 	classes := map[string]int{}
 	for range poison {
-		d, ok := l.Get(l.DeadLetters("order_placed"))
+		d, ok := e.Get(e.DeadLetters("order_placed"))
 		if !ok {
 			t.Fatal("a dead letter is gone")
 		}
-		checkLetter(t, &d)
+		env.CheckLetter(t, &d)
 		if d.Headers["x-mageline-reason"] != "poison" || d.Headers["x-mageline-attempts"] != int64(1) {
 			t.Errorf("a dead letter with reason %v after %v attempts", d.Headers["x-mageline-reason"], d.Headers["x-mageline-attempts"])
 		}
@@ -79,7 +77,7 @@ func TestPoisonDelaysNobody(t *testing.T) {
 	if classes["rejected"] != 1 || classes["malformed"]+classes["invalid"] != len(poison)-1 {
 		t.Errorf("classes %v", classes)
 	}
-	if n := len(l.erp.DocumentsOf(refused.IncrementID)); n != 0 {
+	if n := len(e.ERP.DocumentsOf(refused.IncrementID)); n != 0 {
 		t.Errorf("the order that the ERP refused is there %d times", n)
 	}
 }

@@ -1,16 +1,8 @@
 package e2e
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,8 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
+	"github.com/mageline/mageline/test/kit/env"
 	"github.com/mageline/mageline/test/kit/private"
 )
 
@@ -31,7 +22,7 @@ type privateServers struct {
 	tlsPort  string // of RabbitMQ
 	amqp     string // without TLS
 	database string // without TLS, as a superuser
-	ca       *authority
+	ca       *env.Authority
 }
 
 const services = "../../scripts/services/"
@@ -63,14 +54,14 @@ func startPrivate() (p privateServers, err error) {
 	if err := errors.Join(os.Chmod(p.dir, 0o755), os.Mkdir(folder, 0o755)); err != nil { //nolint:gosec // see above
 		return p, err
 	}
-	if p.ca, err = newAuthority("the line's CA"); err != nil {
+	if p.ca, err = env.NewAuthority("the tests' CA"); err != nil {
 		return p, err
 	}
-	cert, key, err := p.ca.issue("server", time.Now().Add(time.Hour))
+	cert, key, err := p.ca.Issue("server", time.Now().Add(time.Hour))
 	if err != nil {
 		return p, err
 	}
-	for name, content := range map[string][]byte{"ca.pem": p.ca.pem, "server.pem": cert, "server.key": key} {
+	for name, content := range map[string][]byte{"ca.pem": p.ca.PEM, "server.pem": cert, "server.key": key} {
 		if err := os.WriteFile(filepath.Join(folder, name), content, 0o644); err != nil { //nolint:gosec // a key for this test alone
 			return p, err
 		}
@@ -134,63 +125,4 @@ func (p privateServers) ctl(t *testing.T, args ...string) {
 	if _, err := p.script("private-rabbitmq.sh", append([]string{"ctl", filepath.Join(p.dir, "rabbitmq")}, args...)...); err != nil {
 		t.Fatal(err)
 	}
-}
-
-func (p privateServers) sql(t *testing.T, url string, statements ...string) {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close(t.Context()) }()
-	for _, statement := range statements {
-		if _, err := conn.Exec(t.Context(), statement); err != nil {
-			t.Fatal(statement, err)
-		}
-	}
-}
-
-// authority is a CA.
-type authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	pem  []byte
-}
-
-func newAuthority(name string) (*authority, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
-		NotBefore: time.Now().Add(-48 * time.Hour), NotAfter: time.Now().Add(48 * time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		return nil, err
-	}
-	cert, err := x509.ParseCertificate(der)
-	return &authority{cert, key, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})}, err
-}
-
-// issue makes a certificate for 127.0.0.1, for a server or a client, and its key.
-func (a *authority) issue(name string, until time.Time) (cert, key []byte, err error) {
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, nil, err
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
-		NotBefore: time.Now().Add(-24 * time.Hour), NotAfter: until, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		KeyUsage:    x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, &private.PublicKey, a.key)
-	if err != nil {
-		return nil, nil, err
-	}
-	raw, err := x509.MarshalPKCS8PrivateKey(private)
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw}), err
 }

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/env"
 	"github.com/mageline/mageline/test/kit/fakemagento"
 	"github.com/mageline/mageline/test/kit/replica"
 )
@@ -22,24 +22,24 @@ func TestProxyPassword(t *testing.T) {
 		http.Error(w, "no", http.StatusProxyAuthRequired)
 	}))
 	t.Cleanup(refuses.Close)
-	const user = "http://proxy:" + proxyPassword
+	const user = "http://proxy:" + env.ProxyPassword
 	for _, tt := range []struct{ name, proxy, says string }{
 		{"unreachable", user + "@127.0.0.1:1", "proxyconnect"},
 		{"refuses", strings.Replace(refuses.URL, "http://", user+"@", 1), "Proxy Authentication Required"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			l := newLine(t, 200*time.Millisecond)
-			l.env = l.with("HTTPS_PROXY", tt.proxy, "MAGENTO_URL", "https://shop.invalid", "ERP_URL", "https://erp.invalid",
+			e := newEnv(t, 200*time.Millisecond)
+			e.Set("HTTPS_PROXY", tt.proxy, "MAGENTO_URL", "https://shop.invalid", "ERP_URL", "https://erp.invalid",
 				"BREAKER_FAILURES", "1", "BREAKER_OPEN_FOR", "1h", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://traces.invalid/v1/traces",
 				"OTEL_BSP_SCHEDULE_DELAY", "200")
-			r := start(t, l.env).AwaitReady()
-			l.Publish("sales.order.placed", `{"increment_id":"000000001"}`)
+			r := e.Start().AwaitReady()
+			e.Publish("sales.order.placed", `{"increment_id":"000000001"}`)
 			r.AwaitSaying("the circuit is open for "+tt.says, func(_ int, d replica.Readiness) bool {
 				return d.Downstreams["magento"].State == "open" && strings.Contains(d.Downstreams["magento"].Reason, tt.says)
 			})
 			r.AwaitSaid("traces can't be exported")
-			if out, code := call(t, l.env, "check"); code != 1 || !failLine(out, []string{tt.says}) {
+			if out, code := e.Call("check"); code != 1 || !failLine(out, []string{tt.says}) {
 				t.Errorf("check ends with %d and does not say %q:\n%s", code, tt.says, out)
 			}
 			r.Terminate()
@@ -50,16 +50,16 @@ func TestProxyPassword(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			check(t, "the log", string(log))
+			env.Check(t, "the log", string(log))
 		})
 	}
 	for _, command := range []string{"run", "check", "config"} {
-		l := newLine(t, time.Second)
-		out, code := call(t, l.with("HTTPS_PROXY", user+"%zz@proxy.invalid:3128"), command)
+		e := newEnv(t, time.Second)
+		out, code := program.Call(t, e.With("HTTPS_PROXY", user+"%zz@proxy.invalid:3128"), command)
 		if code != 2 && command != "config" || !strings.Contains(out, "HTTPS_PROXY") && command != "config" {
 			t.Errorf("%s ends with %d: %s", command, code, out)
 		}
-		check(t, command, out)
+		env.Check(t, command, out)
 	}
 }
 
@@ -79,12 +79,12 @@ func TestERPRedirects(t *testing.T) {
 				http.Redirect(w, r, elsewhere.URL+r.URL.Path, status)
 			}))
 			t.Cleanup(redirects.Close)
-			l := newLine(t, 200*time.Millisecond)
-			r := start(t, l.with("ERP_URL", redirects.URL)).AwaitReady()
-			l.place(1, fakemagento.Placing{})
-			kit.Eventually(t, patience, func() bool { return l.Depth(l.DeadLetters("order_placed")) == 1 }, "a dead letter")
-			letter, _ := l.Get(l.DeadLetters("order_placed"))
-			checkLetter(t, &letter)
+			e := newEnv(t, 200*time.Millisecond)
+			r := e.Start("ERP_URL", redirects.URL).AwaitReady()
+			e.Place(1, fakemagento.Placing{})
+			e.AwaitLetters("order_placed", 1)
+			letter, _ := e.Get(e.DeadLetters("order_placed"))
+			env.CheckLetter(t, &letter)
 			if class, attempts := letter.Headers["x-mageline-error-class"], letter.Headers["x-mageline-attempts"]; class != "unavailable" || attempts != int64(2) {
 				t.Errorf("class %v after %v attempts", class, attempts)
 			}

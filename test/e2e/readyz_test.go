@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/env"
 	"github.com/mageline/mageline/test/kit/fakemagento"
 	"github.com/mageline/mageline/test/kit/fault"
 	"github.com/mageline/mageline/test/kit/replica"
@@ -19,8 +20,8 @@ import (
 // orders that wait for days, and what is paused and how much waits for it.
 func TestReadyz_SaysProblems(t *testing.T) {
 	t.Parallel()
-	l := newLine(t, 200*time.Millisecond, 400*time.Millisecond, time.Second)
-	r := start(t, l.env).AwaitReady()
+	e := newEnv(t, 200*time.Millisecond, 400*time.Millisecond, time.Second)
+	r := e.Start().AwaitReady()
 	says := func(what string, sentences ...string) replica.Readiness {
 		t.Helper()
 		var last replica.Readiness
@@ -39,56 +40,52 @@ func TestReadyz_SaysProblems(t *testing.T) {
 		t.Errorf("the address without a path leads to %s", page)
 	}
 
-	l.erp.Faults.Set(fault.Plan{
+	e.ERP.Faults.Set(fault.Plan{
 		Chances: []fault.Chance{{OneIn: 5, Fault: fault.Fault{Kind: fault.Fail, Status: 503}}},
 		Only:    func(r *http.Request) bool { return r.Method == http.MethodPost },
 	})
-	orders := l.place(60, fakemagento.Placing{})
+	orders := e.Place(60, fakemagento.Placing{})
 	const flaky = `^erp fails \d+ of \d+ calls of the last 5 minutes \(\d+ %\) though its circuit is closed, .*: 201 \d+ %.*503 \d+ %`
-	l.awaitDone(patience, orders...)
-	l.erp.Faults.Set(fault.Plan{})
+	e.AwaitDone(orders...)
+	e.Heal()
 	d := says("the ERP fails one call in five", flaky)
 	if erp, magento := d.Downstreams["erp"], d.Downstreams["magento"]; erp.Calls < 60 || erp.Failures < 7 || erp.Timeouts != 0 ||
 		magento.Calls < 60 || magento.Failures != 0 {
 		t.Errorf("the ERP %+v, Magento %+v", erp, magento)
 	}
 
-	l.Publish("sales.order.placed", "not JSON")
-	waiting := l.place(1, fakemagento.Placing{State: "pending_payment"})[0]
-	conn, err := pgx.Connect(t.Context(), l.database)
+	e.Publish("sales.order.placed", "not JSON")
+	waiting := e.PlaceOne(fakemagento.Placing{State: "pending_payment"})
+	conn, err := pgx.Connect(t.Context(), e.Database)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close(t.Context()) }()
-	kit.Eventually(t, patience, func() bool {
+	kit.Eventually(t, env.Patience, func() bool {
 		tag, err := conn.Exec(t.Context(), `UPDATE orders SET waiting_since = now() - interval '3 days' WHERE key = $1 AND waiting`, waiting.IncrementID)
 		return err == nil && tag.RowsAffected() == 1
 	}, "the order to wait")
 	const letter, wait = `^1 dead letter in \S+\.order_placed\.dlq: `, `^1 order has been waiting for longer than a day, the first since 20\S+Z \(3 days\)`
 	says("an order waits for three days, and a letter is dead", flaky, letter, wait)
 
-	if out, code := call(t, l.env, "pause", "order_placed"); code != 0 {
-		t.Fatalf("pause: exit %d, %s", code, out)
-	}
+	e.MustCall("pause", "order_placed")
 	awaitPaused(r, "order_placed")
-	more := l.place(3, fakemagento.Placing{})
+	more := e.Place(3, fakemagento.Placing{})
 	says("messages wait for a consumer that is paused", flaky, letter, wait,
 		`^order_placed is paused since 20\S+Z \(\d+ s\): .*paused by an operator since .*; 3 messages wait in its queue\.$`)
-	if out, code := call(t, l.env, "resume", "order_placed"); code != 0 {
-		t.Fatalf("resume: exit %d, %s", code, out)
-	}
-	l.awaitDone(patience, more...)
+	e.MustCall("resume", "order_placed")
+	e.AwaitDone(more...)
 	says("it goes on", flaky, letter, wait)
 
 	// A deployment that needs no ERP says nothing of it.
-	only := start(t, l.with("CONSUMERS", "tracking_received")).AwaitReady()
+	only := e.Start("CONSUMERS", "tracking_received").AwaitReady()
 	if _, d := only.Ready(); len(d.Downstreams) != 1 || d.Downstreams["magento"].State != "closed" {
 		t.Errorf("%+v", d.Downstreams)
 	}
-	if _, ok := l.Get(l.DeadLetters("order_placed")); !ok {
+	if _, ok := e.Get(e.DeadLetters("order_placed")); !ok {
 		t.Error("the letter is gone")
 	}
 	says("the letter is gone", flaky, wait)
-	l.shop.Cancel(waiting.EntityID)
-	l.finish(r, only)
+	e.Shop.Cancel(waiting.EntityID)
+	e.Finish()
 }

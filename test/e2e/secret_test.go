@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/env"
 	"github.com/mageline/mageline/test/kit/fakemagento"
 )
 
 // A refused credential pauses the consumer, and costs no attempt; a new one in its file is used at once.
 func TestSecretIsReplaced(t *testing.T) {
 	t.Parallel()
-	l := newLine(t, 200*time.Millisecond)
+	e := newEnv(t, 200*time.Millisecond)
 	file := filepath.Join(t.TempDir(), "magento-token")
 	write := func(token string) {
 		// As Kubernetes and careful people do it: the file is never half-written.
@@ -26,20 +27,20 @@ func TestSecretIsReplaced(t *testing.T) {
 		}
 	}
 	write("a-token-that-was-revoked")
-	env := l.with("MAGENTO_TOKEN_FILE", file, "BREAKER_OPEN_FOR", "1h")
-	delete(env, "MAGENTO_TOKEN")
-	r := start(t, env)
+	vars := e.With("MAGENTO_TOKEN_FILE", file, "BREAKER_OPEN_FOR", "1h")
+	delete(vars, "MAGENTO_TOKEN")
+	r := e.Add(program.Start(t, vars))
 	r.AwaitReady()
-	orders := l.place(3, fakemagento.Placing{})
-	kit.Eventually(t, patience, func() bool {
+	orders := e.Place(3, fakemagento.Placing{})
+	kit.Eventually(t, env.Patience, func() bool {
 		status, document := r.Ready()
 		c := document.Consumers["order_placed"]
 		return status == 200 && c.State == "paused" && strings.Contains(c.Reason, "401")
 	}, "/readyz to say that the credential is refused")
-	write(magentoToken)
-	l.awaitDone(patience, orders...)
+	write(env.ShopToken)
+	e.AwaitDone(orders...)
 	if n := r.Metric("mageline_deliveries_total", `outcome="retried"`); n != 0 {
 		t.Errorf("%v attempts were used", n)
 	}
-	l.finish(r)
+	e.Finish()
 }

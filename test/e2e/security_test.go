@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/env"
 	"github.com/mageline/mageline/test/kit/fakemagento"
 	"github.com/mageline/mageline/test/kit/replica"
 )
@@ -85,12 +86,12 @@ func awaitRefused(r *replica.Replica, consumer string, words ...string) {
 func TestTLS(t *testing.T) {
 	t.Parallel()
 	p := privateServices(t)
-	other, err := newAuthority("another CA")
+	other, err := env.NewAuthority("another CA")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.sql(t, p.database, "CREATE ROLE tls LOGIN PASSWORD '"+databasePassword+"'")
-	p.ctl(t, "add_user", "tls", brokerPassword)
+	env.SQL(t, p.database, "CREATE ROLE tls LOGIN PASSWORD '"+env.DatabasePassword+"'")
+	p.ctl(t, "add_user", "tls", env.BrokerPassword)
 	p.ctl(t, "set_permissions", "tls", ".*", ".*", ".*")
 	host, err := url.Parse(p.database)
 	if err != nil {
@@ -98,7 +99,7 @@ func TestTLS(t *testing.T) {
 	}
 	tests := []struct {
 		name               string
-		ca                 *authority
+		ca                 *env.Authority
 		host               string
 		until              time.Time
 		without            bool   // a client certificate
@@ -114,12 +115,12 @@ func TestTLS(t *testing.T) {
 	for i, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			l := newLine(t, time.Second)
+			e := newEnv(t, time.Second)
 			m := &mounted{t: t, dir: t.TempDir()}
 			database := fmt.Sprintf("tls%d", i)
-			p.sql(t, p.database, "CREATE DATABASE "+database+" OWNER tls")
-			files := func(ca *authority, host, port string, until time.Time, without bool, password string) map[string]string {
-				cert, key, err := p.ca.issue("tls", until)
+			env.SQL(t, p.database, "CREATE DATABASE "+database+" OWNER tls")
+			files := func(ca *env.Authority, host, port string, until time.Time, without bool, password string) map[string]string {
+				cert, key, err := p.ca.Issue("tls", until)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -129,47 +130,47 @@ func TestTLS(t *testing.T) {
 					query.Set("sslkey", m.path("tls.key"))
 				}
 				return map[string]string{
-					"ca.pem": string(ca.pem), "tls.crt": string(cert), "tls.key": string(key),
-					"amqp":     "amqps://tls:" + cmp.Or(password, brokerPassword) + "@" + host + ":" + p.tlsPort + "/\n",
-					"database": "postgres://tls:" + cmp.Or(password, databasePassword) + "@" + host + ":" + port + "/" + database + "?" + query.Encode() + "\n",
+					"ca.pem": string(ca.PEM), "tls.crt": string(cert), "tls.key": string(key),
+					"amqp":     "amqps://tls:" + cmp.Or(password, env.BrokerPassword) + "@" + host + ":" + p.tlsPort + "/\n",
+					"database": "postgres://tls:" + cmp.Or(password, env.DatabasePassword) + "@" + host + ":" + port + "/" + database + "?" + query.Encode() + "\n",
 				}
 			}
 			m.put(files(tt.ca, tt.host, host.Port(), tt.until, tt.without, tt.password))
-			env := l.with("AMQP_URL_FILE", m.path("amqp"), "DATABASE_URL_FILE", m.path("database"), "AMQP_CA_FILE", m.path("ca.pem"),
+			vars := e.With("AMQP_URL_FILE", m.path("amqp"), "DATABASE_URL_FILE", m.path("database"), "AMQP_CA_FILE", m.path("ca.pem"),
 				"AMQP_CERT_FILE", m.path("tls.crt"), "AMQP_KEY_FILE", m.path("tls.key"))
-			delete(env, "AMQP_URL")
-			delete(env, "DATABASE_URL")
-			bad := maps.Clone(env)
+			delete(vars, "AMQP_URL")
+			delete(vars, "DATABASE_URL")
+			bad := maps.Clone(vars)
 			if tt.without {
 				delete(bad, "AMQP_CERT_FILE")
 				delete(bad, "AMQP_KEY_FILE")
 			}
-			r := start(t, bad)
+			r := e.Add(program.Start(t, bad))
 			awaitAway(t, r, tt.rabbitmq, tt.postgres)
 			var checked string
 			var code int
 			// The alert of a server that refuses a certificate may be overtaken by the end of the connection.
-			kit.Eventually(t, patience, func() bool {
-				checked, code = call(t, bad, "check")
+			kit.Eventually(t, env.Patience, func() bool {
+				checked, code = program.Call(t, bad, "check")
 				return code == 1 && failLine(checked, tt.rabbitmq) && failLine(checked, tt.postgres)
 			}, fmt.Sprintf("check to have FAIL lines with %q and %q", tt.rabbitmq, tt.postgres))
 			m.put(files(p.ca, "127.0.0.1", host.Port(), time.Now().Add(time.Hour), false, ""))
 			if tt.without { // the environment of a process can't be changed
 				r.Kill()
-				r = start(t, env)
+				r = e.Add(program.Start(t, vars))
 			}
 			r.AwaitReady()
-			if checked, code = call(t, env, "check"); code != 0 {
+			if checked, code = program.Call(t, vars, "check"); code != 0 {
 				t.Errorf("check ends with %d:\n%s", code, checked)
 			}
-			placed := l.shop.PlaceOrder(fakemagento.Placing{})
-			if err := os.WriteFile(m.path("event"), []byte(event(placed, 0)), 0o600); err != nil {
+			placed := e.Shop.PlaceOrder(fakemagento.Placing{})
+			if err := os.WriteFile(m.path("event"), []byte(env.Body(placed, 0)), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if out, code := call(t, env, "publish", "sales.order.placed", m.path("event")); code != 0 {
+			if out, code := program.Call(t, vars, "publish", "sales.order.placed", m.path("event")); code != 0 {
 				t.Fatal(out)
 			}
-			l.awaitDone(patience, placed)
+			e.AwaitDone(placed)
 			r.Terminate()
 			if code := r.Exit(); code != 0 {
 				t.Errorf("exit code %d", code)
@@ -196,7 +197,7 @@ lines:
 func TestRevoked(t *testing.T) {
 	t.Parallel()
 	p := privateServices(t)
-	l := newLine(t, time.Second)
+	e := newEnv(t, time.Second)
 	m := &mounted{t: t, dir: t.TempDir()}
 	host, err := url.Parse(p.database)
 	if err != nil {
@@ -206,40 +207,40 @@ func TestRevoked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.sql(t, p.database, "CREATE ROLE rotated LOGIN", "CREATE DATABASE rotated OWNER rotated")
+	env.SQL(t, p.database, "CREATE ROLE rotated LOGIN", "CREATE DATABASE rotated OWNER rotated")
 	p.ctl(t, "add_vhost", "rotated")
-	p.ctl(t, "add_user", "old", brokerPassword+"-old")
+	p.ctl(t, "add_user", "old", env.BrokerPassword+"-old")
 	put := func(user, role string) {
 		m.put(map[string]string{
-			"amqp":     "amqp://" + user + ":" + brokerPassword + "-" + user + "@" + broker.Host + "/rotated",
-			"database": "postgres://" + role + ":" + databasePassword + "@" + host.Host + "/rotated?pool_max_conn_lifetime=2s",
+			"amqp":     "amqp://" + user + ":" + env.BrokerPassword + "-" + user + "@" + broker.Host + "/rotated",
+			"database": "postgres://" + role + ":" + env.DatabasePassword + "@" + host.Host + "/rotated?pool_max_conn_lifetime=2s",
 		})
 	}
 	put("old", "rotated")
-	env := l.with("AMQP_URL_FILE", m.path("amqp"), "DATABASE_URL_FILE", m.path("database"), "QUEUE_PREFIX", "rotated")
-	delete(env, "AMQP_URL")
-	delete(env, "DATABASE_URL")
+	vars := e.With("AMQP_URL_FILE", m.path("amqp"), "DATABASE_URL_FILE", m.path("database"), "QUEUE_PREFIX", "rotated")
+	delete(vars, "AMQP_URL")
+	delete(vars, "DATABASE_URL")
 	fails := func(words ...string) {
 		t.Helper()
-		if out, code := call(t, env, "check"); code != 1 || !failLine(out, words) {
+		if out, code := program.Call(t, vars, "check"); code != 1 || !failLine(out, words) {
 			t.Errorf("check ends with %d and has no FAIL with %q:\n%s", code, words, out)
 		}
 	}
 	n := 0
 	works := func() {
 		t.Helper()
-		placed := l.shop.PlaceOrder(fakemagento.Placing{})
+		placed := e.Shop.PlaceOrder(fakemagento.Placing{})
 		n++
-		if err := os.WriteFile(m.path("event"), []byte(event(placed, n)), 0o600); err != nil {
+		if err := os.WriteFile(m.path("event"), []byte(env.Body(placed, n)), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if out, code := call(t, env, "publish", "sales.order.placed", m.path("event")); code != 0 {
+		if out, code := program.Call(t, vars, "publish", "sales.order.placed", m.path("event")); code != 0 {
 			t.Fatal(out)
 		}
-		l.awaitDone(patience, placed)
+		e.AwaitDone(placed)
 	}
 
-	r := start(t, env)
+	r := e.Add(program.Start(t, vars))
 	awaitAway(t, r, []string{"vhost", "set_permissions"}, nil)
 	fails("vhost", "set_permissions")
 	grant := func(user, configure, write, read string) {
@@ -247,7 +248,7 @@ func TestRevoked(t *testing.T) {
 		p.ctl(t, "set_permissions", "-p", "rotated", user, configure, write, read)
 	}
 	grant("old", "^$", ".*", ".*")
-	awaitRefused(r, "order_placed", "configure on exchange "+l.Exchange, "set_permissions -p rotated old") // declare
+	awaitRefused(r, "order_placed", "configure on exchange "+e.Exchange, "set_permissions -p rotated old") // declare
 	fails("permission to declare", "set_permissions")
 	grant("old", ".*", ".*", ".*")
 	r.AwaitReady()
@@ -266,7 +267,7 @@ func TestRevoked(t *testing.T) {
 	p.ctl(t, "delete_user", "old")
 	awaitAway(t, r, []string{"MAGELINE_AMQP_URL"}, nil)
 	fails("RabbitMQ credential", "MAGELINE_AMQP_URL")
-	p.ctl(t, "add_user", "new", brokerPassword+"-new")
+	p.ctl(t, "add_user", "new", env.BrokerPassword+"-new")
 	grant("new", ".*", ".*", ".*")
 	put("new", "rotated")
 	r.AwaitReady()
@@ -275,13 +276,13 @@ func TestRevoked(t *testing.T) {
 	// So with Postgres: a right, then the role.
 	direct := *host
 	direct.Path = "/rotated"
-	p.sql(t, direct.String(), "CREATE ROLE heir LOGIN SUPERUSER", "ALTER TABLE effect OWNER TO postgres", "REVOKE ALL ON effect FROM rotated")
+	env.SQL(t, direct.String(), "CREATE ROLE heir LOGIN SUPERUSER", "ALTER TABLE effect OWNER TO postgres", "REVOKE ALL ON effect FROM rotated")
 	awaitAway(t, r, nil, []string{"effect", "GRANT"})
 	fails("Postgres permissions", "effect")
-	p.sql(t, direct.String(), "GRANT ALL ON effect TO rotated")
+	env.SQL(t, direct.String(), "GRANT ALL ON effect TO rotated")
 	r.AwaitReady()
 	works()
-	p.sql(t, direct.String(), "ALTER ROLE rotated NOLOGIN", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'rotated'")
+	env.SQL(t, direct.String(), "ALTER ROLE rotated NOLOGIN", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'rotated'")
 	awaitAway(t, r, nil, []string{"MAGELINE_DATABASE_URL"})
 	fails("Postgres credential", "MAGELINE_DATABASE_URL")
 	put("new", "heir")

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/env"
 	"github.com/mageline/mageline/test/kit/fakemagento"
 	"github.com/mageline/mageline/test/kit/fault"
 )
@@ -32,10 +33,10 @@ var moments = []struct {
 }
 
 // killedAt runs a replica that is killed at a moment, and gives the orders' event to it.
-func (l *line) killedAt(at func(*kit.Frame) bool, passes bool) fakemagento.Placed {
-	l.t.Helper()
-	frames := kit.NewFrames(l.t, l.URL)
-	r := start(l.t, l.with("AMQP_URL", frames.URL)).AwaitReady()
+func killedAt(t *testing.T, e *env.Env, at func(*kit.Frame) bool, passes bool) fakemagento.Placed {
+	t.Helper()
+	frames := kit.NewFrames(t, e.URL)
+	r := e.Start("AMQP_URL", frames.URL).AwaitReady()
 	struck := make(chan struct{})
 	strike := sync.OnceFunc(func() { close(struck) })
 	over := false
@@ -55,11 +56,11 @@ func (l *line) killedAt(at func(*kit.Frame) bool, passes bool) fakemagento.Place
 		}
 		return passes
 	})
-	o := l.place(1, fakemagento.Placing{})[0]
+	o := e.PlaceOne(fakemagento.Placing{})
 	select {
 	case <-struck:
-	case <-time.After(patience):
-		l.t.Fatal("the moment did not come")
+	case <-time.After(env.Patience):
+		t.Fatal("the moment did not come")
 	}
 	r.Kill()
 	return o
@@ -71,21 +72,19 @@ func TestKilledDuringRetry(t *testing.T) {
 	for _, m := range moments {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
-			l := newLine(t, 200*time.Millisecond, time.Second)
-			l.env = l.with("BREAKER_FAILURES", "0", "ERP_UNCERTAIN_WAIT", "0")
-			l.erp.Faults.Next(fault.Fault{Kind: fault.Fail, Status: 503})
-			o := l.killedAt(m.at, m.passes)
-			if l.exported([]fakemagento.Placed{o}) != 0 {
+			e := newEnv(t, 200*time.Millisecond, time.Second)
+			e.Set("BREAKER_FAILURES", "0", "ERP_UNCERTAIN_WAIT", "0")
+			e.ERP.Faults.Next(fault.Fault{Kind: fault.Fail, Status: 503})
+			o := killedAt(t, e, m.at, m.passes)
+			if e.Exported(o) != 0 {
 				t.Fatal("the ERP has the order already: nothing was to be tried again")
 			}
 			want := 1 + m.copies
-			kit.Eventually(t, patience, func() bool { return l.left() == want }, fmt.Sprintf("%d messages to be at the broker", want))
-			r := start(t, l.env).AwaitReady()
-			l.awaitDone(patience, o)
-			l.finish(r)
-			if !l.done([]fakemagento.Placed{o}) {
-				t.Error("the order was done once more")
-			}
+			kit.Eventually(t, env.Patience, func() bool { return e.Messages() == want }, fmt.Sprintf("%d messages to be at the broker", want))
+			e.Start().AwaitReady()
+			e.AwaitDone(o)
+			e.Finish()
+			e.CheckDone(o)
 		})
 	}
 }
@@ -97,18 +96,18 @@ func TestKilledDuringDeadLettering(t *testing.T) {
 	for _, m := range moments {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
-			l := newLine(t, 200*time.Millisecond, time.Second)
-			l.erp.Faults.Set(fault.Plan{Every: fault.Fault{Kind: fault.Fail, Status: 422}})
-			o := l.killedAt(m.at, m.passes)
-			letters, queue := l.DeadLetters("order_placed"), l.Queue("order_placed")
-			kit.Eventually(t, patience, func() bool { return l.Depth(queue) == 1 && l.Depth(letters) == m.copies },
+			e := newEnv(t, 200*time.Millisecond, time.Second)
+			e.RefuseOrders()
+			o := killedAt(t, e, m.at, m.passes)
+			letters, queue := e.DeadLetters("order_placed"), e.Queue("order_placed")
+			kit.Eventually(t, env.Patience, func() bool { return e.Depth(queue) == 1 && e.Depth(letters) == m.copies },
 				fmt.Sprintf("the message to be there, and %d dead letters", m.copies))
-			r := start(t, l.env).AwaitReady()
-			kit.Eventually(t, patience, func() bool { return l.left() == 0 && l.Depth(letters) == m.copies+1 },
+			r := e.Start().AwaitReady()
+			kit.Eventually(t, env.Patience, func() bool { return e.Messages() == 0 && e.Depth(letters) == m.copies+1 },
 				"the message to be dead-lettered again")
-			acked := func() bool { return r.Metric("mageline_in_flight") == 0 && l.left() == 0 }
-			kit.Eventually(t, patience, acked, "it to be acknowledged")
-			out, code := call(t, l.env, "dlq", "list", letters, "--json")
+			acked := func() bool { return r.Metric("mageline_in_flight") == 0 && e.Messages() == 0 }
+			kit.Eventually(t, env.Patience, acked, "it to be acknowledged")
+			out, code := e.Call("dlq", "list", letters, "--json")
 			var letter struct {
 				Key   string
 				Count int
@@ -116,15 +115,13 @@ func TestKilledDuringDeadLettering(t *testing.T) {
 			if err := json.Unmarshal([]byte(out), &letter); code != 0 || err != nil || letter.Count != m.copies+1 || letter.Key != o.IncrementID {
 				t.Errorf("dlq list ends with %d: %s; want one line with a count of %d", code, out, m.copies+1)
 			}
-			l.erp.Faults.Set(fault.Plan{})
-			if out, code := call(t, l.env, "--replay-dlq", letters); code != 0 || !strings.Contains(out, "replayed 1,") {
+			e.Heal()
+			if out, code := e.Call("--replay-dlq", letters); code != 0 || !strings.Contains(out, "replayed 1,") {
 				t.Errorf("the replay ends with %d: %s", code, out)
 			}
-			l.awaitDone(patience, o)
-			l.finish(r)
-			if !l.done([]fakemagento.Placed{o}) {
-				t.Error("the order was done once more")
-			}
+			e.AwaitDone(o)
+			e.Finish()
+			e.CheckDone(o)
 		})
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/mageline/mageline/test/kit"
-	"github.com/mageline/mageline/test/kit/fakeerp"
+	"github.com/mageline/mageline/test/kit/env"
 	"github.com/mageline/mageline/test/kit/fakemagento"
 	"github.com/mageline/mageline/test/kit/fault"
 	"github.com/mageline/mageline/test/kit/private"
@@ -43,9 +43,10 @@ func TestSoak(t *testing.T) {
 	last := s.measure()
 	s.row("settled", last.cells()...)
 	s.compare(&first, &last)
-	s.finish(s.steady, s.victim)
-	if !s.done(s.placed) || len(s.erp.Documents()) != len(s.placed) {
-		t.Errorf("%d orders of %d are in the ERP, %d are commented", s.exported(s.placed), len(s.placed), s.commented(s.placed))
+	s.Finish()
+	s.CheckDone(s.placed...)
+	if n := len(s.ERP.Documents()); n != len(s.placed) {
+		t.Errorf("the ERP has %d documents for %d orders", n, len(s.placed))
 	}
 	t.Logf("%d orders, each once; faults: %v", len(s.placed), s.counts)
 }
@@ -53,7 +54,8 @@ func TestSoak(t *testing.T) {
 const sigkill = "SIGKILL" // the fault
 
 type soak struct {
-	*line
+	*env.Env
+	t       *testing.T
 	program *replica.Program
 	random  *rand.Rand
 	node    *private.RabbitMQ
@@ -69,19 +71,20 @@ type soak struct {
 func newSoak(t *testing.T) *soak {
 	t.Helper()
 	node, server := ownServers(t)
-	l := impatient(newLineOn(t, kit.BrokerAt(t, node.URL), kit.DatabaseAt(t, server.URL), fakeerp.Books, chaosDelays...))
-	s := &soak{line: l, node: node, random: rand.New(rand.NewPCG(seed, 2)), counts: map[string]int{}, last: "-"}
-	behind := func(variable string) *kit.Proxy {
-		proxy, address := kit.ProxyURL(t, l.env[variable])
-		l.env[variable] = address
-		return proxy
-	}
-	s.brokerLink, s.databaseLink, s.shopLink, s.erpLink = behind("AMQP_URL"), behind("DATABASE_URL"), behind("MAGENTO_URL"), behind("ERP_URL")
-	l.env = l.with("ERP_UNCERTAIN_WAIT", (2 * soakStall).String())
+	e := newEnvWith(t, env.Options{
+		Queues: kit.BrokerAt(t, node.URL), Database: kit.DatabaseAt(t, server.URL), Delays: env.ImpatientDelays(),
+	}).Impatient()
+	e.Set("ERP_UNCERTAIN_WAIT", (2 * soakStall).String())
+	s := &soak{Env: e, t: t, node: node, random: rand.New(rand.NewPCG(seed, 2)), counts: map[string]int{}, last: "-"}
+	s.brokerLink, s.databaseLink, s.shopLink, s.erpLink = e.Link("AMQP_URL"), e.Link("DATABASE_URL"), e.Link("MAGENTO_URL"), e.Link("ERP_URL")
 	s.program = program.Variant(t, "-race=false") // with it a process grows with every page of memory that it has ever touched
-	s.steady = s.program.Start(t, l.env).AwaitReady()
-	s.victim = s.program.Start(t, l.env).AwaitReady()
+	s.steady, s.victim = s.start().AwaitReady(), s.start().AwaitReady()
 	return s
+}
+
+func (s *soak) start() *replica.Replica {
+	s.t.Helper()
+	return s.Add(s.program.Start(s.t, s.Vars))
 }
 
 // load has orders flow and things break until so long after the beginning.
@@ -99,9 +102,9 @@ func (s *soak) load(began time.Time, until time.Duration) {
 	for {
 		select {
 		case <-order.C:
-			o := s.shop.PlaceOrder(fakemagento.Placing{})
+			o := s.Shop.PlaceOrder(fakemagento.Placing{})
 			for range 1 + s.random.IntN(2) {
-				s.Publish("sales.order.placed", event(o, s.random.IntN(5)))
+				s.Publish("sales.order.placed", env.Body(o, s.random.IntN(5)))
 			}
 			s.placed = append(s.placed, o)
 		case <-breaks.C:
@@ -149,13 +152,13 @@ func (s *soak) breakSomething() (mend func()) {
 		{"ERP cut", once(s.erpLink.Cut)},
 		{"ERP stalls", stall(s.erpLink)},
 		{"ERP away", away(s.erpLink)},
-		{"ERP fails", answers(s.erp.Faults, fault.Fault{Kind: fault.Fail})},
-		{"ERP slow", answers(s.erp.Faults, fault.Fault{Kind: fault.Late, After: 1500 * time.Millisecond})},
+		{"ERP fails", answers(s.ERP.Faults, fault.Fault{Kind: fault.Fail})},
+		{"ERP slow", answers(s.ERP.Faults, fault.Fault{Kind: fault.Late, After: 1500 * time.Millisecond})},
 		{"Magento cut", once(s.shopLink.Cut)},
-		{"Magento fails", answers(s.shop.Faults, fault.Fault{Kind: fault.Fail, Status: 503})},
-		{"Magento drops", answers(s.shop.Faults, fault.Fault{Kind: fault.Drop})},
-		{sigkill, once(func() { s.victim.Kill(); s.victim = s.program.Start(s.t, s.env) })},
-		{sigkill, once(func() { s.victim.Kill(); s.victim = s.program.Start(s.t, s.env) })},
+		{"Magento fails", answers(s.Shop.Faults, fault.Fault{Kind: fault.Fail, Status: 503})},
+		{"Magento drops", answers(s.Shop.Faults, fault.Fault{Kind: fault.Drop})},
+		{sigkill, once(func() { s.victim.Kill(); s.victim = s.start() })},
+		{sigkill, once(func() { s.victim.Kill(); s.victim = s.start() })},
 	}
 	chosen := all[s.random.IntN(len(all))]
 	s.last = chosen.name
@@ -167,13 +170,13 @@ func (s *soak) breakSomething() (mend func()) {
 func (s *soak) settle() {
 	s.t.Helper()
 	s.last = "-"
-	s.awaitDone(2*patience, s.placed...)
+	s.AwaitDoneWithin(2*env.Patience, s.placed...)
 	atRest := func(r *replica.Replica) bool {
 		status, _ := r.Ready()
 		return status == http.StatusOK && r.Metric("mageline_in_flight") == 0
 	}
-	kit.Eventually(s.t, patience, func() bool {
-		return s.left() == 0 && atRest(s.steady) && atRest(s.victim) && s.left() == 0
+	kit.Eventually(s.t, env.Patience, func() bool {
+		return s.Empty() && atRest(s.steady) && atRest(s.victim) && s.Empty()
 	}, "no message left, and the replicas at rest")
 }
 
@@ -210,7 +213,7 @@ func (s *soak) row(first string, cells ...string) {
 
 func (s *soak) measure() measures {
 	s.t.Helper()
-	m := measures{done: s.exported(s.placed), left: s.left(), kills: s.counts[sigkill], fault: s.last}
+	m := measures{done: s.Exported(s.placed...), left: s.Messages(), kills: s.counts[sigkill], fault: s.last}
 	for i, r := range []*replica.Replica{s.steady, s.victim} {
 		m.goroutines[i], m.files[i] = r.Metric("go_goroutines"), r.Metric("process_open_fds")
 		// The next collection's goal is what has outlived the last one, and as much again.
@@ -228,7 +231,7 @@ func (s *soak) measure() measures {
 func (s *soak) measureTables(m *measures) {
 	s.t.Helper()
 	ctx := s.t.Context()
-	conn, err := pgx.Connect(ctx, s.database)
+	conn, err := pgx.Connect(ctx, s.Database)
 	if err != nil {
 		s.t.Fatal(err)
 	}

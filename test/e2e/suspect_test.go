@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/env"
 	"github.com/mageline/mageline/test/kit/fakemagento"
 )
 
@@ -14,10 +15,10 @@ import (
 // that ends in order leaves nothing behind.
 func TestSuspectsAreEntered(t *testing.T) {
 	t.Parallel()
-	l := newLine(t, 200*time.Millisecond, time.Second)
-	l.env = l.with("HANDLER_TIMEOUT", "1s", "IDEMPOTENCY_LEASE", "6s", "ERP_TIMEOUT", "500ms")
-	killed := start(t, l.env).AwaitReady()
-	db, err := pgx.Connect(t.Context(), l.database)
+	e := newEnv(t, 200*time.Millisecond, time.Second)
+	e.Set("HANDLER_TIMEOUT", "1s", "IDEMPOTENCY_LEASE", "6s", "ERP_TIMEOUT", "500ms")
+	killed := e.Start().AwaitReady()
+	db, err := pgx.Connect(t.Context(), e.Database)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,17 +33,15 @@ func TestSuspectsAreEntered(t *testing.T) {
 	if n := rows("process"); n != 1 {
 		t.Errorf("a replica runs, and %d show themselves", n)
 	}
-	held := make(chan struct{})
-	l.held.Store(&held)
-	o := l.place(1, fakemagento.Placing{})[0]
-	kit.Eventually(t, patience, func() bool { return l.kept.Load() > 0 }, "the ERP to be called")
+	release := e.Hold()
+	o := e.PlaceOne(fakemagento.Placing{})
+	e.AwaitHeld(1)
 	killed.Kill()
-	other := start(t, l.env).AwaitReady()
-	kit.Eventually(t, patience, func() bool { return rows("suspect") == 1 }, "the message to be entered")
-	l.held.Store(nil)
-	close(held)
-	l.awaitDone(patience, o)
-	l.finish(other)
+	e.Start().AwaitReady()
+	kit.Eventually(t, env.Patience, func() bool { return rows("suspect") == 1 }, "the message to be entered")
+	release()
+	e.AwaitDone(o)
+	e.Finish()
 	if suspects, processes := rows("suspect"), rows("process"); suspects != 0 || processes != 1 {
 		t.Errorf("%d suspects are left, and %d processes, want that of the killed one", suspects, processes)
 	}

@@ -14,7 +14,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/mageline/mageline/test/kit"
-	"github.com/mageline/mageline/test/kit/fakeerp"
+	"github.com/mageline/mageline/test/kit/env"
 	"github.com/mageline/mageline/test/kit/fakemagento"
 )
 
@@ -26,23 +26,23 @@ type receiver struct {
 }
 
 // receiveTracking binds a queue to the topic, and counts what arrives in it.
-func receiveTracking(t *testing.T, l *line) *receiver {
+func receiveTracking(t *testing.T, e *env.Env) *receiver {
 	t.Helper()
-	conn, err := amqp.Dial(l.URL)
+	conn, err := amqp.Dial(e.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := &receiver{times: map[string]int{}}
-	queue := l.Queue("tracking_received")
+	queue := e.Queue("tracking_received")
 	ch, err := conn.Channel()
 	if err == nil {
-		err = kit.DeclareExchange(ch, l.Exchange)
+		err = kit.DeclareExchange(ch, e.Exchange)
 	}
 	if err == nil {
 		_, err = ch.QueueDeclare(queue, true, false, false, false, amqp.Table{"x-queue-type": "quorum"})
 	}
 	if err == nil {
-		err = ch.QueueBind(queue, "shipping.tracking.received", l.Exchange, false, nil)
+		err = ch.QueueBind(queue, "shipping.tracking.received", e.Exchange, false, nil)
 	}
 	var deliveries <-chan amqp.Delivery
 	if err == nil {
@@ -86,11 +86,11 @@ func (r *receiver) arrived() int {
 // what was recorded is not sent again, and the file is processed.
 func TestKilledInATrackingFile(t *testing.T) {
 	const rows = 20_000
-	l := newLine(t, time.Second)
-	r := receiveTracking(t, l)
+	e := newEnv(t, time.Second)
+	r := receiveTracking(t, e)
 	dir := t.TempDir()
-	env := l.with("CONSUMERS", "tracking_file_ready", "TRACKING_DIR", dir, "HANDLER_TIMEOUT", "5s", "IDEMPOTENCY_LEASE", "10s")
-	first := start(t, env).AwaitReady()
+	e.Set("CONSUMERS", "tracking_file_ready", "TRACKING_DIR", dir, "HANDLER_TIMEOUT", "5s", "IDEMPOTENCY_LEASE", "10s")
+	first := e.Start().AwaitReady()
 
 	var content strings.Builder
 	content.WriteString("order_number;tracking_number;carrier_code\n")
@@ -104,7 +104,7 @@ func TestKilledInATrackingFile(t *testing.T) {
 	if err := os.Rename(filepath.Join(dir, "upload"), filepath.Join(dir, name)); err != nil {
 		t.Fatal(err)
 	}
-	kit.Eventually(t, patience, func() bool { return r.arrived() > 1000 }, "the file to be under way")
+	kit.Eventually(t, env.Patience, func() bool { return r.arrived() > 1000 }, "the file to be under way")
 	first.Kill()
 	before := r.arrived()
 	if before >= rows {
@@ -114,12 +114,12 @@ func TestKilledInATrackingFile(t *testing.T) {
 		t.Errorf("the file is not in the inbox any more: %v", err)
 	}
 
-	second := start(t, env).AwaitReady()
-	kit.Eventually(t, 2*patience, func() bool {
+	second := e.Start().AwaitReady()
+	kit.Eventually(t, 2*env.Patience, func() bool {
 		_, err := os.Stat(filepath.Join(dir, "processed", name))
 		return err == nil
 	}, "the file to be processed")
-	kit.Eventually(t, patience, func() bool { return r.arrived() == rows }, "every row to arrive")
+	kit.Eventually(t, env.Patience, func() bool { return r.arrived() == rows }, "every row to arrive")
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.wrong) > 0 {
@@ -140,13 +140,13 @@ func TestKilledInATrackingFile(t *testing.T) {
 	if sent := second.Metric("mageline_tracking_rows_total", `outcome="sent"`); sent == 0 || sent >= rows {
 		t.Errorf("the second replica has sent %v rows; %d had arrived before", sent, before)
 	}
-	l.empty() // the second replica has told of the file too
+	e.AwaitEmpty() // the second replica has told of the file too
 	second.Terminate()
 	if code := second.Exit(); code != 0 {
 		t.Errorf("exit code %d; see %s", code, second.Log)
 	}
-	for _, queue := range []string{l.Queue("tracking_file_ready"), l.DeadLetters("tracking_file_ready"), l.RetryQueue(time.Second)} {
-		if n := l.Depth(queue); n > 0 {
+	for _, queue := range []string{e.Queue("tracking_file_ready"), e.DeadLetters("tracking_file_ready"), e.RetryQueue(time.Second)} {
+		if n := e.Depth(queue); n > 0 {
 			t.Errorf("%d messages are in %s", n, queue)
 		}
 	}
@@ -157,28 +157,28 @@ func TestKilledInATrackingFile(t *testing.T) {
 func TestTrackingWithoutTheRightToPublish(t *testing.T) {
 	t.Parallel()
 	p := privateServices(t)
-	l := newLineOn(t, kit.BrokerAt(t, p.amqp), kit.Database(t), fakeerp.Books, time.Second, 2*time.Second)
-	user := "no-writer-" + l.Prefix
-	p.ctl(t, "add_user", user, brokerPassword)
+	e := newEnvWith(t, env.Options{Queues: kit.BrokerAt(t, p.amqp), Delays: []time.Duration{time.Second, 2 * time.Second}})
+	user := "no-writer-" + e.Prefix
+	p.ctl(t, "add_user", user, env.BrokerPassword)
 	t.Cleanup(func() { p.ctl(t, "delete_user", user) })
-	p.ctl(t, "set_permissions", user, ".*", `^(?!`+l.Exchange+`$)`, ".*")
-	broker, err := url.Parse(l.URL)
+	p.ctl(t, "set_permissions", user, ".*", `^(?!`+e.Exchange+`$)`, ".*")
+	broker, err := url.Parse(e.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	broker.User = url.UserPassword(user, brokerPassword)
+	broker.User = url.UserPassword(user, env.BrokerPassword)
 	dir := t.TempDir()
-	env := l.with("AMQP_URL", broker.String(), "TRACKING_DIR", dir, "BREAKER_OPEN_FOR", "5s")
-	if out, code := call(t, env, "check"); code != 1 || !failLine(out, []string{"permission to publish", l.Exchange}) {
+	e.Set("AMQP_URL", broker.String(), "TRACKING_DIR", dir, "BREAKER_OPEN_FOR", "5s")
+	if out, code := e.Call("check"); code != 1 || !failLine(out, []string{"permission to publish", e.Exchange}) {
 		t.Errorf("check ends with %d and says nothing of the right to publish:\n%s", code, out)
 	}
-	order := l.shop.PlaceOrder(fakemagento.Placing{})
+	order := e.Shop.PlaceOrder(fakemagento.Placing{})
 	content := "order_number,tracking_number\n" + order.IncrementID + ",T1\n"
 	if err := os.WriteFile(filepath.Join(dir, "a.csv"), []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r := start(t, env)
-	kit.Eventually(t, patience, func() bool {
+	r := e.Start()
+	kit.Eventually(t, env.Patience, func() bool {
 		for _, line := range r.Logged() {
 			if text, _ := line["message"].(string); strings.Contains(text, "a.csv") && strings.Contains(text, "set_permissions") {
 				return true
@@ -187,13 +187,13 @@ func TestTrackingWithoutTheRightToPublish(t *testing.T) {
 		return false
 	}, "the log to name the right that is missing")
 	r.AwaitReady()
-	l.awaitDone(patience, l.place(20, fakemagento.Placing{})...)
+	e.AwaitDone(e.Place(20, fakemagento.Placing{})...)
 	if n := r.Said(`"event":"rabbitmq_connected"`); n > 3 {
 		t.Errorf("it has connected to RabbitMQ %d times", n)
 	}
 	p.ctl(t, "set_permissions", user, ".*", ".*", ".*")
-	kit.Eventually(t, 2*patience, func() bool {
+	kit.Eventually(t, 2*env.Patience, func() bool {
 		_, err := os.Stat(filepath.Join(dir, "processed", "a.csv"))
-		return err == nil && l.shop.TrackCounts()[order.IncrementID+" T1"] == 1
+		return err == nil && e.Shop.TrackCounts()[order.IncrementID+" T1"] == 1
 	}, "the file to be processed, and its number to be in Magento")
 }

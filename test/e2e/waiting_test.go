@@ -9,6 +9,7 @@ import (
 	"github.com/shopspring/decimal"
 
 	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/env"
 	"github.com/mageline/mageline/test/kit/fakemagento"
 	"github.com/mageline/mageline/test/kit/replica"
 )
@@ -16,7 +17,7 @@ import (
 // acked waits until so many events of a consumer have been settled for good, in whichever way.
 func acked(t *testing.T, r *replica.Replica, consumer string, n float64) {
 	t.Helper()
-	kit.Eventually(t, patience, func() bool {
+	kit.Eventually(t, env.Patience, func() bool {
 		sum := 0.0
 		for _, outcome := range []string{"acked", "duplicate", "skipped", "dead_lettered"} {
 			sum += r.Metric("mageline_deliveries_total", `consumer="`+consumer+`"`, `outcome="`+outcome+`"`)
@@ -29,46 +30,44 @@ func acked(t *testing.T, r *replica.Replica, consumer string, n float64) {
 func TestWaitsForPayment(t *testing.T) { onEachVersion(t, testWaitsForPayment) }
 
 func testWaitsForPayment(t *testing.T) {
-	l := newLine(t, 200*time.Millisecond, time.Second)
-	r := start(t, l.with("ORDER_WAIT_EVERY", "1h")).AwaitReady()
-	o := l.shop.PlaceOrder(fakemagento.Placing{State: "pending_payment", Method: "paypal_express"})
+	e := newEnv(t, 200*time.Millisecond, time.Second)
+	r := e.Start("ORDER_WAIT_EVERY", "1h").AwaitReady()
+	o := e.Shop.PlaceOrder(fakemagento.Placing{State: "pending_payment", Method: "paypal_express"})
 	for form := range 3 {
-		l.Publish("sales.order.placed", event(o, form))
+		e.Publish("sales.order.placed", env.Body(o, form))
 	}
 	acked(t, r, "order_placed", 3)
-	if docs := l.erp.Documents(); len(docs) != 0 {
+	if docs := e.ERP.Documents(); len(docs) != 0 {
 		t.Fatalf("the ERP has an unpaid order: %+v", docs)
 	}
-	l.shop.Pay(o.EntityID)
-	l.Publish("sales.order.updated", event(o, 3))
-	l.awaitDone(patience, o)
+	e.Shop.Pay(o.EntityID)
+	e.Publish("sales.order.updated", env.Body(o, 3))
+	e.AwaitDone(o)
 	acked(t, r, "order_placed", 4)
-	l.finish(r)
-	if !l.done([]fakemagento.Placed{o}) {
-		t.Error("the order was exported or commented once more")
-	}
-	l.hasComments(o, "Sales order "+l.number(o)+" created in ACME")
+	e.Finish()
+	e.CheckDone(o)
+	e.HasComments(o, "Sales order "+e.Number(o)+" created in ACME")
 }
 
 // Nobody says that it was paid: it is found when the waiting orders are read again. With several replicas too.
 func TestWaitsAndIsFound(t *testing.T) {
 	t.Parallel()
-	l := newLine(t, 200*time.Millisecond, time.Second)
-	l.env = l.with("ORDER_WAIT_EVERY", "500ms")
-	a, b := start(t, l.env).AwaitReady(), start(t, l.env).AwaitReady()
-	paid := l.place(3, fakemagento.Placing{State: "pending_payment", Method: "paypal_express"})
-	cancelled := l.place(1, fakemagento.Placing{State: "pending_payment", Method: "paypal_express"})[0]
-	kit.Eventually(t, patience, func() bool {
+	e := newEnv(t, 200*time.Millisecond, time.Second)
+	e.Set("ORDER_WAIT_EVERY", "500ms")
+	a, b := e.Start().AwaitReady(), e.Start().AwaitReady()
+	paid := e.Place(3, fakemagento.Placing{State: "pending_payment", Method: "paypal_express"})
+	cancelled := e.PlaceOne(fakemagento.Placing{State: "pending_payment", Method: "paypal_express"})
+	kit.Eventually(t, env.Patience, func() bool {
 		return a.Said("the order waits until it may go out")+b.Said("the order waits until it may go out") >= 4
 	}, "the orders to wait")
 	for _, o := range paid {
-		l.shop.Pay(o.EntityID)
+		e.Shop.Pay(o.EntityID)
 	}
-	l.shop.Cancel(cancelled.EntityID)
-	l.awaitDone(patience, paid...)
-	kit.Eventually(t, patience, func() bool { return l.state(cancelled) == "skipped" }, "the cancelled order to be skipped")
-	l.finish(a, b)
-	if n := len(l.erp.Documents()); n != len(paid) || !l.done(paid) {
+	e.Shop.Cancel(cancelled.EntityID)
+	e.AwaitDone(paid...)
+	kit.Eventually(t, env.Patience, func() bool { return state(t, e, cancelled) == "skipped" }, "the cancelled order to be skipped")
+	e.Finish()
+	if n := len(e.ERP.Documents()); n != len(paid) || e.Done(paid...) != len(paid) {
 		t.Errorf("the ERP has %d documents, want %d", n, len(paid))
 	}
 }
@@ -76,67 +75,67 @@ func TestWaitsAndIsFound(t *testing.T) {
 // Cancelled while it waits: nothing goes out, nothing is dead-lettered; the cancellation has nothing to do.
 func TestCancelledWhileItWaits(t *testing.T) {
 	t.Parallel()
-	l := newLine(t, 200*time.Millisecond, time.Second)
-	r := start(t, l.with("ORDER_WAIT_EVERY", "1h")).AwaitReady()
-	told, untold := l.place(1, fakemagento.Placing{State: "pending_payment"})[0], l.place(1, fakemagento.Placing{State: "pending_payment"})[0]
+	e := newEnv(t, 200*time.Millisecond, time.Second)
+	r := e.Start("ORDER_WAIT_EVERY", "1h").AwaitReady()
+	told, untold := e.PlaceOne(fakemagento.Placing{State: "pending_payment"}), e.PlaceOne(fakemagento.Placing{State: "pending_payment"})
 	acked(t, r, "order_placed", 2)
-	l.shop.Cancel(told.EntityID)
-	l.Publish("sales.order.updated", event(told, 0))
+	e.Shop.Cancel(told.EntityID)
+	e.Publish("sales.order.updated", env.Body(told, 0))
 	acked(t, r, "order_placed", 3)
-	l.Publish("sales.order.canceled", event(told, 1))
+	e.Publish("sales.order.canceled", env.Body(told, 1))
 	acked(t, r, "order_canceled", 1)
-	l.shop.Cancel(untold.EntityID) // only the cancellation is told of
-	l.Publish("sales.order.canceled", event(untold, 2))
+	e.Shop.Cancel(untold.EntityID) // only the cancellation is told of
+	e.Publish("sales.order.canceled", env.Body(untold, 2))
 	acked(t, r, "order_canceled", 2)
-	l.Publish("sales.order.placed", event(untold, 3)) // late
+	e.Publish("sales.order.placed", env.Body(untold, 3)) // late
 	acked(t, r, "order_placed", 4)
 	for _, o := range []fakemagento.Placed{told, untold} {
-		if state := l.state(o); state != "skipped" {
-			t.Errorf("order %s is %q in the ledger, want skipped", o.IncrementID, state)
+		if got := state(t, e, o); got != "skipped" {
+			t.Errorf("order %s is %q in the ledger, want skipped", o.IncrementID, got)
 		}
-		l.hasComments(o)
+		e.HasComments(o)
 	}
-	if n := len(l.erp.Requests()); n != 0 {
+	if n := len(e.ERP.Requests()); n != 0 {
 		t.Errorf("the ERP was called %d times, want never", n)
 	}
-	l.finish(r)
+	e.Finish()
 }
 
 // What is cancelled of an exported order is taken from its document, once, and Magento is told.
 func TestCancelsInERP(t *testing.T) { onEachVersion(t, testCancelsInERP) }
 
 func testCancelsInERP(t *testing.T) {
-	l := newLine(t, 200*time.Millisecond, time.Second)
-	r := start(t, l.env).AwaitReady()
+	e := newEnv(t, 200*time.Millisecond, time.Second)
+	r := e.Start().AwaitReady()
 	two := fakemagento.Placing{Method: "paypal_express", Lines: []fakemagento.Line{
 		{SKU: "A", Name: "A", Qty: 2, Price: decimal.New(10, 0)}, {SKU: "B", Name: "B", Qty: 5, Price: decimal.New(1, 0)},
 	}}
-	placed := l.place(2, two)
-	l.awaitDone(patience, placed...)
+	placed := e.Place(2, two)
+	e.AwaitDone(placed...)
 	whole, bits := placed[0], placed[1]
 
-	l.shop.Cancel(whole.EntityID)
-	l.shop.CancelQuantities(bits.EntityID, l.quantities(bits, 0, 2))
+	e.Shop.Cancel(whole.EntityID)
+	e.Shop.CancelQuantities(bits.EntityID, quantities(t, e, bits, 0, 2))
 	for form := range 3 {
-		l.Publish("sales.order.canceled", event(whole, form))
-		l.Publish("sales.order.canceled", event(bits, form))
+		e.Publish("sales.order.canceled", env.Body(whole, form))
+		e.Publish("sales.order.canceled", env.Body(bits, form))
 	}
 	acked(t, r, "order_canceled", 6)
-	l.shop.CancelQuantities(bits.EntityID, l.quantities(bits, 1, 3))
-	l.Publish("sales.order.canceled", event(bits, 0))
+	e.Shop.CancelQuantities(bits.EntityID, quantities(t, e, bits, 1, 3))
+	e.Publish("sales.order.canceled", env.Body(bits, 0))
 	acked(t, r, "order_canceled", 7)
-	l.shop.Cancel(bits.EntityID)
-	l.Publish("sales.order.canceled", event(bits, 0))
+	e.Shop.Cancel(bits.EntityID)
+	e.Publish("sales.order.canceled", env.Body(bits, 0))
 	acked(t, r, "order_canceled", 8)
 
-	document := l.erp.DocumentsOf(whole.IncrementID)[0]
+	document := e.ERP.DocumentsOf(whole.IncrementID)[0]
 	if !document.Canceled || len(document.Cancellations) != 1 {
 		t.Errorf("the document of the order that is cancelled as a whole: %+v", document)
 	}
 	created, cancelled := "Sales order "+document.Number+" created in ACME", "Sales order "+document.Number+" cancelled in ACME"
-	l.hasComments(whole, created, cancelled)
+	e.HasComments(whole, created, cancelled)
 
-	document = l.erp.DocumentsOf(bits.IncrementID)[0]
+	document = e.ERP.DocumentsOf(bits.IncrementID)[0]
 	var steps []string
 	for _, c := range document.Cancellations {
 		var step []string
@@ -151,22 +150,22 @@ func testCancelsInERP(t *testing.T) {
 	if len(steps) != 3 || steps[0] != "B=2" || steps[1] != "A=1 B=1" || !strings.HasSuffix(steps[2], "complete") || !document.Canceled {
 		t.Errorf("the document of the order that is cancelled bit by bit has %q", steps)
 	}
-	if n := len(l.shop.Comments(bits.EntityID)); n != 4 {
-		t.Errorf("%d comments on it, want one for the order and one for each cancellation: %+v", n, l.shop.Comments(bits.EntityID))
+	if n := len(e.Shop.Comments(bits.EntityID)); n != 4 {
+		t.Errorf("%d comments on it, want one for the order and one for each cancellation: %+v", n, e.Shop.Comments(bits.EntityID))
 	}
-	l.finish(r)
+	e.Finish()
 }
 
 // quantities gives cancelled quantities by item id, for the lines of an order in turn.
-func (l *line) quantities(o fakemagento.Placed, cancelled ...int64) map[int]decimal.Decimal {
-	l.t.Helper()
+func quantities(t *testing.T, e *env.Env, o fakemagento.Placed, cancelled ...int64) map[int]decimal.Decimal {
+	t.Helper()
 	var document struct {
 		Items []struct {
 			ID int `json:"item_id"`
 		}
 	}
-	if err := json.Unmarshal(l.shop.Order(o.EntityID), &document); err != nil {
-		l.t.Fatal(err)
+	if err := json.Unmarshal(e.Shop.Order(o.EntityID), &document); err != nil {
+		t.Fatal(err)
 	}
 	quantities := map[int]decimal.Decimal{}
 	for i, n := range cancelled {
@@ -175,38 +174,13 @@ func (l *line) quantities(o fakemagento.Placed, cancelled ...int64) map[int]deci
 	return quantities
 }
 
-// number is that of an order's only document.
-func (l *line) number(o fakemagento.Placed) string {
-	l.t.Helper()
-	documents := l.erp.DocumentsOf(o.IncrementID)
-	if len(documents) != 1 {
-		l.t.Fatalf("order %s has %d documents", o.IncrementID, len(documents))
-	}
-	return documents[0].Number
-}
-
-// hasComments fails the test when an order has other comments than these, or one that a customer sees.
-func (l *line) hasComments(o fakemagento.Placed, want ...string) {
-	l.t.Helper()
-	var got []string
-	for _, c := range l.shop.Comments(o.EntityID) {
-		got = append(got, c.Text)
-		if c.Notified || c.VisibleOnFront {
-			l.t.Errorf("the customer sees the comment %q", c.Text)
-		}
-	}
-	if strings.Join(got, "\n") != strings.Join(want, "\n") {
-		l.t.Errorf("order %s has the comments %q, want %q", o.IncrementID, got, want)
-	}
-}
-
 // state is the ledger's of an order, from mageline's own command.
-func (l *line) state(o fakemagento.Placed) string {
-	l.t.Helper()
-	out, code := call(l.t, l.env, "key", "show", "order_placed:"+o.IncrementID, "--effect", "create", "--json")
+func state(t *testing.T, e *env.Env, o fakemagento.Placed) string {
+	t.Helper()
+	out, code := e.Call("key", "show", "order_placed:"+o.IncrementID, "--effect", "create", "--json")
 	var row struct{ State string }
 	if code != 0 || json.Unmarshal([]byte(out), &row) != nil {
-		l.t.Fatalf("key show ends with %d: %s", code, out)
+		t.Fatalf("key show ends with %d: %s", code, out)
 	}
 	return row.State
 }

@@ -1,16 +1,10 @@
 package faults
 
 import (
-	"crypto/rand"
-	"crypto/rsa"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"net/url"
@@ -26,6 +20,7 @@ import (
 
 	"github.com/mageline/mageline/rabbitmq"
 	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/env"
 	"github.com/mageline/mageline/test/kit/fakemagento"
 	"github.com/mageline/mageline/test/kit/fault"
 	"github.com/mageline/mageline/test/kit/replica"
@@ -40,68 +35,68 @@ func brokerAway(status int, d replica.Readiness) bool {
 
 var brokerFaults = []*scenario{
 	{number: 1, name: "broker restarts while idle", ownBroker: true, run: func(w *world) {
-		w.run(2)
-		w.awaitDone(w.place(6))
-		servers.broker(w.t).Stop()
-		w.replicas[0].AwaitSaying("the broker is away", brokerAway)
+		w.Run(2)
+		w.AwaitDone(w.place(6)...)
+		servers.RabbitMQ(w.t).Stop()
+		w.Replicas[0].AwaitSaying("the broker is away", brokerAway)
 		w.restartBroker()
-		w.awaitDone(w.place(6))
+		w.AwaitDone(w.place(6)...)
 	}},
 	{number: 2, name: "broker crashes while handlers run", ownBroker: true, env: patient, run: func(w *world) {
-		w.run(2)
-		w.awaitDone(w.place(10)) // the prefetch has grown
-		release := w.hold()
+		w.Run(2)
+		w.AwaitDone(w.place(10)...) // the prefetch has grown
+		release := w.Hold()
 		orders := w.place(8)
-		w.awaitCalls(3)
-		servers.broker(w.t).Kill()
-		w.replicas[0].AwaitSaying("the broker is away", brokerAway)
+		w.AwaitHeld(3)
+		servers.RabbitMQ(w.t).Kill()
+		w.Replicas[0].AwaitSaying("the broker is away", brokerAway)
 		orders = append(orders, w.place(1)...) // not confirmed
 		release()
 		w.restartBroker()
-		w.awaitDone(orders[:8])
+		w.AwaitDone(orders[:8]...)
 		w.event(orders[8])
 	}},
 	{number: 3, name: "connection reset in mid-handler, acknowledged afterwards", env: patient, run: func(w *world) {
-		w.run(2)
-		w.awaitDone(w.place(10))
-		release := w.hold()
+		w.Run(2)
+		w.AwaitDone(w.place(10)...)
+		release := w.Hold()
 		w.place(8)
-		w.awaitCalls(3)
-		for _, r := range w.replicas {
+		w.AwaitHeld(3)
+		for _, r := range w.Replicas {
 			before := r.Said(`"event":"rabbitmq_connected"`)
 			w.brokerLink.Cut()
-			kit.Eventually(w.t, patience, func() bool { return r.Said(`"event":"rabbitmq_connected"`) > before }, "a new session")
+			kit.Eventually(w.t, env.Patience, func() bool { return r.Said(`"event":"rabbitmq_connected"`) > before }, "a new session")
 		}
 		release()
-		w.awaitDone(w.placed)
+		w.AwaitDone(w.placed...)
 		stale := 0
-		kit.Eventually(w.t, patience, func() bool {
+		kit.Eventually(w.t, env.Patience, func() bool {
 			stale = 0
-			for _, r := range w.replicas {
+			for _, r := range w.Replicas {
 				stale += r.Said("its connection or channel has ended")
 			}
 			return stale > 0
 		}, "a delivery of the old session to be finished")
 	}},
 	{number: 4, name: "half-open link beyond two heartbeats", run: func(w *world) {
-		w.run(1)
-		w.awaitDone(w.place(6))
+		w.Run(1)
+		w.AwaitDone(w.place(6)...)
 		w.brokerLink.Stall()
 		orders := w.place(6)
-		w.replicas[0].AwaitSaying("the broker is away", brokerAway)
+		w.Replicas[0].AwaitSaying("the broker is away", brokerAway)
 		w.brokerLink.Resume()
-		w.awaitDone(orders)
+		w.AwaitDone(orders...)
 	}},
 	{number: 5, name: "link of 1 byte a second while publishing", run: func(w *world) {
-		w.run(1)
-		w.awaitDone(w.place(6))
+		w.Run(1)
+		w.AwaitDone(w.place(6)...)
 		w.brokerLink.Drip(time.Second)
-		w.erp.Faults.Next(fault.Fault{Kind: fault.Fail}, fault.Fault{Kind: fault.Fail})
+		w.ERP.Faults.Next(fault.Fault{Kind: fault.Fail}, fault.Fault{Kind: fault.Fail})
 		orders := w.place(3)
 		w.poison(2)
-		w.replicas[0].AwaitSaying("the broker is away", brokerAway)
+		w.Replicas[0].AwaitSaying("the broker is away", brokerAway)
 		w.brokerLink.Drip(0)
-		w.awaitDone(orders)
+		w.AwaitDone(orders...)
 	}},
 	{number: 6, name: "memory alarm while acknowledging and dead-lettering", ownBroker: true, run: func(w *world) {
 		w.alarm([]string{"set_vm_memory_high_watermark", "absolute", "1MB"}, []string{"set_vm_memory_high_watermark", "absolute", "2GB"})
@@ -110,7 +105,7 @@ var brokerFaults = []*scenario{
 		w.alarm([]string{"set_disk_free_limit", "9000GB"}, []string{"set_disk_free_limit", "1MB"})
 	}},
 	{number: 8, name: "channel closed by 406 in mid-batch", frames: true, run: func(w *world) {
-		w.run(2)
+		w.Run(2)
 		var acks, closed int
 		w.frames.On(func(f *kit.Frame) bool {
 			if f.Is(kit.MethodAck) && !f.FromBroker {
@@ -122,31 +117,31 @@ var brokerFaults = []*scenario{
 			return true
 		})
 		w.place(60)
-		w.awaitDone(w.placed)
+		w.AwaitDone(w.placed...)
 		w.frames.On(nil)
 		if closed == 0 {
 			w.t.Error("nothing was shown: no channel was closed")
 		}
 	}},
 	{number: 9, name: "consumer cancelled: the queue is deleted", run: func(w *world) {
-		w.run(2)
-		w.awaitDone(w.place(6))
+		w.Run(2)
+		w.AwaitDone(w.place(6)...)
 		w.settle()
-		w.channel(func(ch *amqp.Channel) error {
+		w.Channel(func(ch *amqp.Channel) error {
 			_, err := ch.QueueDelete(w.Queue("order_placed"), false, false, false)
 			return err
 		})
-		w.WaitForQueue(patience, w.Queue("order_placed"))
+		w.WaitForQueue(env.Patience, w.Queue("order_placed"))
 		w.awaitBinding()
-		w.awaitDone(w.place(6))
+		w.AwaitDone(w.place(6)...)
 	}},
 	{number: 10, name: "queue deleted and made again with other arguments", run: func(w *world) {
-		w.run(2)
-		w.awaitDone(w.place(6))
+		w.Run(2)
+		w.AwaitDone(w.place(6)...)
 		w.settle()
 		w.brokerLink.Refuse()
-		w.replicas[0].AwaitSaying("the broker is away", brokerAway)
-		w.channel(func(ch *amqp.Channel) error {
+		w.Replicas[0].AwaitSaying("the broker is away", brokerAway)
+		w.Channel(func(ch *amqp.Channel) error {
 			if _, err := ch.QueueDelete(w.Queue("order_placed"), false, false, false); err != nil {
 				return err
 			}
@@ -155,29 +150,29 @@ var brokerFaults = []*scenario{
 		})
 		w.brokerLink.Accept()
 		w.awaitBinding()
-		w.erp.Faults.Next(fault.Fault{Kind: fault.Fail})
+		w.ERP.Faults.Next(fault.Fault{Kind: fault.Fail})
 		w.place(6)
 		w.poison(2)
-		w.awaitDone(w.placed)
+		w.AwaitDone(w.placed...)
 	}},
 	{number: 11, name: "dead-letter and retry queues missing at publish", env: patient, run: func(w *world) {
-		w.run(1)
-		w.awaitDone(w.place(6))
+		w.Run(1)
+		w.AwaitDone(w.place(6)...)
 		w.settle()
-		release := w.hold()
+		release := w.Hold()
 		orders := w.place(2)
-		w.awaitCalls(1)
-		w.channel(func(ch *amqp.Channel) error {
-			return kit.DeleteQueues(ch, append(w.retryQueues(), w.DeadLetters("order_placed")), w.retryQueues())
+		w.AwaitHeld(1)
+		w.Channel(func(ch *amqp.Channel) error {
+			return kit.DeleteQueues(ch, append(w.RetryQueues(), w.DeadLetters("order_placed")), w.RetryQueues())
 		})
-		w.erp.Faults.Next(fault.Fault{Kind: fault.Fail}, fault.Fault{Kind: fault.Fail})
+		w.ERP.Faults.Next(fault.Fault{Kind: fault.Fail}, fault.Fault{Kind: fault.Fail})
 		release()
 		w.poison(2)
-		w.awaitDone(orders)
+		w.AwaitDone(orders...)
 	}},
 	{number: 12, name: "confirms never arrive", frames: true, run: func(w *world) {
-		w.run(1)
-		w.awaitDone(w.place(6))
+		w.Run(1)
+		w.AwaitDone(w.place(6)...)
 		var swallowed atomic.Int64
 		anew := false
 		w.frames.On(func(f *kit.Frame) bool {
@@ -190,19 +185,19 @@ var brokerFaults = []*scenario{
 			}
 			return true
 		})
-		w.erp.Faults.Next(fault.Fault{Kind: fault.Fail}, fault.Fault{Kind: fault.Fail})
+		w.ERP.Faults.Next(fault.Fault{Kind: fault.Fail}, fault.Fault{Kind: fault.Fail})
 		orders := w.place(3)
 		w.poison(2)
-		before := w.replicas[0].Said(`"event":"rabbitmq_connected"`)
-		kit.Eventually(w.t, patience, func() bool {
-			return swallowed.Load() > 0 && w.replicas[0].Said(`"event":"rabbitmq_connected"`) > before
+		before := w.Replicas[0].Said(`"event":"rabbitmq_connected"`)
+		kit.Eventually(w.t, env.Patience, func() bool {
+			return swallowed.Load() > 0 && w.Replicas[0].Said(`"event":"rabbitmq_connected"`) > before
 		}, "a new session, for want of a confirm")
 		w.frames.On(nil)
-		w.awaitDone(orders)
+		w.AwaitDone(orders...)
 	}},
 	{number: 13, name: "confirms arrive as refusals", frames: true, run: func(w *world) {
-		w.run(1)
-		w.awaitDone(w.place(6))
+		w.Run(1)
+		w.AwaitDone(w.place(6)...)
 		var refused int
 		w.frames.On(func(f *kit.Frame) bool {
 			if f.FromBroker && f.Is(kit.MethodAck) && refused < 5 {
@@ -211,10 +206,10 @@ var brokerFaults = []*scenario{
 			}
 			return true
 		})
-		w.erp.Faults.Next(fault.Fault{Kind: fault.Fail}, fault.Fault{Kind: fault.Fail})
+		w.ERP.Faults.Next(fault.Fault{Kind: fault.Fail}, fault.Fault{Kind: fault.Fail})
 		orders := w.place(3)
 		w.poison(2)
-		w.awaitDone(orders)
+		w.AwaitDone(orders...)
 		w.settle()
 		w.frames.On(nil)
 		if refused < 5 {
@@ -223,9 +218,9 @@ var brokerFaults = []*scenario{
 	}},
 	{number: 14, name: "publisher dies after the confirm and before its acknowledgement", frames: true, run: func(w *world) {
 		for _, poison := range []bool{false, true} {
-			r := w.run(1)[0]
+			r := w.Run(1)[0]
 			if !poison {
-				w.erp.Faults.Next(fault.Fault{Kind: fault.Fail})
+				w.ERP.Faults.Next(fault.Fault{Kind: fault.Fail})
 			}
 			w.frames.On(func(f *kit.Frame) bool {
 				if f.FromBroker && f.Is(kit.MethodAck) {
@@ -239,32 +234,32 @@ var brokerFaults = []*scenario{
 			} else {
 				w.place(1)
 			}
-			kit.Eventually(w.t, patience, func() bool { return !r.Running() }, "the publisher to die")
+			kit.Eventually(w.t, env.Patience, func() bool { return !r.Running() }, "the publisher to die")
 			w.frames.On(nil)
 		}
-		w.run(1)
+		w.Run(1)
 	}},
 	{number: 15, name: "headers as large as a frame", run: func(w *world) {
-		w.run(1)
+		w.Run(1)
 		header := amqp.Table{"x-big": strings.Repeat("b", 120_000), "x-small": strings.Repeat("s", 10_000), "x-kept": "k"}
-		w.erp.Faults.Next(fault.Fault{Kind: fault.Fail}, fault.Fault{Kind: fault.Fail})
+		w.ERP.Faults.Next(fault.Fault{Kind: fault.Fail}, fault.Fault{Kind: fault.Fail})
 		for range 3 {
 			o := w.order(fakemagento.Placing{})
-			w.publish(o.IncrementID, amqp.Publishing{Body: body(o), Headers: header})
+			w.publish(o.IncrementID, amqp.Publishing{Body: []byte(env.Object(o)), Headers: header})
 		}
 		w.publish("", amqp.Publishing{Body: []byte("no JSON"), Headers: header})
 		w.parked++
-		w.awaitDone(w.placed)
+		w.AwaitDone(w.placed...)
 	}},
 	{number: 16, name: "bodies over the limit", ownBroker: true, run: func(w *world) {
 		w.limitBodies(128 << 20) // RabbitMQ 4's is that of what is read
-		w.run(1)
+		w.Run(1)
 		w.publish("", amqp.Publishing{Body: large})
 		w.parked++
-		w.awaitDone(w.place(6))
+		w.AwaitDone(w.place(6)...)
 	}},
 	{number: 17, name: "credentials rotated and permissions revoked", ownBroker: true, run: func(w *world) {
-		broker := servers.broker(w.t)
+		broker := servers.RabbitMQ(w.t)
 		ctl := func(args ...string) {
 			w.t.Helper()
 			if _, err := broker.Ctl(args...); err != nil {
@@ -274,14 +269,14 @@ var brokerFaults = []*scenario{
 		ctl("add_user", "line", "first")
 		w.t.Cleanup(func() { ctl("delete_user", "line") })
 		ctl("set_permissions", "line", ".*", ".*", ".*")
-		u, err := url.Parse(w.env["AMQP_URL"])
+		u, err := url.Parse(w.Vars["AMQP_URL"])
 		if err != nil {
 			w.t.Fatal(err)
 		}
 		u.User = url.UserPassword("line", "first")
-		w.set("AMQP_URL", u.String())
-		r := w.run(1)[0]
-		w.awaitDone(w.place(6))
+		w.Set("AMQP_URL", u.String())
+		r := w.Run(1)[0]
+		w.AwaitDone(w.place(6)...)
 		ctl("change_password", "line", "second")
 		w.brokerLink.Cut()
 		orders := w.place(3)
@@ -289,34 +284,34 @@ var brokerFaults = []*scenario{
 			return brokerAway(status, d) && strings.Contains(d.RabbitMQ.Reason, "403")
 		})
 		ctl("change_password", "line", "first")
-		w.awaitDone(orders)
+		w.AwaitDone(orders...)
 		// Nothing can be published any more: retries and dead letters wait.
 		ctl("clear_permissions", "line")
-		w.erp.Faults.Next(fault.Fault{Kind: fault.Fail})
+		w.ERP.Faults.Next(fault.Fault{Kind: fault.Fail})
 		orders = w.place(3)
 		w.poison(1)
 		w.brokerLink.Cut()
 		r.AwaitSaying("the broker refuses", func(status int, d replica.Readiness) bool { return brokerAway(status, d) })
 		ctl("set_permissions", "line", ".*", ".*", ".*")
-		w.awaitDone(orders)
+		w.AwaitDone(orders...)
 	}},
 	{number: 18, name: "the broker's certificate expires", run: func(w *world) {
 		certs := newCertificates(w)
-		w.set("AMQP_URL", strings.Replace(certs.url, "amqp://", "amqps://", 1), "AMQP_CA_FILE", certs.roots)
-		r := w.run(1)[0]
-		w.awaitDone(w.place(6))
+		w.Set("AMQP_URL", strings.Replace(certs.url, "amqp://", "amqps://", 1), "AMQP_CA_FILE", certs.roots)
+		r := w.Run(1)[0]
+		w.AwaitDone(w.place(6)...)
 		certs.serve(-time.Hour)
 		orders := w.place(3)
 		r.AwaitSaying("the certificate has expired", func(status int, d replica.Readiness) bool {
 			return brokerAway(status, d) && strings.Contains(d.RabbitMQ.Reason, "expired")
 		})
 		certs.serve(time.Hour)
-		w.awaitDone(orders)
+		w.AwaitDone(orders...)
 	}},
 	{number: 19, name: "quorum lost: two of three nodes down, then back", nodes: 3, run: func(w *world) {
-		w.run(1)
-		w.awaitDone(w.place(10))
-		w.erp.Faults.Next(fault.Fault{Kind: fault.Fail}, fault.Fault{Kind: fault.Fail})
+		w.Run(1)
+		w.AwaitDone(w.place(10)...)
+		w.ERP.Faults.Next(fault.Fault{Kind: fault.Fail}, fault.Fault{Kind: fault.Fail})
 		w.place(6)
 		for _, n := range w.cluster[1:] {
 			n.Kill()
@@ -332,14 +327,14 @@ var brokerFaults = []*scenario{
 				w.t.Fatal(err)
 			}
 		}
-		w.awaitDone(w.placed[:16])
+		w.AwaitDone(w.placed[:16]...)
 		w.event(w.placed[16])
-		w.awaitDone(w.place(6))
+		w.AwaitDone(w.place(6)...)
 	}},
 	{number: 20, name: "consumer_timeout reached by a long call", ownBroker: true, env: patient, run: func(w *world) {
 		set := func(timeout, look string) {
 			w.t.Helper()
-			out, err := servers.broker(w.t).Ctl("eval", fmt.Sprintf(
+			out, err := servers.RabbitMQ(w.t).Ctl("eval", fmt.Sprintf(
 				"application:set_env(rabbit, consumer_timeout, %s), [application:set_env(rabbit, Tick, %s) || Tick <- [channel_tick_interval, quorum_tick_interval]].",
 				timeout, look))
 			if err != nil {
@@ -348,23 +343,23 @@ var brokerFaults = []*scenario{
 		}
 		set("1500", "500")
 		w.t.Cleanup(func() { set("1800000", "60000") })
-		r := w.run(1)[0]
-		w.awaitDone(w.place(10))
-		release := w.hold()
+		r := w.Run(1)[0]
+		w.AwaitDone(w.place(10)...)
+		release := w.Hold()
 		orders := w.place(6)
-		w.awaitCalls(2)
-		kit.Eventually(w.t, patience, func() bool { // since 4.3 it cancels the subscription in place of closing the channel
+		w.AwaitHeld(2)
+		kit.Eventually(w.t, env.Patience, func() bool { // since 4.3 it cancels the subscription in place of closing the channel
 			return r.Said(`"event":"consumer_refused"`) > 0
-		}, "the broker to lose its patience")
+		}, "the broker to lose its env.Patience")
 		release()
-		w.awaitDone(orders)
+		w.AwaitDone(orders...)
 	}},
 	{number: 64, name: "bindings vanish: the exchange is made anew, dead-letter and retry queues with it", env: patient, run: func(w *world) {
-		replicas := w.run(2)
-		w.awaitDone(w.place(6))
+		replicas := w.Run(2)
+		w.AwaitDone(w.place(6)...)
 		w.settle()
-		w.channel(func(ch *amqp.Channel) error {
-			if err := kit.DeleteQueues(ch, append(w.retryQueues(), w.DeadLetters("order_placed")), append(w.retryQueues(), w.Exchange)); err != nil {
+		w.Channel(func(ch *amqp.Channel) error {
+			if err := kit.DeleteQueues(ch, append(w.RetryQueues(), w.DeadLetters("order_placed")), append(w.RetryQueues(), w.Exchange)); err != nil {
 				return err
 			}
 			return kit.DeclareExchange(ch, w.Exchange)
@@ -375,14 +370,14 @@ var brokerFaults = []*scenario{
 			}
 			return n
 		}
-		kit.Eventually(w.t, patience, func() bool { // of all consumers, which take their turn
-			return restored("binding") >= 4 && restored("queue") >= float64(1+len(w.retryQueues()))
+		kit.Eventually(w.t, env.Patience, func() bool { // of all consumers, which take their turn
+			return restored("binding") >= 4 && restored("queue") >= float64(1+len(w.RetryQueues()))
 		}, "what has vanished to be there again, and counted")
-		kit.Eventually(w.t, patience, w.routed, "events to be routed")
-		w.erp.Faults.Next(fault.Fault{Kind: fault.Fail}, fault.Fault{Kind: fault.Fail})
+		kit.Eventually(w.t, env.Patience, w.routed, "events to be routed")
+		w.ERP.Faults.Next(fault.Fault{Kind: fault.Fail}, fault.Fault{Kind: fault.Fail})
 		w.place(6)
 		w.poison(1)
-		w.awaitDone(w.placed)
+		w.AwaitDone(w.placed...)
 		if n := replicas[0].Said(`"event":"bindings_restored"`) + replicas[1].Said(`"event":"bindings_restored"`); n == 0 {
 			w.t.Error("no warning of bindings that had vanished")
 		}
@@ -401,9 +396,9 @@ func (w *world) routed() bool {
 		w.t.Fatal(err)
 	}
 	defer publisher.Close()
-	o := w.shop.PlaceOrder(fakemagento.Placing{})
-	p := kit.Publishing(body(o))
-	err = publisher.Publish(w.t.Context(), w.Exchange, topic, p)
+	o := w.Shop.PlaceOrder(fakemagento.Placing{})
+	p := kit.Publishing([]byte(env.Object(o)))
+	err = publisher.Publish(w.t.Context(), w.Exchange, env.TopicPlaced, p)
 	switch {
 	case errors.Is(err, rabbitmq.ErrReturned):
 		return false
@@ -418,10 +413,10 @@ func (w *world) routed() bool {
 // restartBroker starts the private one again and waits until every replica is back.
 func (w *world) restartBroker() {
 	w.t.Helper()
-	if err := servers.broker(w.t).Start(); err != nil {
+	if err := servers.RabbitMQ(w.t).Start(); err != nil {
 		w.t.Fatal(err)
 	}
-	for _, r := range w.replicas {
+	for _, r := range w.Replicas {
 		if !r.Killed() {
 			r.AwaitReady()
 		}
@@ -431,7 +426,7 @@ func (w *world) restartBroker() {
 // awaitBinding waits until an event would find its way.
 func (w *world) awaitBinding() {
 	w.t.Helper()
-	for _, r := range w.replicas {
+	for _, r := range w.Replicas {
 		r.AwaitReady()
 	}
 }
@@ -442,36 +437,35 @@ func (w *world) alarm(raise, end []string) {
 	w.t.Helper()
 	ctl := func(args []string) {
 		w.t.Helper()
-		if _, err := servers.broker(w.t).Ctl(args...); err != nil {
+		if _, err := servers.RabbitMQ(w.t).Ctl(args...); err != nil {
 			w.t.Fatal(err)
 		}
 	}
 	w.t.Cleanup(func() { ctl(end) })
-	if out, code := w.call("topology"); code != 0 {
+	if out, code := w.Call("topology"); code != 0 {
 		w.t.Fatalf("topology ends with %d: %s", code, out)
 	}
 	orders := w.place(11) // the prefetch grows
 	sick := orders[9:]
-	w.erp.Faults.Set(fault.Plan{Every: fault.Fault{Kind: fault.Fail}, Only: func(r *http.Request) bool {
+	w.ERP.Faults.Set(fault.Plan{Every: fault.Fault{Kind: fault.Fail}, Only: func(r *http.Request) bool {
 		return slices.ContainsFunc(sick, func(o fakemagento.Placed) bool {
 			return strings.HasSuffix(r.Header.Get("Idempotency-Key"), o.IncrementID)
 		})
 	}})
 	w.poison(3)
 	ctl(raise)
-	r := w.run(1)[0]
-	w.awaitDone(orders[:9])
-	kit.Eventually(w.t, patience, func() bool { return r.Said("RabbitMQ reads nothing that is published") > 0 }, "the replica to say so")
-	w.erp.Faults.Set(fault.Plan{})
+	r := w.Run(1)[0]
+	w.AwaitDone(orders[:9]...)
+	kit.Eventually(w.t, env.Patience, func() bool { return r.Said("RabbitMQ reads nothing that is published") > 0 }, "the replica to say so")
+	w.ERP.Faults.Set(fault.Plan{})
 	ctl(end)
 }
 
 // certificates is a broker behind TLS.
 type certificates struct {
 	url, roots string
-	key        *rsa.PrivateKey
-	authority  *x509.Certificate
-	t          *world
+	authority  *env.Authority
+	w          *world
 
 	mu      sync.Mutex
 	current *tls.Certificate
@@ -481,20 +475,12 @@ type certificates struct {
 // newCertificates puts TLS before the broker, with an authority of its own and a certificate that is good.
 func newCertificates(w *world) *certificates {
 	w.t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	authority, err := env.NewAuthority("mageline faults")
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	authority := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "mageline faults"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-24 * time.Hour), NotAfter: time.Now().Add(24 * time.Hour), KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, authority, authority, &key.PublicKey, key)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	c := &certificates{key: key, authority: authority, t: w, roots: filepath.Join(w.t.TempDir(), "roots.pem")}
-	if err := os.WriteFile(c.roots, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
+	c := &certificates{authority: authority, w: w, roots: filepath.Join(w.t.TempDir(), "roots.pem")}
+	if err := os.WriteFile(c.roots, authority.PEM, 0o600); err != nil {
 		w.t.Fatal(err)
 	}
 	c.serve(time.Hour)
@@ -509,7 +495,7 @@ func newCertificates(w *world) *certificates {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	u, err := url.Parse(w.env["AMQP_URL"])
+	u, err := url.Parse(w.Vars["AMQP_URL"])
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -550,18 +536,17 @@ func newCertificates(w *world) *certificates {
 
 // serve shows a certificate that is good for so long from now on, or has not been for so long, and cuts every connection.
 func (c *certificates) serve(left time.Duration) {
-	c.t.t.Helper()
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "rabbitmq"},
-		NotBefore: time.Now().Add(-24 * time.Hour), NotAfter: time.Now().Add(left),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, c.authority, &c.key.PublicKey, c.key)
+	c.w.t.Helper()
+	cert, key, err := c.authority.Issue("rabbitmq", time.Now().Add(left))
 	if err != nil {
-		c.t.t.Fatal(err)
+		c.w.t.Fatal(err)
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		c.w.t.Fatal(err)
 	}
 	c.mu.Lock()
-	c.current = &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: c.key}
+	c.current = &pair
 	c.mu.Unlock()
 	c.cut()
 }

@@ -56,22 +56,43 @@ func TestFaults(t *testing.T) {
 			schedule(t, seed)
 		})
 	}
+	lanes := map[string][]*scenario{}
 	for _, f := range all() {
-		if !run(f) {
-			continue
-		}
-		t.Run(fmt.Sprintf("%02d-%s", f.number, strings.ReplaceAll(f.name, " ", "_")), func(t *testing.T) {
-			if !f.ownBroker && !f.ownDatabase && f.nodes == 0 {
+		switch lane := f.lane(); {
+		case !run(f):
+		case lane != "":
+			lanes[lane] = append(lanes[lane], f)
+		default:
+			t.Run(f.test(), func(t *testing.T) {
 				t.Parallel()
+				inject(t, f)
+			})
+		}
+	}
+	for lane, faults := range lanes { // beside the others
+		t.Run(lane, func(t *testing.T) {
+			t.Parallel()
+			for _, f := range faults {
+				t.Run(f.test(), func(t *testing.T) { inject(t, f) })
 			}
-			w := newWorld(t, f, fakeSeed)
-			defer func() {
-				if t.Failed() {
-					table.addFailed(f)
-				}
-			}()
-			f.run(w)
-			w.finish()
 		})
 	}
+}
+
+// test is the name of the fault's test.
+func (f *scenario) test() string {
+	return fmt.Sprintf("%02d-%s", f.number, strings.ReplaceAll(f.name, " ", "_"))
+}
+
+// inject has a fault happen in a world of its own, and reports what has become of the events.
+func inject(t *testing.T, f *scenario) {
+	t.Helper()
+	defer func() {
+		if t.Failed() {
+			table.addFailed(f)
+		}
+	}()
+	w := newWorld(t, f, fakeSeed)
+	f.run(w)
+	w.finish()
 }

@@ -10,17 +10,18 @@ import (
 	"time"
 
 	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/env"
 	"github.com/mageline/mageline/test/kit/fakemagento"
 )
 
 var fileFaults = []*scenario{
 	{number: 53, name: "tracking files half-written, replaced while read, twice, with BOM and duplicate rows, and SIGKILL", run: func(w *world) {
 		dir := w.t.TempDir()
-		w.set("TRACKING_DIR", dir)
-		r := w.run(2)
+		w.Set("TRACKING_DIR", dir)
+		r := w.Run(2)
 		struck := make(chan struct{})
 		var once sync.Once
-		w.onCall(&w.shopFront, http.MethodPost, "/ship", true, func() {
+		w.ShopFront.OnCall(http.MethodPost, "/ship", true, func() {
 			once.Do(func() {
 				r[0].Kill()
 				r[1].Kill()
@@ -59,12 +60,12 @@ var fileFaults = []*scenario{
 		}
 		select {
 		case <-struck:
-		case <-time.After(patience):
+		case <-time.After(env.Patience):
 			w.t.Fatal("nothing was shipped")
 		}
-		w.shopFront.Store(nil)
-		w.run(2)
-		kit.Eventually(w.t, patience, func() bool {
+		w.ShopFront.Set(nil)
+		w.Run(2)
+		kit.Eventually(w.t, env.Patience, func() bool {
 			files, err := filepath.Glob(filepath.Join(dir, "*.csv"))
 			return err == nil && len(files) == 0
 		}, "every file to leave the inbox")

@@ -14,11 +14,9 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"sync"
 	"testing"
-	"time"
 
-	"github.com/mageline/mageline/test/kit/private"
+	"github.com/mageline/mageline/test/kit/env"
 	"github.com/mageline/mageline/test/kit/replica"
 )
 
@@ -26,6 +24,7 @@ import (
 var (
 	program *replica.Program
 	table   results
+	servers env.Servers // of the faults that break one
 )
 
 func TestMain(m *testing.M) {
@@ -46,67 +45,12 @@ func run(m *testing.M) (code int, err error) {
 	if program, err = replica.Build(); err != nil {
 		return 1, err
 	}
+	program.Show = env.Check
 	code = m.Run()
-	servers.close()
+	servers.Close()
 	fmt.Print(table.String())
-	var bugs error
-	err = program.Lines(func(file, line string) {
-		if replica.Bug(line) {
-			bugs = errors.Join(bugs, fmt.Errorf("%s: %s", file, line))
-		}
-	})
-	if err = errors.Join(err, bugs); err != nil {
+	if err = env.SearchLogs(program); err != nil {
 		code = 1
 	}
 	return code, errors.Join(err, program.Remove(code != 0 || os.Getenv("MAGELINE_FAULTS_KEEP") != ""))
-}
-
-// patience is how long anything may take that has no reason to take long, on a machine that is busy.
-const patience = 90 * time.Second
-
-// servers are those that tests may break. Each is started when it is first asked for, and shared by the tests, one after
-// the other.
-var servers privates
-
-type privates struct {
-	mu       sync.Mutex
-	rabbitMQ *private.RabbitMQ
-	postgres *private.Postgres
-}
-
-func (p *privates) broker(t *testing.T) *private.RabbitMQ {
-	t.Helper()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.rabbitMQ == nil {
-		var err error
-		if p.rabbitMQ, err = private.StartRabbitMQ(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return p.rabbitMQ
-}
-
-func (p *privates) database(t *testing.T) *private.Postgres {
-	t.Helper()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.postgres == nil {
-		var err error
-		if p.postgres, err = private.StartPostgres(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return p.postgres
-}
-
-func (p *privates) close() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.rabbitMQ != nil {
-		p.rabbitMQ.Close()
-	}
-	if p.postgres != nil {
-		p.postgres.Close()
-	}
 }

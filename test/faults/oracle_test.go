@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/mageline/mageline/test/kit/env"
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
@@ -15,7 +16,7 @@ import (
 type effects struct{ documents, comments, tracks map[string]int }
 
 func (w *world) effects() effects {
-	return effects{w.erp.Counts(), w.shop.CommentCounts("Sales order "), w.shop.TrackCounts()}
+	return effects{w.ERP.Counts(), w.Shop.CommentCounts("Sales order "), w.Shop.TrackCounts()}
 }
 
 func (e effects) done(s *sent) bool {
@@ -52,7 +53,7 @@ func (w *world) report(unexpected int) {
 	}
 	parked, waiting := map[string]bool{}, map[string]bool{}
 	var letters, messages []amqp.Delivery
-	for _, c := range consumers {
+	for _, c := range env.Consumers {
 		letters = append(letters, w.take(w.DeadLetters(c))...)
 		messages = append(messages, w.take(w.Queue(c))...)
 	}
@@ -64,7 +65,7 @@ func (w *world) report(unexpected int) {
 		w.t.Logf("parked: %s %s, attempts %v, %v", reason, class, d.Headers["x-mageline-attempts"], d.Headers["x-mageline-error"])
 		parked[d.MessageId] = true
 	}
-	for _, queue := range w.retryQueues() {
+	for _, queue := range w.RetryQueues() {
 		for _, d := range w.take(queue) {
 			waiting[d.MessageId] = true
 		}
@@ -93,7 +94,7 @@ func (w *world) report(unexpected int) {
 			r.done++
 		default:
 			w.t.Errorf("lost: the event %s of order %q, track %q, which has %d documents and %d comments; calls of the ERP: %v",
-				s.id, s.order, s.track, documents[s.order], comments[s.order], w.history(s.order))
+				s.id, s.order, s.track, documents[s.order], comments[s.order], w.History(s.order))
 			r.lost++
 		}
 		r.acknowledged++
@@ -103,7 +104,7 @@ func (w *world) report(unexpected int) {
 		placed[o.IncrementID] = true
 		for what, n := range map[string]int{"documents": documents[o.IncrementID], "comments": comments[o.IncrementID]} {
 			if n > 1 {
-				w.t.Errorf("duplicated: order %s has %d %s; calls of the ERP: %v", o.IncrementID, n, what, w.history(o.IncrementID))
+				w.t.Errorf("duplicated: order %s has %d %s; calls of the ERP: %v", o.IncrementID, n, what, w.History(o.IncrementID))
 				r.duplicated++
 			}
 		}
@@ -119,10 +120,10 @@ func (w *world) report(unexpected int) {
 			odd("the ERP has a document for %q", reference)
 		}
 	}
-	if lost := w.shop.Statusless(); len(lost) > 0 {
+	if lost := w.Shop.Statusless(); len(lost) > 0 {
 		odd("%d orders have lost their status in Magento, and are in no grid: %.200q", len(lost), lost)
 	}
-	for _, problems := range []map[string]int{w.erp.Problems(), w.shop.Problems()} {
+	for _, problems := range []map[string]int{w.ERP.Problems(), w.Shop.Problems()} {
 		for problem, n := range problems {
 			odd("%d calls: %s", n, problem)
 		}
@@ -143,7 +144,7 @@ func (w *world) ledger(odd func(format string, args ...any), documents map[strin
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	u, err := url.Parse(w.database)
+	u, err := url.Parse(w.Database)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -174,7 +175,7 @@ func (w *world) ledger(odd func(format string, args ...any), documents map[strin
 // history tells how the ERP was called for an order.
 func (w *world) history(order string) []string {
 	var calls []string
-	for _, r := range w.erp.Requests() {
+	for _, r := range w.ERP.Requests() {
 		if order != "" && (strings.Contains(r.Query, order) || strings.Contains(string(r.Body), `"`+order+`"`)) {
 			calls = append(calls, r.At.Format("15:04:05.000")+" "+r.Method+" "+r.Path)
 		}

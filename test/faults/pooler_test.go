@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/env"
 	"github.com/mageline/mageline/test/kit/fakemagento"
 	"github.com/mageline/mageline/test/kit/private"
 )
@@ -14,38 +15,37 @@ import (
 func pooler(w *world) *private.PgBouncer {
 	w.t.Helper()
 	private.RequirePgBouncer(w.t)
-	b, err := private.StartPgBouncer(w.database, private.PoolerOptions{})
+	b, err := private.StartPgBouncer(w.Database, private.PoolerOptions{})
 	if b != nil {
 		w.t.Cleanup(b.Close)
 	}
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.sql("CREATE SCHEMA shop")
-	w.set("MIGRATE_DATABASE_URL", w.env["DATABASE_URL"])
-	u, err := url.Parse(w.database)
+	w.SQL("CREATE SCHEMA shop")
+	w.Set("MIGRATE_DATABASE_URL", w.Vars["DATABASE_URL"])
+	u, err := url.Parse(w.Database)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	u.RawQuery = "search_path=shop"
-	w.database = u.String()
+	w.Database = u.String()
 	u.Host = b.Addr
 	u.RawQuery += "&statement_timeout=20s"
-	w.set("DATABASE_URL", u.String())
+	w.Set("DATABASE_URL", u.String())
 	return b
 }
 
 var poolerFaults = []*scenario{
 	{number: 65, name: "pgbouncer in transaction mode, replicas and pgbouncer started again", env: []string{"ORDER_WAIT_EVERY", "500ms"}, run: func(w *world) {
 		b := pooler(w)
-		w.run(2)
-		w.awaitDone(w.place(20))
-		w.replicas[0].Kill()
-		w.replicas[1].Terminate()
-		w.replicas[1].Exit()
-		replicas := w.run(2) // what the first have left on the server's connections is still there
+		w.Run(2)
+		w.AwaitDone(w.place(20)...)
+		w.Replicas[0].Kill()
+		w.StopReplicas()
+		replicas := w.Run(2) // what the first have left on the server's connections is still there
 		orders := w.place(40)
-		w.awaitSome(orders, 10)
+		w.AwaitSome(10, orders...)
 		b.Kill()
 		replicas[0].AwaitSaying("Postgres is away", databaseAway)
 		if err := b.Start(); err != nil {
@@ -54,56 +54,53 @@ var poolerFaults = []*scenario{
 		for _, r := range replicas {
 			r.AwaitReady()
 		}
-		w.awaitDone(orders)
+		w.AwaitDone(orders...)
 
 		unpaid := w.order(fakemagento.Placing{State: "pending_payment"})
 		w.event(unpaid)
-		kit.Eventually(w.t, patience, func() bool {
-			out, code := w.call("key", "show", "order_placed:"+unpaid.IncrementID)
+		kit.Eventually(w.t, env.Patience, func() bool {
+			out, code := w.Call("key", "show", "order_placed:"+unpaid.IncrementID)
 			return code == 0 && strings.Contains(out, "waiting")
 		}, "the order to wait")
-		w.shop.Pay(unpaid.EntityID)
-		w.awaitDone([]fakemagento.Placed{unpaid})
+		w.Shop.Pay(unpaid.EntityID)
+		w.AwaitDone(unpaid)
 
 		letters := w.letters(5)
 		w.replay(0)
-		w.awaitDone(letters)
+		w.AwaitDone(letters...)
 		for _, call := range [][]string{{"pause", "erp"}, {"resume", "erp"}, {"migrate", "status"}} {
-			if out, code := w.call(call...); code != 0 {
+			if out, code := w.Call(call...); code != 0 {
 				w.t.Errorf("%s ends with %d: %s", call, code, out)
 			}
 		}
-		out, _ := w.call("check")
+		out, _ := w.Call("check")
 		if !strings.Contains(out, "OK Postgres pooler: ") || strings.Contains(out, "FAIL Postgres") {
 			w.t.Errorf("check says %s", out)
 		}
 	}},
 	{number: 65, name: "pgbouncer in transaction mode that nobody has declared", run: func(w *world) {
 		pooler(w)
-		u, err := url.Parse(w.env["DATABASE_URL"])
+		u, err := url.Parse(w.Vars["DATABASE_URL"])
 		if err != nil {
 			w.t.Fatal(err)
 		}
 		u.RawQuery = "" // which it would refuse
-		past := w.database
-		w.database = strings.TrimSuffix(w.database, "?search_path=shop")
-		w.set("DATABASE_URL", u.String(), "MIGRATE_DATABASE_URL", "")
-		if out, code := w.call("check"); code != 1 || !strings.Contains(out, "FAIL MAGELINE_MIGRATE_DATABASE_URL") {
+		past := w.Database
+		w.Database = strings.TrimSuffix(w.Database, "?search_path=shop")
+		w.Set("DATABASE_URL", u.String(), "MIGRATE_DATABASE_URL", "")
+		if out, code := w.Call("check"); code != 1 || !strings.Contains(out, "FAIL MAGELINE_MIGRATE_DATABASE_URL") {
 			w.t.Errorf("check ends with %d: %s", code, out)
 		}
-		w.run(1)
+		w.Run(1)
 		orders := w.place(10)
-		w.awaitSome(orders, 1)
-		second := w.start() // it meets the statements that the first has prepared
-		kit.Eventually(w.t, patience, func() bool {
+		w.AwaitSome(1, orders...)
+		second := w.Start() // it meets the statements that the first has prepared
+		kit.Eventually(w.t, env.Patience, func() bool {
 			return second.Said(`"event":"postgres_away"`) > 0
 		}, "the second replica to say what to do")
-		for _, r := range w.replicas {
-			r.Terminate()
-			r.Exit()
-		}
-		w.set("MIGRATE_DATABASE_URL", strings.TrimSuffix(past, "?search_path=shop"))
-		w.run(2)
-		w.awaitDone(orders) // and no order is a dead letter meanwhile
+		w.StopReplicas()
+		w.Set("MIGRATE_DATABASE_URL", strings.TrimSuffix(past, "?search_path=shop"))
+		w.Run(2)
+		w.AwaitDone(orders...) // and no order is a dead letter meanwhile
 	}},
 }

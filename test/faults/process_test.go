@@ -1,8 +1,6 @@
 package faults
 
 import (
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -11,6 +9,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/env"
 	"github.com/mageline/mageline/test/kit/fakeerp"
 	"github.com/mageline/mageline/test/kit/fakemagento"
 	"github.com/mageline/mageline/test/kit/fault"
@@ -19,23 +18,23 @@ import (
 
 var processFaults = []*scenario{
 	{number: 23, name: "SIGTERM with a full prefetch", run: func(w *world) {
-		w.run(1)
-		w.awaitDone(w.place(40)) // the prefetch has grown
-		release := w.hold()
+		w.Run(1)
+		w.AwaitDone(w.place(40)...) // the prefetch has grown
+		release := w.Hold()
 		orders := w.place(40)
-		w.awaitCalls(4)
-		r := w.replicas[0]
+		w.AwaitHeld(4)
+		r := w.Replicas[0]
 		r.Terminate()
-		kit.Eventually(w.t, patience, func() bool { status, _ := r.Ready(); return status == 503 }, "/readyz to say that it drains")
+		kit.Eventually(w.t, env.Patience, func() bool { status, _ := r.Ready(); return status == 503 }, "/readyz to say that it drains")
 		release()
 		if code := r.Exit(); code != 0 {
 			w.t.Errorf("exit code %d", code)
 		}
-		if done := w.done(orders); done == 0 || done == len(orders) {
+		if done := w.Done(orders...); done == 0 || done == len(orders) {
 			w.t.Errorf("%d of %d orders were done, want those whose handlers ran", done, len(orders))
 		}
-		w.run(1)
-		w.awaitDone(orders)
+		w.Run(1)
+		w.AwaitDone(orders...)
 	}},
 	{number: 24, name: "SIGKILL at each step of a handler", frames: true, run: func(w *world) {
 		const deliver = 60
@@ -52,11 +51,11 @@ var processFaults = []*scenario{
 				})
 			}},
 			{"with the claim's commit unknown", func(kill func()) { w.databaseLink.LoseAnswer(kill) }},
-			{"after the claim", func(kill func()) { w.onCall(&w.shopFront, "GET", "/orders", false, kill) }},
-			{"before the ERP has it", func(kill func()) { w.onCall(&w.erpFront, "POST", "/sales-orders", false, kill) }},
-			{"after the ERP has it", func(kill func()) { w.onCall(&w.erpFront, "POST", "/sales-orders", true, kill) }},
-			{"after the result row", func(kill func()) { w.onCall(&w.shopFront, "POST", "/comments", false, kill) }},
-			{"after the comment", func(kill func()) { w.onCall(&w.shopFront, "POST", "/comments", true, kill) }},
+			{"after the claim", func(kill func()) { w.ShopFront.OnCall("GET", "/orders", false, kill) }},
+			{"before the ERP has it", func(kill func()) { w.ERPFront.OnCall("POST", "/sales-orders", false, kill) }},
+			{"after the ERP has it", func(kill func()) { w.ERPFront.OnCall("POST", "/sales-orders", true, kill) }},
+			{"after the result row", func(kill func()) { w.ShopFront.OnCall("POST", "/comments", false, kill) }},
+			{"after the comment", func(kill func()) { w.ShopFront.OnCall("POST", "/comments", true, kill) }},
 			{"before the acknowledgement", func(kill func()) {
 				w.frames.On(func(f *kit.Frame) bool {
 					if !f.FromBroker && f.Is(kit.MethodAck) {
@@ -68,7 +67,7 @@ var processFaults = []*scenario{
 			}},
 		}
 		for _, step := range steps {
-			r := w.run(1)[0]
+			r := w.Run(1)[0]
 			var once atomic.Bool
 			step.arm(func() {
 				if once.CompareAndSwap(false, true) {
@@ -76,83 +75,83 @@ var processFaults = []*scenario{
 				}
 			})
 			order := w.place(1)
-			kit.Eventually(w.t, patience, func() bool { return !r.Running() }, "the process to be killed "+step.name)
+			kit.Eventually(w.t, env.Patience, func() bool { return !r.Running() }, "the process to be killed "+step.name)
 			w.frames.On(nil)
-			w.shopFront.Store(nil)
-			w.erpFront.Store(nil)
-			other := w.run(1)[0]
-			w.awaitDone(order)
+			w.ShopFront.Set(nil)
+			w.ERPFront.Set(nil)
+			other := w.Run(1)[0]
+			w.AwaitDone(order...)
 			other.Terminate()
 			if code := other.Exit(); code != 0 {
 				w.t.Errorf("exit code %d after the kill %s", code, step.name)
 			}
 		}
-		w.run(1)
+		w.Run(1)
 	}},
 	{number: 25, name: "killed for want of memory, with large messages in flight", run: func(w *world) {
 		filler := strings.Repeat("x", 4<<20)
-		w.run(2)
-		release := w.hold()
+		w.Run(2)
+		release := w.Hold()
 		for range 12 {
 			o := w.order(fakemagento.Placing{})
-			b := append(body(o)[:len(body(o))-1], `,"filler":"`+filler+`"}`...)
+			b := append([]byte(env.Object(o))[:len([]byte(env.Object(o)))-1], `,"filler":"`+filler+`"}`...)
 			w.publish(o.IncrementID, amqp.Publishing{Body: b})
 		}
-		w.awaitCalls(1)
-		w.replicas[0].Kill()
+		w.AwaitHeld(1)
+		w.Replicas[0].Kill()
 		release()
-		w.run(1)
-		w.awaitDone(w.placed)
+		w.Run(1)
+		w.AwaitDone(w.placed...)
 	}},
 	{number: 28, name: "scaled from 1 to 4 to 0 and back under load", run: func(w *world) {
-		w.erp.Faults.Set(fault.Plan{Latency: 100 * time.Millisecond})
-		w.run(1)
+		w.ERP.Faults.Set(fault.Plan{Latency: 100 * time.Millisecond})
+		w.Run(1)
 		w.place(40)
-		w.awaitSome(w.placed, 5)
-		w.run(3)
+		w.AwaitSome(5, w.placed...)
+		w.Run(3)
 		w.place(40)
-		w.awaitSome(w.placed, 30)
-		for _, r := range w.replicas {
+		w.AwaitSome(30, w.placed...)
+		for _, r := range w.Replicas {
 			r.Terminate()
 		}
-		for _, r := range w.replicas {
+		for _, r := range w.Replicas {
 			if code := r.Exit(); code != 0 {
 				w.t.Errorf("exit code %d", code)
 			}
 		}
 		w.place(10)
-		if w.done(w.placed) == len(w.placed) {
+		if w.Done(w.placed...) == len(w.placed) {
 			w.t.Error("nothing was shown: all was done before the end")
 		}
-		w.run(2)
-		w.awaitDone(w.placed)
+		w.Run(2)
+		w.AwaitDone(w.placed...)
 	}},
 	{number: 29, name: "two replicas get the same event together", run: func(w *world) {
-		w.erp.Faults.Set(fault.Plan{Latency: 50 * time.Millisecond})
-		w.run(2)
+		w.ERP.Faults.Set(fault.Plan{Latency: 50 * time.Millisecond})
+		w.Run(2)
 		for range 30 {
 			o := w.order(fakemagento.Placing{})
 			w.event(o)
 			w.event(o)
 		}
-		w.awaitDone(w.placed)
+		w.AwaitDone(w.placed...)
 	}},
 	{number: 30, name: "frozen beyond its lease, then resumed", mode: fakeerp.HonoursKeys, run: func(w *world) {
-		w.erp.Faults.Set(fault.Plan{Latency: 100 * time.Millisecond})
-		r := w.run(2)
+		w.ERP.Faults.Set(fault.Plan{Latency: 100 * time.Millisecond})
+		r := w.Run(2)
 		w.place(40)
-		w.awaitSome(w.placed, 10)
+		w.AwaitSome(10, w.placed...)
 		r[0].Signal(syscall.SIGSTOP)
 		for _, o := range w.placed { // the broker takes the frozen one for alive, and what it holds for being handled
 			w.event(o)
 		}
-		w.awaitDone(w.placed)
+		w.AwaitDone(w.placed...)
 		r[0].Signal(syscall.SIGCONT)
 		r[0].AwaitReady()
 	}},
 	{number: 31, name: "the database's clock jumps forward and back", mode: fakeerp.HonoursKeys, prepare: movableClock, run: func(w *world) {
-		w.erp.Faults.Set(fault.Plan{Latency: 50 * time.Millisecond})
-		w.run(2)
+		w.ERP.Faults.Set(fault.Plan{Latency: 50 * time.Millisecond})
+		w.Run(2)
 		for _, offset := range []string{"1 hour", "-1 hour", "10 days", "0"} {
 			var orders []fakemagento.Placed
 			for range 12 { // one event each: when the clock jumps over a lease nothing keeps two owners of a comment apart
@@ -160,49 +159,33 @@ var processFaults = []*scenario{
 				w.event(o)
 				orders = append(orders, o)
 			}
-			w.awaitSome(orders, 3)
-			w.sql(`UPDATE clock.shift SET by = $1::interval`, offset)
-			w.awaitDone(orders)
+			w.AwaitSome(3, orders...)
+			w.SQL(`UPDATE clock.shift SET by = '` + offset + `'::interval`)
+			w.AwaitDone(orders...)
 		}
 		// Each time of the ledger has jumped.
-		w.sql(`DO $$ BEGIN ASSERT (SELECT max(updated_at) > pg_catalog.now() + '9 days' AND min(updated_at) < pg_catalog.now() - interval '59 minutes' FROM effect); END $$`)
+		w.SQL(`DO $$ BEGIN ASSERT (SELECT max(updated_at) > pg_catalog.now() + '9 days' AND min(updated_at) < pg_catalog.now() - interval '59 minutes' FROM effect); END $$`)
 	}},
 	{number: 67, name: "nobody reads the log", run: func(w *world) {
 		stops := []func(*replica.Reader){(*replica.Reader).Stall, (*replica.Reader).Leave}
 		var readers []*replica.Reader
 		for range stops {
-			r, reader := program.StartRead(w.t, w.env)
-			w.replicas = append(w.replicas, r.AwaitReady())
+			r, reader := program.StartRead(w.t, w.Vars)
+			w.Replicas = append(w.Replicas, r.AwaitReady())
 			readers = append(readers, reader)
 		}
-		w.awaitDone(w.place(6))
+		w.AwaitDone(w.place(6)...)
 		for i, stop := range stops {
 			stop(readers[i])
 		}
-		kit.Eventually(w.t, patience, func() bool {
-			w.erp.Faults.Next(fault.Fault{Kind: fault.Fail})
-			w.awaitDone(w.place(20))
-			return w.replicas[0].Metric("mageline_log_dropped_total") > 0 && w.replicas[1].Metric("mageline_log_dropped_total") > 0
+		kit.Eventually(w.t, env.Patience, func() bool {
+			w.ERP.Faults.Next(fault.Fault{Kind: fault.Fail})
+			w.AwaitDone(w.place(20)...)
+			return w.Replicas[0].Metric("mageline_log_dropped_total") > 0 && w.Replicas[1].Metric("mageline_log_dropped_total") > 0
 		}, "both to drop lines of the log")
 		w.poison(2)
-		w.awaitDone(w.place(20))
+		w.AwaitDone(w.place(20)...)
 	}},
-}
-
-// onCall has then called when a call comes to an API, before or after the API has done it; its answer is lost.
-func (w *world) onCall(at *atomic.Pointer[front], method, path string, after bool, then func()) {
-	f := front(func(rw http.ResponseWriter, r *http.Request, api http.Handler) {
-		if r.Method != method || !strings.Contains(r.URL.Path, path) {
-			api.ServeHTTP(rw, r)
-			return
-		}
-		if after {
-			api.ServeHTTP(httptest.NewRecorder(), r)
-		}
-		then()
-		panic(http.ErrAbortHandler)
-	})
-	at.Store(&f)
 }
 
 // movableClock gives the database a now() that can be moved: Postgres looks for functions in pg_catalog first, unless the
@@ -215,6 +198,6 @@ func movableClock(w *world) {
 		`CREATE FUNCTION clock.now() RETURNS timestamptz LANGUAGE sql STABLE AS 'SELECT pg_catalog.now() + by FROM clock.shift'`,
 		`DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = public, clock, pg_catalog', current_database()); END $$`,
 	} {
-		w.sql(statement)
+		w.SQL(statement)
 	}
 }

@@ -88,11 +88,11 @@ var injections = []injection{
 	{"magento", "garbled", shopPlan(fault.Fault{Kind: fault.Garble})},
 	{"process", "killed", func(w *world, random *rand.Rand) func() {
 		w.victim(random).Kill()
-		return func() { w.start() }
+		return func() { w.Start() }
 	}},
 	{"process", "terminated", func(w *world, random *rand.Rand) func() {
 		w.victim(random).Terminate()
-		return func() { w.start() }
+		return func() { w.Start() }
 	}},
 	{"process", "frozen", func(w *world, random *rand.Rand) func() {
 		r := w.victim(random)
@@ -103,15 +103,15 @@ var injections = []injection{
 
 func erpPlan(f fault.Fault) func(*world, *rand.Rand) func() {
 	return func(w *world, _ *rand.Rand) func() {
-		w.erp.Faults.Set(fault.Plan{Chances: []fault.Chance{{OneIn: 2, Fault: f}}})
-		return func() { w.erp.Faults.Set(fault.Plan{}) }
+		w.ERP.Faults.Set(fault.Plan{Chances: []fault.Chance{{OneIn: 2, Fault: f}}})
+		return func() { w.ERP.Faults.Set(fault.Plan{}) }
 	}
 }
 
 func shopPlan(f fault.Fault) func(*world, *rand.Rand) func() {
 	return func(w *world, _ *rand.Rand) func() {
-		w.shop.Faults.Set(fault.Plan{Chances: []fault.Chance{{OneIn: 3, Fault: f}}})
-		return func() { w.shop.Faults.Set(fault.Plan{}) }
+		w.Shop.Faults.Set(fault.Plan{Chances: []fault.Chance{{OneIn: 3, Fault: f}}})
+		return func() { w.Shop.Faults.Set(fault.Plan{}) }
 	}
 }
 
@@ -119,7 +119,7 @@ func shopPlan(f fault.Fault) func(*world, *rand.Rand) func() {
 func (w *world) victim(random *rand.Rand) *replica.Replica {
 	w.t.Helper()
 	var alive []*replica.Replica
-	for _, r := range w.replicas {
+	for _, r := range w.Replicas {
 		if r.Running() && !r.Told() {
 			alive = append(alive, r)
 		}
@@ -166,7 +166,7 @@ func schedule(t *testing.T, seed uint64) {
 		}
 	}()
 	w := newWorld(t, s, seed)
-	w.run(2)
+	w.Run(2)
 	w.place(6)
 	for range 8 {
 		var heals []func()
@@ -193,12 +193,12 @@ func schedule(t *testing.T, seed uint64) {
 			heal()
 		}
 	}
-	for _, r := range w.replicas {
+	for _, r := range w.Replicas {
 		// With a circuit half-open as long as no message needs it. One that was told to stop may still be at it.
 		r.AwaitSaying("it is ready, or has stopped", func(status int, _ replica.Readiness) bool {
 			return status == http.StatusOK || !r.Running()
 		})
 	}
-	w.awaitDone(w.placed)
+	w.AwaitDone(w.placed...)
 	w.finish()
 }

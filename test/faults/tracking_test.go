@@ -15,6 +15,7 @@ import (
 	"github.com/shopspring/decimal"
 
 	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/env"
 	"github.com/mageline/mageline/test/kit/fakemagento"
 	"github.com/mageline/mageline/test/kit/fault"
 )
@@ -39,12 +40,12 @@ func (w *world) isWritten(orders, each int) {
 	w.t.Helper()
 	w.awaitTracked(orders * each)
 	for _, o := range w.placed {
-		for _, s := range w.shop.Shipments(o.EntityID) {
+		for _, s := range w.Shop.Shipments(o.EntityID) {
 			if len(s.Tracks) != 1 || len(s.Mails) > 1 {
 				w.t.Errorf("order %s has the shipment %+v", o.IncrementID, s)
 			}
 		}
-		if n := len(w.shop.Shipments(o.EntityID)); n != each {
+		if n := len(w.Shop.Shipments(o.EntityID)); n != each {
 			w.t.Errorf("order %s has %d shipments, want %d", o.IncrementID, n, each)
 		}
 	}
@@ -55,10 +56,10 @@ func posts(r *http.Request) bool { return r.Method == http.MethodPost }
 var trackingFaults = []*scenario{
 	{number: 24, name: "SIGKILL while Magento ships", env: []string{"TRACKING_NOTIFY", "true"}, run: func(w *world) {
 		for _, after := range []bool{false, true} {
-			r := w.run(2)
+			r := w.Run(2)
 			struck := make(chan struct{})
 			var once sync.Once
-			w.onCall(&w.shopFront, http.MethodPost, "/ship", after, func() {
+			w.ShopFront.OnCall(http.MethodPost, "/ship", after, func() {
 				once.Do(func() {
 					r[0].Kill()
 					r[1].Kill()
@@ -68,17 +69,17 @@ var trackingFaults = []*scenario{
 			w.parcels(3, 2)
 			select {
 			case <-struck:
-			case <-time.After(patience):
+			case <-time.After(env.Patience):
 				w.t.Fatal("nothing was shipped")
 			}
-			w.shopFront.Store(nil)
+			w.ShopFront.Set(nil)
 		}
-		w.run(2)
+		w.Run(2)
 		w.isWritten(6, 2)
 	}},
 	{number: 29, name: "two replicas get the same tracking number together, and the parcels of one order", run: func(w *world) {
-		w.run(2)
-		w.shop.Faults.Set(fault.Plan{Latency: 20 * time.Millisecond})
+		w.Run(2)
+		w.Shop.Faults.Set(fault.Plan{Latency: 20 * time.Millisecond})
 		w.parcels(4, 5)
 		for _, o := range w.placed {
 			for n := range 5 {
@@ -88,38 +89,38 @@ var trackingFaults = []*scenario{
 		w.isWritten(4, 5)
 	}},
 	{number: 40, name: "time-out after Magento has shipped", env: []string{"TRACKING_NOTIFY", "true"}, run: func(w *world) {
-		w.run(2)
-		w.shop.Faults.Set(fault.Plan{Only: posts, Chances: []fault.Chance{
+		w.Run(2)
+		w.Shop.Faults.Set(fault.Plan{Only: posts, Chances: []fault.Chance{
 			{OneIn: 3, Fault: fault.Fault{Kind: fault.Late, After: time.Second + 200*time.Millisecond}},
 			{OneIn: 4, Fault: fault.Fault{Kind: fault.Drop}},
 			{OneIn: 6, Fault: fault.Fault{Kind: fault.Garble}},
 		}})
-		w.shop.MaskNextSaves(true, false, true, true, false)
+		w.Shop.MaskNextSaves(true, false, true, true, false)
 		w.parcels(10, 3)
 		w.isWritten(10, 3)
-		w.quiet()
+		w.Heal()
 	}},
 	{
 		number: 49, name: "events out of order: numbers before their orders and shipments", env: []string{"TRACKING_WHEN_NO_SHIPMENT", "wait"},
 		run: func(w *world) {
-			w.run(2)
+			w.Run(2)
 			for i := range 10 {
 				o := w.order(fakemagento.Placing{VisibleAfter: time.Duration(i) * 200 * time.Millisecond})
 				w.track(o, "early", "")
 				w.event(o)
 			}
-			w.awaitDone(w.placed)
+			w.AwaitDone(w.placed...)
 			for _, o := range w.placed {
-				if n := len(w.shop.Shipments(o.EntityID)); n != 0 {
+				if n := len(w.Shop.Shipments(o.EntityID)); n != 0 {
 					w.t.Errorf("order %s has %d shipments before anybody has shipped it", o.IncrementID, n)
 				}
-				w.shop.Ship(o.EntityID, nil)
+				w.Shop.Ship(o.EntityID, nil)
 			}
 			w.awaitTracked(len(w.placed))
 		},
 	},
 	{number: 59, name: "replay of an edited message that fails again", run: func(w *world) {
-		w.run(1)
+		w.Run(1)
 		dlq := w.DeadLetters("tracking_received")
 		o := w.order(fakemagento.Placing{})
 		w.track(o, "T", `,"items":[{"sku":"MISSPELT","quantity":1}]`)
@@ -128,7 +129,7 @@ var trackingFaults = []*scenario{
 				w.edit(dlq, fmt.Sprintf(`{"order_number":%q,"tracking_number":"T","items":[{"sku":%q,"quantity":1}]}`, o.IncrementID, edit))
 			}
 			if edit != "24-MB01" {
-				kit.Eventually(w.t, patience, func() bool { return w.Depth(dlq) == 1 }, "the message to be a dead letter")
+				kit.Eventually(w.t, env.Patience, func() bool { return w.Depth(dlq) == 1 }, "the message to be a dead letter")
 			}
 		}
 		w.awaitTracked(1)
@@ -139,7 +140,7 @@ var trackingFaults = []*scenario{
 func (w *world) edit(queue, body string) {
 	w.t.Helper()
 	file := filepath.Join(w.t.TempDir(), "letters")
-	if out, code := w.call("dlq", "discard", queue, "--yes", "--out", file); code != 0 {
+	if out, code := w.Call("dlq", "discard", queue, "--yes", "--out", file); code != 0 {
 		w.t.Fatalf("discard ends with %d: %s", code, out)
 	}
 	content, err := os.ReadFile(file)
@@ -159,7 +160,7 @@ func (w *world) edit(queue, body string) {
 	if err := os.WriteFile(file, append(content, '\n'), 0o600); err != nil {
 		w.t.Fatal(err)
 	}
-	if out, code := w.call("publish", "--letters", file); code != 0 || !strings.Contains(out, "1") {
+	if out, code := w.Call("publish", "--letters", file); code != 0 || !strings.Contains(out, "1") {
 		w.t.Fatalf("publish ends with %d: %s", code, out)
 	}
 }

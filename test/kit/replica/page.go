@@ -32,7 +32,7 @@ type Part struct {
 func (r *Replica) URL(path string) string {
 	r.t.Helper()
 	if r.address == "" {
-		kit.Eventually(r.t, patience, func() bool {
+		kit.Eventually(r.t, Patience, func() bool {
 			for _, line := range r.Logged() {
 				if line["message"] == "health and metrics" {
 					r.address, _ = line["address"].(string)
@@ -109,7 +109,7 @@ func (r *Replica) AwaitSaying(what string, condition func(status int, document R
 			r.t.Logf("/readyz said last: %d %+v", status, document)
 		}
 	})
-	kit.Eventually(r.t, patience, func() bool {
+	kit.Eventually(r.t, Patience, func() bool {
 		status, document = r.Ready()
 		said = condition(status, document)
 		return said

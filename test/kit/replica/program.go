@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -24,6 +25,9 @@ type Program struct {
 
 	folder, path string
 	processes    atomic.Int64
+
+	mu       sync.Mutex
+	variants map[string]*Program // by their flags
 }
 
 // Build builds mageline, with the race detector if the tests run with it; its reports are in the logs.
@@ -32,7 +36,7 @@ func Build() (*Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Program{Logs: filepath.Join(folder, "logs"), folder: folder}
+	p := &Program{Logs: filepath.Join(folder, "logs"), folder: folder, variants: map[string]*Program{}}
 	if err := os.Mkdir(p.Logs, 0o700); err != nil {
 		return nil, err
 	}
@@ -40,14 +44,21 @@ func Build() (*Program, error) {
 	return p, err
 }
 
-// Variant builds the same in another way, such as "-tags=x" or "-race=false"; the output goes to the same folder.
+// Variant builds the same in another way, such as "-tags=x" or "-race=false", once for all tests that ask for it; the output
+// goes to the same folder.
 func (p *Program) Variant(t testing.TB, flags ...string) *Program {
 	t.Helper()
-	path, err := p.build(strings.Trim(strings.Join(flags, ""), "-"), flags...)
-	if err != nil {
-		t.Fatal(err)
+	name := strings.Trim(strings.Join(flags, ""), "-")
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.variants[name] == nil {
+		path, err := p.build(name, flags...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.variants[name] = &Program{Logs: p.Logs, Show: p.Show, folder: p.folder, path: path}
 	}
-	return &Program{Logs: p.Logs, Show: p.Show, folder: p.folder, path: path}
+	return p.variants[name]
 }
 
 func (p *Program) build(name string, flags ...string) (path string, err error) {
@@ -208,5 +219,5 @@ func Bug(line string) bool {
 		strings.Contains(line, "a handler panicked")
 }
 
-// patience is how long anything may take that has no reason to take long, on a machine that is busy.
-const patience = 90 * time.Second
+// Patience is how long anything may take that has no reason to take long, on a machine that is busy.
+const Patience = 90 * time.Second

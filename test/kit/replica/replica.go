@@ -25,6 +25,7 @@ type Replica struct {
 	ended   chan struct{}
 	killed  atomic.Bool
 	told    atomic.Bool
+	asked   atomic.Bool
 	show    func(t testing.TB, path, page string)
 	address string // of health and metrics, once known
 }
@@ -69,14 +70,18 @@ func (r *Replica) Running() bool {
 	}
 }
 
-// Exit waits for its end and gives the exit code, -1 if it was killed or does not end.
+// Asked reports whether somebody has asked for its exit code.
+func (r *Replica) Asked() bool { return r.asked.Load() }
+
+// Exit waits for its end and returns the exit code, -1 if it was killed or does not end.
 func (r *Replica) Exit() int {
 	r.t.Helper()
+	r.asked.Store(true)
 	select {
 	case <-r.ended:
 		return r.command.ProcessState.ExitCode()
-	case <-time.After(patience):
-		r.t.Errorf("a replica has not ended within %s; its log: %s", patience, r.Log)
+	case <-time.After(Patience):
+		r.t.Errorf("a replica has not ended within %s; its log: %s", Patience, r.Log)
 		r.Kill()
 		return -1
 	}
@@ -115,5 +120,5 @@ func (r *Replica) output() []byte {
 // AwaitSaid waits until a text is in its log.
 func (r *Replica) AwaitSaid(text string) {
 	r.t.Helper()
-	kit.Eventually(r.t, patience, func() bool { return r.Said(text) > 0 }, fmt.Sprintf("a replica to log %q; its log: %s", text, r.Log))
+	kit.Eventually(r.t, Patience, func() bool { return r.Said(text) > 0 }, fmt.Sprintf("a replica to log %q; its log: %s", text, r.Log))
 }
