@@ -34,7 +34,7 @@ func TestQueuesWithOtherArguments(t *testing.T) {
 		}
 	}
 	r := e.Start().AwaitReady()
-	if n := r.Said("PRECONDITION_FAILED"); n != 0 {
+	if n := r.Events("", "error", "PRECONDITION_FAILED"); n != 0 {
 		t.Errorf("the broker has refused a declaration %d times", n)
 	}
 	e.ERP.Faults.Next(fault.Fault{Kind: fault.Fail, Status: 503}, fault.Fault{Kind: fault.Fail, Status: 503})

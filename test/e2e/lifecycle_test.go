@@ -31,7 +31,7 @@ func TestStartsWithoutServices(t *testing.T) {
 	kit.Eventually(t, env.Patience, func() bool {
 		status, document := r.Ready()
 		return status == 503 && !document.Ready && away(document.RabbitMQ) && away(document.Postgres) &&
-			r.Said(`"event":"rabbitmq_away"`) >= 2
+			r.Events("rabbitmq_away") >= 2
 	}, "/readyz to say that both are away")
 	if status, body := r.Get("/healthz"); status != 200 {
 		t.Errorf("/healthz answers %d %s", status, body)
@@ -236,7 +236,7 @@ func TestCut(t *testing.T) {
 		t.Errorf("exit code %d, want 3: handlers were cut", code)
 	}
 	release()
-	r = e.Start().AwaitReady()
+	e.Start().AwaitReady()
 	e.AwaitDone(booked, unbooked)
 	e.Finish()
 	if n := len(e.ERP.Documents()); n != 12 {
@@ -311,7 +311,7 @@ func TestSeveralNodes(t *testing.T) {
 	}
 	second.Accept()
 	first.Refuse()
-	kit.Eventually(t, env.Patience, func() bool { return r.Said(`"event":"rabbitmq_connected"`) > 1 }, "the replica to connect by the other node")
+	kit.Eventually(t, env.Patience, func() bool { return r.Events("rabbitmq_connected") > 1 }, "the replica to connect by the other node")
 	r.AwaitReady()
 	e.AwaitDone(e.Place(2, fakemagento.Placing{})...)
 	e.Finish()

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -34,10 +33,8 @@ func TestPausedByOperator(t *testing.T) {
 
 	replicas = append(replicas, e.Start())
 	awaitPaused(replicas[2], "order_placed", "order_canceled")
-	for _, line := range replicas[2].Logged() {
-		if line["message"] == "subscribed" && strings.HasPrefix(fmt.Sprint(line["consumer"]), "order_") {
-			t.Errorf("the replica that was started later has subscribed before it knew of the pause: %v", line)
-		}
+	if n := replicas[2].Events("consumer_subscribed", "consumer", "order_"); n != 0 {
+		t.Errorf("the replica that was started later has subscribed %d times before it knew of the pause", n)
 	}
 	calls := len(e.ERP.Requests())
 	waiting := e.Place(20, fakemagento.Placing{})
@@ -65,7 +62,7 @@ func TestPausedByOperator(t *testing.T) {
 	// A pause with an end ends by itself.
 	e.MustCall("pause", "magento", "--until", "10s")
 	for _, r := range replicas {
-		kit.Eventually(t, env.Patience, func() bool { return r.Said("an operator's pause is over") == 3 }, "the third pause to be over")
+		kit.Eventually(t, env.Patience, func() bool { return r.Events("operator_pause_over") == 3 }, "the third pause to be over")
 		r.AwaitReady()
 	}
 	e.Finish()

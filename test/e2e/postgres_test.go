@@ -108,10 +108,10 @@ func TestMigrateURLIsReplaced(t *testing.T) {
 	r := e.Start()
 	awaitAway(t, r, nil, []string{"not_made_yet", "MAGELINE_MIGRATE_DATABASE_URL"})
 	m.put(map[string]string{"direct": ""})
-	r.AwaitSaid("the value from before is used")
+	r.AwaitEvent("secret_unusable", "variable", "MAGELINE_MIGRATE_DATABASE_URL_FILE")
 	m.put(map[string]string{"direct": p.asRole(t, "postgres", "migrated")})
 	r.AwaitReady()
-	if n := r.Said("MAGELINE_MIGRATE_DATABASE_URL_FILE"); n < 2 {
+	if n := r.Events("", "variable", "MAGELINE_MIGRATE_DATABASE_URL_FILE"); n < 2 {
 		t.Errorf("the log names the variable %d times", n)
 	}
 	e.AwaitDone(e.Place(2, fakemagento.Placing{})...)

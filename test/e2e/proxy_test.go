@@ -38,7 +38,7 @@ func TestProxyPassword(t *testing.T) {
 			r.AwaitSaying("the circuit is open for "+tt.says, func(_ int, d replica.Readiness) bool {
 				return d.Downstreams["magento"].State == "open" && strings.Contains(d.Downstreams["magento"].Reason, tt.says)
 			})
-			r.AwaitSaid("traces can't be exported")
+			r.AwaitEvent("traces_not_exported")
 			if out, code := e.Call("check"); code != 1 || !failLine(out, []string{tt.says}) {
 				t.Errorf("check ends with %d and does not say %q:\n%s", code, tt.says, out)
 			}

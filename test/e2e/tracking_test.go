@@ -85,6 +85,7 @@ func (r *receiver) arrived() int {
 // A replica is killed in the middle of a file. Another one goes on behind the last block that was recorded: no row is lost,
 // what was recorded is not sent again, and the file is processed.
 func TestKilledInATrackingFile(t *testing.T) {
+	t.Parallel()
 	const rows = 20_000
 	e := newEnv(t, time.Second)
 	r := receiveTracking(t, e)
@@ -178,17 +179,10 @@ func TestTrackingWithoutTheRightToPublish(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := e.Start()
-	kit.Eventually(t, env.Patience, func() bool {
-		for _, line := range r.Logged() {
-			if text, _ := line["message"].(string); strings.Contains(text, "a.csv") && strings.Contains(text, "set_permissions") {
-				return true
-			}
-		}
-		return false
-	}, "the log to name the right that is missing")
+	r.AwaitEvent("inbox_problem", "error", "a.csv", "error", "set_permissions")
 	r.AwaitReady()
 	e.AwaitDone(e.Place(20, fakemagento.Placing{})...)
-	if n := r.Said(`"event":"rabbitmq_connected"`); n > 3 {
+	if n := r.Events("rabbitmq_connected"); n > 3 {
 		t.Errorf("it has connected to RabbitMQ %d times", n)
 	}
 	p.ctl(t, "set_permissions", user, ".*", ".*", ".*")

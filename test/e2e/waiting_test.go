@@ -58,7 +58,7 @@ func TestWaitsAndIsFound(t *testing.T) {
 	paid := e.Place(3, fakemagento.Placing{State: "pending_payment", Method: "paypal_express"})
 	cancelled := e.PlaceOne(fakemagento.Placing{State: "pending_payment", Method: "paypal_express"})
 	kit.Eventually(t, env.Patience, func() bool {
-		return a.Said("the order waits until it may go out")+b.Said("the order waits until it may go out") >= 4
+		return a.Events("order_waiting")+b.Events("order_waiting") >= 4
 	}, "the orders to wait")
 	for _, o := range paid {
 		e.Shop.Pay(o.EntityID)

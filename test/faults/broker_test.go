@@ -63,9 +63,9 @@ var brokerFaults = []*scenario{
 		w.place(8)
 		w.AwaitHeld(3)
 		for _, r := range w.Replicas {
-			before := r.Said(`"event":"rabbitmq_connected"`)
+			before := r.Events("rabbitmq_connected")
 			w.brokerLink.Cut()
-			kit.Eventually(w.t, env.Patience, func() bool { return r.Said(`"event":"rabbitmq_connected"`) > before }, "a new session")
+			kit.Eventually(w.t, env.Patience, func() bool { return r.Events("rabbitmq_connected") > before }, "a new session")
 		}
 		release()
 		w.AwaitDone(w.placed...)
@@ -73,7 +73,7 @@ var brokerFaults = []*scenario{
 		kit.Eventually(w.t, env.Patience, func() bool {
 			stale = 0
 			for _, r := range w.Replicas {
-				stale += r.Said("its connection or channel has ended")
+				stale += r.Events("settlement_stale")
 			}
 			return stale > 0
 		}, "a delivery of the old session to be finished")
@@ -188,9 +188,9 @@ var brokerFaults = []*scenario{
 		w.ERP.Faults.Next(fault.Fault{Kind: fault.Fail}, fault.Fault{Kind: fault.Fail})
 		orders := w.place(3)
 		w.poison(2)
-		before := w.Replicas[0].Said(`"event":"rabbitmq_connected"`)
+		before := w.Replicas[0].Events("rabbitmq_connected")
 		kit.Eventually(w.t, env.Patience, func() bool {
-			return swallowed.Load() > 0 && w.Replicas[0].Said(`"event":"rabbitmq_connected"`) > before
+			return swallowed.Load() > 0 && w.Replicas[0].Events("rabbitmq_connected") > before
 		}, "a new session, for want of a confirm")
 		w.frames.On(nil)
 		w.AwaitDone(orders...)
@@ -349,7 +349,7 @@ var brokerFaults = []*scenario{
 		orders := w.place(6)
 		w.AwaitHeld(2)
 		kit.Eventually(w.t, env.Patience, func() bool { // since 4.3 it cancels the subscription in place of closing the channel
-			return r.Said(`"event":"consumer_refused"`) > 0
+			return r.Events("consumer_refused") > 0
 		}, "the broker to lose its env.Patience")
 		release()
 		w.AwaitDone(orders...)
@@ -378,7 +378,7 @@ var brokerFaults = []*scenario{
 		w.place(6)
 		w.poison(1)
 		w.AwaitDone(w.placed...)
-		if n := replicas[0].Said(`"event":"bindings_restored"`) + replicas[1].Said(`"event":"bindings_restored"`); n == 0 {
+		if n := replicas[0].Events("bindings_restored") + replicas[1].Events("bindings_restored"); n == 0 {
 			w.t.Error("no warning of bindings that had vanished")
 		}
 	}},
@@ -456,7 +456,7 @@ func (w *world) alarm(raise, end []string) {
 	ctl(raise)
 	r := w.Run(1)[0]
 	w.AwaitDone(orders[:9]...)
-	kit.Eventually(w.t, env.Patience, func() bool { return r.Said("RabbitMQ reads nothing that is published") > 0 }, "the replica to say so")
+	r.AwaitEvent("publishing_blocked")
 	w.ERP.Faults.Set(fault.Plan{})
 	ctl(end)
 }

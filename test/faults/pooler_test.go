@@ -96,7 +96,7 @@ var poolerFaults = []*scenario{
 		w.AwaitSome(1, orders...)
 		second := w.Start() // it meets the statements that the first has prepared
 		kit.Eventually(w.t, env.Patience, func() bool {
-			return second.Said(`"event":"postgres_away"`) > 0
+			return second.Events("postgres_away") > 0
 		}, "the second replica to say what to do")
 		w.StopReplicas()
 		w.Set("MIGRATE_DATABASE_URL", strings.TrimSuffix(past, "?search_path=shop"))

@@ -94,7 +94,7 @@ var postgresFaults = []*scenario{
 		}
 		orders := w.place(20)
 		kit.Eventually(w.t, env.Patience, func() bool {
-			return w.Replicas[0].Said("no Postgres")+w.Replicas[0].Said("Postgres is away") > 0
+			return w.Replicas[0].Events("postgres_away")+w.Replicas[0].Events("", "error", "no Postgres") > 0
 		}, "the replica to say that it gets no answer")
 		if _, err := conn.Exec(ctx, "ROLLBACK"); err != nil {
 			w.t.Fatal(err)
@@ -109,7 +109,7 @@ var postgresFaults = []*scenario{
 		w.failing("RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100';")
 		orders := w.place(20)
 		kit.Eventually(w.t, env.Patience, func() bool {
-			return w.Replicas[0].Said("No space left on device") > 0
+			return w.Replicas[0].Events("", "error", "No space left on device") > 0
 		}, "the replica to say so")
 		w.working()
 		w.AwaitDone(orders...)
@@ -181,7 +181,7 @@ func (w *world) failover(die bool) {
 		kit.Eventually(w.t, env.Patience, func() bool {
 			n := 0
 			for _, r := range w.Replicas {
-				n += r.Said("delivery_deferred")
+				n += r.Events("delivery_deferred")
 			}
 			return n > 1
 		}, "the messages to be put off")

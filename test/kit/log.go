@@ -35,10 +35,16 @@ func (l *Log) Reset() {
 	l.text.Reset()
 }
 
-// Lines returns the lines of an event, or of any if it is empty. Fields are pairs: a name, and what the value must contain.
+// Lines returns the lines of an event, as LogLines does.
 func (l *Log) Lines(event string, fields ...string) []string {
+	return LogLines(l.String(), event, fields...)
+}
+
+// LogLines returns the lines of an event in a log, or of any if it is empty. Fields are pairs: a name, and what the value must
+// contain.
+func LogLines(log, event string, fields ...string) []string {
 	var lines []string
-	for text := range strings.Lines(l.String()) {
+	for text := range strings.Lines(log) {
 		var line map[string]any
 		if json.Unmarshal([]byte(text), &line) == nil && (event == "" || line["event"] == event) && contains(line, fields) {
 			lines = append(lines, text)

@@ -34,7 +34,7 @@ func (r *Replica) URL(path string) string {
 	if r.address == "" {
 		kit.Eventually(r.t, Patience, func() bool {
 			for _, line := range r.Logged() {
-				if line["message"] == "health and metrics" {
+				if line["event"] == "http_listening" {
 					r.address, _ = line["address"].(string)
 				}
 			}

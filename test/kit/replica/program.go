@@ -216,7 +216,7 @@ func (p *Program) Lines(f func(file, line string)) error {
 // Bug reports whether a line is one that no process may print.
 func Bug(line string) bool {
 	return strings.Contains(line, "DATA RACE") || strings.HasPrefix(line, "panic:") || strings.HasPrefix(line, "fatal error:") ||
-		strings.Contains(line, "a handler panicked")
+		strings.Contains(line, `"event":"handler_panicked"`)
 }
 
 // Patience is how long anything may take that has no reason to take long, on a machine that is busy.

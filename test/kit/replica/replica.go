@@ -102,10 +102,17 @@ func (r *Replica) Logged() []map[string]any {
 	return lines
 }
 
-// Said counts how often a text is in its log.
-func (r *Replica) Said(text string) int {
+// Events counts the lines of its log that tell of an event. Fields are pairs: a name, and what the value must contain.
+func (r *Replica) Events(event string, fields ...string) int {
 	r.t.Helper()
-	return bytes.Count(r.output(), []byte(text))
+	return len(kit.LogLines(string(r.output()), event, fields...))
+}
+
+// AwaitEvent waits until there is one.
+func (r *Replica) AwaitEvent(event string, fields ...string) {
+	r.t.Helper()
+	kit.Eventually(r.t, Patience, func() bool { return r.Events(event, fields...) > 0 },
+		fmt.Sprintf("a replica to log the event %s %q; its log: %s", event, fields, r.Log))
 }
 
 func (r *Replica) output() []byte {
@@ -115,10 +122,4 @@ func (r *Replica) output() []byte {
 		r.t.Fatal(err)
 	}
 	return content
-}
-
-// AwaitSaid waits until a text is in its log.
-func (r *Replica) AwaitSaid(text string) {
-	r.t.Helper()
-	kit.Eventually(r.t, Patience, func() bool { return r.Said(text) > 0 }, fmt.Sprintf("a replica to log %q; its log: %s", text, r.Log))
 }
