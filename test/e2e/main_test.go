@@ -9,7 +9,6 @@ package e2e
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"strconv"
@@ -34,7 +33,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	flag.Parse()
+	env.Parallel("6")
 	code, err := run(m)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "e2e:", err)

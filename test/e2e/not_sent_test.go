@@ -51,7 +51,7 @@ func testTellsMagentoOfDeadLetters(t *testing.T) {
 			fmt.Sprintf("%d comments that say why it is not sent", want))
 	}
 	told(1)
-	r = e.Start().AwaitReady()
+	e.Start().AwaitReady()
 	e.Publish("sales.order.updated", env.Body(refused, 1)) // the same cause again
 	letters(2)
 

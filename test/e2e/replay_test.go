@@ -19,6 +19,7 @@ import (
 // The broker itself has dead-lettered a message, and written its x-death on it. Replayed, it fails once more, waits in a
 // retry queue, and arrives: a broker drops what it takes for a circle of dead-lettering without a word.
 func TestReplayOfBrokersOwnLetter(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"quorum", "classic"} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()

@@ -29,6 +29,7 @@ const (
 // Orders flow steadily while something breaks every few seconds. Whatever is left behind by a fault adds up, and shows: at
 // the end there must be as many goroutines, files, connections and bytes as after the first minute.
 func TestSoak(t *testing.T) {
+	t.Parallel()
 	s := newSoak(t)
 	began := time.Now()
 	warm := min(time.Minute, soakTime/3)

@@ -11,7 +11,6 @@ package faults
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -28,11 +27,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	flag.Parse()
-	// They wait more than they compute.
-	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
-		_ = parallel.Value.Set("4")
-	}
+	env.Parallel("6")
 	code, err := run(m)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "faults:", err)

@@ -4,12 +4,12 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/mageline/mageline/test/kit/env"
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/mageline/mageline/test/kit/env"
 )
 
 // effects are what has come of the events, by order; of tracking numbers by order and number.
@@ -170,15 +170,4 @@ func (w *world) ledger(odd func(format string, args ...any), documents map[strin
 	if err != nil {
 		w.t.Error(err)
 	}
-}
-
-// history tells how the ERP was called for an order.
-func (w *world) history(order string) []string {
-	var calls []string
-	for _, r := range w.ERP.Requests() {
-		if order != "" && (strings.Contains(r.Query, order) || strings.Contains(string(r.Body), `"`+order+`"`)) {
-			calls = append(calls, r.At.Format("15:04:05.000")+" "+r.Method+" "+r.Path)
-		}
-	}
-	return calls
 }
