@@ -68,6 +68,8 @@ func TestConfiguration_NamesOtherVariablesOfTheEnvironment(t *testing.T) {
 	}
 }
 
+var ofTests = regexp.MustCompile(`^MAGELINE_(TEST|E2E|FAULTS)(_|$)`)
+
 // The other pages name variables that are there, with or without the prefix.
 func TestVariablesInPages(t *testing.T) {
 	known := map[string]bool{}
@@ -91,7 +93,7 @@ func TestVariablesInPages(t *testing.T) {
 		}
 		for _, match := range variable.FindAllStringSubmatch(string(content), -1) {
 			name := "MAGELINE_" + strings.TrimPrefix(match[1], "MAGELINE_")
-			if strings.HasPrefix(name, "MAGELINE_TEST_") || strings.HasPrefix(match[1], "OTEL_") { // of our tests, and OpenTelemetry's
+			if ofTests.MatchString(name) || strings.HasPrefix(match[1], "OTEL_") { // of our tests, and OpenTelemetry's
 				continue
 			}
 			found++

@@ -12,7 +12,7 @@ import (
 
 // Queues that somebody has made with other arguments are used as they are, though the broker would answer 406 to a declaration;
 // `check` says what differs, and fails where it loses messages.
-func TestQueuesWithOtherArguments(t *testing.T) {
+func TestTopology_KeepsQueuesWithOtherArguments(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, 200*time.Millisecond, time.Second)
 	conn, err := amqp.Dial(e.URL)

@@ -14,7 +14,7 @@ import (
 
 // One of several bindings vanishes, which AMQP does not tell: it is there again within a minute, and with AMQP_MANAGEMENT_URL
 // the log says which one it was.
-func TestBindings_SeenByTheManagementAPI(t *testing.T) {
+func TestTopology_RestoresBindingSeenByManagementAPI(t *testing.T) {
 	t.Parallel()
 	private.Require(t)
 	node, err := private.StartRabbitMQ()

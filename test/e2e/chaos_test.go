@@ -23,8 +23,22 @@ var erpChaos = []fault.Chance{
 	{OneIn: 20, Fault: fault.Fault{Kind: fault.Late, After: 1500 * time.Millisecond}},
 }
 
-// Two replicas, one of them killed every two seconds, and every event one to three times: each order is in the ERP once.
+// Whatever is killed or fails, each order is in the ERP once. These run beside each other and nothing else: kills come by the
+// clock, and a message over which a process dies three times is a dead letter.
 func TestChaos(t *testing.T) {
+	for name, test := range map[string]func(*testing.T){
+		"replicas are killed": chaosOfReplicas, "everything fails": chaosEverywhere, "servers crash": chaosOfServers,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t)
+		})
+	}
+}
+
+// chaosOfReplicas has two replicas, one of them killed every two seconds, and every event one to three times.
+func chaosOfReplicas(t *testing.T) {
+	t.Helper()
 	e := chaosEnv(t)
 	chaosOf(t, e, orders, 3, func(*chaos) {})
 	failed, late := e.ERP.Faults.Count(fault.Fail), e.ERP.Faults.Count(fault.Late)
@@ -34,9 +48,10 @@ func TestChaos(t *testing.T) {
 	t.Logf("the ERP failed %d calls and answered %d too late", failed, late)
 }
 
-// The same, with a Magento that fails too and does some things without telling, and with connections to RabbitMQ and
-// Postgres that break.
-func TestChaosEverywhere(t *testing.T) {
+// chaosEverywhere is the same, with a Magento that fails too and does some things without telling, and with connections to
+// RabbitMQ and Postgres that break.
+func chaosEverywhere(t *testing.T) {
+	t.Helper()
 	e := chaosEnv(t)
 	broker, database := e.Link("AMQP_URL"), e.Link("DATABASE_URL")
 	e.Shop.Faults.Set(fault.Plan{Chances: []fault.Chance{
@@ -59,11 +74,12 @@ func TestChaosEverywhere(t *testing.T) {
 	}
 }
 
-// The same on a RabbitMQ and a Postgres that crash once each, and with a replica that stands still for longer than its
+// chaosOfServers is the same on a RabbitMQ and a Postgres that crash once each, and with a replica that stands still for longer than its
 // lease, again and again. What such a one sends when it wakes up only an ERP that honours Idempotency-Key takes for what it
 // is. A suspect that meets a kill three times while it is handled alone ends as a dead letter, though it is innocent: with
 // 10,000 orders that is rare, but not impossible; the failure then names crash_loop.
-func TestChaosOfServers(t *testing.T) {
+func chaosOfServers(t *testing.T) {
+	t.Helper()
 	broker, database := ownServers(t)
 	t.Logf("MAGELINE_E2E_ORDERS=%d MAGELINE_E2E_SEED=%d", orders, seed)
 	e := newEnvWith(t, env.Options{

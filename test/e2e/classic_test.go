@@ -13,7 +13,7 @@ import (
 )
 
 // Where quorum queues can't be had: orders pass, retries return, dead letters are replayed.
-func TestClassicQueues(t *testing.T) {
+func TestReplica_WorksOnClassicQueues(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, 200*time.Millisecond, time.Second)
 	e.Set("QUEUE_TYPE", "classic", "BREAKER_FAILURES", "0", "ERP_UNCERTAIN_WAIT", "0")

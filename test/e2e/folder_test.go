@@ -17,7 +17,7 @@ import (
 
 // A folder of files of all kinds, two replicas, one of them killed at some moment: every good row of every file is on
 // exactly one shipment exactly once, every bad row in exactly one rejected file, and every file has left the inbox.
-func TestFolder(t *testing.T) {
+func TestInbox_FolderOfTwoReplicas(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, time.Second, 2*time.Second, 4*time.Second, 8*time.Second, 15*time.Second)
 	var orders []string

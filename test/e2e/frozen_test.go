@@ -14,7 +14,7 @@ import (
 
 // A replica stands still with its call out: the ERP has booked, and the answer never comes to it. Another takes over when
 // its lease has passed, and finds the order. The one that wakes up must neither repeat nor overwrite anything.
-func TestFrozenReplica(t *testing.T) {
+func TestReplica_FrozenBeyondItsLease(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, 200*time.Millisecond, time.Second)
 	e.Set("HANDLER_TIMEOUT", "1s", "IDEMPOTENCY_LEASE", "6s", "ERP_TIMEOUT", "500ms")

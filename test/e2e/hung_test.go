@@ -13,7 +13,7 @@ import (
 
 // A call that never returns: the log and /readyz name the message, the others go on, and when its lease has passed the process
 // ends itself with 1. The next one takes the order over and does it, once.
-func TestHungHandler(t *testing.T) {
+func TestHungHandler_EndsTheReplica(t *testing.T) {
 	t.Parallel()
 	const lease = 25 * time.Second
 	e := newEnv(t, 200*time.Millisecond, time.Second)

@@ -14,7 +14,7 @@ import (
 
 // Bodies of 15 MiB, some wrapped in text and some poison: all end as they should, and the process stays within MEMORY_LIMIT
 // and 64 MiB. The program is without the race detector, which multiplies the memory of a process.
-func TestLargeBodies(t *testing.T) {
+func TestMemory_LargeBodies(t *testing.T) {
 	const limit, beside = 128 << 20, 64 << 20
 	e := newEnv(t, 200*time.Millisecond)
 	e.Set("MEMORY_LIMIT", "128MiB")

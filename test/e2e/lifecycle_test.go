@@ -20,7 +20,7 @@ import (
 )
 
 // RabbitMQ and Postgres away at the start: the process stays up, says so, and goes on by itself when they come.
-func TestStartsWithoutServices(t *testing.T) {
+func TestReplica_StartsWithoutServices(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, 200*time.Millisecond)
 	broker, database := e.Link("AMQP_URL"), e.Link("DATABASE_URL")
@@ -48,7 +48,7 @@ func TestStartsWithoutServices(t *testing.T) {
 }
 
 // A wrong password is told without the password, and tried again for ever.
-func TestWrongPassword(t *testing.T) {
+func TestReplica_WaitsOnWrongPassword(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, 200*time.Millisecond)
 	u, err := url.Parse(e.URL)
@@ -72,7 +72,7 @@ func TestWrongPassword(t *testing.T) {
 }
 
 // Everything that is wrong is said at once, and no secret is in it.
-func TestWrongConfiguration(t *testing.T) {
+func TestConfiguration_SaysEverythingWrong(t *testing.T) {
 	t.Parallel()
 	vars := map[string]string{
 		"AMQP_URL": "http://mageline:" + env.BrokerPassword + "@127.0.0.1/", "DATABASE_URL": "postgres://u:" + env.DatabasePassword + "@127.0.0.1:x/db",
@@ -96,7 +96,7 @@ func TestWrongConfiguration(t *testing.T) {
 }
 
 // Ten replicas start at once: each migration is applied once, and all get ready.
-func TestTenReplicasStart(t *testing.T) {
+func TestReplica_TenStartAtOnce(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name    string
@@ -193,7 +193,7 @@ func warm(t *testing.T, e *env.Env, r *replica.Replica) {
 }
 
 // SIGTERM: not ready any more from the first moment, what is in flight is finished, exit code 0.
-func TestDrains(t *testing.T) {
+func TestReplica_DrainsOnSIGTERM(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, 200*time.Millisecond)
 	r := e.Start().AwaitReady()
@@ -220,7 +220,7 @@ func TestDrains(t *testing.T) {
 
 // A handler that outlasts SHUTDOWN_TIMEOUT is cut, exit code 3. The next replica does not wait for its lease, which is
 // far longer than this test's env.Patience; and it looks before it sends, because the ERP may have the order.
-func TestCut(t *testing.T) {
+func TestReplica_CutsHandlersOnShutdownTimeout(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, 200*time.Millisecond, time.Second)
 	e.Set("SHUTDOWN_TIMEOUT", "1s", "IDEMPOTENCY_LEASE", "1h")
@@ -245,7 +245,7 @@ func TestCut(t *testing.T) {
 }
 
 // A second signal within a second is the same wish said twice, by a kubelet and a shell: it drains.
-func TestSecondSignal_WithinASecondIsTheSame(t *testing.T) {
+func TestSecondSignal_DrainsWithinASecond(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, 200*time.Millisecond)
 	r := e.Start().AwaitReady()
@@ -268,7 +268,7 @@ func TestSecondSignal_WithinASecondIsTheSame(t *testing.T) {
 }
 
 // A second signal, a second or more after the first, ends it at once, exit code 1; nothing is lost.
-func TestSecondSignal(t *testing.T) {
+func TestSecondSignal_EndsAfterASecond(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, 200*time.Millisecond, time.Second)
 	r := e.Start().AwaitReady()
@@ -296,7 +296,7 @@ func TestSecondSignal(t *testing.T) {
 }
 
 // Of several nodes those that take connections are used, at the start and after one has gone.
-func TestSeveralNodes(t *testing.T) {
+func TestReplica_UsesTheNodeThatAnswers(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, 200*time.Millisecond)
 	first, firstURL := kit.ProxyURL(t, e.URL)

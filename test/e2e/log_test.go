@@ -39,7 +39,7 @@ func dropLines(t *testing.T, e *env.Env, r *replica.Replica) {
 
 // Whoever reads the log stalls, or goes: orders go on, failures too, the lines that nobody reads are counted, and SIGTERM
 // drains with 0.
-func TestLogReader(t *testing.T) {
+func TestLogReader_StallsOrLeaves(t *testing.T) {
 	t.Parallel()
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {

@@ -26,9 +26,9 @@ func stop(t *testing.T, r *replica.Replica) {
 
 // Magento is told of an order that was dead-lettered, once, also by a process that ends right after; and of its document
 // when a replay has brought it to the ERP.
-func TestTellsMagentoOfDeadLetters(t *testing.T) { onEachVersion(t, testTellsMagentoOfDeadLetters) }
+func TestOrderComment_TellsOfDeadLetter(t *testing.T) { onEachVersion(t, testTellsOfDeadLetter) }
 
-func testTellsMagentoOfDeadLetters(t *testing.T) {
+func testTellsOfDeadLetter(t *testing.T) {
 	e := newEnv(t, 200*time.Millisecond, time.Second)
 	r := e.Start().AwaitReady()
 	refused, good := e.Shop.PlaceOrder(fakemagento.Placing{}), e.Shop.PlaceOrder(fakemagento.Placing{})
@@ -75,7 +75,7 @@ func testTellsMagentoOfDeadLetters(t *testing.T) {
 }
 
 // Who does not want it is not told.
-func TestTellsMagentoNothing(t *testing.T) {
+func TestOrderComment_OffForDeadLetter(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, time.Second)
 	r := e.Start("ORDER_COMMENT_FAILED", "false").AwaitReady()

@@ -12,7 +12,7 @@ import (
 
 // The ERP is away with 1,000 messages waiting: nobody is dead-lettered, hardly anybody uses up an attempt, and all is done
 // when it is back.
-func TestERPAway(t *testing.T) {
+func TestERPAway_UsesNoAttempts(t *testing.T) {
 	t.Parallel()
 	const breaker = 5
 	e := newEnv(t, 200*time.Millisecond, time.Second)
@@ -47,7 +47,7 @@ func TestERPAway(t *testing.T) {
 }
 
 // Connections to RabbitMQ and to Postgres are cut while orders flow, each in turn, and once both are away for a while.
-func TestConnectionsCut(t *testing.T) {
+func TestConnections_CutWhileOrdersFlow(t *testing.T) {
 	t.Parallel()
 	const n = 150
 	e := newEnv(t, 200*time.Millisecond, 500*time.Millisecond, time.Second, 2*time.Second, 3*time.Second)

@@ -14,7 +14,7 @@ import (
 
 // An operator pauses the ERP: both replicas obey, and so does one that is started later; what is in flight finishes, and
 // nothing else reaches the ERP until it is resumed.
-func TestPausedByOperator(t *testing.T) {
+func TestPause_ObeyedByEveryReplica(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, 200*time.Millisecond, time.Second)
 	replicas := e.Run(2)

@@ -16,7 +16,7 @@ import (
 
 // Poison among good messages delays none of them: with one handler and an hour before a second attempt, whatever waits
 // for anything is not done in this test.
-func TestPoisonDelaysNobody(t *testing.T) {
+func TestPoison_DelaysNobody(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, time.Hour)
 	e.Set("CONCURRENCY", "1", "PREFETCH", "4")

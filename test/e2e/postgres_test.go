@@ -38,7 +38,7 @@ func says(t *testing.T, vars map[string]string, code int, args []string, words .
 
 // A database that is not there is named, with what to do, by the service and by every command; when it is there the service
 // goes on by itself.
-func TestDatabaseMissing(t *testing.T) {
+func TestDatabase_Missing(t *testing.T) {
 	t.Parallel()
 	p := privateServices(t)
 	e := newEnv(t, 200*time.Millisecond)
@@ -57,7 +57,7 @@ func TestDatabaseMissing(t *testing.T) {
 }
 
 // What the role lacks to migrate is named as a GRANT, by `migrate` and by the service, which waits for it.
-func TestMigrateWithoutRights(t *testing.T) {
+func TestMigrate_WithoutRights(t *testing.T) {
 	t.Parallel()
 	p := privateServices(t)
 	e := newEnv(t, 200*time.Millisecond)
@@ -95,7 +95,7 @@ func TestMigrateWithoutRights(t *testing.T) {
 
 // The address for migrations is read again from its file before each try, and named when it is at fault; what can't be used
 // leaves the one from before.
-func TestMigrateURLIsReplaced(t *testing.T) {
+func TestMigrate_URLIsReplaced(t *testing.T) {
 	t.Parallel()
 	p := privateServices(t)
 	e := newEnv(t, 200*time.Millisecond)
@@ -120,7 +120,7 @@ func TestMigrateURLIsReplaced(t *testing.T) {
 
 // Tables that are not where DATABASE_URL looks for them are told before any message is taken; one that goes later is nobody's
 // fault but the database's: no message is dead-lettered.
-func TestTablesElsewhere(t *testing.T) {
+func TestDatabase_TablesElsewhere(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, 200*time.Millisecond)
 	u, err := url.Parse(e.Vars["DATABASE_URL"])

@@ -16,7 +16,7 @@ import (
 
 // The password of a proxy that can't be reached, or refuses, is in no output of the service or of check; nor is that of one
 // whose address can't be read, which is a wrong configuration: net/http would go without the proxy.
-func TestProxyPassword(t *testing.T) {
+func TestProxy_PasswordIsNowhere(t *testing.T) {
 	t.Parallel()
 	refuses := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "no", http.StatusProxyAuthRequired)
@@ -65,7 +65,7 @@ func TestProxyPassword(t *testing.T) {
 
 // A redirect of the ERP tells of its address and not of the message, so it is a failure that is retried. It is not followed,
 // and no other host gets the order or the credentials.
-func TestERPRedirects(t *testing.T) {
+func TestERP_RedirectIsRetried(t *testing.T) {
 	t.Parallel()
 	var strays atomic.Int64
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { strays.Add(1) }))

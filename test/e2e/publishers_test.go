@@ -33,9 +33,9 @@ func publishers(o fakemagento.Placed) []string {
 	}
 }
 
-// TestBodiesOfPublishers publishes each form of a body under topics of the shop's own: what it means is told by the
+// TestEvent_BodiesOfPublishers publishes each form of a body under topics of the shop's own: what it means is told by the
 // consumer that they are bound to. Each is settled once.
-func TestBodiesOfPublishers(t *testing.T) {
+func TestEvent_BodiesOfPublishers(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, time.Hour)
 	e.Set("BINDINGS", "order_placed:sales.order.placed,order_placed:event.trigger,order_canceled:acme.gone")

@@ -18,7 +18,7 @@ import (
 
 // The broker itself has dead-lettered a message, and written its x-death on it. Replayed, it fails once more, waits in a
 // retry queue, and arrives: a broker drops what it takes for a circle of dead-lettering without a word.
-func TestReplayOfBrokersOwnLetter(t *testing.T) {
+func TestReplay_LetterOfTheBroker(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{"quorum", "classic"} {
 		t.Run(kind, func(t *testing.T) {
@@ -55,7 +55,7 @@ func TestReplayOfBrokersOwnLetter(t *testing.T) {
 }
 
 // A letter of mageline's own: an order that the ERP refused until its cause was gone.
-func TestReplayAfterRefusal(t *testing.T) {
+func TestReplay_RefusedOrders(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, 200*time.Millisecond)
 	e.Start().AwaitReady()
@@ -83,7 +83,7 @@ func TestReplayAfterRefusal(t *testing.T) {
 }
 
 // A person takes a letter out, edits it and sends it back; it fails again, as what it is now.
-func TestReplayOfEditedLetter(t *testing.T) {
+func TestReplay_EditedLetter(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, 200*time.Millisecond)
 	e.Start().AwaitReady()
@@ -132,7 +132,7 @@ func TestReplayOfEditedLetter(t *testing.T) {
 }
 
 // Letters are replayed while events for the same orders come in: each order is in the ERP once all the same.
-func TestReplayBesideLiveTraffic(t *testing.T) {
+func TestReplay_BesideLiveTraffic(t *testing.T) {
 	t.Parallel()
 	const n = 40
 	e := newEnv(t, 200*time.Millisecond, 500*time.Millisecond, time.Second)
@@ -161,7 +161,7 @@ func TestReplayBesideLiveTraffic(t *testing.T) {
 }
 
 // With --canary the rest goes only when the first one went well.
-func TestReplayCanary(t *testing.T) {
+func TestReplay_Canary(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, 200*time.Millisecond)
 	r := e.Start().AwaitReady()
@@ -232,7 +232,7 @@ func TestReplayCanary(t *testing.T) {
 }
 
 // With --wait the call ends when it is known what became of each letter, and with 0 only if all are done.
-func TestReplayWait(t *testing.T) {
+func TestReplay_Wait(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, 200*time.Millisecond)
 	r := e.Start().AwaitReady()
@@ -282,7 +282,7 @@ func TestReplayWait(t *testing.T) {
 }
 
 // The wrong calls are told before anything is published.
-func TestReplayCanaryUsage(t *testing.T) {
+func TestReplay_CanaryUsage(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, 200*time.Millisecond)
 	for _, args := range [][]string{

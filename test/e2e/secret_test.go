@@ -13,7 +13,7 @@ import (
 )
 
 // A refused credential pauses the consumer, and costs no attempt; a new one in its file is used at once.
-func TestSecretIsReplaced(t *testing.T) {
+func TestSecret_ReplacedInItsFile(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, 200*time.Millisecond)
 	file := filepath.Join(t.TempDir(), "magento-token")

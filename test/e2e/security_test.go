@@ -83,7 +83,7 @@ func awaitRefused(r *replica.Replica, consumer string, words ...string) {
 
 // TLS with a CA and client certificates of our own, to RabbitMQ and Postgres: what is wrong is said in words, and once the
 // files are right the process goes on by itself.
-func TestTLS(t *testing.T) {
+func TestTLS_WrongThenRight(t *testing.T) {
 	t.Parallel()
 	p := privateServices(t)
 	other, err := env.NewAuthority("another CA")
@@ -194,7 +194,7 @@ lines:
 
 // Credentials and rights that are revoked and given again while it runs: it stays up, says what is missing, and goes on by
 // itself, without an attempt used up or a dead letter.
-func TestRevoked(t *testing.T) {
+func TestReplica_SurvivesRevokedRights(t *testing.T) {
 	t.Parallel()
 	p := privateServices(t)
 	e := newEnv(t, time.Second)

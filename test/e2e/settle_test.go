@@ -67,7 +67,7 @@ func killedAt(t *testing.T, e *env.Env, at func(*kit.Frame) bool, passes bool) f
 }
 
 // A process dies at each moment of a retry: the order is done, once, though its message may be there twice.
-func TestKilledDuringRetry(t *testing.T) {
+func TestReplica_KilledDuringRetry(t *testing.T) {
 	t.Parallel()
 	for _, m := range moments {
 		t.Run(m.name, func(t *testing.T) {
@@ -91,7 +91,7 @@ func TestKilledDuringRetry(t *testing.T) {
 
 // A process dies at each moment of dead-lettering: there is one dead letter, which says how often it is there, and a replay
 // sends one.
-func TestKilledDuringDeadLettering(t *testing.T) {
+func TestReplica_KilledDuringDeadLettering(t *testing.T) {
 	t.Parallel()
 	for _, m := range moments {
 		t.Run(m.name, func(t *testing.T) {

@@ -28,7 +28,7 @@ const (
 
 // Orders flow steadily while something breaks every few seconds. Whatever is left behind by a fault adds up, and shows: at
 // the end there must be as many goroutines, files, connections and bytes as after the first minute.
-func TestSoak(t *testing.T) {
+func TestSoak_NothingGrows(t *testing.T) {
 	t.Parallel()
 	s := newSoak(t)
 	began := time.Now()

@@ -13,7 +13,7 @@ import (
 
 // What a killed replica had in its hands is entered by the one that gets it next, and struck out when it is done; a replica
 // that ends in order leaves nothing behind.
-func TestSuspectsAreEntered(t *testing.T) {
+func TestSuspect_EnteredAndStruckOut(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, 200*time.Millisecond, time.Second)
 	e.Set("HANDLER_TIMEOUT", "1s", "IDEMPOTENCY_LEASE", "6s", "ERP_TIMEOUT", "500ms")

@@ -84,7 +84,7 @@ func (r *receiver) arrived() int {
 
 // A replica is killed in the middle of a file. Another one goes on behind the last block that was recorded: no row is lost,
 // what was recorded is not sent again, and the file is processed.
-func TestKilledInATrackingFile(t *testing.T) {
+func TestTrackingFile_ReplicaKilledInTheMiddle(t *testing.T) {
 	t.Parallel()
 	const rows = 20_000
 	e := newEnv(t, time.Second)
@@ -155,7 +155,7 @@ func TestKilledInATrackingFile(t *testing.T) {
 
 // Who may not publish to Magento's exchange can't send what is in tracking files: that is said, check finds it, everything
 // else goes on, and so does the file once the right is there.
-func TestTrackingWithoutTheRightToPublish(t *testing.T) {
+func TestTrackingFile_WithoutRightToPublish(t *testing.T) {
 	t.Parallel()
 	p := privateServices(t)
 	e := newEnvWith(t, env.Options{Queues: kit.BrokerAt(t, p.amqp), Delays: []time.Duration{time.Second, 2 * time.Second}})

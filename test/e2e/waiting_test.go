@@ -27,9 +27,9 @@ func acked(t *testing.T, r *replica.Replica, consumer string, n float64) {
 }
 
 // An unpaid order waits, whatever is said of it; paid, it goes out once.
-func TestWaitsForPayment(t *testing.T) { onEachVersion(t, testWaitsForPayment) }
+func TestWaitingOrder_GoesOutWhenPaid(t *testing.T) { onEachVersion(t, testGoesOutWhenPaid) }
 
-func testWaitsForPayment(t *testing.T) {
+func testGoesOutWhenPaid(t *testing.T) {
 	e := newEnv(t, 200*time.Millisecond, time.Second)
 	r := e.Start("ORDER_WAIT_EVERY", "1h").AwaitReady()
 	o := e.Shop.PlaceOrder(fakemagento.Placing{State: "pending_payment", Method: "paypal_express"})
@@ -50,7 +50,7 @@ func testWaitsForPayment(t *testing.T) {
 }
 
 // Nobody says that it was paid: it is found when the waiting orders are read again. With several replicas too.
-func TestWaitsAndIsFound(t *testing.T) {
+func TestWaitingOrder_FoundWithoutEvent(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, 200*time.Millisecond, time.Second)
 	e.Set("ORDER_WAIT_EVERY", "500ms")
@@ -73,7 +73,7 @@ func TestWaitsAndIsFound(t *testing.T) {
 }
 
 // Cancelled while it waits: nothing goes out, nothing is dead-lettered; the cancellation has nothing to do.
-func TestCancelledWhileItWaits(t *testing.T) {
+func TestWaitingOrder_CancelledMeanwhile(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, 200*time.Millisecond, time.Second)
 	r := e.Start("ORDER_WAIT_EVERY", "1h").AwaitReady()
@@ -102,9 +102,9 @@ func TestCancelledWhileItWaits(t *testing.T) {
 }
 
 // What is cancelled of an exported order is taken from its document, once, and Magento is told.
-func TestCancelsInERP(t *testing.T) { onEachVersion(t, testCancelsInERP) }
+func TestCancellation_ReachesTheERP(t *testing.T) { onEachVersion(t, testCancellationReachesTheERP) }
 
-func testCancelsInERP(t *testing.T) {
+func testCancellationReachesTheERP(t *testing.T) {
 	e := newEnv(t, 200*time.Millisecond, time.Second)
 	r := e.Start().AwaitReady()
 	two := fakemagento.Placing{Method: "paypal_express", Lines: []fakemagento.Line{

@@ -17,7 +17,7 @@ var (
 )
 
 // docs/faults.md has each once, in order, and says nothing that is not so.
-func TestTable(t *testing.T) {
+func TestTable_IsWhatIsInjected(t *testing.T) {
 	page, err := os.ReadFile("../../docs/faults.md")
 	if err != nil {
 		t.Fatal(err)

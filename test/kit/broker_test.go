@@ -10,7 +10,7 @@ import (
 	"github.com/mageline/mageline/test/kit"
 )
 
-func TestPublishAsMagentoDoes(t *testing.T) {
+func TestQueues_PublishAsMagentoDoes(t *testing.T) {
 	q := kit.Broker(t)
 	queue := q.Queue("order_placed")
 	conn, ch := open(t, q.URL)
@@ -41,7 +41,7 @@ func TestPublishAsMagentoDoes(t *testing.T) {
 	kit.Eventually(t, 20*time.Second, func() bool { return q.Depth(queue) == 2 }, "the message that was sent")
 }
 
-func TestBrokerLeavesNothing(t *testing.T) {
+func TestQueues_LeaveNothing(t *testing.T) {
 	var url string
 	var queues, exchanges []string
 	t.Run("declares", func(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 	"github.com/mageline/mageline/test/kit"
 )
 
-func TestFrames(t *testing.T) {
+func TestFrames_ChangedOnTheWay(t *testing.T) {
 	q := kit.Broker(t)
 	f := kit.NewFrames(t, q.URL)
 	conn, ch := open(t, f.URL)

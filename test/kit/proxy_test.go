@@ -64,7 +64,7 @@ func dial(t *testing.T, p *kit.Proxy) net.Conn {
 	return conn
 }
 
-func TestProxy(t *testing.T) {
+func TestProxy_BreaksConnections(t *testing.T) {
 	addr, arrived := echo(t)
 	p := kit.NewProxy(t, addr)
 

@@ -77,7 +77,7 @@ func (c *client) create(reference string) (status int, answer string) {
 	return c.call(c.t.Context(), http.MethodPost, "/sales-orders", "order_placed:"+reference, fmt.Sprintf(`{"external_reference":%q}`, reference))
 }
 
-func TestSecondPost(t *testing.T) {
+func TestServer_SecondPost(t *testing.T) {
 	tests := map[string]struct {
 		mode      fakeerp.Mode
 		documents int
@@ -110,7 +110,7 @@ func TestSecondPost(t *testing.T) {
 }
 
 // What it does not fail is booked the moment it arrives, however late it answers.
-func TestBooksBeforeALateAnswer(t *testing.T) {
+func TestServer_BooksBeforeALateAnswer(t *testing.T) {
 	erp, c := start(t, fakeerp.Options{})
 	erp.Faults.Next(fault.Fault{Kind: fault.Fail}, fault.Fault{Kind: fault.Late, After: time.Hour}, fault.Fault{Kind: fault.Drop})
 	if status, _ := c.create("1"); status != 500 {
@@ -136,7 +136,7 @@ func TestBooksBeforeALateAnswer(t *testing.T) {
 }
 
 // Ten calls with one key, all while the first is running, make one document and get one answer.
-func TestHonoursKeysWhileTheFirstIsRunning(t *testing.T) {
+func TestServer_HonoursKeyOfARunningCall(t *testing.T) {
 	erp, c := start(t, fakeerp.Options{Mode: fakeerp.HonoursKeys})
 	erp.SetBookingTime(50 * time.Millisecond)
 	answers := make([]string, 10)
@@ -156,7 +156,7 @@ func TestHonoursKeysWhileTheFirstIsRunning(t *testing.T) {
 }
 
 // A booking goes on after its client has left.
-func TestBookingOutlivesTheClient(t *testing.T) {
+func TestServer_BooksThoughTheClientLeaves(t *testing.T) {
 	erp, c := start(t, fakeerp.Options{})
 	erp.SetBookingTime(100 * time.Millisecond)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -185,7 +185,7 @@ func await(t *testing.T, done func() bool) {
 	}
 }
 
-func TestFind(t *testing.T) {
+func TestServer_Find(t *testing.T) {
 	erp, c := start(t, fakeerp.Options{})
 	erp.SetAccepting(true)
 	if status, body := c.create("A&B/1"); status != 202 || body != "{}" {
@@ -206,7 +206,7 @@ func TestFind(t *testing.T) {
 	}
 }
 
-func TestCancel(t *testing.T) {
+func TestServer_Cancel(t *testing.T) {
 	erp, c := start(t, fakeerp.Options{Mode: fakeerp.HonoursKeys})
 	c.create("1")
 	body := `{"reason":"canceled in Magento","complete":true,"lines":[{"reference":"1001","sku":"24-MB01","quantity":"2"}]}`
@@ -232,7 +232,7 @@ func TestCancel(t *testing.T) {
 	}
 }
 
-func TestCredentialsAndHeaders(t *testing.T) {
+func TestServer_CredentialsAndHeaders(t *testing.T) {
 	const token, secret = "erp-token", "erp-secret"
 	erp, c := start(t, fakeerp.Options{Token: token, Secret: secret})
 	body := `{"external_reference":"1"}`
@@ -272,7 +272,7 @@ func TestCredentialsAndHeaders(t *testing.T) {
 	}
 }
 
-func TestRefusesWhatIsNoOrder(t *testing.T) {
+func TestServer_RefusesWhatIsNoOrder(t *testing.T) {
 	erp, c := start(t, fakeerp.Options{})
 	for body, want := range map[string]int{`{`: 400, `{}`: 422} {
 		if status, _ := c.call(t.Context(), http.MethodPost, "/sales-orders", "k", body); status != want {
@@ -285,7 +285,7 @@ func TestRefusesWhatIsNoOrder(t *testing.T) {
 }
 
 // A simulator that runs for ever does not grow for ever.
-func TestKeep(t *testing.T) {
+func TestServer_KeepsTheLastRequests(t *testing.T) {
 	erp, c := start(t, fakeerp.Options{Keep: 3, Mode: fakeerp.HonoursKeys})
 	for i := range 5 {
 		c.create(strconv.Itoa(i))

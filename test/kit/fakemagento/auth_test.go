@@ -12,7 +12,7 @@ import (
 )
 
 // The request of RFC 5849 section 3.4.1.1 without its form body; the signature was made with Python's hmac.
-func TestSignatureOfTheRFC(t *testing.T) {
+func TestOAuth_SignatureOfTheRFC(t *testing.T) {
 	s := New(Options{OAuth: OAuth{ConsumerSecret: "j49sk3j29djd", AccessTokenSecret: "dh893hdasih9"}})
 	r := httptest.NewRequest(http.MethodPost, "http://EXAMPLE.COM:80/request?b5=%3D%253D&a3=a&c%40=&a2=r%20b", nil)
 	r = r.WithContext(withSignedURL(r.Context(), r))
@@ -25,7 +25,7 @@ func TestSignatureOfTheRFC(t *testing.T) {
 	}
 }
 
-func TestOAuth(t *testing.T) {
+func TestOAuth_AcceptsAndRefuses(t *testing.T) {
 	values := OAuth{"ck", "cs", "at", "ats"}
 	s := New(Options{OAuth: values})
 	s.PlaceOrder(Placing{})

@@ -13,7 +13,7 @@ import (
 
 var often = magentoapi.Waiting{Interval: 2 * time.Millisecond, Patience: 30 * time.Second}
 
-func TestOneCallIsCarriedOutLater(t *testing.T) {
+func TestBulk_OneCallCarriedOutLater(t *testing.T) {
 	_, client := shopWith(t, fakemagento.Options{AsyncDelay: 50 * time.Millisecond}, nil, "A")
 	scheduled := must(client.Bulk.Call(t.Context(), http.MethodPost, "/V1/inventory/source-items", map[string]any{
 		"sourceItems": []any{map[string]any{"sku": "A", "source_code": "default", "quantity": 4, "status": 1}},
@@ -31,7 +31,7 @@ func TestOneCallIsCarriedOutLater(t *testing.T) {
 }
 
 // One call names a product in its path's parameter, one has none, one is of a product that can't be saved.
-func TestManyCallsOfWhichSomeFail(t *testing.T) {
+func TestBulk_ManyCallsOfWhichSomeFail(t *testing.T) {
 	_, client := shopWith(t, fakemagento.Options{}, nil, "A/1")
 	product := func(sku, name string) any {
 		return map[string]any{"product": map[string]any{"sku": sku, "name": name}}
@@ -73,7 +73,7 @@ func TestManyCallsOfWhichSomeFail(t *testing.T) {
 }
 
 // That an operation is complete does not mean that each of its rows was saved.
-func TestRowsThatAPriceEndpointRefusesLater(t *testing.T) {
+func TestBulk_PriceRowsRefusedLater(t *testing.T) {
 	_, client := shopWith(t, fakemagento.Options{}, nil, "A")
 	prices := func(rows ...any) any { return map[string]any{"prices": rows} }
 	row := func(sku, price string) any { return map[string]any{"sku": sku, "price": price, "store_id": 0} }
@@ -91,7 +91,7 @@ func TestRowsThatAPriceEndpointRefusesLater(t *testing.T) {
 	}
 }
 
-func TestAnOperationThatMayBeTriedAgain(t *testing.T) {
+func TestBulk_OperationThatMayBeTriedAgain(t *testing.T) {
 	shop, client := shopWith(t, fakemagento.Options{}, nil, "A")
 	shop.FailOperations(fakemagento.OperationFailure{Retriable: true, Message: "Deadlock found when trying to get lock"},
 		fakemagento.OperationFailure{Message: "SQLSTATE[40001]: Serialization failure"}, fakemagento.OperationFailure{Message: "no"})
@@ -114,7 +114,7 @@ func TestAnOperationThatMayBeTriedAgain(t *testing.T) {
 	}
 }
 
-func TestWhoMayCallLaterIsAskedNow(t *testing.T) {
+func TestBulk_RightsAreAskedAtOnce(t *testing.T) {
 	_, client := shopWith(t, fakemagento.Options{Token: "integration"}, magentoapi.Bearer(magentoapi.Fixed("wrong")))
 	if _, err := client.Bulk.Call(t.Context(), http.MethodDelete, "/V1/customers/1", nil); !errors.Is(err, magentoapi.ErrUnauthorized) {
 		t.Errorf("with a wrong token: %v", err)
@@ -128,7 +128,7 @@ func TestWhoMayCallLaterIsAskedNow(t *testing.T) {
 	}
 }
 
-func TestAnOperationThatStaysOpen(t *testing.T) {
+func TestBulk_OperationStaysOpen(t *testing.T) {
 	_, client := shopWith(t, fakemagento.Options{AsyncDelay: time.Hour}, nil, "A")
 	scheduled := must(client.Bulk.Call(t.Context(), http.MethodDelete, "/V1/products/A", nil))(t)
 	status, err := client.Bulk.Wait(t.Context(), scheduled.UUID, magentoapi.Waiting{Interval: time.Millisecond, Patience: 10 * time.Millisecond})

@@ -20,7 +20,7 @@ var address = magentoapi.CartAddress{
 }
 
 // Each kind of buyer, from the empty cart to the order.
-func TestACartBecomesAnOrder(t *testing.T) {
+func TestCart_BecomesAnOrder(t *testing.T) {
 	for name, test := range map[string]struct {
 		auth    magentoapi.Credential
 		buyer   int64 // 0 is a guest
@@ -149,7 +149,7 @@ func TestACartBecomesAnOrder(t *testing.T) {
 	}
 }
 
-func TestWhatIsOrderedIsNotSoldAgain(t *testing.T) {
+func TestCart_OrderedStockIsNotSoldAgain(t *testing.T) {
 	_, client := shopWith(t, fakemagento.Options{}, nil, "A")
 	salable := func(want string) {
 		t.Helper()
@@ -200,7 +200,7 @@ func TestWhatIsOrderedIsNotSoldAgain(t *testing.T) {
 	}
 }
 
-func TestWhatACartRefuses(t *testing.T) {
+func TestCart_Refusals(t *testing.T) {
 	_, client := shopWith(t, fakemagento.Options{}, nil, "A")
 	cart := client.GuestCart(must(client.Carts.CreateGuest(t.Context()))(t))
 	add := func(sku, qty string) error {
@@ -248,7 +248,7 @@ func TestWhatACartRefuses(t *testing.T) {
 	refused(err, missing, "cartId = nobody")
 }
 
-func TestACartIsGivenToACustomer(t *testing.T) {
+func TestCart_GivenToACustomer(t *testing.T) {
 	shop, client := shopWith(t, fakemagento.Options{}, nil, "A", "B")
 	id, err := shop.AddCustomer([]byte(mara), "")
 	if err != nil {

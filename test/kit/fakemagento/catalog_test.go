@@ -67,7 +67,7 @@ func amount(s string) magentoapi.Decimal {
 
 const noProduct = "The product that was requested doesn't exist. Verify the product and try again."
 
-func TestLifeOfAProduct(t *testing.T) {
+func TestProduct_Life(t *testing.T) {
 	_, client := catalog(t, fakemagento.Options{}, magentoapi.Options{})
 	ctx, products := t.Context(), client.Products
 
@@ -118,7 +118,7 @@ func TestLifeOfAProduct(t *testing.T) {
 }
 
 // What the types have no field for goes through a get and a save unharmed, in the product and in what is in it.
-func TestAProductIsSavedWhole(t *testing.T) {
+func TestProduct_SavedWhole(t *testing.T) {
 	shop, client := catalog(t, fakemagento.Options{}, magentoapi.Options{})
 	ctx := t.Context()
 	shop.AddProduct(fakemagento.Product{SKU: "A"})
@@ -145,7 +145,7 @@ func TestAProductIsSavedWhole(t *testing.T) {
 	}
 }
 
-func TestStoreViewsHaveValuesOfTheirOwn(t *testing.T) {
+func TestProduct_ValuesOfStoreViews(t *testing.T) {
 	shop, all := catalog(t, fakemagento.Options{}, magentoapi.Options{})
 	ctx := t.Context()
 	shop.AddProduct(fakemagento.Product{SKU: "A", Name: "Bag"})
@@ -163,7 +163,7 @@ func TestStoreViewsHaveValuesOfTheirOwn(t *testing.T) {
 	}
 }
 
-func TestSearchOfProducts(t *testing.T) {
+func TestProduct_Search(t *testing.T) {
 	shop, client := catalog(t, fakemagento.Options{}, magentoapi.Options{})
 	ctx := t.Context()
 	for i := range 25 {
@@ -194,7 +194,7 @@ func TestSearchOfProducts(t *testing.T) {
 	}
 }
 
-func TestWebsitesOfAProduct(t *testing.T) {
+func TestProduct_Websites(t *testing.T) {
 	shop, client := catalog(t, fakemagento.Options{}, magentoapi.Options{})
 	ctx := t.Context()
 	shop.AddProduct(fakemagento.Product{SKU: "A"})
@@ -214,7 +214,7 @@ func TestWebsitesOfAProduct(t *testing.T) {
 	refused(t, client.Products.AssignWebsite(ctx, "B", 1), magentoapi.ErrNotFound, noProduct)
 }
 
-func TestMediaOfAProduct(t *testing.T) {
+func TestProduct_Media(t *testing.T) {
 	shop, client := catalog(t, fakemagento.Options{}, magentoapi.Options{})
 	ctx, products := t.Context(), client.Products
 	shop.AddProduct(fakemagento.Product{SKU: "A"})
@@ -246,7 +246,7 @@ func TestMediaOfAProduct(t *testing.T) {
 	refused(t, err, magentoapi.ErrBadRequest, "The image content is not valid.")
 }
 
-func TestLinksOfAProduct(t *testing.T) {
+func TestProduct_Links(t *testing.T) {
 	shop, client := catalog(t, fakemagento.Options{}, magentoapi.Options{})
 	ctx, products := t.Context(), client.Products
 	for _, sku := range []string{"A", "B/2", "C 3"} {
@@ -287,7 +287,7 @@ func TestLinksOfAProduct(t *testing.T) {
 
 // Every SKU that can be in an address arrives as it is, and what signs the address and what checks it agree, for Magento
 // as it is and as 2.4.6 was.
-func TestAnySKUInAPath(t *testing.T) {
+func TestProduct_AnySKUInAPath(t *testing.T) {
 	integration := fakemagento.OAuth{ConsumerKey: "ck", ConsumerSecret: "c&s", AccessToken: "at", AccessTokenSecret: "a s"}
 	signed := magentoapi.OAuth1(magentoapi.Fixed("ck"), magentoapi.Fixed("c&s"), magentoapi.Fixed("at"), magentoapi.Fixed("a s"))
 	for name, o := range map[string]fakemagento.Options{

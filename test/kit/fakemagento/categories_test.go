@@ -9,7 +9,7 @@ import (
 	"github.com/mageline/mageline/test/kit/fakemagento"
 )
 
-func TestLifeOfACategory(t *testing.T) {
+func TestCategory_Life(t *testing.T) {
 	_, all := catalog(t, fakemagento.Options{}, magentoapi.Options{})
 	ctx, categories := t.Context(), all.Categories
 	make := func(name string, parent int64) int64 {
@@ -79,7 +79,7 @@ func TestLifeOfACategory(t *testing.T) {
 	refused(t, err, magentoapi.ErrNotFound, "No such entity with id = 99")
 }
 
-func TestProductsOfACategory(t *testing.T) {
+func TestCategory_Products(t *testing.T) {
 	shop, client := catalog(t, fakemagento.Options{}, magentoapi.Options{})
 	ctx, categories := t.Context(), client.Categories
 	shop.AddProduct(fakemagento.Product{SKU: "A/1"})

@@ -11,7 +11,7 @@ import (
 
 // The client and this shop were written by two people from the same facts: where they understand each other, with each
 // way to log in, both have read them alike.
-func TestClientAndShopUnderstandEachOther(t *testing.T) {
+func TestServer_UnderstandsTheClient(t *testing.T) {
 	integration := fakemagento.OAuth{ConsumerKey: "ck", ConsumerSecret: "c&s", AccessToken: "at", AccessTokenSecret: "a s"}
 	tests := map[string]struct {
 		options    fakemagento.Options

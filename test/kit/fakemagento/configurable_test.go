@@ -8,7 +8,7 @@ import (
 	"github.com/mageline/mageline/test/kit/fakemagento"
 )
 
-func TestLifeOfAConfigurableProduct(t *testing.T) {
+func TestConfigurableProduct_Life(t *testing.T) {
 	shop, client := catalog(t, fakemagento.Options{}, magentoapi.Options{})
 	ctx, configurable := t.Context(), client.Configurable
 	color := ok(client.Attributes.Get(ctx, "color"))(t)

@@ -16,7 +16,7 @@ const mara = `{"email":"mara@shop.example","firstname":"Mara","lastname":"Muster
 	{"firstname":"Mara","lastname":"Muster","street":["Seeweg 2"],"city":"Bern","country_id":"CH","postcode":"3000","telephone":"2"}],
 	"custom_attributes":[{"attribute_code":"erp_number","value":"K-4711"}],"extension_attributes":{"is_subscribed":true,"company_attributes":{"status":1}}}`
 
-func TestACustomerIsReadAndWrittenWhole(t *testing.T) {
+func TestCustomer_ReadAndWrittenWhole(t *testing.T) {
 	shop, client := shopWith(t, fakemagento.Options{}, nil)
 	id, err := shop.AddCustomer([]byte(mara), "pa55")
 	if err != nil {
@@ -60,7 +60,7 @@ func TestACustomerIsReadAndWrittenWhole(t *testing.T) {
 	}
 }
 
-func TestAllCustomersOnceThoughSomeGo(t *testing.T) {
+func TestCustomer_AllOnceThoughSomeGo(t *testing.T) {
 	shop, client := shopWith(t, fakemagento.Options{}, nil)
 	for i := range 7 {
 		if _, err := shop.AddCustomer(fmt.Appendf(nil, `{"email":"c%d@shop.example","firstname":"C","lastname":"C","group_id":%d}`, i, i%2), ""); err != nil {
@@ -82,7 +82,7 @@ func TestAllCustomersOnceThoughSomeGo(t *testing.T) {
 	}
 }
 
-func TestACustomerSeesOnlyThemselves(t *testing.T) {
+func TestCustomer_SeesOnlyThemselves(t *testing.T) {
 	options := fakemagento.Options{Token: "integration"}
 	shop, client := shopWith(t, options, magentoapi.CustomerToken("mara@shop.example", magentoapi.Fixed("pa55")))
 	if _, err := shop.AddCustomer([]byte(`{"email":"other@shop.example","firstname":"O","lastname":"O"}`), "other"); err != nil {
@@ -106,7 +106,7 @@ func TestACustomerSeesOnlyThemselves(t *testing.T) {
 	}
 }
 
-func TestCustomerGroupsAreKept(t *testing.T) {
+func TestCustomerGroup_Kept(t *testing.T) {
 	_, client := shopWith(t, fakemagento.Options{}, nil)
 	groups := client.CustomerGroups
 	group := must(groups.Create(t.Context(), magentoapi.CustomerGroup{Code: "Dealers", TaxClassID: 3}))(t)

@@ -9,7 +9,7 @@ import (
 	"github.com/mageline/mageline/test/kit/fakemagento"
 )
 
-func TestLifeOfACustomOption(t *testing.T) {
+func TestCustomOption_Life(t *testing.T) {
 	shop, client := catalog(t, fakemagento.Options{}, magentoapi.Options{})
 	ctx, options := t.Context(), client.ProductOptions
 	shop.AddProduct(fakemagento.Product{SKU: "T/Shirt"})
@@ -55,7 +55,7 @@ func TestLifeOfACustomOption(t *testing.T) {
 	}
 }
 
-func TestLifeOfABundle(t *testing.T) {
+func TestBundle_Life(t *testing.T) {
 	shop, client := catalog(t, fakemagento.Options{}, magentoapi.Options{})
 	ctx, bundles := t.Context(), client.Bundles
 	shop.AddProduct(fakemagento.Product{SKU: "S/ET", TypeID: "bundle"})
@@ -109,7 +109,7 @@ func TestLifeOfABundle(t *testing.T) {
 	}
 }
 
-func TestLifeOfATaxRule(t *testing.T) {
+func TestTaxRule_Life(t *testing.T) {
 	_, client := shopWith(t, fakemagento.Options{}, nil)
 	ctx, taxes := t.Context(), client.Taxes
 	books := ok(taxes.CreateClass(ctx, magentoapi.TaxClass{Name: "Books", Type: magentoapi.TaxClassProduct}))(t)
@@ -165,7 +165,7 @@ func TestLifeOfATaxRule(t *testing.T) {
 	}
 }
 
-func TestCouponsAndTheirRules(t *testing.T) {
+func TestCoupon_AndItsRule(t *testing.T) {
 	shop, client := shopWith(t, fakemagento.Options{}, nil)
 	shop.AddCoupon("A", decimal.New(5, 0))
 	shop.AddCoupon("B", decimal.New(10, 0))
@@ -178,7 +178,7 @@ func TestCouponsAndTheirRules(t *testing.T) {
 	refused(t, err, magentoapi.ErrNotFound, "No such entity with rule_id = 3")
 }
 
-func TestAttributesOfCustomersAndAddresses(t *testing.T) {
+func TestAttribute_OfCustomersAndAddresses(t *testing.T) {
 	_, client := shopWith(t, fakemagento.Options{}, nil)
 	gender := ok(client.CustomerAttributes.Get(t.Context(), "gender"))(t)
 	form := ok(client.AddressAttributes.Form(t.Context(), "customer_address_edit"))(t)
@@ -193,7 +193,7 @@ func TestAttributesOfCustomersAndAddresses(t *testing.T) {
 	refused(t, err, magentoapi.ErrNotFound, "No such entity with formCode = x")
 }
 
-func TestGoodsAreMovedBetweenSources(t *testing.T) {
+func TestSourceItems_MovedBetweenSources(t *testing.T) {
 	_, client := shopWith(t, fakemagento.Options{Sources: []string{"berlin", "bern"}}, nil, "A", "B")
 	ctx, inventory := t.Context(), client.Inventory
 	has := func(want string) {
@@ -236,7 +236,7 @@ func TestGoodsAreMovedBetweenSources(t *testing.T) {
 	refused(t, err, magentoapi.ErrNotFound, "No linked stock found")
 }
 
-func TestDefaultGroupOfAStoreView(t *testing.T) {
+func TestCustomerGroup_DefaultOfAStoreView(t *testing.T) {
 	_, client := catalog(t, fakemagento.Options{}, magentoapi.Options{})
 	ctx := t.Context()
 	german, err := client.Store("de")
@@ -249,7 +249,7 @@ func TestDefaultGroupOfAStoreView(t *testing.T) {
 	refused(t, client.CustomerGroups.SetDefault(ctx, 99), magentoapi.ErrNotFound, "No such entity with id = 99")
 }
 
-func TestACreditMemoAsItIsGiven(t *testing.T) {
+func TestCreditMemo_AsItIsGiven(t *testing.T) {
 	shop, client := shopWith(t, fakemagento.Options{}, nil)
 	ctx := t.Context()
 	placed := shop.PlaceOrder(fakemagento.Placing{})
@@ -273,7 +273,7 @@ func TestACreditMemoAsItIsGiven(t *testing.T) {
 	}
 }
 
-func TestACartIsPaidAndOrdered(t *testing.T) {
+func TestCart_PaidAndOrdered(t *testing.T) {
 	_, client := shopWith(t, fakemagento.Options{}, nil, "A")
 	ctx := t.Context()
 	cart := client.GuestCart(ok(client.Carts.CreateGuest(ctx))(t))

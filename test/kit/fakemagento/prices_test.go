@@ -30,7 +30,7 @@ func rows(t *testing.T, err error, given int, want ...int) []magentoapi.PriceRef
 	return e.Refused
 }
 
-func TestBasePrices(t *testing.T) {
+func TestBasePrices_SetAndRead(t *testing.T) {
 	shop, client := catalog(t, fakemagento.Options{}, magentoapi.Options{})
 	ctx, prices := t.Context(), client.Prices
 	shop.AddProduct(fakemagento.Product{SKU: "A"})
@@ -68,7 +68,7 @@ func TestBasePrices(t *testing.T) {
 	}
 }
 
-func TestPricesInSeveralCalls(t *testing.T) {
+func TestPrices_InSeveralCalls(t *testing.T) {
 	shop, client := catalog(t, fakemagento.Options{ItemLimit: 20}, magentoapi.Options{MaxItems: 20})
 	ctx := t.Context()
 	var all []magentoapi.BasePrice
@@ -92,7 +92,7 @@ func TestPricesInSeveralCalls(t *testing.T) {
 	refused(t, unbound.Prices.UpdateBasePrices(ctx, all), magentoapi.ErrBadRequest, `Maximum items of type "prices" is 20`)
 }
 
-func TestSpecialPrices(t *testing.T) {
+func TestSpecialPrices_SetAndRead(t *testing.T) {
 	shop, client := catalog(t, fakemagento.Options{}, magentoapi.Options{})
 	ctx, prices := t.Context(), client.Prices
 	shop.AddProduct(fakemagento.Product{SKU: "A"})
@@ -126,7 +126,7 @@ func TestSpecialPrices(t *testing.T) {
 	}
 }
 
-func TestCosts(t *testing.T) {
+func TestCosts_SetAndRead(t *testing.T) {
 	shop, client := catalog(t, fakemagento.Options{}, magentoapi.Options{})
 	ctx, prices := t.Context(), client.Prices
 	shop.AddProduct(fakemagento.Product{SKU: "A"})
@@ -143,7 +143,7 @@ func TestCosts(t *testing.T) {
 	}
 }
 
-func TestTierPrices(t *testing.T) {
+func TestTierPrices_SetAndRead(t *testing.T) {
 	shop, client := catalog(t, fakemagento.Options{}, magentoapi.Options{})
 	ctx, prices := t.Context(), client.Prices
 	shop.AddProduct(fakemagento.Product{SKU: "A", Price: money("40")})
@@ -192,7 +192,7 @@ func TestTierPrices(t *testing.T) {
 	}
 }
 
-func TestTierPricesOfASKUAreReplacedInOneCall(t *testing.T) {
+func TestTierPrices_ReplacedInOneCall(t *testing.T) {
 	shop, client := catalog(t, fakemagento.Options{}, magentoapi.Options{MaxItems: 3})
 	ctx := t.Context()
 	var all []magentoapi.TierPrice

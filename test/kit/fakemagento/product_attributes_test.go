@@ -8,7 +8,7 @@ import (
 	"github.com/mageline/mageline/test/kit/fakemagento"
 )
 
-func TestLifeOfAnAttribute(t *testing.T) {
+func TestAttribute_Life(t *testing.T) {
 	_, client := catalog(t, fakemagento.Options{}, magentoapi.Options{})
 	ctx, attributes := t.Context(), client.Attributes
 	made := ok(attributes.Create(ctx, &magentoapi.Attribute{
@@ -50,7 +50,7 @@ func TestLifeOfAnAttribute(t *testing.T) {
 	refused(t, attributes.Delete(ctx, "name"), magentoapi.ErrBadRequest, "The system attribute can't be deleted.")
 }
 
-func TestOptionsOfAnAttribute(t *testing.T) {
+func TestAttribute_Options(t *testing.T) {
 	_, client := catalog(t, fakemagento.Options{}, magentoapi.Options{})
 	ctx, attributes := t.Context(), client.Attributes
 	id := ok(attributes.AddOption(ctx, "color", &magentoapi.AttributeOption{
@@ -84,7 +84,7 @@ func TestOptionsOfAnAttribute(t *testing.T) {
 	}
 }
 
-func TestLifeOfAnAttributeSet(t *testing.T) {
+func TestAttributeSet_Life(t *testing.T) {
 	shop, client := catalog(t, fakemagento.Options{}, magentoapi.Options{})
 	ctx, sets := t.Context(), client.AttributeSets
 	set := ok(sets.Create(ctx, &magentoapi.AttributeSet{Name: "Bags", SortOrder: 2}, 4))(t)

@@ -83,7 +83,7 @@ func amountOf(n int64) magentoapi.Decimal {
 	return magentoapi.Decimal{NullDecimal: decimal.NewNullDecimal(decimal.New(n, 0))}
 }
 
-func TestAnOrderIsInvoicedAndRefunded(t *testing.T) {
+func TestOrder_InvoicedAndRefunded(t *testing.T) {
 	s := newSale(t, fakemagento.Placing{State: "new"})
 	ctx := t.Context()
 	s.is("new", "0", "98.77", "0")
@@ -171,7 +171,7 @@ func TestAnOrderIsInvoicedAndRefunded(t *testing.T) {
 	}
 }
 
-func TestDocumentsAreCommentedAndMailed(t *testing.T) {
+func TestDocument_CommentedAndMailed(t *testing.T) {
 	s := newSale(t, fakemagento.Placing{State: "new"})
 	ctx := t.Context()
 	s.shop.Invoice(int(s.id))
@@ -212,7 +212,7 @@ func TestDocumentsAreCommentedAndMailed(t *testing.T) {
 	}
 }
 
-func TestAnOrderIsHeld(t *testing.T) {
+func TestOrder_Held(t *testing.T) {
 	s := newSale(t, fakemagento.Placing{State: "processing", Status: "fraud"})
 	ctx := t.Context()
 	if err := s.client.Orders.Hold(ctx, s.id); err != nil {
@@ -237,7 +237,7 @@ func TestAnOrderIsHeld(t *testing.T) {
 	s.refuses(s.client.Orders.Unhold(ctx, s.id), "You cannot remove the hold.")
 }
 
-func TestAnOrderIsCancelled(t *testing.T) {
+func TestOrder_Cancelled(t *testing.T) {
 	for name, c := range map[string]struct {
 		before   func(s *sale)
 		state    string
@@ -274,7 +274,7 @@ func (s *sale) invoice(items []magentoapi.NewDocumentItem) {
 
 func itoa(n int64) string { return decimal.New(n, 0).String() }
 
-func TestAnOrderIsSaved(t *testing.T) {
+func TestOrder_Saved(t *testing.T) {
 	s := newSale(t, fakemagento.Placing{State: "new"})
 	ctx := t.Context()
 	before := s.order()
@@ -319,7 +319,7 @@ func TestAnOrderIsSaved(t *testing.T) {
 	}
 }
 
-func TestRowsOfOrders(t *testing.T) {
+func TestOrder_Rows(t *testing.T) {
 	s := newSale(t, fakemagento.Placing{})
 	s.shop.PlaceOrder(fakemagento.Placing{Lines: twoRows})
 	row, err := s.client.Orders.Item(t.Context(), s.b)
@@ -341,7 +341,7 @@ func TestRowsOfOrders(t *testing.T) {
 	}
 }
 
-func TestOnlinePayments(t *testing.T) {
+func TestOrder_OnlinePayments(t *testing.T) {
 	s := newSale(t, fakemagento.Placing{State: "new", Method: "stripe_payments"})
 	ctx := t.Context()
 	id, err := s.client.Orders.Invoice(ctx, s.id, magentoapi.NewInvoice{Capture: true})

@@ -67,7 +67,7 @@ func (c *client) get(path string) (int, string) {
 	return c.call(http.MethodGet, path, "")
 }
 
-func TestOrderAddsUp(t *testing.T) {
+func TestOrder_AddsUp(t *testing.T) {
 	shop, c := start(t, fakemagento.Options{})
 	shop.PlaceOrder(fakemagento.Placing{Lines: []fakemagento.Line{
 		{SKU: "A", Name: "A", Qty: 3, Price: decimal.RequireFromString("9.99"), TaxPercent: decimal.New(19, 0)},
@@ -119,7 +119,7 @@ func TestOrderAddsUp(t *testing.T) {
 	}
 }
 
-func TestErrorsAsMagentoWritesThem(t *testing.T) {
+func TestServer_ErrorsAsMagentoWritesThem(t *testing.T) {
 	_, c := start(t, fakemagento.Options{Token: "secret"})
 	tests := []struct {
 		method, path, authorization string
@@ -143,7 +143,7 @@ func TestErrorsAsMagentoWritesThem(t *testing.T) {
 	}
 }
 
-func TestInvisibleUntilCommit(t *testing.T) {
+func TestOrder_InvisibleUntilCommit(t *testing.T) {
 	shop, c := start(t, fakemagento.Options{})
 	shop.PlaceOrder(fakemagento.Placing{VisibleAfter: 100 * time.Millisecond})
 	shop.PlaceOrder(fakemagento.Placing{VisibleAfter: time.Hour})
@@ -166,7 +166,7 @@ func TestInvisibleUntilCommit(t *testing.T) {
 	}
 }
 
-func TestStates(t *testing.T) {
+func TestOrder_States(t *testing.T) {
 	shop, _ := start(t, fakemagento.Options{})
 	waiting := shop.PlaceOrder(fakemagento.Placing{State: "pending_payment", Method: "paypal_express", Lines: []fakemagento.Line{
 		{SKU: "A", Name: "A", Qty: 2, Price: decimal.New(10, 0)}, {SKU: "B", Name: "B", Qty: 5, Price: decimal.New(1, 0)},
@@ -207,7 +207,7 @@ func TestStates(t *testing.T) {
 	}
 }
 
-func TestSearch(t *testing.T) {
+func TestOrder_Search(t *testing.T) {
 	shop, c := start(t, fakemagento.Options{})
 	at := time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
 	for i := range 7 {
@@ -287,7 +287,7 @@ func escaped(t *testing.T, query string) string {
 	return values.Encode()
 }
 
-func TestComments(t *testing.T) {
+func TestComment_Kept(t *testing.T) {
 	shop, c := start(t, fakemagento.Options{Version: fakemagento.V248})
 	o := shop.PlaceOrder(fakemagento.Placing{})
 	shop.AddStatus("processing", "exported")
@@ -336,7 +336,7 @@ func TestComments(t *testing.T) {
 	}
 }
 
-func TestStores(t *testing.T) {
+func TestServer_Stores(t *testing.T) {
 	_, c := start(t, fakemagento.Options{Stores: []fakemagento.Store{{ID: 3, Code: "de", Name: "Deutsch", WebsiteID: 2, Locale: "de_DE", Timezone: "Europe/Vienna", BaseCurrency: "EUR"}}})
 	if _, body := c.get("/rest/V1/store/storeConfigs"); !strings.Contains(body, `"timezone":"Europe/Vienna"`) || !strings.Contains(body, `"code":"de"`) {
 		t.Errorf("%s", body)
@@ -346,7 +346,7 @@ func TestStores(t *testing.T) {
 	}
 }
 
-func TestAddOrder(t *testing.T) {
+func TestOrder_AddedAsItIs(t *testing.T) {
 	shop, c := start(t, fakemagento.Options{})
 	if _, err := shop.AddOrder([]byte(`{"entity_id":57,"increment_id":"000000123","grand_total":19.989999999999998}`)); err != nil {
 		t.Fatal(err)
@@ -362,7 +362,7 @@ func TestAddOrder(t *testing.T) {
 }
 
 // A late answer comes after the comment is there; a deadlock is told as a 400.
-func TestFaults(t *testing.T) {
+func TestServer_Faults(t *testing.T) {
 	shop, c := start(t, fakemagento.Options{})
 	shop.PlaceOrder(fakemagento.Placing{})
 	body := `{"statusHistory":{"comment":"c","is_customer_notified":0,"is_visible_on_front":0,"parent_id":1}}`
@@ -382,7 +382,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-func TestAdminToken(t *testing.T) {
+func TestAdminToken_IssuedAndExpired(t *testing.T) {
 	shop, c := start(t, fakemagento.Options{Username: "mageline", Password: "p4ss"})
 	shop.PlaceOrder(fakemagento.Placing{})
 	if status, _ := c.call(http.MethodPost, "/rest/V1/integration/admin/token", `{"username":"mageline","password":"x"}`); status != 401 {
@@ -403,7 +403,7 @@ func TestAdminToken(t *testing.T) {
 	}
 }
 
-func TestKeep(t *testing.T) {
+func TestServer_KeepsTheLastOrders(t *testing.T) {
 	shop, c := start(t, fakemagento.Options{Keep: 2})
 	for range 3 {
 		shop.PlaceOrder(fakemagento.Placing{})
@@ -417,7 +417,7 @@ func TestKeep(t *testing.T) {
 }
 
 // What becomes of an order's status with a comment: docs/magento-versions.md.
-func TestStatusOfAComment(t *testing.T) {
+func TestComment_StatusOfEachVersion(t *testing.T) {
 	const null, refused = "", "400"
 	for version, want := range map[fakemagento.Version]map[string]string{ // by the status that is given
 		fakemagento.V245: {"": null, "processing": "processing", "fraud": "fraud", "complete": "complete", "no such": "no such"},

@@ -42,7 +42,7 @@ func composite(kind string, qty int64, separately bool, components ...fakemagent
 }
 
 // What ship does to each kind of row, by the rules of Sales\Model\Order\ShipmentFactory.
-func TestShipByRow(t *testing.T) {
+func TestShip_ByRow(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		lines   []fakemagento.Line
@@ -87,7 +87,7 @@ func TestShipByRow(t *testing.T) {
 	}
 }
 
-func TestShipByState(t *testing.T) {
+func TestShip_ByState(t *testing.T) {
 	for _, tt := range []struct {
 		state   string
 		invoice bool
@@ -127,7 +127,7 @@ func TestShipByState(t *testing.T) {
 	}
 }
 
-func TestShipIsMasked(t *testing.T) {
+func TestShip_FailureIsMasked(t *testing.T) {
 	shop, c := start(t, fakemagento.Options{Sources: []string{"eu", "us"}})
 	long := strings.Repeat("x", 256)
 	shop.PlaceOrder(fakemagento.Placing{Lines: []fakemagento.Line{product("A", 9)}})
@@ -160,7 +160,7 @@ func TestShipIsMasked(t *testing.T) {
 	}
 }
 
-func TestTracks(t *testing.T) {
+func TestTrack_Added(t *testing.T) {
 	shop, c := start(t, fakemagento.Options{})
 	p := shop.PlaceOrder(fakemagento.Placing{})
 	other := shop.PlaceOrder(fakemagento.Placing{})
@@ -208,7 +208,7 @@ func TestTracks(t *testing.T) {
 }
 
 // An edit in the admin leaves a cancelled order that names the one in its place.
-func TestEdit(t *testing.T) {
+func TestOrder_Edited(t *testing.T) {
 	shop, _ := start(t, fakemagento.Options{})
 	first := shop.PlaceOrder(fakemagento.Placing{})
 	second := shop.Edit(first.EntityID)

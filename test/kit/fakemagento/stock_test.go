@@ -42,7 +42,7 @@ func must[T any](v T, err error) func(t *testing.T) T {
 	}
 }
 
-func TestAStockItemIsReadAndWritten(t *testing.T) {
+func TestStockItem_ReadAndWritten(t *testing.T) {
 	const sku = "a/b %é+"
 	_, client := shopWith(t, fakemagento.Options{}, nil, sku)
 	item := must(client.StockItems.Get(t.Context(), sku))(t)
@@ -64,7 +64,7 @@ func TestAStockItemIsReadAndWritten(t *testing.T) {
 	}
 }
 
-func TestLowStockEndsAtTheLastPage(t *testing.T) {
+func TestLowStock_EndsAtTheLastPage(t *testing.T) {
 	shop, client := shopWith(t, fakemagento.Options{}, nil, "A", "B", "C", "D")
 	for _, sku := range []string{"B", "C", "D"} {
 		shop.Stock(sku, decimal.RequireFromString("1.5"))
@@ -76,7 +76,7 @@ func TestLowStockEndsAtTheLastPage(t *testing.T) {
 	}
 }
 
-func TestWhatSeveralSourcesHave(t *testing.T) {
+func TestSourceItems_OfSeveralSources(t *testing.T) {
 	_, client := shopWith(t, fakemagento.Options{}, nil, "A")
 	inventory := client.Inventory
 	for _, code := range []string{"berlin", "bern"} {
@@ -155,7 +155,7 @@ func TestWhatSeveralSourcesHave(t *testing.T) {
 	}
 }
 
-func TestSourceItemsThatAreRefusedAreAllRefused(t *testing.T) {
+func TestSourceItems_AllRefusedForOne(t *testing.T) {
 	_, client := shopWith(t, fakemagento.Options{}, nil, "A")
 	err := client.Inventory.SaveSourceItems(t.Context(),
 		magentoapi.SourceItem{SKU: "A", SourceCode: "default", Quantity: decimalOf("3"), Status: yes},

@@ -9,7 +9,7 @@ import (
 	"github.com/mageline/mageline/test/kit/fakemagento"
 )
 
-func TestWebsitesStoresAndCurrencies(t *testing.T) {
+func TestServer_WebsitesStoresAndCurrencies(t *testing.T) {
 	_, client := shopWith(t, fakemagento.Options{Stores: []fakemagento.Store{
 		{ID: 1, Code: "de", Name: "Deutsch", WebsiteID: 1, BaseCurrency: "EUR"},
 		{ID: 2, Code: "fr", Name: "Français", WebsiteID: 1, BaseCurrency: "EUR"},

@@ -37,7 +37,7 @@ func serve(t *testing.T, seed uint64) (*fault.Injector, *httptest.Server, *atomi
 	return inject, server, &worked
 }
 
-func TestKinds(t *testing.T) {
+func TestInjector_EachKind(t *testing.T) {
 	tests := map[string]struct {
 		fault      fault.Fault
 		status     int // 0: no answer
@@ -96,7 +96,7 @@ func TestKinds(t *testing.T) {
 	}
 }
 
-func TestRedirect(t *testing.T) {
+func TestInjector_Redirects(t *testing.T) {
 	inject, server, worked := serve(t, 1)
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	for _, test := range []struct {
@@ -119,7 +119,7 @@ func TestRedirect(t *testing.T) {
 	}
 }
 
-func TestLateWorksThoughTheClientLeaves(t *testing.T) {
+func TestInjector_LateThoughTheClientLeaves(t *testing.T) {
 	inject, server, worked := serve(t, 1)
 	inject.Next(fault.Fault{Kind: fault.Late, After: time.Hour})
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
@@ -139,7 +139,7 @@ func TestLateWorksThoughTheClientLeaves(t *testing.T) {
 	}
 }
 
-func TestOnlyAndEvery(t *testing.T) {
+func TestPlan_OnlyAndEvery(t *testing.T) {
 	inject, server, worked := serve(t, 1)
 	inject.Set(fault.Plan{
 		Every: fault.Fault{Kind: fault.Fail},
@@ -161,7 +161,7 @@ func TestOnlyAndEvery(t *testing.T) {
 }
 
 // The same seed gives the same faults, and a chance of one in four hits about a quarter.
-func TestChancesComeFromTheSeed(t *testing.T) {
+func TestPlan_ChancesComeFromTheSeed(t *testing.T) {
 	run := func(seed uint64) string {
 		inject := fault.New(seed, func(int) []byte { return nil })
 		inject.Set(fault.Plan{Chances: []fault.Chance{{OneIn: 4, Fault: fault.Fault{Kind: fault.Fail}}}})

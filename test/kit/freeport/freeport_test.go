@@ -8,7 +8,7 @@ import (
 	"github.com/mageline/mageline/test/kit/freeport"
 )
 
-func TestFind(t *testing.T) {
+func TestFind_DistinctPorts(t *testing.T) {
 	free, err := freeport.Find(20)
 	if err != nil || len(free) != 20 {
 		t.Fatalf("%v, %v", free, err)

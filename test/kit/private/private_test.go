@@ -10,7 +10,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestRabbitMQ(t *testing.T) {
+func TestRabbitMQ_StartsAgainAfterKill(t *testing.T) {
 	private.Require(t)
 	n, err := private.StartRabbitMQ()
 	if n != nil {
@@ -28,7 +28,7 @@ func TestRabbitMQ(t *testing.T) {
 	}
 }
 
-func TestPostgres(t *testing.T) {
+func TestPostgres_StartsAgainAndIsFollowed(t *testing.T) {
 	private.Require(t)
 	p, err := private.StartPostgres()
 	if p != nil {
@@ -56,7 +56,7 @@ func TestPostgres(t *testing.T) {
 	}
 }
 
-func TestPgBouncer(t *testing.T) {
+func TestPgBouncer_StartsAgain(t *testing.T) {
 	private.RequirePgBouncer(t)
 	private.Require(t)
 	p, err := private.StartPostgres()
