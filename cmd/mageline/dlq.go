@@ -220,7 +220,7 @@ func counted(n int, noun string) string {
 	return strconv.Itoa(n) + " " + noun
 }
 
-func printLetters(t terminal, lines []deadletter.Line, asJSON bool) error {
+func printLetters(t terminal, lines []deadletter.ListedLetter, asJSON bool) error {
 	rows := [][]string{{"ID", "KEY", "TOPIC", "CLASS", "ATTEMPTS", "FAILED AT", "ERROR"}}
 	for _, l := range lines {
 		if asJSON {

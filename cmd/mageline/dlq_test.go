@@ -181,7 +181,7 @@ func TestDLQLocked(t *testing.T) {
 		Broker: rabbitmq.Options{URL: l.URL}, DatabaseURL: l.database, Prefix: l.Prefix, Host: "first-host", Log: zerolog.Nop(),
 	})
 	tried := false
-	_, err := reader.Replay(t.Context(), deadletter.ReplayOptions{Queue: l.dlq, Limit: 1, Progress: func(deadletter.Step) {
+	_, err := reader.Replay(t.Context(), deadletter.ReplayOptions{Queue: l.dlq, Limit: 1, Progress: func(deadletter.ReplayStep) {
 		tried = true
 		for _, args := range [][]string{
 			{"--replay-dlq", l.dlq},

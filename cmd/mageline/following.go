@@ -39,15 +39,15 @@ func (f *replayFlags) canaryFor(cfg *config.Config, queue string) (*deadletter.C
 }
 
 // effects reads the ledger's rows for a canary.
-func effects(ledger *idempotency.Ledger) func(ctx context.Context, consumer, key string) ([]deadletter.Effect, error) {
-	return func(ctx context.Context, consumer, key string) ([]deadletter.Effect, error) {
+func effects(ledger *idempotency.Ledger) func(ctx context.Context, consumer, key string) ([]deadletter.LedgerRow, error) {
+	return func(ctx context.Context, consumer, key string) ([]deadletter.LedgerRow, error) {
 		rows, err := ledger.Rows(ctx, consumer, key)
 		if err != nil {
 			return nil, fmt.Errorf("look in the ledger for %s:%s: %w", consumer, key, err)
 		}
-		all := make([]deadletter.Effect, 0, len(rows))
+		all := make([]deadletter.LedgerRow, 0, len(rows))
 		for _, row := range rows {
-			all = append(all, deadletter.Effect{
+			all = append(all, deadletter.LedgerRow{
 				Name: row.Key.Effect, State: strings.ReplaceAll(string(row.State), "_", " "),
 				Over:  row.State == idempotency.Done || row.State == idempotency.Skipped,
 				Claim: row.Number, Updated: row.Updated.UnixMicro(),

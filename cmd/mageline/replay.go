@@ -132,7 +132,7 @@ func replay(ctx context.Context, t terminal, queue string, f *replayFlags) error
 		}
 	}
 	progress := newProgress(t)
-	o.Progress = func(s deadletter.Step) {
+	o.Progress = func(s deadletter.ReplayStep) {
 		progress.clear()
 		if s.Err != nil {
 			fmt.Fprintf(t.err, "letter %s stays: %s\n", s.ID, oneLine(s.Err.Error()))
@@ -144,7 +144,7 @@ func replay(ctx context.Context, t terminal, queue string, f *replayFlags) error
 		if f.asJSON { // its object has it too
 			first = t.err
 		}
-		o.Canary.Ended = func(end deadletter.First) {
+		o.Canary.Ended = func(end deadletter.CanaryResult) {
 			progress.clear()
 			fmt.Fprintln(first, oneLine(end.String()))
 		}

@@ -18,13 +18,13 @@ type Canary struct {
 	// Consumer gives the consumer of a queue whose messages have rows in the ledger; ok is false for any other queue.
 	Consumer func(queue string) (name string, ok bool)
 	// Effects reads the ledger's rows of a consumer's business key.
-	Effects func(ctx context.Context, consumer, key string) ([]Effect, error)
+	Effects func(ctx context.Context, consumer, key string) ([]LedgerRow, error)
 	// Ended, which may be nil, is told how the first letter ended, before the rest is published.
-	Ended func(First)
+	Ended func(CanaryResult)
 }
 
-// First is the end of the letter that went first.
-type First struct {
+// CanaryResult is the end of the letter that went first.
+type CanaryResult struct {
 	ID  string `json:"id"`
 	Key string `json:"key,omitempty"`
 	// State is done, skipped, dead again or not through.
@@ -33,7 +33,7 @@ type First struct {
 	After  float64 `json:"after_seconds"`
 }
 
-func (f First) String() string {
+func (f CanaryResult) String() string {
 	text := "first: " + f.ID
 	if f.Key != "" {
 		text += ", key " + f.Key
@@ -45,8 +45,8 @@ func (f First) String() string {
 	return text
 }
 
-// Effect is a row of the ledger. Two that are equal are one that has not changed.
-type Effect struct {
+// LedgerRow is a row of the ledger. Two that are equal are one that has not changed.
+type LedgerRow struct {
 	Name, State string
 	Over        bool // done or skipped
 	Claim       int64
@@ -56,7 +56,7 @@ type Effect struct {
 // CanaryError means that the first letter was not seen to go well: the rest was not published.
 type CanaryError struct {
 	Queue string
-	First First
+	First CanaryResult
 }
 
 func (e *CanaryError) Error() string {
@@ -95,12 +95,12 @@ type canary struct {
 	id            string
 	to            string // the queue it was published to
 	consumer, key string
-	before        []Effect // before it was published
+	before        []LedgerRow // before it was published
 }
 
-// behindCanary publishes the first letter, gives back the others, waits until that one went well, and goes through the
+// replayAfterCanary publishes the first letter, gives back the others, waits until that one went well, and goes through the
 // others. Nothing is held meanwhile. One lock covers all of it, so that the set stays the one of the beginning.
-func (r *run) behindCanary(ctx context.Context, s *session) error {
+func (r *run) replayAfterCanary(ctx context.Context, s *lockedQueue) error {
 	var c *canary
 	var began time.Time
 	r.canary = func(to string, l letter) (err error) {
@@ -115,10 +115,10 @@ func (r *run) behindCanary(ctx context.Context, s *session) error {
 	}
 	p := r.pass(1)
 	set := 0
-	err := s.hold(ctx, everything, func(h *hold) error {
+	err := s.readSet(ctx, everything, func(h *reading) error {
 		err := p.all(ctx, h)
 		set = h.held
-		r.left = h.held + h.rest()
+		r.left = h.held + h.remaining()
 		return err
 	})
 	r.canary = nil
@@ -142,10 +142,10 @@ func (r *run) behindCanary(ctx context.Context, s *session) error {
 		return nil
 	}
 	r.o.Limit = max(0, r.o.Limit-1)
-	return r.through(ctx, s, set)
+	return r.runPass(ctx, s, set)
 }
 
-func (r *run) effects(ctx context.Context, c *canary) ([]Effect, error) {
+func (r *run) effects(ctx context.Context, c *canary) ([]LedgerRow, error) {
 	if c.key == "" {
 		return nil, nil
 	}
@@ -153,19 +153,19 @@ func (r *run) effects(ctx context.Context, c *canary) ([]Effect, error) {
 }
 
 // await waits until it is seen how the canary ended. set is how many letters were left in the queue when it was published.
-func (r *run) await(ctx context.Context, s *session, c *canary, set int) (First, error) {
+func (r *run) await(ctx context.Context, s *lockedQueue, c *canary, set int) (CanaryResult, error) {
 	deadline := time.Now().Add(r.o.Canary.Timeout)
-	look := looking{depth: set}
-	var last []Effect
+	look := deadLetterWatch{depth: set}
+	var last []LedgerRow
 	var since time.Time // when the rows were first seen as they are
 	taken := false      // the queue it went to was seen empty, so some consumer has it, or had it
 	for {
 		if err := s.lock.check(ctx); err != nil {
-			return First{}, err
+			return CanaryResult{}, err
 		}
 		rows, err := r.effects(ctx, c)
 		if err != nil {
-			return First{}, err
+			return CanaryResult{}, err
 		}
 		if !slices.Equal(rows, last) || since.IsZero() {
 			last, since = rows, time.Now()
@@ -173,7 +173,7 @@ func (r *run) await(ctx context.Context, s *session, c *canary, set int) (First,
 		if !taken {
 			depth, ok, err := rabbitmq.Depth(s.conn, c.to)
 			if err != nil {
-				return First{}, err
+				return CanaryResult{}, err
 			}
 			if taken = ok && depth == 0; taken {
 				since = time.Now() // it is in a handler now
@@ -181,30 +181,30 @@ func (r *run) await(ctx context.Context, s *session, c *canary, set int) (First,
 		}
 		reason := c.reason(rows, taken)
 		through := reason == "" && time.Since(since) >= canarySteady
-		dead, err := look.forDead(ctx, r, s, c, through)
+		dead, err := look.findDead(ctx, r, s, c, through)
 		switch {
 		case err != nil:
-			return First{}, err
+			return CanaryResult{}, err
 		case dead != nil:
-			return First{State: deadAgain, Reason: dead.Class + ": " + dead.Error}, nil
+			return CanaryResult{State: deadAgain, Reason: dead.Class + ": " + dead.Error}, nil
 		case through:
-			return First{State: stateOf(rows)}, nil
+			return CanaryResult{State: stateOf(rows)}, nil
 		case time.Now().After(deadline):
 			if reason == "" {
 				reason = "its rows in the ledger still change"
 			}
-			return First{State: notThrough, Reason: reason}, nil
+			return CanaryResult{State: notThrough, Reason: reason}, nil
 		}
 		select {
 		case <-ctx.Done():
-			return First{}, ctx.Err()
+			return CanaryResult{}, ctx.Err()
 		case <-time.After(canaryEvery):
 		}
 	}
 }
 
 // stateOf is that of effects which are all over.
-func stateOf(rows []Effect) string {
+func stateOf(rows []LedgerRow) string {
 	for _, row := range rows {
 		if row.State == "done" {
 			return row.State
@@ -214,7 +214,7 @@ func stateOf(rows []Effect) string {
 }
 
 // reason says why the canary is not through by what the ledger shows; "" if it is.
-func (c *canary) reason(rows []Effect, taken bool) string {
+func (c *canary) reason(rows []LedgerRow, taken bool) string {
 	if c.key == "" {
 		return "it has no x-mageline-key by which the ledger could show it; replay one with --limit 1 and look"
 	}
@@ -239,15 +239,15 @@ func (c *canary) reason(rows []Effect, taken bool) string {
 	return ""
 }
 
-// looking looks in the dead-letter queue for what came back.
-type looking struct {
+// deadLetterWatch looks in the dead-letter queue for what came back.
+type deadLetterWatch struct {
 	depth int // of the queue when it was looked through last
 	next  time.Time
 }
 
-// forDead looks through the queue when more is in it than before, not all the time unless it must, and gives the canary if it
+// findDead looks through the queue when more is in it than before, not all the time unless it must, and gives the canary if it
 // is back.
-func (l *looking) forDead(ctx context.Context, r *run, s *session, c *canary, must bool) (*letter, error) {
+func (l *deadLetterWatch) findDead(ctx context.Context, r *run, s *lockedQueue, c *canary, must bool) (*letter, error) {
 	depth, ok, err := rabbitmq.Depth(s.conn, s.queue)
 	if err != nil {
 		return nil, err

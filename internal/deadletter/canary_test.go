@@ -15,14 +15,14 @@ import (
 
 // What can't be seen to have gone well is not through, and the rest stays in its order.
 func TestCanaryNotThrough(t *testing.T) {
-	done := []Effect{{Name: "create", State: "done", Over: true, Claim: 1, Updated: 1}}
+	done := []LedgerRow{{Name: "create", State: "done", Over: true, Claim: 1, Updated: 1}}
 	for _, test := range []struct {
 		name, says string
-		effects    []Effect
+		effects    []LedgerRow
 		change     func(*line, *amqp.Publishing)
 	}{
 		{"nothing known", "has no row of order_placed:000000000", nil, nil},
-		{"open", "as comment uncertain, create done", append([]Effect{{Name: "comment", State: "uncertain"}}, done...), nil},
+		{"open", "as comment uncertain, create done", append([]LedgerRow{{Name: "comment", State: "uncertain"}}, done...), nil},
 		{"done before and not taken", "it is not seen that a consumer has taken the letter", done, nil},
 		{"no key", "no x-mageline-key", done, func(_ *line, p *amqp.Publishing) { delete(p.Headers, rabbitmq.HeaderKey) }},
 		{"of no consumer", "have no row in the ledger", done, func(l *line, p *amqp.Publishing) {
@@ -42,7 +42,7 @@ func TestCanaryNotThrough(t *testing.T) {
 			sum, err := l.replay(ReplayOptions{Canary: &Canary{
 				Timeout:  3 * time.Second, // more than the rows must be steady
 				Consumer: func(queue string) (string, bool) { return "order_placed", queue == l.work },
-				Effects:  func(context.Context, string, string) ([]Effect, error) { return test.effects, nil },
+				Effects:  func(context.Context, string, string) ([]LedgerRow, error) { return test.effects, nil },
 			}})
 			if err == nil || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("%v, want %q", err, test.says)

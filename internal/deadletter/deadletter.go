@@ -18,12 +18,12 @@ import (
 	"github.com/mageline/mageline/rabbitmq"
 )
 
-// holdFor is how long a reader holds what it has taken. A broker ends the channel that holds a message for 30 minutes
+// maxReading is how long a reader holds what it has taken. A broker ends the channel that holds a message for 30 minutes
 // (consumer_timeout).
-const holdFor = 15 * time.Minute
+const maxReading = 15 * time.Minute
 
-// backFor bounds the giving back; what is not given back then, the broker takes back when the connection closes.
-const backFor = 5 * time.Minute
+// requeueTimeout bounds the giving back; what is not given back then, the broker takes back when the connection closes.
+const requeueTimeout = 5 * time.Minute
 
 // Options say where the dead letters are.
 type Options struct {
@@ -40,7 +40,7 @@ type Options struct {
 	Host string
 	Log  zerolog.Logger
 
-	holdFor time.Duration // for tests; 0 is the constant
+	maxReading time.Duration // for tests; 0 is the constant
 	// step, for tests, is told how far a letter has come: begun (published, or written), through (confirmed, or on the
 	// disk), left.
 	step func(string)
@@ -51,8 +51,8 @@ type Reader struct{ o Options }
 
 // New makes a Reader.
 func New(o Options) *Reader {
-	if o.holdFor == 0 {
-		o.holdFor = holdFor
+	if o.maxReading == 0 {
+		o.maxReading = maxReading
 	}
 	if o.step == nil {
 		o.step = func(string) {}
@@ -107,16 +107,16 @@ func (e *StoppedError) Error() string {
 	return fmt.Sprintf("gave back what it held of %s after %s, before it was through", e.Queue, e.After)
 }
 
-// session is a queue that is locked for one reader, and its connection.
-type session struct {
+// lockedQueue is a queue that is locked for one reader, and its connection.
+type lockedQueue struct {
 	r     *Reader
 	queue string
 	lock  *lock
 	conn  *amqp.Connection
 }
 
-// read locks the queue, connects, and has f read it.
-func (r *Reader) read(ctx context.Context, queue string, f func(*session) error) error {
+// withQueue locks the queue, connects, and has f withQueue it.
+func (r *Reader) withQueue(ctx context.Context, queue string, f func(*lockedQueue) error) error {
 	lock, err := r.lock(ctx, queue)
 	if err != nil {
 		return err
@@ -127,8 +127,8 @@ func (r *Reader) read(ctx context.Context, queue string, f func(*session) error)
 		return err
 	}
 	defer rabbitmq.Close(conn)
-	s := &session{r, queue, lock, conn}
-	if err := s.sturdy(ctx); err != nil {
+	s := &lockedQueue{r, queue, lock, conn}
+	if err := s.keepBelowDeliveryLimit(ctx); err != nil {
 		return err
 	}
 	return f(s)
@@ -137,19 +137,19 @@ func (r *Reader) read(ctx context.Context, queue string, f func(*session) error)
 // everything is a set of all that is there.
 const everything = math.MaxInt
 
-// hold finds how many messages there are, has f take them, at most the first set of them, and gives back what is held
+// readSet finds how many messages there are, has f take them, at most the first set of them, and gives back what is held
 // then.
-func (s *session) hold(ctx context.Context, set int, f func(*hold) error) error {
-	h, err := newHold(s.conn, s.queue, s.lock, set, s.r.o.holdFor)
+func (s *lockedQueue) readSet(ctx context.Context, set int, f func(*reading) error) error {
+	h, err := newReading(s.conn, s.queue, s.lock, set, s.r.o.maxReading)
 	if err != nil {
 		return err
 	}
 	err = f(h)
 	// What is held goes back even when ctx has ended: a broker would give it back too, but not in its order.
-	back, cancel := context.WithTimeout(context.WithoutCancel(ctx), backFor)
+	back, cancel := context.WithTimeout(context.WithoutCancel(ctx), requeueTimeout)
 	defer cancel()
 	if restErr := h.takeRest(back); err == nil {
 		err = restErr
 	}
-	return errors.Join(err, h.giveBack(back))
+	return errors.Join(err, h.requeue(back))
 }

@@ -45,7 +45,7 @@ func (s DiscardSummary) String() string {
 	return fmt.Sprintf("discarded %d, skipped %d, failed %d", s.Discarded, s.Skipped, s.Failed)
 }
 
-func discardSummary(s Summary) DiscardSummary {
+func discardSummary(s ReplaySummary) DiscardSummary {
 	return DiscardSummary{Queue: s.Queue, Discarded: s.Replayed, Skipped: s.Skipped, Failed: s.Failed, Keys: s.Keys, DryRun: s.DryRun}
 }
 
@@ -54,12 +54,12 @@ func discardSummary(s Summary) DiscardSummary {
 // the letters that were there when it began, and fails as Replay does.
 func (r *Reader) Discard(ctx context.Context, o DiscardOptions) (DiscardSummary, error) {
 	run := &run{
-		r: r, id: newReplayID(), began: time.Now(), told: map[[6]byte]bool{}, keys: map[string]struct{}{},
+		r: r, id: newReplayID(), began: time.Now(), reported: map[[6]byte]bool{}, keys: map[string]struct{}{},
 		o:   ReplayOptions{Queue: o.Queue, Filter: o.Filter, Limit: o.Limit, DryRun: o.DryRun},
-		sum: Summary{Queue: o.Queue, DryRun: o.DryRun},
+		sum: ReplaySummary{Queue: o.Queue, DryRun: o.DryRun},
 	}
 	if o.Progress != nil {
-		run.o.Progress = func(s Step) {
+		run.o.Progress = func(s ReplayStep) {
 			o.Progress(DiscardStep{ID: s.ID, Err: s.Err, Summary: discardSummary(s.Summary), Set: s.Set})
 		}
 	}
@@ -71,7 +71,7 @@ func (r *Reader) Discard(ctx context.Context, o DiscardOptions) (DiscardSummary,
 		end, err := o.Out.append(line)
 		return func() (stays, err error) { return nil, o.Out.sync(end) }, nil, err
 	}
-	err := r.read(ctx, o.Queue, func(s *session) error { return run.through(ctx, s, everything) })
+	err := r.withQueue(ctx, o.Queue, func(s *lockedQueue) error { return run.runPass(ctx, s, everything) })
 	run.sum.Keys = len(run.keys)
 	r.o.Log.Info().Str("event", "dead_letters_discarded").Str("queue", o.Queue).Bool("dry_run", o.DryRun).Int("discarded", run.sum.Replayed).Int("skipped", run.sum.Skipped).
 		Int("failed", run.sum.Failed).Err(err).Msg("dead letters discarded")

@@ -71,26 +71,26 @@ const (
 	keysAtOnce = 1000
 )
 
-// sent is a letter that was replayed.
-type sent struct {
+// replayedLetter is a letter that was replayed.
+type replayedLetter struct {
 	id      [6]byte
 	key, to string
-	state   sentState
+	state   followState
 	open    bool // the ledger shows an effect of its key that has not ended
 }
 
-type sentState int
+type followState int
 
 const (
-	underObservation sentState = iota
+	underObservation followState = iota
 	sentDone
 	sentDead
 	sentWaiting
 )
 
-// followed looks what became of the letters, after the run has ended with err, if that is wanted. Where the run had to end
+// follow looks what became of the letters, after the run has ended with err, if that is wanted. Where the run had to end
 // early it looks once.
-func (r *run) followed(ctx context.Context, err error) error {
+func (r *run) follow(ctx context.Context, err error) error {
 	var canary *CanaryError
 	var stopped *StoppedError
 	early := errors.As(err, &canary) || errors.As(err, &stopped)
@@ -150,7 +150,7 @@ func (f *following) watch(ctx context.Context, deadline time.Time, once bool) (l
 		}
 		if last == nil && (over || f.count().Open == 0) {
 			// Whatever has seemed to end well may be back by now.
-			if last = f.forDead(ctx, true); last == nil && (over || f.count().Open == 0) {
+			if last = f.findDead(ctx, true); last == nil && (over || f.count().Open == 0) {
 				return nil
 			}
 		}
@@ -190,7 +190,7 @@ func (f *following) look(ctx context.Context) error {
 	if err := f.queues(ctx); err != nil {
 		return err
 	}
-	open := map[string][]*sent{} // by consumer
+	open := map[string][]*replayedLetter{} // by consumer
 	for _, l := range f.sent {
 		if l.state == underObservation {
 			consumer := f.targets[l.to].consumer
@@ -204,7 +204,7 @@ func (f *following) look(ctx context.Context) error {
 			}
 		}
 	}
-	return f.forDead(ctx, false)
+	return f.findDead(ctx, false)
 }
 
 // queues looks which queues have run empty.
@@ -244,7 +244,7 @@ func (f *following) queues(ctx context.Context) error {
 }
 
 // rows looks what the ledger has of letters of one consumer, and decides.
-func (f *following) rows(ctx context.Context, consumer string, letters []*sent) error {
+func (f *following) rows(ctx context.Context, consumer string, letters []*replayedLetter) error {
 	var keys []string
 	for _, l := range letters {
 		if consumer != "" && l.key != "" {
@@ -266,7 +266,7 @@ func (f *following) rows(ctx context.Context, consumer string, letters []*sent) 
 	return nil
 }
 
-func (f *following) state(s Standing, known bool, t *target) sentState {
+func (f *following) state(s Standing, known bool, t *target) followState {
 	changed := known && s.Age < time.Since(f.run.began)
 	switch {
 	case known && (s.Open > 0 || s.Age < followSteady):
@@ -290,9 +290,9 @@ func (f *following) giveUp() {
 	}
 }
 
-// forDead looks through the dead-letter queue when more is in it than before, not all the time unless it must, for letters
+// findDead looks through the dead-letter queue when more is in it than before, not all the time unless it must, for letters
 // that are back.
-func (f *following) forDead(ctx context.Context, must bool) error {
+func (f *following) findDead(ctx context.Context, must bool) error {
 	depth, ok, err := rabbitmq.Depth(f.conn, f.o.Queue)
 	if err != nil {
 		return err

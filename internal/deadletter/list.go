@@ -93,8 +93,8 @@ func (r *Reader) depths(ctx context.Context, queues []string) (map[string]int, e
 	return depths, nil
 }
 
-// Line is a letter of a list; Count is how many of the queue are that same message.
-type Line struct {
+// ListedLetter is a letter of a list; Count is how many of the queue are that same message.
+type ListedLetter struct {
 	Letter
 	Count int `json:"count"`
 	Advice
@@ -114,8 +114,8 @@ const maxListedError = 512
 
 // List gives the letters that match, oldest place in the queue first. A message that is there more than once, because a
 // crash came between its publish and its acknowledgement, is one line.
-func (r *Reader) List(ctx context.Context, queue string, f Filter) ([]Line, error) {
-	var lines []Line
+func (r *Reader) List(ctx context.Context, queue string, f Filter) ([]ListedLetter, error) {
+	var lines []ListedLetter
 	at := map[string]int{}
 	err := r.each(ctx, queue, func(l letter) {
 		if i, ok := at[l.ID]; ok {
@@ -127,7 +127,7 @@ func (r *Reader) List(ctx context.Context, queue string, f Filter) ([]Line, erro
 		}
 		l.Error = rabbitmq.Bounded(l.Error, maxListedError)
 		at[l.ID] = len(lines)
-		lines = append(lines, Line{l.Letter, 1, l.advice(queue)})
+		lines = append(lines, ListedLetter{l.Letter, 1, l.advice(queue)})
 	})
 	return lines, err
 }
@@ -148,18 +148,18 @@ func (r *Reader) Show(ctx context.Context, queue, id string) ([]Shown, error) {
 
 // each shows f every letter of the queue, and leaves the queue as it was.
 func (r *Reader) each(ctx context.Context, queue string, f func(letter)) error {
-	return r.read(ctx, queue, func(s *session) error { return s.each(ctx, f) })
+	return r.withQueue(ctx, queue, func(s *lockedQueue) error { return s.each(ctx, f) })
 }
 
 // each shows f every letter of the queue, and leaves the queue as it was.
-func (s *session) each(ctx context.Context, f func(letter)) error {
+func (s *lockedQueue) each(ctx context.Context, f func(letter)) error {
 	began := time.Now()
-	return s.hold(ctx, everything, func(h *hold) error {
-		for h.rest() > 0 {
+	return s.readSet(ctx, everything, func(h *reading) error {
+		for h.remaining() > 0 {
 			if h.expired() {
 				return &StoppedError{Queue: s.queue, After: time.Since(began).Round(time.Second), Until: began}
 			}
-			got, err := h.take(ctx, h.rest())
+			got, err := h.take(ctx, h.remaining())
 			for i := range got {
 				f(s.r.letter(&got[i], s.queue))
 			}

@@ -183,7 +183,7 @@ func wanted(n int, keep func(int) bool) []string {
 
 func every(int) bool { return true }
 
-func (l *line) replay(o ReplayOptions) (Summary, error) {
+func (l *line) replay(o ReplayOptions) (ReplaySummary, error) {
 	l.t.Helper()
 	if o.Queue == "" {
 		o.Queue = l.dlq
@@ -204,7 +204,7 @@ func (l *line) mustReplay(o ReplayOptions, replayed, skipped, failed int) {
 	}
 }
 
-func (l *line) list() []Line {
+func (l *line) list() []ListedLetter {
 	l.t.Helper()
 	lines, err := New(l.o).List(l.t.Context(), l.dlq, Filter{})
 	if err != nil {

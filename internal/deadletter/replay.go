@@ -32,20 +32,20 @@ type ReplayOptions struct {
 	// Follow, if it is not nil, looks what becomes of the letters once they are published.
 	Follow *Follow
 	// Progress, which may be nil, is told of each message that was replayed or could not be.
-	Progress func(Step)
+	Progress func(ReplayStep)
 }
 
-// Step is what happened to one message of a replay.
-type Step struct {
+// ReplayStep is what happened to one message of a replay.
+type ReplayStep struct {
 	ID  string
 	Err error // why it stays; nil if it was replayed
 	// Summary is that of all so far, and Set the number of letters the replay goes through.
-	Summary Summary
+	Summary ReplaySummary
 	Set     int
 }
 
-// Summary counts messages, not letters: two letters with one id count once.
-type Summary struct {
+// ReplaySummary counts messages, not letters: two letters with one id count once.
+type ReplaySummary struct {
 	Queue    string `json:"queue"`
 	Replayed int    `json:"replayed"`
 	Skipped  int    `json:"skipped"` // did not match
@@ -53,12 +53,12 @@ type Summary struct {
 	Keys     int    `json:"keys"`    // distinct business keys of those that were replayed
 	DryRun   bool   `json:"dry_run"`
 	// Canary is the first letter's end; nil without a canary, or where none was published.
-	Canary *First `json:"canary,omitempty"`
+	Canary *CanaryResult `json:"canary,omitempty"`
 	// Followed says what became of those that were replayed; nil where nobody looked.
 	*Followed
 }
 
-func (s Summary) String() string {
+func (s ReplaySummary) String() string {
 	if s.DryRun {
 		return fmt.Sprintf("would replay %d (%d orders), would skip %d", s.Replayed, s.Keys, s.Skipped)
 	}
@@ -72,10 +72,10 @@ func (s Summary) String() string {
 //
 // It fails with a *NoQueueError, *LockedError, *StoppedError, *CanaryError, *NoCanaryError or *FollowError, or when RabbitMQ
 // or Postgres goes away; the Summary counts what was done also then.
-func (r *Reader) Replay(ctx context.Context, o ReplayOptions) (Summary, error) {
+func (r *Reader) Replay(ctx context.Context, o ReplayOptions) (ReplaySummary, error) {
 	run := &run{
 		r: r, o: o, id: newReplayID(), began: time.Now(),
-		sum: Summary{Queue: o.Queue, DryRun: o.DryRun}, exists: map[string]bool{}, told: map[[6]byte]bool{},
+		sum: ReplaySummary{Queue: o.Queue, DryRun: o.DryRun}, exists: map[string]bool{}, reported: map[[6]byte]bool{},
 		keys: map[string]struct{}{},
 	}
 	if o.To == o.Queue {
@@ -83,21 +83,21 @@ func (r *Reader) Replay(ctx context.Context, o ReplayOptions) (Summary, error) {
 	}
 	run.move = run.publish
 	if o.Rate > 0 {
-		run.turns = rate.NewLimiter(rate.Limit(o.Rate), 1)
+		run.limiter = rate.NewLimiter(rate.Limit(o.Rate), 1)
 	}
-	err := r.read(ctx, o.Queue, func(s *session) (err error) {
+	err := r.withQueue(ctx, o.Queue, func(s *lockedQueue) (err error) {
 		if run.publisher, err = r.publisher(ctx); err != nil {
 			return err
 		}
 		defer run.publisher.Close()
 		run.conn = s.conn
 		if o.Canary != nil && !o.DryRun {
-			return run.behindCanary(ctx, s)
+			return run.replayAfterCanary(ctx, s)
 		}
-		return run.through(ctx, s, everything)
+		return run.runPass(ctx, s, everything)
 	})
 	run.sum.Keys = len(run.keys)
-	if err = run.followed(ctx, err); run.sum.Followed != nil {
+	if err = run.follow(ctx, err); run.sum.Followed != nil {
 		r.o.Log.Info().Str("event", "replay_followed").Str("queue", o.Queue).Str("replay_id", run.id).Int("done", run.sum.Done).
 			Int("dead_again", run.sum.DeadAgain).Int("waiting", run.sum.Waiting).Msg("looked what became of replayed letters")
 	}
@@ -127,24 +127,24 @@ const window = rabbitmq.MaxUnconfirmed
 
 // run is one run of Replay, of Discard, or of Restore.
 type run struct {
-	r         *Reader
-	o         ReplayOptions
-	id        string
-	began     time.Time
-	conn      *amqp.Connection // that reads
-	publisher *rabbitmq.Publisher
-	turns     *rate.Limiter // nil: no rate
-	hasTurn   bool
-	sum       Summary
-	exists    map[string]bool // target queues, as a dry run has found them
+	r          *Reader
+	o          ReplayOptions
+	id         string
+	began      time.Time
+	conn       *amqp.Connection // that reads
+	publisher  *rabbitmq.Publisher
+	limiter    *rate.Limiter // nil: no rate
+	mayPublish bool
+	sum        ReplaySummary
+	exists     map[string]bool // target queues, as a dry run has found them
 	// move begins to take a letter out of the queue's reach: to publish it, or for a discard to write it down. wait waits
 	// until that is done; nil if there is nothing to wait for. stays says why it can't be, with others going on; err is of
 	// the run.
-	move func(context.Context, letter) (wait pending, stays, err error)
-	told map[[6]byte]bool    // letters of which Progress knows that they stay
-	keys map[string]struct{} // business keys of what was replayed
-	sent []*sent             // what was replayed, for Follow
-	left int                 // letters that stayed in the queue, of those that the run has gone through
+	move     func(context.Context, letter) (wait pending, stays, err error)
+	reported map[[6]byte]bool    // letters of which Progress knows that they stay
+	keys     map[string]struct{} // business keys of what was replayed
+	sent     []*replayedLetter   // what was replayed, for Follow
+	left     int                 // letters that stayed in the queue, of those that the run has gone through
 	// canary, while the first letter is sought, is called before that is published.
 	canary func(to string, l letter) error
 }
@@ -154,11 +154,11 @@ type pending func() (stays, err error)
 // pass goes once through the letters of a queue.
 type pass struct {
 	*run
-	h       *hold
+	h       *reading
 	limit   int
 	stopped bool // held for too long: nothing more is published
 	ended   bool // the set has ended before its number
-	sum     Summary
+	sum     ReplaySummary
 	// fates has what became of each message, so that all letters of one id share it.
 	fates map[[6]byte]*fate
 	// underWay are letters that move, the first first; one at a time is waited for.
@@ -166,14 +166,14 @@ type pass struct {
 }
 
 type fate struct {
-	outcome outcome
-	tags    []uint64 // that are held
+	state letterState
+	tags  []uint64 // that are held
 }
 
-type outcome int
+type letterState int
 
 const (
-	skipped outcome = iota
+	skipped letterState = iota
 	failed
 	left // matched, and was beyond the limit
 	moving
@@ -181,17 +181,17 @@ const (
 )
 
 type underWay struct {
-	letter sent
+	letter replayedLetter
 	fate   *fate
 	wait   pending
 }
 
-// through goes through the letters, the first set of them at most. What it has counted is the run's.
-func (r *run) through(ctx context.Context, s *session, set int) error {
+// runPass goes runPass the letters, the first set of them at most. What it has counted is the run's.
+func (r *run) runPass(ctx context.Context, s *lockedQueue, set int) error {
 	p := r.pass(r.o.Limit)
-	err := s.hold(ctx, set, func(h *hold) error {
+	err := s.readSet(ctx, set, func(h *reading) error {
 		err := p.all(ctx, h)
-		r.left = h.held + h.rest()
+		r.left = h.held + h.remaining()
 		return err
 	})
 	r.sum.Replayed += p.sum.Replayed
@@ -203,15 +203,15 @@ func (r *run) pass(limit int) *pass {
 	return &pass{run: r, limit: limit, fates: map[[6]byte]*fate{}}
 }
 
-func (p *pass) all(ctx context.Context, h *hold) error {
+func (p *pass) all(ctx context.Context, h *reading) error {
 	p.h = h
 	// The set is gone through to its end, also when the limit is reached: a second letter of a message that was replayed
 	// may come late in it, and must not stay.
-	for h.rest() > 0 && !p.stopped && !p.ended {
-		most := h.rest()
-		if p.turns != nil && p.publishing() {
+	for h.remaining() > 0 && !p.stopped && !p.ended {
+		most := h.remaining()
+		if p.limiter != nil && p.publishing() {
 			most = 1
-			if err := p.turn(ctx); err != nil {
+			if err := p.awaitTurn(ctx); err != nil {
 				return err
 			}
 			if p.stopped {
@@ -223,7 +223,7 @@ func (p *pass) all(ctx context.Context, h *hold) error {
 			if err != nil || p.stopped || p.ended {
 				break
 			}
-			err = p.one(ctx, p.r.letter(&got[i], p.o.Queue))
+			err = p.handle(ctx, p.r.letter(&got[i], p.o.Queue))
 		}
 		// Also after an error: what was published and is not acknowledged would be published again.
 		if err = errors.Join(err, p.settle(0)); err != nil {
@@ -248,10 +248,10 @@ func (p *pass) publishing() bool {
 	return !p.stopped && (p.limit == 0 || p.sum.Replayed < p.limit) && !p.o.DryRun
 }
 
-// turn waits until the rate lets another letter be published. A turn that was not used, because the letter did not match,
+// awaitTurn waits until the rate lets another letter be published. A awaitTurn that was not used, because the letter did not match,
 // is kept.
-func (p *pass) turn(ctx context.Context) error {
-	if p.hasTurn {
+func (p *pass) awaitTurn(ctx context.Context) error {
+	if p.mayPublish {
 		return nil
 	}
 	wait := ctx
@@ -260,9 +260,9 @@ func (p *pass) turn(ctx context.Context) error {
 		wait, cancel = context.WithDeadline(ctx, until)
 		defer cancel()
 	}
-	switch err := p.turns.Wait(wait); {
+	switch err := p.limiter.Wait(wait); {
 	case err == nil:
-		p.hasTurn = true
+		p.mayPublish = true
 	case ctx.Err() != nil:
 		return ctx.Err()
 	default: // its turn comes after what is held must go back
@@ -271,8 +271,8 @@ func (p *pass) turn(ctx context.Context) error {
 	return nil
 }
 
-// one does with a letter what is to be done, and counts its message.
-func (p *pass) one(ctx context.Context, l letter) error {
+// handle does with a letter what is to be done, and counts its message.
+func (p *pass) handle(ctx context.Context, l letter) error {
 	if l.ours && rabbitmq.Text(l.d.Headers, rabbitmq.HeaderReplayID) == p.id {
 		p.ended = true // published by this run, and dead again; so is all behind it
 		p.h.endSet()
@@ -298,11 +298,11 @@ func (p *pass) one(ctx context.Context, l letter) error {
 		p.fates[id] = before
 		p.sum.Skipped++
 	}
-	if before.outcome == replayed {
+	if before.state == replayed {
 		return p.ack(l.d.DeliveryTag)
 	}
 	before.tags = append(before.tags, l.d.DeliveryTag)
-	if before.outcome != skipped || !p.o.Filter.matches(l.Letter) {
+	if before.state != skipped || !p.o.Filter.matches(l.Letter) {
 		return nil
 	}
 	if p.limit > 0 && p.sum.Replayed+len(p.underWay) >= p.limit {
@@ -312,23 +312,23 @@ func (p *pass) one(ctx context.Context, l letter) error {
 	}
 	p.sum.Skipped--
 	if p.limit > 0 && p.sum.Replayed >= p.limit {
-		before.outcome = left
+		before.state = left
 		return nil
 	}
 	if err := p.settle(window - 1); err != nil {
 		return err
 	}
-	before.outcome = moving
+	before.state = moving
 	wait, stays, err := p.move(ctx, l)
 	switch {
 	case err != nil:
 		return err
 	case wait == nil:
-		return p.end(sent{id: id, key: l.Key}, before, stays)
+		return p.record(replayedLetter{id: id, key: l.Key}, before, stays)
 	}
 	p.r.o.step("begun")
 	to, _ := p.target(l)
-	p.underWay = append(p.underWay, underWay{sent{id: id, key: l.Key, to: to}, before, wait})
+	p.underWay = append(p.underWay, underWay{replayedLetter{id: id, key: l.Key, to: to}, before, wait})
 	return nil
 }
 
@@ -348,7 +348,7 @@ func (p *pass) settle(most int) (err error) {
 		p.underWay = p.underWay[1:]
 		stays, one := u.wait()
 		if one == nil {
-			one = p.end(u.letter, u.fate, stays)
+			one = p.record(u.letter, u.fate, stays)
 		}
 		if err == nil && one != nil { // nothing more will be published: all that is under way is to be known
 			err, most = one, 0
@@ -357,16 +357,16 @@ func (p *pass) settle(most int) (err error) {
 	return err
 }
 
-// end records what became of a message.
-func (p *pass) end(l sent, f *fate, stays error) error {
+// record records what became of a message.
+func (p *pass) record(l replayedLetter, f *fate, stays error) error {
 	told := false
 	if stays != nil {
-		f.outcome = failed
+		f.state = failed
 		p.sum.Failed++
-		told = p.told[l.id]
-		p.told[l.id] = true
+		told = p.reported[l.id]
+		p.reported[l.id] = true
 	} else {
-		f.outcome = replayed
+		f.state = replayed
 		p.sum.Replayed++
 		if l.key != "" {
 			p.keys[l.key] = struct{}{}
@@ -379,7 +379,7 @@ func (p *pass) end(l sent, f *fate, stays error) error {
 		sum := p.run.sum
 		sum.Replayed += p.sum.Replayed
 		sum.Skipped, sum.Failed = p.sum.Skipped, p.sum.Failed
-		p.o.Progress(Step{ID: hex.EncodeToString(l.id[:]), Err: stays, Summary: sum, Set: p.h.set})
+		p.o.Progress(ReplayStep{ID: hex.EncodeToString(l.id[:]), Err: stays, Summary: sum, Set: p.h.set})
 	}
 	if stays != nil {
 		return nil
@@ -417,7 +417,7 @@ func (r *run) publish(ctx context.Context, l letter) (wait pending, stays, err e
 			return nil, nil, err
 		}
 	}
-	r.hasTurn = false
+	r.mayPublish = false
 	// An interrupt lets the publish that is under way end, so that it is known what became of it.
 	publishing, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(publishGrace, cancel) })

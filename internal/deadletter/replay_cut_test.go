@@ -31,7 +31,7 @@ func TestReplayCut(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				done := 0
-				sum, err := New(o).Replay(ctx, ReplayOptions{Queue: l.dlq, Progress: func(Step) {
+				sum, err := New(o).Replay(ctx, ReplayOptions{Queue: l.dlq, Progress: func(ReplayStep) {
 					if done++; done == at {
 						cut(proxy, cancel)
 					}
@@ -72,7 +72,7 @@ func TestReplayRate(t *testing.T) {
 	l.fill(n, oddTimeout)
 	began := time.Now()
 	var depths []int
-	l.mustReplay(ReplayOptions{Rate: 20, Filter: Filter{Class: "timeout"}, Progress: func(Step) {
+	l.mustReplay(ReplayOptions{Rate: 20, Filter: Filter{Class: "timeout"}, Progress: func(ReplayStep) {
 		depths = append(depths, l.Depth(l.dlq))
 	}}, n/2, n/2, 0)
 	if !slices.Equal(depths, []int{6, 4, 2, 0}) {
@@ -91,7 +91,7 @@ func TestReplayHeldTooLong(t *testing.T) {
 	l.fill(n, oddTimeout)
 	l.list()
 	o := l.o
-	o.holdFor = 10 * time.Second
+	o.maxReading = 10 * time.Second
 	sum, err := New(o).Replay(t.Context(), ReplayOptions{Queue: l.dlq, Limit: 20, Rate: 0.01, Filter: Filter{Class: "timeout"}})
 	var stopped *StoppedError
 	if !errors.As(err, &stopped) || stopped.Limit != 20-sum.Replayed || stopped.Until.IsZero() || sum.Replayed != 1 {
@@ -99,7 +99,7 @@ func TestReplayHeldTooLong(t *testing.T) {
 	}
 	l.awaitDepth(l.dlq, n-sum.Replayed)
 	l.mustReplay(ReplayOptions{Limit: stopped.Limit, Filter: Filter{Class: "timeout", Until: stopped.Until}}, stopped.Limit, n/2, 0)
-	o.holdFor = time.Nanosecond
+	o.maxReading = time.Nanosecond
 	if _, err := New(o).List(t.Context(), l.dlq, Filter{}); !errors.As(err, &stopped) {
 		t.Errorf("a list ended with %v", err)
 	}

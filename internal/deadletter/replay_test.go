@@ -164,7 +164,7 @@ func TestReplayTargets(t *testing.T) {
 	l.Send(l.dlq, to(l.work))
 	texts := map[string]bool{}
 	var mu sync.Mutex
-	o := ReplayOptions{Progress: func(s Step) {
+	o := ReplayOptions{Progress: func(s ReplayStep) {
 		mu.Lock()
 		defer mu.Unlock()
 		if s.Err != nil {
@@ -359,7 +359,7 @@ func TestReplayBesideNewFailures(t *testing.T) {
 	l := newLine(t)
 	l.fill(n, oddTimeout)
 	sent := 0
-	l.mustReplay(ReplayOptions{Filter: Filter{Class: "timeout"}, Progress: func(Step) {
+	l.mustReplay(ReplayOptions{Filter: Filter{Class: "timeout"}, Progress: func(ReplayStep) {
 		if sent < more {
 			l.Send(l.dlq, l.dead(n+sent, "timeout"))
 			sent++
@@ -384,7 +384,7 @@ func TestReplayEndsAtItsOwn(t *testing.T) {
 	l.Send(l.dlq, l.dead(0, "rejected")) // so that the set is one larger than what is replayed
 	thief := l.channel()
 	first := true
-	l.mustReplay(ReplayOptions{Rate: 1000, Progress: func(Step) {
+	l.mustReplay(ReplayOptions{Rate: 1000, Progress: func(ReplayStep) {
 		if !first {
 			return
 		}
@@ -410,7 +410,7 @@ func TestTwoReaders(t *testing.T) {
 	l := newLine(t)
 	l.fill(3, rejected)
 	asked := false
-	l.mustReplay(ReplayOptions{Progress: func(Step) {
+	l.mustReplay(ReplayOptions{Progress: func(ReplayStep) {
 		if asked {
 			return
 		}

@@ -16,8 +16,8 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-// writtenLine is a letter as a discard writes it. The order of its members is part of the format (docs/operations.md).
-type writtenLine struct {
+// writtenLetter is a letter as a discard writes it. The order of its members is part of the format (docs/operations.md).
+type writtenLetter struct {
 	Topic      string         `json:"topic"`
 	Queue      string         `json:"queue"` // where it was consumed; empty if it did not tell
 	Properties map[string]any `json:"properties"`
@@ -38,7 +38,7 @@ func encode(l letter) ([]byte, error) {
 	if !l.ours {
 		maps.DeleteFunc(headers, func(name string, _ any) bool { return isOurs(name) })
 	}
-	w := writtenLine{Topic: l.Topic, Queue: l.Queue, Properties: map[string]any{"delivery_mode": d.DeliveryMode}}
+	w := writtenLetter{Topic: l.Topic, Queue: l.Queue, Properties: map[string]any{"delivery_mode": d.DeliveryMode}}
 	if !utf8.ValidString(l.Topic) || !utf8.ValidString(l.Queue) {
 		return nil, errors.New("its topic or its queue is no UTF-8 text, and can't be written down")
 	}
@@ -169,7 +169,7 @@ func encodeTime(at time.Time) any {
 
 // decode reads a line as the delivery that it was written from, its topic and its queue.
 func decode(line []byte) (letter, error) {
-	var w writtenLine
+	var w writtenLetter
 	decoder := json.NewDecoder(bytes.NewReader(line))
 	decoder.UseNumber()
 	if err := decoder.Decode(&w); err != nil {

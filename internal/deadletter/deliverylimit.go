@@ -11,8 +11,8 @@ import (
 	"github.com/mageline/mageline/rabbitmq"
 )
 
-// plenty is a delivery limit that nobody reaches by looking at letters. Those that mageline declares have more.
-const plenty = 1_000_000
+// ampleLimit is a delivery limit that nobody reaches by looking at letters. Those that mageline declares have more.
+const ampleLimit = 1_000_000
 
 // FragileError means that the queue's own limits would lose letters that are taken and requeued. Nothing was taken.
 type FragileError struct {
@@ -25,11 +25,11 @@ func (e *FragileError) Error() string {
 		"of RabbitMQ's, delete this one, and `mageline topology` makes it as it should be", e.Queue, e.Why)
 }
 
-// sturdy sees to it that no letter is lost by the looking. A queue that mageline has not declared may have a low delivery
+// keepBelowDeliveryLimit sees to it that no letter is lost by the looking. A queue that mageline has not declared may have a low delivery
 // limit (on RabbitMQ 4.0 to 4.2 it is 20 without an argument), and the broker drops what was taken and requeued more often.
 // From the first letter that is near it on, all are published to the end of the queue once more, confirmed, and then
 // acknowledged: their count begins anew. Each reading takes a letter twice then, here and for itself.
-func (s *session) sturdy(ctx context.Context) error {
+func (s *lockedQueue) keepBelowDeliveryLimit(ctx context.Context) error {
 	depth, ok, err := rabbitmq.Depth(s.conn, s.queue)
 	switch {
 	case err != nil:
@@ -43,7 +43,7 @@ func (s *session) sturdy(ctx context.Context) error {
 	switch {
 	case err != nil:
 		return err
-	case limit >= plenty:
+	case limit >= ampleLimit:
 		return nil
 	case limit < 1:
 		return &FragileError{s.queue, fmt.Sprintf("its x-delivery-limit is %d", limit)}
@@ -55,17 +55,17 @@ func (s *session) sturdy(ctx context.Context) error {
 		return err
 	}
 	defer publisher.Close()
-	return s.hold(ctx, everything, func(h *hold) error {
+	return s.readSet(ctx, everything, func(h *reading) error {
 		renewing := false // once begun, all that follow are, or they would come to lie ahead
-		for h.rest() > 0 {
-			got, err := h.take(ctx, h.rest())
+		for h.remaining() > 0 {
+			got, err := h.take(ctx, h.remaining())
 			for i := range got {
 				d := &got[i]
 				renewing = renewing || rabbitmq.Int(d.Headers, "x-delivery-count")+2 > limit
 				if err != nil || !renewing {
 					continue
 				}
-				if err = publisher.Publish(ctx, "", s.queue, anew(d, publisher.FrameSize())); err == nil {
+				if err = publisher.Publish(ctx, "", s.queue, renewed(d, publisher.FrameSize())); err == nil {
 					err = h.ack(d.DeliveryTag)
 				}
 			}
@@ -77,8 +77,8 @@ func (s *session) sturdy(ctx context.Context) error {
 	})
 }
 
-// anew is the letter as it is, with what the broker has written into it too, but for its count.
-func anew(d *amqp.Delivery, frameSize int) amqp.Publishing {
+// renewed is the letter as it is, with what the broker has written into it too, but for its count.
+func renewed(d *amqp.Delivery, frameSize int) amqp.Publishing {
 	p := rabbitmq.Again(d, nil, frameSize)
 	broker := amqp.Table{}
 	for name, v := range d.Headers {

@@ -15,28 +15,28 @@ import (
 const (
 	// takeBytes is what the bodies of messages that are taken at once may weigh, judged by the largest so far. The first
 	// is taken alone, and then twice as many as before each time, up to leastMost or a part of the set, which parts says.
-	takeBytes = 32 << 20
-	leastMost = 256
-	mostMost  = math.MaxUint16 // a prefetch has 16 bits
+	takeBytes   = 32 << 20
+	batchCap    = 256
+	maxPrefetch = math.MaxUint16 // a prefetch has 16 bits
 	// parts keeps the subscriptions of a set below 32, if bodies are not too large. A broker whose client was killed gives
 	// back what that held by itself: RabbitMQ goes through the subscriptions as through an Erlang map, which is by their
 	// names up to 32 keys (measured on 3.10).
 	parts = 12
-	// maxBack is how many messages are given back at once. RabbitMQ 3.10 gives the messages of one nack back in the
+	// maxRequeue is how many messages are given back at once. RabbitMQ 3.10 gives the messages of one nack back in the
 	// order of an Erlang map, which is that of the queue up to 32 keys (measured: with 256 half of them change places).
-	maxBack = 32
-	// quiet is how long a queue that should have more may say nothing before it is asked, and how often before that is an error.
-	quiet      = time.Second
-	quietTimes = 20
-	// backWait is how long the queue may take to show what it was given back.
-	backWait = 5 * time.Second
+	maxRequeue = 32
+	// idleWait is how long a queue that should have more may say nothing before it is asked, and how often before that is an error.
+	idleWait  = time.Second
+	idleWaits = 20
+	// requeueWait is how long the queue may take to show what it was given back.
+	requeueWait = 5 * time.Second
 )
 
-// hold has taken the first messages of a queue, unacknowledged.
+// reading has taken the first messages of a queue, unacknowledged.
 //
 // A short subscription takes some at once, with a prefetch of as many, and is cancelled before the next: fifty times as
 // fast as basic.get, each of which is a consumer of its own to a quorum queue.
-type hold struct {
+type reading struct {
 	queue string
 	set   int // messages in the queue when it was locked: no more are taken
 	conn  *amqp.Connection
@@ -46,17 +46,17 @@ type hold struct {
 
 	// taken has for each delivery tag, which the broker counts from 1, the subscription it came with; 0 once it was
 	// acknowledged. That is all that is kept of a message.
-	taken         []int32
-	subscriptions int32
-	held          int
-	acked         bool // since flush
-	most          time.Duration
-	since         time.Time // when the first that is still held was taken, or earlier
-	next, largest int
+	taken              []int32
+	subscriptions      int32
+	held               int
+	acked              bool // since flush
+	maxAge             time.Duration
+	since              time.Time // when the first that is still held was taken, or earlier
+	nextBatch, largest int
 }
 
-// newHold takes nothing yet. set bounds how many messages it takes, beside those that are there.
-func newHold(conn *amqp.Connection, queue string, l *lock, set int, most time.Duration) (*hold, error) {
+// newReading takes nothing yet. set bounds how many messages it takes, beside those that are there.
+func newReading(conn *amqp.Connection, queue string, l *lock, set int, most time.Duration) (*reading, error) {
 	depth, ok, err := rabbitmq.Depth(conn, queue)
 	if err != nil {
 		return nil, err
@@ -64,7 +64,7 @@ func newHold(conn *amqp.Connection, queue string, l *lock, set int, most time.Du
 	if !ok {
 		return nil, &NoQueueError{queue}
 	}
-	h := &hold{queue: queue, set: min(set, depth), conn: conn, lock: l, most: most, next: 1}
+	h := &reading{queue: queue, set: min(set, depth), conn: conn, lock: l, maxAge: most, nextBatch: 1}
 	if h.ch, err = conn.Channel(); err != nil {
 		return nil, fmt.Errorf("open a channel to read %s: %w", queue, err)
 	}
@@ -74,26 +74,26 @@ func newHold(conn *amqp.Connection, queue string, l *lock, set int, most time.Du
 	return h, nil
 }
 
-// rest is how much of the set is not taken.
-func (h *hold) rest() int { return h.set - len(h.taken) }
+// remaining is how much of the set is not taken.
+func (h *reading) remaining() int { return h.set - len(h.taken) }
 
 // endSet ends the set with the message that was taken last.
-func (h *hold) endSet() { h.set = min(h.set, len(h.taken)) }
+func (h *reading) endSet() { h.set = min(h.set, len(h.taken)) }
 
 // until is when what is held must go back; zero when nothing is held.
-func (h *hold) until() time.Time {
+func (h *reading) until() time.Time {
 	if h.held == 0 {
 		return time.Time{}
 	}
-	return h.since.Add(h.most)
+	return h.since.Add(h.maxAge)
 }
 
-func (h *hold) expired() bool { return h.held > 0 && time.Now().After(h.until()) }
+func (h *reading) expired() bool { return h.held > 0 && time.Now().After(h.until()) }
 
 // take takes the next messages of the set, at most so many, and none when the set has ended or the queue is empty. What
 // it returns is held, also beside an error, until acknowledged.
-func (h *hold) take(ctx context.Context, most int) (got []amqp.Delivery, err error) {
-	want := min(most, h.next, h.rest())
+func (h *reading) take(ctx context.Context, most int) (got []amqp.Delivery, err error) {
+	want := min(most, h.nextBatch, h.remaining())
 	if want <= 0 {
 		return nil, nil
 	}
@@ -107,12 +107,12 @@ func (h *hold) take(ctx context.Context, most int) (got []amqp.Delivery, err err
 	for i := range got {
 		h.largest = max(h.largest, len(got[i].Body))
 	}
-	h.next = max(1, min(2*h.next, max(leastMost, h.set/parts), mostMost, takeBytes/max(1, h.largest)))
+	h.nextBatch = max(1, min(2*h.nextBatch, max(batchCap, h.set/parts), maxPrefetch, takeBytes/max(1, h.largest)))
 	return got, err
 }
 
 // subscribe takes what a subscription with a prefetch brings until it has brought want messages.
-func (h *hold) subscribe(ctx context.Context, prefetch, want int) (got []amqp.Delivery, err error) {
+func (h *reading) subscribe(ctx context.Context, prefetch, want int) (got []amqp.Delivery, err error) {
 	if err := h.ch.Qos(prefetch, 0, false); err != nil {
 		return nil, fmt.Errorf("read %s: %w", h.queue, err)
 	}
@@ -139,8 +139,8 @@ func (h *hold) subscribe(ctx context.Context, prefetch, want int) (got []amqp.De
 	return got, err
 }
 
-func (h *hold) receive(ctx context.Context, deliveries <-chan amqp.Delivery, want int) (got []amqp.Delivery, err error) {
-	idle, asked := time.NewTimer(quiet), 0
+func (h *reading) receive(ctx context.Context, deliveries <-chan amqp.Delivery, want int) (got []amqp.Delivery, err error) {
+	idle, asked := time.NewTimer(idleWait), 0
 	defer idle.Stop()
 	for len(got) < want {
 		select {
@@ -149,7 +149,7 @@ func (h *hold) receive(ctx context.Context, deliveries <-chan amqp.Delivery, wan
 				return got, fmt.Errorf("reading %s was ended by the broker: was the queue deleted?", h.queue)
 			}
 			got = append(got, d)
-			idle.Reset(quiet)
+			idle.Reset(idleWait)
 		case <-idle.C: // somebody has taken messages out of the queue
 			ready, err := h.ready()
 			if err != nil {
@@ -159,10 +159,10 @@ func (h *hold) receive(ctx context.Context, deliveries <-chan amqp.Delivery, wan
 				h.set = len(h.taken) + len(got)
 				return got, nil
 			}
-			if asked++; asked == quietTimes {
+			if asked++; asked == idleWaits {
 				return got, fmt.Errorf("the queue %s has %d messages and gives none: does another consumer have it alone?", h.queue, ready)
 			}
-			idle.Reset(quiet)
+			idle.Reset(idleWait)
 		case <-ctx.Done():
 			return got, ctx.Err()
 		}
@@ -171,7 +171,7 @@ func (h *hold) receive(ctx context.Context, deliveries <-chan amqp.Delivery, wan
 }
 
 // ack takes a message out of the queue for good.
-func (h *hold) ack(tag uint64) error {
+func (h *reading) ack(tag uint64) error {
 	if err := h.ch.Ack(tag, false); err != nil {
 		return fmt.Errorf("acknowledge a letter of %s: %w", h.queue, err)
 	}
@@ -185,7 +185,7 @@ func (h *hold) ack(tag uint64) error {
 // keeps acknowledgements back while 32 are on their way, and forgets those when the channel is closed: their letters would
 // be back, and were published (tried on 3.10). A subscription is answered behind all that the client has sent; then it
 // sends what it had kept back, and a second one is answered behind that.
-func (h *hold) flush(ctx context.Context) error {
+func (h *reading) flush(ctx context.Context) error {
 	if !h.acked {
 		return nil
 	}
@@ -201,27 +201,27 @@ func (h *hold) flush(ctx context.Context) error {
 
 // takeRest takes what is left of the set, to give it back with the others: a quorum queue puts what comes back behind what
 // came back before and was not taken since.
-func (h *hold) takeRest(ctx context.Context) error {
-	for h.held > 0 && h.rest() > 0 {
-		if _, err := h.take(ctx, h.rest()); err != nil {
+func (h *reading) takeRest(ctx context.Context) error {
+	for h.held > 0 && h.remaining() > 0 {
+		if _, err := h.take(ctx, h.remaining()); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// giveBack gives back what is held, the first first, so that the queue's order is as it was. A quorum queue keeps it
+// requeue gives back what is held, the first first, so that the queue's order is as it was. A quorum queue keeps it
 // only if it has the one before the next comes: the client in the broker reorders what it can't send at once.
-func (h *hold) giveBack(ctx context.Context) error {
+func (h *reading) requeue(ctx context.Context) error {
 	if err := h.flush(ctx); err != nil {
-		return h.back(err)
+		return h.requeueFailed(err)
 	}
 	if h.held == 0 {
 		return h.close()
 	}
 	ready, err := h.ready()
 	if err != nil {
-		return h.back(err)
+		return h.requeueFailed(err)
 	}
 	waiting := true
 	for tag := 1; tag <= len(h.taken); {
@@ -231,7 +231,7 @@ func (h *hold) giveBack(ctx context.Context) error {
 			continue
 		}
 		last, n := tag, 0
-		for ; tag <= len(h.taken) && n < maxBack; tag++ {
+		for ; tag <= len(h.taken) && n < maxRequeue; tag++ {
 			if s := h.taken[tag-1]; s == subscription {
 				last = tag
 				n++
@@ -240,12 +240,12 @@ func (h *hold) giveBack(ctx context.Context) error {
 			}
 		}
 		if err := h.ch.Nack(uint64(last), true, true); err != nil {
-			return h.back(err)
+			return h.requeueFailed(err)
 		}
 		ready += n
 		if waiting {
 			if waiting, err = h.await(ctx, ready); err != nil {
-				return h.back(err)
+				return h.requeueFailed(err)
 			}
 		}
 	}
@@ -254,20 +254,20 @@ func (h *hold) giveBack(ctx context.Context) error {
 }
 
 // close closes the channels, of which the broker has then seen everything.
-func (h *hold) close() error {
+func (h *reading) close() error {
 	if err := errors.Join(h.ch.Close(), h.look.Close()); err != nil {
 		return fmt.Errorf("end the reading of %s: %w", h.queue, err)
 	}
 	return nil
 }
 
-func (h *hold) back(err error) error {
+func (h *reading) requeueFailed(err error) error {
 	return fmt.Errorf("give back what was taken of %s (the broker does it now, perhaps in another order): %w", h.queue, err)
 }
 
 // await waits until the queue has so many messages ready. It is false when that did not happen: somebody else takes
 // messages out of it.
-func (h *hold) await(ctx context.Context, want int) (bool, error) {
+func (h *reading) await(ctx context.Context, want int) (bool, error) {
 	for began := time.Now(); ; {
 		ready, err := h.ready()
 		switch {
@@ -275,7 +275,7 @@ func (h *hold) await(ctx context.Context, want int) (bool, error) {
 			return false, err
 		case ready >= want:
 			return true, nil
-		case time.Since(began) > backWait:
+		case time.Since(began) > requeueWait:
 			return false, nil
 		case ctx.Err() != nil:
 			return false, ctx.Err()
@@ -283,7 +283,7 @@ func (h *hold) await(ctx context.Context, want int) (bool, error) {
 	}
 }
 
-func (h *hold) ready() (int, error) {
+func (h *reading) ready() (int, error) {
 	q, err := rabbitmq.Look(h.look, h.queue)
 	if err != nil {
 		return 0, fmt.Errorf("look at queue %s: %w", h.queue, err)
