@@ -11,32 +11,49 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mageline/mageline/internal/app"
 	"github.com/mageline/mageline/internal/config"
 )
 
-//go:generate go test . -run ^TestConfigurationPage$ -update
+//go:generate go test . -run ^TestGenerated_ -update
 
-var update = flag.Bool("update", false, "write the table of variables in configuration.md anew")
+var update = flag.Bool("update", false, "write the generated tables anew")
 
-const tableBegin, tableEnd = "<!-- from config.Table(), written by go generate -->\n", "<!-- end -->\n"
-
-// The page has the table that `mageline config` prints.
-func TestConfigurationPage(t *testing.T) {
-	const page = "configuration.md"
-	before, rest, ok := strings.Cut(read(t, "docs", page), tableBegin)
-	_, after, ok2 := strings.Cut(rest, tableEnd)
+// generated writes a table between its marks in a page with -update, and fails where the page has another.
+func generated(t *testing.T, source, table string, page ...string) {
+	t.Helper()
+	begin, end := "<!-- from "+source+", written by go generate -->\n", "<!-- end -->\n"
+	before, rest, ok := strings.Cut(read(t, page...), begin)
+	_, after, ok2 := strings.Cut(rest, end)
 	if !ok || !ok2 {
-		t.Fatalf("docs/%s has lost its marks %q and %q", page, tableBegin, tableEnd)
+		t.Fatalf("%s has lost its marks %q and %q", filepath.Join(page...), begin, end)
 	}
-	want := before + tableBegin + "\n" + variables() + "\n" + tableEnd + after
+	want := before + begin + "\n" + table + "\n" + end + after
 	if *update {
-		if err := os.WriteFile(page, []byte(want), 0o644); err != nil {
+		path := filepath.Join(append([]string{root}, page...)...)
+		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if read(t, "docs", page) != want {
-		t.Errorf("the table in docs/%s is not that of config.Table(): run go generate ./docs", page)
+	if read(t, page...) != want {
+		t.Errorf("the table in %s is not that of %s: run go generate ./docs", filepath.Join(page...), source)
 	}
+}
+
+// The page has the table that `mageline config` prints.
+func TestGenerated_Variables(t *testing.T) {
+	generated(t, "config.Table()", variables(), "docs", "configuration.md")
+}
+
+// The README has a row for each consumer of this build.
+func TestGenerated_Consumers(t *testing.T) {
+	table := "| consumer | on the events | does |\n|---|---|---|\n"
+	for _, c := range app.Consumers() {
+		if c.Built {
+			table += c.Row() + "\n"
+		}
+	}
+	generated(t, "app.Consumers()", table, "README.md")
 }
 
 // Each variable says what it is for, as more than a repetition of its name.

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mageline/mageline/internal/app"
 	"github.com/mageline/mageline/internal/config"
 	"github.com/mageline/mageline/test/kit"
 	"github.com/mageline/mageline/test/kit/fakeerp"
@@ -151,7 +152,7 @@ func TestReadmeExports(t *testing.T) {
 	for name, value := range exports {
 		t.Setenv(name, value)
 	}
-	cfg, err := config.Load(config.EnabledConsumers)
+	cfg, err := app.Load(config.EnabledConsumers)
 	if err != nil {
 		t.Fatal(err)
 	}

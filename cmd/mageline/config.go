@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mageline/mageline/internal/app"
 	"github.com/mageline/mageline/internal/config"
 )
 
@@ -31,10 +32,10 @@ func newConfig(t terminal) *cobra.Command {
 					return err
 				}
 			}
-			cfg, err := config.Load(config.EnabledConsumers)
+			cfg, err := app.Load(config.EnabledConsumers)
 			if err != nil {
 				missing := err
-				if cfg, err = config.Load(config.Nothing); err != nil {
+				if cfg, err = app.Load(config.Nothing); err != nil {
 					return &exitError{exitUsage, missing} // which has what is wrong, too
 				}
 				// All that is set is right, and whoever looks which variables there are need not have set any.
@@ -52,7 +53,7 @@ func newConfig(t terminal) *cobra.Command {
 
 // loadConfig reads the environment. What is wrong with it ends the program with exit code 2, every line of it said.
 func loadConfig(need config.Need) (*config.Config, error) {
-	cfg, err := config.Load(need)
+	cfg, err := app.Load(need)
 	if err != nil {
 		return nil, &exitError{exitUsage, err}
 	}

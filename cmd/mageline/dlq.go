@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -152,7 +151,7 @@ type queueLine struct {
 func listQueues(ctx context.Context, t terminal, reader *deadletter.Reader, prefix string, asJSON bool) error {
 	topology := rabbitmq.Topology{Prefix: prefix}
 	var queues []string
-	for _, name := range config.ConsumerNames() {
+	for _, name := range app.ConsumerNames() {
 		queues = append(queues, topology.DeadLetterQueue(name))
 	}
 	all, err := reader.Overviews(ctx, queues)
@@ -189,9 +188,9 @@ func printQueue(t terminal, topology rabbitmq.Topology, line queueLine) error {
 		return failed(err)
 	}
 	business := "key"
-	for _, consumer := range config.ConsumerNames() {
-		if line.Queue == topology.DeadLetterQueue(consumer) && strings.HasPrefix(consumer, "order_") {
-			business = "order"
+	for _, c := range app.Consumers() {
+		if line.Queue == topology.DeadLetterQueue(c.Name) && c.Keys != "" {
+			business = c.Keys
 		}
 	}
 	rows := make([][]string, 0, len(line.Causes))

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/mageline/mageline/idempotency"
+	"github.com/mageline/mageline/internal/app"
 	"github.com/mageline/mageline/internal/config"
 	"github.com/mageline/mageline/internal/deadletter"
 	"github.com/mageline/mageline/rabbitmq"
@@ -18,8 +19,9 @@ func (f *replayFlags) canaryFor(cfg *config.Config, queue string) (*deadletter.C
 	}
 	topology := rabbitmq.Topology{Prefix: cfg.QueuePrefix}
 	consumers := map[string]string{} // by their queues
-	for _, name := range config.ConsumerNames() {
-		if c, _ := config.FindConsumer(name); !c.Batch {
+	for _, c := range app.Consumers() {
+		name := c.Name
+		if !c.Batch {
 			consumers[topology.Queue(name)] = name
 			continue
 		}
@@ -64,7 +66,7 @@ func (f *replayFlags) followFor(cfg *config.Config) *deadletter.Follow {
 	}
 	topology := rabbitmq.Topology{Prefix: cfg.QueuePrefix}
 	consumers := map[string]string{} // by their queues
-	for _, name := range config.ConsumerNames() {
+	for _, name := range app.ConsumerNames() {
 		consumers[topology.Queue(name)] = name
 	}
 	follow := &deadletter.Follow{

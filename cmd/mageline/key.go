@@ -162,9 +162,9 @@ func listKeys(ctx context.Context, t terminal, l *idempotency.Ledger, which idem
 	found := 0
 	list := func(do func(idempotency.Row) error) error {
 		err := l.List(ctx, which, func(row idempotency.Row) error { found++; return do(row) })
-		if err == nil && found == 0 && which.Consumer != "" && !slices.Contains(config.ConsumerNames(), which.Consumer) {
+		if err == nil && found == 0 && which.Consumer != "" && !slices.Contains(app.ConsumerNames(), which.Consumer) {
 			// A slip of the pen must not look like nothing to do.
-			err = fmt.Errorf("the ledger has no such rows, and there is no consumer %q: there are %s", which.Consumer, strings.Join(config.ConsumerNames(), ", "))
+			err = fmt.Errorf("the ledger has no such rows, and there is no consumer %q: there are %s", which.Consumer, strings.Join(app.ConsumerNames(), ", "))
 		}
 		return err
 	}

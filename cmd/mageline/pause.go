@@ -19,7 +19,7 @@ import (
 
 // pausable are the names that can be paused, those of consumers and of downstreams, also of such as this build or
 // deployment does not run: others may.
-func pausable() []string { return append(config.ConsumerNames(), "magento", "erp", "search") }
+func pausable() []string { return append(app.ConsumerNames(), "magento", "erp", "search") }
 
 func newPause(t terminal) *cobra.Command {
 	var until string

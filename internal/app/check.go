@@ -5,16 +5,25 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/mageline/mageline/handlers"
 	"github.com/mageline/mageline/internal/check"
 	"github.com/mageline/mageline/internal/config"
 	"github.com/mageline/mageline/internal/deadletter"
-	"github.com/mageline/mageline/internal/tracking/inbox"
-	"github.com/mageline/mageline/magentoapi"
 )
+
+// checks is what `mageline check` looks at. Each enabled consumer adds to it.
+type checks struct {
+	cfg      *config.Config
+	rabbitmq check.RabbitMQ
+	magento  check.Magento // looked at where a consumer needs Magento
+	probes   []check.Probe // those that no downstream brings
+}
 
 // Check looks at all that the enabled consumers need.
 func Check(ctx context.Context, cfg *config.Config, version string) ([]check.Line, error) {
+	return registered.check(ctx, cfg, version)
+}
+
+func (r registry) check(ctx context.Context, cfg *config.Config, version string) ([]check.Line, error) {
 	broker, err := Broker(cfg)
 	if err != nil {
 		return nil, err
@@ -30,15 +39,21 @@ func Check(ctx context.Context, cfg *config.Config, version string) ([]check.Lin
 
 	topology := Topology(cfg)
 	settings := check.Settings{Retention: cfg.IdempotencyRetention, RetryDelays: cfg.RetryDelays, Warnings: cfg.Warnings}
-	var magento, erp, ship, files bool
-	for _, c := range cfg.EnabledConsumers() {
-		settings.Consumers = append(settings.Consumers, c.Name)
-		files = files || c.Inbox
-		magento, erp = magento || c.Magento, erp || c.ERP
-		ship = ship || c.Name == handlers.TrackingReceived
+	c := &checks{
+		cfg:      cfg,
+		rabbitmq: check.RabbitMQ{Options: broker, Topology: topology, Management: cfg.AMQPManagementURL.Reveal()},
+		magento:  check.Magento{URL: cfg.MagentoURL, HTTP: remotes.magento.Client(), Client: remotes.shop},
+	}
+	var magento, erp bool
+	for _, one := range r.enabled(cfg) {
+		settings.Consumers = append(settings.Consumers, one.Name)
+		magento, erp = magento || one.Uses(config.DownstreamMagento), erp || one.Uses(config.DownstreamERP)
+		if one.check != nil {
+			one.check(c)
+		}
 	}
 	probes := []check.Probe{
-		check.RabbitMQ{Options: broker, Topology: topology, Management: cfg.AMQPManagementURL.Reveal(), Publishes: files},
+		c.rabbitmq,
 		check.DeadLetters{
 			Options: broker, Topology: topology, Retention: cfg.IdempotencyRetention,
 			Reader: deadletter.New(deadletter.Options{
@@ -48,23 +63,10 @@ func Check(ctx context.Context, cfg *config.Config, version string) ([]check.Lin
 		check.Postgres{URL: cfg.DatabaseURL.Reveal(), DirectURL: cfg.MigrateDatabaseURL.Reveal(), Migrate: cfg.Migrate},
 	}
 	if magento {
-		probe := check.Magento{
-			URL: cfg.MagentoURL, HTTP: remotes.magento.Client(), Client: remotes.shop, Comment: (cfg.OrderComment || cfg.OrderCommentFailed) && erp,
-			Ship: ship, Create: cfg.TrackingWhenNoShipment == config.CreateShipment,
-		}
-		if probe.Comment {
-			// Comments are written in the states in which orders go out, and of cancellations.
-			for _, pair := range cfg.OrderStatusExported.Pairs(append(cfg.OrderExportStates.States(), magentoapi.StateCanceled)) {
-				probe.Statuses = append(probe.Statuses, check.OrderStatus{State: pair[0], Status: pair[1]})
-			}
-		}
-		probes = append(probes, probe)
+		probes = append(probes, c.magento)
 	}
 	if erp {
 		probes = append(probes, check.ERP{Address: cfg.ERPURL, Find: remotes.connector.FindOrder})
 	}
-	if files {
-		probes = append(probes, check.Inbox{Path: cfg.TrackingDir, Beneath: []string{inbox.Processed, inbox.Failed}})
-	}
-	return check.Run(ctx, append(probes, settings)...), nil
+	return check.Run(ctx, append(append(probes, c.probes...), settings)...), nil
 }

@@ -39,8 +39,8 @@ func (s *Service) Run(ctx context.Context) error {
 		periodic.Run(ctx, s.ledger, ready, s.log, s.tasks...)
 	})
 
-	if s.inbox != nil {
-		background.Go(func() { s.inbox.Run(ctx) })
+	for _, run := range s.background {
+		background.Go(func() { run(ctx) })
 	}
 	background.Go(func() { s.secrets.Watch(ctx, s.runtime.CredentialsChanged) })
 	background.Go(func() { s.pauses.watch(ctx) })

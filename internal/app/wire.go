@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
-	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -22,16 +20,13 @@ import (
 	"github.com/mageline/mageline/consumer"
 	"github.com/mageline/mageline/consumer/circuit"
 	"github.com/mageline/mageline/erp/webhook"
-	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/handlers"
 	"github.com/mageline/mageline/idempotency"
 	"github.com/mageline/mageline/internal/config"
 	"github.com/mageline/mageline/internal/downstream"
 	"github.com/mageline/mageline/internal/periodic"
 	"github.com/mageline/mageline/internal/pg"
-	"github.com/mageline/mageline/internal/tracking/inbox"
 	"github.com/mageline/mageline/magentoapi"
-	"github.com/mageline/mageline/mapping"
 	"github.com/mageline/mageline/migrations"
 	"github.com/mageline/mageline/rabbitmq"
 )
@@ -128,12 +123,12 @@ func wireRemotes(cfg *config.Config, secrets *config.Secrets, version string, lo
 	tracer := otel.Tracer("github.com/mageline/mageline/internal/downstream")
 	r := &remotes{
 		magento: downstream.New(downstream.Options{
-			Name: "magento", Variable: "MAGELINE_MAGENTO_URL", Timeout: cfg.MagentoTimeout, RateLimit: cfg.MagentoRateLimit,
+			Name: config.DownstreamMagento, Variable: "MAGELINE_MAGENTO_URL", Timeout: cfg.MagentoTimeout, RateLimit: cfg.MagentoRateLimit,
 			Failures: cfg.BreakerFailures, OpenFor: cfg.BreakerOpenFor,
 			Registerer: registerer, Tracer: tracer, Log: log,
 		}),
 		erp: downstream.New(downstream.Options{
-			Name: "erp", Variable: "MAGELINE_ERP_URL", Timeout: cfg.ERPTimeout, RateLimit: cfg.ERPRateLimit, Concurrency: cfg.ERPConcurrency,
+			Name: config.DownstreamERP, Variable: "MAGELINE_ERP_URL", Timeout: cfg.ERPTimeout, RateLimit: cfg.ERPRateLimit, Concurrency: cfg.ERPConcurrency,
 			Failures: cfg.BreakerFailures, OpenFor: cfg.BreakerOpenFor,
 			Registerer: registerer, Tracer: tracer, Log: log,
 		}),
@@ -196,7 +191,7 @@ func credential(cfg *config.Config, secrets *config.Secrets) magentoapi.Credenti
 	}
 }
 
-// service is everything of a running mageline.
+// Service is everything of a running mageline.
 type Service struct {
 	cfg      *config.Config
 	version  string
@@ -209,14 +204,21 @@ type Service struct {
 	runtime  *consumer.Runtime
 	pauses   *pauses
 	notSent  *handlers.NotSent // nil where Magento is not told
-	tasks    []periodic.Task
+	rules    handlers.OrderRules
+	export   handlers.ExportRules
+	// tasks and background are those of the consumers, and the service's own.
+	tasks      []periodic.Task
+	background []func(ctx context.Context)
 	// longWaiting is nil until it has been looked for.
 	longWaiting atomic.Pointer[longWaiting]
-	inbox       *inbox.Watcher // nil where no tracking files are handled
 }
 
 // New builds the service of a version of mageline. It connects to nothing yet: what is away at start is waited for.
 func New(ctx context.Context, cfg *config.Config, version string, log zerolog.Logger, registry *prometheus.Registry) (*Service, error) {
+	return registered.service(ctx, cfg, version, log, registry)
+}
+
+func (r registry) service(ctx context.Context, cfg *config.Config, version string, log zerolog.Logger, registry *prometheus.Registry) (*Service, error) {
 	s := &Service{cfg: cfg, version: version, registry: registry, log: log, secrets: config.NewSecrets(cfg, log)}
 	broker, err := newestBroker(cfg, s.secrets, log)
 	if err != nil {
@@ -241,14 +243,7 @@ func New(ctx context.Context, cfg *config.Config, version string, log zerolog.Lo
 		},
 	}
 
-	rules := handlers.OrderRules{
-		Key: mapping.KeyRule(cfg.OrderKey), ReferencePrefix: cfg.ERPReferencePrefix, ERPName: erpName(cfg),
-		Comment: cfg.OrderComment, Statuses: &handlers.Statuses{Exported: cfg.OrderStatusExported.Status}, WaitEvery: cfg.OrderWaitEvery,
-	}
-	export := handlers.ExportRules{
-		Allows: cfg.OrderExportStates.Allow, AllowsStore: cfg.OrderExportStores.Allow, From: cfg.OrderExportFrom.Time,
-		TrustPayload: cfg.OrderSource == config.Payload, UncertainWait: cfg.ERPUncertainWait, Retention: cfg.IdempotencyRetention,
-	}
+	s.rules, s.export = orderRules(cfg)
 	options := consumer.Options{
 		Broker: broker, Exchange: cfg.AMQPExchange, Prefix: cfg.QueuePrefix, QueueType: string(cfg.QueueType),
 		Circuits: []circuit.Breaker{s.remotes.magento, s.remotes.erp}, Database: s.database(),
@@ -260,62 +255,19 @@ func New(ctx context.Context, cfg *config.Config, version string, log zerolog.Lo
 	if cfg.AMQPManagementURL != "" {
 		options.Bound = s.bound(broker)
 	}
-	for _, c := range cfg.EnabledConsumers() {
-		wired := consumer.Consumer{Name: c.Name, Topics: c.Topics, Needs: needs(c)}
-		if cfg.OrderCommentFailed && (c.Name == handlers.OrderPlaced || c.Name == handlers.OrderCanceled) {
-			if s.notSent == nil {
-				s.notSent = &handlers.NotSent{
-					Orders: s.remotes.shop.Orders, Ledger: s.ledger, Rules: rules, Log: log, Magento: s.remotes.magento,
-					Paused: func() bool { return s.pauses.paused(s.remotes.magento.Name()) },
-				}
-			}
-			wired.DeadLettered = func(_ context.Context, e event.Event, err error) { s.notSent.Note(c.Name, e, err) }
-		}
-		switch c.Name {
-		case handlers.OrderPlaced:
-			wired.Kind = event.Orders
-			wired.Handler = &handlers.Placed{
-				Orders: s.remotes.shop.Orders, ERP: s.remotes.connector, Ledger: s.ledger,
-				Stores: &handlers.Stores{Reader: s.remotes.shop.Stores, Location: cfg.MagentoTimezone.Location},
-				Rules:  rules, Export: export,
-			}
-			waiting := &handlers.Waiting{
-				Orders: s.remotes.shop.Orders, Ledger: s.ledger, Export: export, Key: rules.Key, Max: cfg.OrderWaitMax,
-				Send: func(ctx context.Context, topic string, body []byte) error {
-					return s.runtime.Send(ctx, handlers.OrderPlaced, topic, body)
-				},
-			}
-			s.tasks = append(s.tasks, periodic.Task{Name: "waiting-orders", Every: cfg.OrderWaitEvery, Run: func(ctx context.Context) error {
-				if reason, paused := s.runtime.PausedByOperator(handlers.OrderPlaced); paused {
-					return &event.Deferral{Reason: reason} // Magento is to be left alone, or the queue would only grow
-				}
-				return waiting.Run(ctx)
-			}})
-		case handlers.OrderCanceled:
-			wired.Kind = event.Orders
-			wired.Handler = &handlers.Canceled{
-				Orders: s.remotes.shop.Orders, ERP: s.remotes.connector, Ledger: s.ledger, Rules: rules, Export: export,
-			}
-		case handlers.TrackingFileReady:
-			wired.Kind = event.Files
-			wired.Handler = s.wireInbox(registry)
-		case handlers.TrackingReceived:
-			wired.Kind = event.Parcels
-			wired.Handler = &handlers.Tracked{
-				Orders: s.remotes.shop.Orders, Shipments: s.remotes.shop.Shipments, Ledger: s.ledger, Key: rules.Key,
-				Rules: handlers.TrackingRules{
-					SourceCode: cfg.TrackingSourceCode, Create: cfg.TrackingWhenNoShipment == config.CreateShipment,
-					Notify: cfg.TrackingNotify, Carriers: slices.Sorted(maps.Values(cfg.TrackingCarriers)),
-				},
-			}
-		default:
-			return nil, fmt.Errorf("consumer %s has no handler: a bug", c.Name)
-		}
-		options.Consumers = append(options.Consumers, wired)
+	for _, one := range r.enabled(cfg) {
+		w := one.wire(s)
+		w.Name, w.Topics, w.Needs = one.Name, one.Topics, one.Needs
+		options.Consumers = append(options.Consumers, w.Consumer)
+		s.tasks = append(s.tasks, w.tasks...)
+		s.background = append(s.background, w.background...)
 	}
 	s.tasks = append(s.tasks, s.retention(), s.gauges(registry))
-	s.runtime, err = consumer.New(options)
-	return s, err
+	if s.runtime, err = consumer.New(options); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
 }
 
 // bound asks RabbitMQ's management API with which topics a queue is bound.
@@ -336,24 +288,6 @@ func (s *Service) Close() {
 	s.ledger.Close()
 	s.db.Close()
 	s.remotes.close()
-}
-
-func needs(c config.Consumer) []string {
-	var names []string
-	if c.Magento {
-		names = append(names, "magento")
-	}
-	if c.ERP {
-		names = append(names, "erp")
-	}
-	return names
-}
-
-func erpName(cfg *config.Config) string {
-	if cfg.ERPName != "" {
-		return cfg.ERPName
-	}
-	return string(cfg.ERP)
 }
 
 // database gives the question whether the ledger can be used: the schema is there, brought up to date by the first

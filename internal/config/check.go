@@ -218,24 +218,6 @@ func (l *loader) checkRanges() {
 	}
 }
 
-func (l *loader) checkConsumers() {
-	if l.c.Consumers.All() {
-		return
-	}
-	for _, name := range l.c.Consumers {
-		switch consumer, known := FindConsumer(name); {
-		case !known:
-			l.problem("CONSUMERS", "there is no consumer %q, but %s", name, strings.Join(ConsumerNames(), ", "))
-		case !consumer.built:
-			l.problem("CONSUMERS", "the consumer %s is not in this build", name)
-		case consumer.ERP && l.c.ERP == NoERP:
-			l.problem("CONSUMERS", "the consumer %s needs an ERP: set %sERP, or leave it out", name, prefix)
-		case consumer.Inbox && l.c.TrackingDir == "":
-			l.problem("CONSUMERS", "the consumer %s needs an inbox: set %sTRACKING_DIR, or leave it out", name, prefix)
-		}
-	}
-}
-
 // checkMagento looks at what is set; checkNeeds at what is missing.
 func (l *loader) checkMagento() {
 	l.checkShop()
@@ -332,7 +314,7 @@ func (l *loader) checkNeeds(need Need) {
 	magento, erp := need == Magento, false
 	if need == EnabledConsumers {
 		for _, c := range l.c.EnabledConsumers() {
-			magento, erp = magento || c.Magento, erp || c.ERP
+			magento, erp = magento || c.Uses(DownstreamMagento), erp || c.Uses(DownstreamERP)
 		}
 	}
 	if magento && l.c.MagentoURL == "" {

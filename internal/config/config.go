@@ -90,6 +90,7 @@ type Config struct {
 	// Warnings are what is odd and does no harm, such as a variable that this build does not know.
 	Warnings []string
 
+	consumers   []Consumer        // all that there are
 	secretFiles map[string]string // the path of each secret that was given as a file, by the variable's full name
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mageline/mageline/internal/app"
 	"github.com/mageline/mageline/internal/config"
 	"github.com/mageline/mageline/internal/tracking"
 )
@@ -54,7 +55,7 @@ func TestDefaults(t *testing.T) {
 	environment(t, nil)
 	t.Setenv("PREFETCH", "7") // other programs' variables are not ours
 	t.Setenv("DATABASE_URL", "postgres://elsewhere/db")
-	c, err := config.Load(config.Nothing)
+	c, err := app.Load(config.Nothing)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +85,7 @@ func TestValues(t *testing.T) {
 		"ORDER_STATUS_EXPORTED", "processing:exported,sent", "MAGENTO_TIMEZONE", "Europe/Berlin", "HTTP_ADDR", "", "MAGENTO_RATE_LIMIT", "0.5",
 		"QUEUE_TYPE", "classic", "LOG_LEVEL", "debug", "ERP_NAME", "", "IDEMPOTENCY_LEASE", "65s",
 	))
-	c, err := config.Load(config.EnabledConsumers)
+	c, err := app.Load(config.EnabledConsumers)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +118,7 @@ func TestEnabledConsumers(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.consumers+" "+tt.erp, func(t *testing.T) {
 			environment(t, complete("CONSUMERS", tt.consumers, "ERP", tt.erp))
-			c, err := config.Load(config.EnabledConsumers)
+			c, err := app.Load(config.EnabledConsumers)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -229,7 +230,7 @@ func TestProblems(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(strings.Join(tt.vars, " "), func(t *testing.T) {
 			environment(t, complete(tt.vars...))
-			_, err := config.Load(config.EnabledConsumers)
+			_, err := app.Load(config.EnabledConsumers)
 			var e *config.Error
 			if !errors.As(err, &e) {
 				t.Fatalf("error %v", err)
@@ -266,7 +267,7 @@ func TestNeeds(t *testing.T) {
 	for i, tt := range tests {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			environment(t, tt.vars)
-			_, err := config.Load(tt.need)
+			_, err := app.Load(tt.need)
 			var e *config.Error
 			n := 0
 			if errors.As(err, &e) {
@@ -283,7 +284,7 @@ func TestSecretsFromFiles(t *testing.T) {
 	for content, want := range map[string]string{"s3cret\n": "s3cret", "s3cret": "s3cret", "s3cret\r\n": "s3cret", "s3\ncret\n": "s3\ncret", "it's": "it's"} {
 		path := file(t, content)
 		environment(t, complete("ERP_SECRET", "", "ERP_SECRET_FILE", path))
-		c, err := config.Load(config.EnabledConsumers)
+		c, err := app.Load(config.EnabledConsumers)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -295,7 +296,7 @@ func TestSecretsFromFiles(t *testing.T) {
 		}
 	}
 	environment(t, complete("MAGENTO_TOKEN_FILE", file(t, "s3cret")))
-	if _, err := config.Load(config.Nothing); err == nil || !strings.Contains(err.Error(), "not both") {
+	if _, err := app.Load(config.Nothing); err == nil || !strings.Contains(err.Error(), "not both") {
 		t.Errorf("both a value and a file: %v", err)
 	}
 }
@@ -308,7 +309,7 @@ func TestSecretsAreNotShown(t *testing.T) {
 		"AMQP_URL":            "amqp://u:" + secret + "@rabbit:x/", "DATABASE_URL": "postgres://u:" + secret + "@db:x/", "ERP_TOKEN": secret,
 		"ERP_SECRET_FILE": file(t, secret), "ERP_URL": "http://u:" + secret + "@erp", "MAGENTO_URL": "u:" + secret + "@shop", "MAGENTO_PASSWORD": secret,
 	})
-	_, err := config.Load(config.EnabledConsumers)
+	_, err := app.Load(config.EnabledConsumers)
 	var e *config.Error
 	if !errors.As(err, &e) || strings.Contains(err.Error(), secret) {
 		t.Errorf("error %v", err)
@@ -329,7 +330,7 @@ func TestSecretsAreNotShown(t *testing.T) {
 		}
 	}
 	environment(t, complete("ERP_TOKEN", secret))
-	c, err := config.Load(config.Nothing)
+	c, err := app.Load(config.Nothing)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -344,7 +345,7 @@ func TestSecretsAreNotShown(t *testing.T) {
 
 func TestUnknownVariablesWarn(t *testing.T) {
 	environment(t, complete("PREFECTH", "1", "SEARCH_URL", "/in", "TEST_AMQP_URL", "x", "PREFETCH_FILE", "x"))
-	c, err := config.Load(config.EnabledConsumers)
+	c, err := app.Load(config.EnabledConsumers)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -356,7 +357,7 @@ func TestUnknownVariablesWarn(t *testing.T) {
 func TestTracking(t *testing.T) {
 	environment(t, complete("TRACKING_DIR", "/there/is/none/yet", "CONSUMERS", "tracking_file_ready",
 		"TRACKING_COLUMNS", "order_number=Auftragsnr., tracking_number=Nr. = Sendung", "TRACKING_CARRIERS", "DHL Paket=dhl, DPD=DE=dpd"))
-	c, err := config.Load(config.EnabledConsumers)
+	c, err := app.Load(config.EnabledConsumers)
 	if err != nil {
 		t.Fatal(err)
 	}

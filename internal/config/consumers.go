@@ -1,60 +1,73 @@
 package config
 
-import "slices"
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
 
-// Consumer is one queue and its topics: the table of README.md.
+// Consumer is what the configuration, and whoever asks about consumers without running any, knows of one: its queue, its
+// topics and what it needs. The list of them is handed to Load; package app has it.
 type Consumer struct {
 	Name   string
-	Topics []string // that its queue is bound with
-	// Magento and ERP say what it needs to run at all.
-	Magento, ERP bool
-	// Inbox says that it needs TRACKING_DIR.
-	Inbox bool
+	Topics []string // that its queue is bound with, unless BINDINGS has others
+	Does   string   // for the table of consumers in the README
+	// Needs are the downstreams without which its messages can't be handled.
+	Needs []string
+	// Requires are the variables without which it can't run, besides those of the downstreams.
+	Requires []Requirement
+	// Keys says what its business keys are, in one word: order; empty is key.
+	Keys string
 	// Batch consumers work on entries, not messages: the ledger has no row for a message of theirs.
 	Batch bool
-	built bool
+	// Built is false for one that this build does not have. It is listed so that its name is not called unknown.
+	Built bool
 }
 
-// all are the consumers with what they need. Those that this
-// build does not have are known too, so that their names are not called unknown.
-var all = []Consumer{
-	{Name: "order_placed", Topics: []string{"sales.order.placed", "sales.order.updated"}, Magento: true, ERP: true, built: true},
-	{Name: "order_canceled", Topics: []string{"sales.order.canceled"}, Magento: true, ERP: true, built: true},
-	{Name: "shipment_created"},
-	{Name: "creditmemo_created"},
-	{Name: "customer_saved"},
-	{Name: "tracking_file_ready", Topics: []string{"shipping.tracking_file.ready"}, Inbox: true, built: true},
-	{Name: "tracking_received", Topics: []string{"shipping.tracking.received"}, Magento: true, built: true},
-	{Name: "products_exported", Batch: true},
-	{Name: "price_sync", Batch: true},
-	{Name: "stock_sync", Batch: true},
+// The downstreams that a consumer may need.
+const (
+	DownstreamMagento = "magento"
+	DownstreamERP     = "erp"
+)
+
+// Requirement is a variable that a consumer can't run without. Such a consumer is left out of CONSUMERS=all where the
+// variable is not set, and is a problem where it is named.
+type Requirement struct {
+	Variable string // without MAGELINE_
+	What     string // what the variable names: an inbox
+	Met      func(*Config) bool
 }
 
-// FindConsumer gives a consumer by its name, also one that this build or deployment does not run.
-func FindConsumer(name string) (Consumer, bool) {
-	i := slices.IndexFunc(all, func(c Consumer) bool { return c.Name == name })
-	if i < 0 {
-		return Consumer{}, false
+// Uses reports whether the consumer needs a downstream.
+func (c Consumer) Uses(downstream string) bool { return slices.Contains(c.Needs, downstream) }
+
+// Row is its row in the README's table of consumers.
+func (c Consumer) Row() string {
+	return fmt.Sprintf("| `%s` | `%s` | %s |", c.Name, strings.Join(c.Topics, "`, `"), c.Does)
+}
+
+// lacks returns the first requirement of a consumer that is not met.
+func (c *Config) lacks(consumer Consumer) (Requirement, bool) {
+	required := consumer.Requires
+	if consumer.Uses(DownstreamERP) {
+		required = append([]Requirement{{"ERP", "an ERP", func(c *Config) bool { return c.ERP != NoERP }}}, required...)
 	}
-	return all[i], true
-}
-
-// ConsumerNames gives the names of all consumers, also of those that this build or deployment does not run.
-func ConsumerNames() []string {
-	var names []string
-	for _, c := range all {
-		names = append(names, c.Name)
+	for _, r := range required {
+		if !r.Met(c) {
+			return r, true
+		}
 	}
-	return names
+	return Requirement{}, false
 }
 
-// EnabledConsumers gives the consumers that this deployment runs, with their topics as BINDINGS has them. Those whose
-// downstream is none, and the one without its inbox, are left out.
+// EnabledConsumers returns the consumers that this deployment runs, with their topics as BINDINGS has them. One that is
+// not in this build, or of which a requirement is not met, is left out.
 func (c *Config) EnabledConsumers() []Consumer {
 	var enabled []Consumer
-	for _, consumer := range all {
+	for _, consumer := range c.consumers {
 		named := c.Consumers.All() || slices.Contains(c.Consumers, consumer.Name)
-		if !consumer.built || !named || consumer.ERP && c.ERP == NoERP || consumer.Inbox && c.TrackingDir == "" {
+		if _, lacking := c.lacks(consumer); !consumer.Built || !named || lacking {
 			continue
 		}
 		consumer.Topics = slices.Clone(consumer.Topics)
@@ -64,4 +77,45 @@ func (c *Config) EnabledConsumers() []Consumer {
 		enabled = append(enabled, consumer)
 	}
 	return enabled
+}
+
+// find returns the consumer of that name, also one that this build does not have.
+func (c *Config) find(name string) (Consumer, bool) {
+	i := slices.IndexFunc(c.consumers, func(one Consumer) bool { return one.Name == name })
+	if i < 0 {
+		return Consumer{}, false
+	}
+	return c.consumers[i], true
+}
+
+// consumerNames lists the consumers for a message.
+func (c *Config) consumerNames() string {
+	names := make([]string, 0, len(c.consumers))
+	for _, one := range c.consumers {
+		names = append(names, one.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+func (l *loader) checkConsumers() {
+	for _, name := range slices.Sorted(maps.Keys(l.c.Bindings)) {
+		if _, known := l.c.find(name); !known {
+			l.problem("BINDINGS", "must be %s; there is no consumer %q, but %s", l.c.Bindings.Type(), name, l.c.consumerNames())
+		}
+	}
+	if l.c.Consumers.All() {
+		return
+	}
+	for _, name := range l.c.Consumers {
+		consumer, known := l.c.find(name)
+		lacking, lacks := l.c.lacks(consumer)
+		switch {
+		case !known:
+			l.problem("CONSUMERS", "there is no consumer %q, but %s", name, l.c.consumerNames())
+		case !consumer.Built:
+			l.problem("CONSUMERS", "the consumer %s is not in this build", name)
+		case lacks:
+			l.problem("CONSUMERS", "the consumer %s needs %s: set %s%s, or leave it out", name, lacking.What, prefix, lacking.Variable)
+		}
+	}
 }

@@ -39,10 +39,10 @@ func (e *Error) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Load reads the process's environment and checks all of it; need says what must be set beyond that. Its error is an
-// *Error with every problem.
-func Load(need Need) (*Config, error) {
-	c := &Config{}
+// Load reads the process's environment and checks all of it; need says what must be set beyond that, and consumers are
+// all that there are. Its error is an *Error with every problem.
+func Load(need Need, consumers []Consumer) (*Config, error) {
+	c := &Config{consumers: consumers}
 	l := newLoader(c, reflect.ValueOf(c).Elem())
 	l.read()
 	l.check(need)

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mageline/mageline/internal/app"
 	"github.com/mageline/mageline/internal/config"
 )
 
@@ -25,7 +26,7 @@ func TestProxies(t *testing.T) {
 			t.Run(name+" "+value, func(t *testing.T) {
 				environment(t, complete())
 				t.Setenv(name, value)
-				_, err := config.Load(config.EnabledConsumers)
+				_, err := app.Load(config.EnabledConsumers)
 				var e *config.Error
 				switch {
 				case right && err != nil:

@@ -253,9 +253,6 @@ func (b *Bindings) Decode(value string) error {
 		if len(topic) > 255 {
 			return want("%s, no topic longer than 255 bytes", b.Type())
 		}
-		if _, ok := FindConsumer(consumer); !ok {
-			return want("%s; there is no consumer %q, but %s", b.Type(), consumer, strings.Join(ConsumerNames(), ", "))
-		}
 		if !slices.Contains((*b)[consumer], topic) {
 			(*b)[consumer] = append((*b)[consumer], topic)
 		}

@@ -7,13 +7,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mageline/mageline/internal/app"
 	"github.com/mageline/mageline/internal/config"
 )
 
 // problems loads the configuration, and gives what is wrong by the name of the variable without prefix.
 func problems(t *testing.T) map[string]config.Problem {
 	t.Helper()
-	_, err := config.Load(config.EnabledConsumers)
+	_, err := app.Load(config.EnabledConsumers)
 	all := map[string]config.Problem{}
 	var e *config.Error
 	if err != nil && !errors.As(err, &e) {

@@ -8,7 +8,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/mageline/mageline/consumer"
+	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/handlers"
+	"github.com/mageline/mageline/internal/check"
 	"github.com/mageline/mageline/internal/config"
 	"github.com/mageline/mageline/internal/tracking"
 	"github.com/mageline/mageline/internal/tracking/inbox"
@@ -19,13 +22,29 @@ func TrackingFormat(cfg *config.Config) tracking.Format {
 	return tracking.Format{Columns: cfg.TrackingColumns, Carriers: cfg.TrackingCarriers}
 }
 
-// wireInbox gives the handler of tracking files, and sets up the watcher that finds them.
-func (s *Service) wireInbox(registerer prometheus.Registerer) *handlers.TrackingFile {
+var trackingFileReady = registration{
+	Consumer: config.Consumer{
+		Name: handlers.TrackingFileReady, Topics: []string{handlers.TopicFileReady},
+		Does: "reads a 3PL's CSV file, for which mageline sends the event itself when it is in `TRACKING_DIR`, and publishes an event " +
+			"for each parcel ([docs/tracking.md](docs/tracking.md))",
+		Requires: []config.Requirement{{
+			Variable: "TRACKING_DIR", What: "an inbox", Met: func(c *config.Config) bool { return c.TrackingDir != "" },
+		}},
+	},
+	wire: wireTrackingFileReady,
+	check: func(c *checks) {
+		c.rabbitmq.Publishes = true
+		c.probes = append(c.probes, check.Inbox{Path: c.cfg.TrackingDir, Beneath: []string{inbox.Processed, inbox.Failed}})
+	},
+}
+
+// wireTrackingFileReady makes the handler of tracking files, and the watcher that finds them.
+func wireTrackingFileReady(s *Service) wired {
 	dir := &inbox.Dir{Path: s.cfg.TrackingDir, Pattern: s.cfg.TrackingPattern}
 	publish := func(ctx context.Context, topic string, body []byte) error {
 		return s.runtime.PublishEvent(ctx, topic, body)
 	}
-	s.inbox = &inbox.Watcher{
+	watcher := &inbox.Watcher{
 		Dir: dir, Log: s.log,
 		Ready: func() bool { return s.runtime.Status().RabbitMQ.OK },
 		Tell: func(ctx context.Context, f inbox.Found) error {
@@ -36,17 +55,23 @@ func (s *Service) wireInbox(registerer prometheus.Registerer) *handlers.Tracking
 			return publish(ctx, handlers.TopicFileReady, body)
 		},
 	}
-	registerer.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	s.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "mageline_tracking_oldest_file_seconds", Help: "How long the oldest file has been in the inbox, as this process has seen it; 0 if there is none.",
 	}, func() float64 {
-		since, ok := s.inbox.Oldest()
+		since, ok := watcher.Oldest()
 		if !ok {
 			return 0
 		}
 		return max(0, time.Since(since).Seconds())
 	}))
-	return &handlers.TrackingFile{
-		Inbox: dir, Ledger: s.ledger, Format: TrackingFormat(s.cfg), Publish: publish, Meter: newFileMeter(registerer),
+	return wired{
+		Consumer: consumer.Consumer{
+			Kind: event.Files,
+			Handler: &handlers.TrackingFile{
+				Inbox: dir, Ledger: s.ledger, Format: TrackingFormat(s.cfg), Publish: publish, Meter: newFileMeter(s.registry),
+			},
+		},
+		background: []func(context.Context){watcher.Run},
 	}
 }
 

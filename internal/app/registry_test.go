@@ -1,0 +1,185 @@
+package app
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"github.com/mageline/mageline/consumer"
+	"github.com/mageline/mageline/event"
+	"github.com/mageline/mageline/internal/check"
+	"github.com/mageline/mageline/internal/config"
+	"github.com/mageline/mageline/test/kit"
+)
+
+// giftCardSold is a consumer of which nothing but this registration is in the tree.
+func giftCardSold(sold chan<- event.Event) registration {
+	return registration{
+		Consumer: config.Consumer{
+			Name: "gift_card_sold", Topics: []string{"sales.gift_card.sold"}, Does: "tells a printer of each gift card",
+			Requires: []config.Requirement{{Variable: "ERP_NAME", What: "a printer", Met: func(c *config.Config) bool { return c.ERPName != "" }}},
+		},
+		wire: func(s *Service) wired {
+			printed := prometheus.NewCounter(prometheus.CounterOpts{Name: "mageline_gift_cards_printed_total", Help: "Gift cards that were printed."})
+			s.registry.MustRegister(printed)
+			return wired{Consumer: consumer.Consumer{Handler: consumer.HandlerFunc(func(ctx context.Context, e event.Event) (event.Outcome, error) {
+				printed.Inc()
+				select {
+				case sold <- e:
+					return event.Done, nil
+				case <-ctx.Done():
+					return "", ctx.Err()
+				}
+			})}}
+		},
+		check: func(c *checks) { c.probes = append(c.probes, printer{c.cfg.ERPName}) },
+	}
+}
+
+type printer struct{ name string }
+
+func (p printer) Lines(context.Context) []check.Line {
+	return []check.Line{{Status: check.OK, Subject: "printer " + p.name, Detail: "has paper"}}
+}
+
+// All that the program, its operator and its pages know of a consumer follows from the one registration above.
+func TestRegistry_AllFollowsFromOneRegistration(t *testing.T) {
+	broker, database := kit.Broker(t), kit.Database(t)
+	broker.Own(broker.Queue("gift_card_sold"), broker.DeadLetters("gift_card_sold"))
+	sold := make(chan event.Event)
+	all := append(slices.Clone(registered), giftCardSold(sold))
+	load := func(pairs ...string) (*config.Config, error) {
+		environment(t, append([]string{
+			"AMQP_URL", broker.URL, "AMQP_EXCHANGE", broker.Exchange, "QUEUE_PREFIX", broker.Prefix, "DATABASE_URL", database,
+			"CONSUMERS", "gift_card_sold", "HTTP_ADDR", "",
+		}, pairs...)...)
+		return config.Load(config.EnabledConsumers, all.consumers())
+	}
+
+	t.Run("configuration", func(t *testing.T) {
+		for want, pairs := range map[string][]string{
+			"MAGELINE_CONSUMERS=\"gift_card_sold\": the consumer gift_card_sold needs a printer: set MAGELINE_ERP_NAME, or leave it out": nil,
+			"there is no consumer \"gift_card\", but order_placed, ":                                                                     {"CONSUMERS", "gift_card"},
+			"stock_sync, gift_card_sold": {"BINDINGS", "gift_card:a.b"},
+		} {
+			if _, err := load(pairs...); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%v: %v, want %s", pairs, err, want)
+			}
+		}
+		cfg, err := load("ERP_NAME", "Epson", "BINDINGS", "gift_card_sold:acme.sold")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if one := cfg.EnabledConsumers(); len(one) != 1 || one[0].Name != "gift_card_sold" || !slices.Equal(one[0].Topics, []string{"acme.sold"}) {
+			t.Errorf("enabled: %+v", one)
+		}
+	})
+
+	cfg, err := load("ERP_NAME", "Epson")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Run("check", func(t *testing.T) {
+		lines, err := all.check(t.Context(), cfg, "dev")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []check.Line{
+			{Status: check.OK, Subject: "printer Epson", Detail: "has paper"},
+			{Status: check.OK, Subject: "queue " + broker.Queue("gift_card_sold"), Detail: "will be created"},
+			{Status: check.OK, Subject: "queue " + broker.DeadLetters("gift_card_sold"), Detail: "will be created"},
+		} {
+			if !slices.Contains(lines, want) {
+				t.Errorf("no line %v in %v", want, lines)
+			}
+		}
+	})
+	t.Run("row of the docs", func(t *testing.T) {
+		list := all.consumers()
+		want := "| `gift_card_sold` | `sales.gift_card.sold` | tells a printer of each gift card |"
+		if one := list[len(list)-1]; !one.Built || one.Row() != want {
+			t.Errorf("built: %t, %s", one.Built, one.Row())
+		}
+	})
+	t.Run("queue and metrics", func(t *testing.T) {
+		metrics := prometheus.NewRegistry()
+		s, err := all.service(t.Context(), cfg, "dev", zerolog.Nop(), metrics)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- s.Run(ctx) }()
+		broker.WaitForQueue(time.Minute, broker.Queue("gift_card_sold"))
+		kit.Eventually(t, time.Minute, func() bool { return s.runtime.Status().Ready() }, "the service to be ready")
+		broker.Publish("sales.gift_card.sold", `{"entity_id":1}`)
+		select {
+		case e := <-sold:
+			if e.Topic != "sales.gift_card.sold" {
+				t.Errorf("the event's topic is %q", e.Topic)
+			}
+		case <-time.After(time.Minute):
+			t.Error("the event has not come")
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if got := value(t, metrics, "mageline_deliveries_total", "gift_card_sold"); got != 1 {
+			t.Errorf("%v deliveries are counted", got)
+		}
+		if got := value(t, metrics, "mageline_gift_cards_printed_total", ""); got != 1 {
+			t.Errorf("%v gift cards are counted", got)
+		}
+	})
+}
+
+// value sums up a metric's counters, those of a consumer where one is named.
+func value(t *testing.T, registry *prometheus.Registry, name, consumer string) (sum float64) {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() != name {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			of := consumer == ""
+			for _, l := range m.GetLabel() {
+				of = of || l.GetName() == "consumer" && l.GetValue() == consumer
+			}
+			if of {
+				sum += m.GetCounter().GetValue()
+			}
+		}
+	}
+	return sum
+}
+
+// Those that the contract names are known by their names, in this order, also where this build does not have them.
+func TestRegistry_KnowsTheContractsConsumers(t *testing.T) {
+	want := "order_placed order_canceled shipment_created creditmemo_created customer_saved tracking_file_ready tracking_received " +
+		"products_exported price_sync stock_sync"
+	if got := strings.Join(ConsumerNames(), " "); !strings.HasPrefix(got, want) {
+		t.Errorf("the consumers are %s", got)
+	}
+	for _, c := range Consumers() {
+		if c.Built && (len(c.Topics) == 0 || c.Does == "") {
+			t.Errorf("%s has no topics or does not say what it does: %+v", c.Name, c)
+		}
+	}
+	queues, _ := kit.Names("p")
+	for _, name := range ConsumerNames() {
+		if !slices.Contains(queues, "p."+name) {
+			t.Errorf("test/kit does not delete the queue of %s", name)
+		}
+	}
+}
