@@ -234,5 +234,5 @@ func TestReplay_CountsKeys(t *testing.T) {
 			t.Errorf("%q with %d keys, %v; want %q, %d", sum, sum.Keys, err, tt.want, tt.keys)
 		}
 	}
-	kit.Eventually(t, time.Second, func() bool { return l.Depth(l.dlq) == 3 }, "three to stay")
+	kit.Eventually(t, 20*time.Second, func() bool { return l.Depth(l.dlq) == 3 }, "three to stay")
 }

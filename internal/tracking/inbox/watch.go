@@ -1,6 +1,7 @@
 package inbox
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -19,8 +20,8 @@ import (
 )
 
 const (
-	// still is how long a file's size and time must not have changed for it to be complete.
-	still = 2 * time.Second
+	// defaultStill is how long a file's size and time must not have changed for it to be complete.
+	defaultStill = 2 * time.Second
 	// every is how often the directory is looked at: on network file systems nobody tells of changes.
 	every = 500 * time.Millisecond
 	// The waits until it is tried again to tell of a file double from the first to the last.
@@ -44,6 +45,7 @@ type Watcher struct {
 	Ready func() bool
 	Log   zerolog.Logger
 
+	still   time.Duration     // 0: defaultStill
 	oldest  atomic.Int64      // see Oldest, in nanoseconds since 1970; 0: none
 	known   map[string]*known // by name
 	round   int
@@ -222,7 +224,7 @@ func (w *Watcher) file(ctx context.Context, root *os.Root, e fs.DirEntry) error 
 		*k = known{info: info, since: now}
 	}
 	k.round = w.round
-	if k.told || !k.moved && time.Since(k.since) < still || time.Now().Before(w.again) || !w.Ready() {
+	if k.told || !k.moved && time.Since(k.since) < cmp.Or(w.still, defaultStill) || time.Now().Before(w.again) || !w.Ready() {
 		return nil
 	}
 	if k.sha256 == "" {
