@@ -22,9 +22,7 @@ func TestReplica_WorksOnClassicQueues(t *testing.T) {
 	e.ERP.Faults.Next(failed, failed, failed)
 	placed := e.Place(20, fakemagento.Placing{})
 	e.AwaitDone(placed...)
-	if n := r.Metric("mageline_deliveries_total", `outcome="retried"`); n < 3 {
-		t.Errorf("%v retries, want 3", n)
-	}
+	kit.Eventually(t, env.Patience, func() bool { return r.Metric("mageline_deliveries_total", `outcome="retried"`) >= 3 }, "three retries")
 	e.RefuseOrders()
 	refused := e.Place(3, fakemagento.Placing{})
 	letters := e.DeadLetters("order_placed")

@@ -2,12 +2,14 @@ package e2e
 
 import (
 	"fmt"
+	"net/http"
 	"testing"
 	"time"
 
 	"github.com/mageline/mageline/test/kit"
 	"github.com/mageline/mageline/test/kit/env"
 	"github.com/mageline/mageline/test/kit/fakemagento"
+	"github.com/mageline/mageline/test/kit/replica"
 )
 
 // The ERP is away with 1,000 messages waiting: nobody is dead-lettered, hardly anybody uses up an attempt, and all is done
@@ -30,12 +32,12 @@ func TestERPAway_UsesNoAttempts(t *testing.T) {
 	}, "the ERP's circuit to open")
 	calls := func() float64 { return r.Metric("mageline_downstream_requests_total", `downstream="erp"`) }
 	opened := calls()
-	kit.Eventually(t, time.Duration(probes)*10*time.Second, func() bool { return calls() >= opened+float64(probes) },
+	kit.Eventually(t, env.Patience+time.Duration(probes)*10*time.Second, func() bool { return calls() >= opened+float64(probes) },
 		fmt.Sprintf("%d probes to fail", probes))
-	if status, document := r.Ready(); status != 200 || document.Consumers["order_placed"].State != "paused" ||
-		document.Consumers["order_placed"].Reason == "" {
-		t.Errorf("/readyz answers %d %+v with the ERP away", status, document)
-	}
+	r.AwaitSaying("the consumer is paused, and why", func(status int, d replica.Readiness) bool {
+		c := d.Consumers["order_placed"]
+		return status == http.StatusOK && c.State == "paused" && c.Reason != ""
+	})
 	erp.Accept()
 	back := time.Now()
 	e.AwaitDoneWithin(2*env.Patience, placed...) // a thousand, and a machine that may be busy
