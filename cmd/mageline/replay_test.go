@@ -96,7 +96,7 @@ func TestReplayDLQPartly(t *testing.T) {
 	stay := []string{
 		"letter " + id(7) + " stays: ", l.Queue("no_more"),
 		"letter " + id(8) + " stays: it was consumed from somebody.else",
-		"letter " + rabbitmq.ID("", "none", []byte("x")) + " stays: it does not tell where it was consumed",
+		"letter " + rabbitmq.ID("", "none", []byte("x")) + " stays: it does not say where it was consumed",
 	}
 	for _, flags := range [][]string{{"--dry-run"}, {"--json"}, {}} {
 		e := call(t, "", append([]string{"--replay-dlq", l.dlq}, flags...)...)

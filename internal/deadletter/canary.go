@@ -11,19 +11,19 @@ import (
 	"github.com/mageline/mageline/rabbitmq"
 )
 
-// Canary says how a replay looks whether its first letter went well.
+// Canary says how a replay finds out the outcome of its first letter.
 type Canary struct {
-	// Timeout is how long the first letter has.
+	// Timeout is for the first letter.
 	Timeout time.Duration
-	// Consumer gives the consumer of a queue whose messages have rows in the ledger; ok is false for any other queue.
+	// Consumer returns the consumer of a queue whose messages have rows in the ledger; ok is false for any other queue.
 	Consumer func(queue string) (name string, ok bool)
-	// Effects reads the ledger's rows of a consumer's business key.
+	// Effects reads the ledger's rows of a business key.
 	Effects func(ctx context.Context, consumer, key string) ([]LedgerRow, error)
-	// Ended, which may be nil, is told how the first letter ended, before the rest is published.
+	// Ended, if not nil, is called with the outcome of the first letter, before the rest is published.
 	Ended func(CanaryResult)
 }
 
-// CanaryResult is the end of the letter that went first.
+// CanaryResult is the outcome of the first letter.
 type CanaryResult struct {
 	ID  string `json:"id"`
 	Key string `json:"key,omitempty"`
@@ -45,7 +45,7 @@ func (f CanaryResult) String() string {
 	return text
 }
 
-// LedgerRow is a row of the ledger. Two that are equal are one that has not changed.
+// LedgerRow is a row of the ledger. It has not changed if two looks return equal ones.
 type LedgerRow struct {
 	Name, State string
 	Over        bool // done or skipped
@@ -53,7 +53,7 @@ type LedgerRow struct {
 	Updated     int64
 }
 
-// CanaryError means that the first letter was not seen to go well: the rest was not published.
+// CanaryError means that the first letter was not done before the time-out. The rest was not published.
 type CanaryError struct {
 	Queue string
 	First CanaryResult
@@ -67,14 +67,13 @@ func (e *CanaryError) Error() string {
 	return fmt.Sprintf("the first letter, %s, %s (%s): the rest stays in %s", e.First.ID, did, e.First.Reason, e.Queue)
 }
 
-// The states of a First.
+// States of a CanaryResult.
 const (
 	deadAgain  = "dead again"
 	notThrough = "not through"
 )
 
-// NoCanaryError means that the ledger has no row for a message of the queue that the first letter goes to. Nothing was
-// published.
+// NoCanaryError means that messages of the target queue of the first letter have no rows in the ledger. Nothing was published.
 type NoCanaryError struct{ ID, To string }
 
 func (e *NoCanaryError) Error() string {
@@ -83,23 +82,23 @@ func (e *NoCanaryError) Error() string {
 }
 
 const (
-	// canaryEvery is how often the ledger is asked.
+	// canaryEvery is how often the ledger is read.
 	canaryEvery = 200 * time.Millisecond
-	// canarySteady is for how long the rows must stay as they are. A handler claims one effect soon after another is
-	// done, and between the two the ledger shows none that is not done.
+	// canarySteady is for how long the rows must not change. A handler claims the next effect soon after one is done, and in
+	// between every row is done.
 	canarySteady = 2 * time.Second
 )
 
-// canary is the first letter of a replay, on its way.
+// canary is the first letter of a replay.
 type canary struct {
 	id            string
 	to            string // the queue it was published to
 	consumer, key string
-	before        []LedgerRow // before it was published
+	before        []LedgerRow // as they were before the publish
 }
 
-// replayAfterCanary publishes the first letter, gives back the others, waits until that one went well, and goes through the
-// others. Nothing is held meanwhile. One lock covers all of it, so that the set stays the one of the beginning.
+// replayAfterCanary publishes the first letter, requeues the others, waits until the first is done, and replays the others. It
+// keeps no message while it waits. It keeps the lock all the time, so that the set does not change.
 func (r *run) replayAfterCanary(ctx context.Context, s *lockedQueue) error {
 	var c *canary
 	var began time.Time
@@ -152,13 +151,13 @@ func (r *run) effects(ctx context.Context, c *canary) ([]LedgerRow, error) {
 	return r.o.Canary.Effects(ctx, c.consumer, c.key)
 }
 
-// await waits until it is seen how the canary ended. set is how many letters were left in the queue when it was published.
+// await waits for the outcome of the canary. set is how many letters were left in the queue when it was published.
 func (r *run) await(ctx context.Context, s *lockedQueue, c *canary, set int) (CanaryResult, error) {
 	deadline := time.Now().Add(r.o.Canary.Timeout)
 	look := deadLetterWatch{depth: set}
 	var last []LedgerRow
-	var since time.Time // when the rows were first seen as they are
-	taken := false      // the queue it went to was seen empty, so some consumer has it, or had it
+	var since time.Time // when the rows had changed last
+	taken := false      // its queue was seen empty: a consumer has it, or had it
 	for {
 		if err := s.lock.check(ctx); err != nil {
 			return CanaryResult{}, err
@@ -176,7 +175,7 @@ func (r *run) await(ctx context.Context, s *lockedQueue, c *canary, set int) (Ca
 				return CanaryResult{}, err
 			}
 			if taken = ok && depth == 0; taken {
-				since = time.Now() // it is in a handler now
+				since = time.Now() // a handler has it now
 			}
 		}
 		reason := c.reason(rows, taken)
@@ -203,7 +202,7 @@ func (r *run) await(ctx context.Context, s *lockedQueue, c *canary, set int) (Ca
 	}
 }
 
-// stateOf is that of effects which are all over.
+// stateOf returns the state of a key whose effects are all over.
 func stateOf(rows []LedgerRow) string {
 	for _, row := range rows {
 		if row.State == "done" {
@@ -213,7 +212,7 @@ func stateOf(rows []LedgerRow) string {
 	return "skipped"
 }
 
-// reason says why the canary is not through by what the ledger shows; "" if it is.
+// reason returns why the canary is not done by what the ledger has; "" if it is.
 func (c *canary) reason(rows []LedgerRow, taken bool) string {
 	if c.key == "" {
 		return "it has no x-mageline-key by which the ledger could show it; replay one with --limit 1 and look"
@@ -239,14 +238,14 @@ func (c *canary) reason(rows []LedgerRow, taken bool) string {
 	return ""
 }
 
-// deadLetterWatch looks in the dead-letter queue for what came back.
+// deadLetterWatch looks for the canary in the dead-letter queue.
 type deadLetterWatch struct {
-	depth int // of the queue when it was looked through last
+	depth int // of the queue when it was read last
 	next  time.Time
 }
 
-// findDead looks through the queue when more is in it than before, not all the time unless it must, and gives the canary if it
-// is back.
+// findDead reads the queue if it has more than before, and returns the canary if it is there. Unless it must, it does so only
+// now and then.
 func (l *deadLetterWatch) findDead(ctx context.Context, r *run, s *lockedQueue, c *canary, must bool) (*letter, error) {
 	depth, ok, err := rabbitmq.Depth(s.conn, s.queue)
 	if err != nil {
@@ -255,7 +254,7 @@ func (l *deadLetterWatch) findDead(ctx context.Context, r *run, s *lockedQueue, 
 	if !ok {
 		return nil, &NoQueueError{s.queue}
 	}
-	l.depth = min(l.depth, depth) // somebody has taken some out
+	l.depth = min(l.depth, depth) // somebody may have removed some
 	if depth == l.depth || !must && time.Now().Before(l.next) {
 		return nil, nil
 	}
@@ -266,6 +265,6 @@ func (l *deadLetterWatch) findDead(ctx context.Context, r *run, s *lockedQueue, 
 			found = &one
 		}
 	})
-	l.depth, l.next = depth, time.Now().Add(10*time.Since(began)) // most of the time others can see the queue
+	l.depth, l.next = depth, time.Now().Add(10*time.Since(began)) // the queue is free for others most of the time
 	return found, err
 }

@@ -12,39 +12,38 @@ import (
 	"github.com/mageline/mageline/rabbitmq"
 )
 
-// Cause is what letters have in common that died of the same.
+// Cause is a group of letters with one cause.
 type Cause struct {
 	Class string `json:"class"` // an event.Class, or Unknown
 	// Error is the error without its numbers, ids and quoted values, at most 200 bytes.
 	Error   string `json:"error"`
 	Letters int    `json:"letters"`
-	// Keys are the distinct business keys among them; at least so many where KeysAtLeast is set, because there were too
-	// many to be told apart.
+	// Keys counts the distinct business keys among them. Where KeysAtLeast is set there may be more: a bound was reached.
 	Keys        int       `json:"keys"`
 	KeysAtLeast bool      `json:"keys_at_least,omitempty"`
-	First       time.Time `json:"first,omitzero"` // when the first of them failed; zero if none tells
+	First       time.Time `json:"first,omitzero"` // when the first of them failed; zero if not known
 	Last        time.Time `json:"last,omitzero"`
 	// StillHappening is true if the last one failed less than 5 minutes ago.
 	StillHappening bool `json:"still_happening"`
-	// Replayable is false for letters that can't be replayed with success.
+	// Replayable is false for letters that a replay can only make again.
 	Replayable bool   `json:"replayable"`
 	Help       string `json:"help"` // what usually helps
 }
 
 const (
-	// happening is how long ago the last letter of a cause failed that still happens.
+	// happening bounds how long ago the last letter of a cause failed for the cause to be still happening.
 	happening = 5 * time.Minute
-	// maxCauses bounds the causes of a queue that are told apart, and maxKeys the business keys, over all of its causes.
+	// maxCauses bounds the causes of a queue that are counted apart, and maxKeys the business keys over all of its causes.
 	maxCauses = 200
 	maxKeys   = 1 << 20
 	maxCause  = 200
 )
 
-// OtherErrors is the error of the cause that has what comes after the first 200 causes of a queue.
+// OtherErrors is the error of the cause that gathers what comes after the first 200 causes of a queue.
 const OtherErrors = "(other errors: there are too many to tell them apart)"
 
-// causes groups the letters of one queue. Its memory does not grow with their number, but for 8 bytes for each distinct
-// business key of a cause, a million at most.
+// causes groups the letters of one queue. Its memory is bounded: it has 8 bytes for each distinct business key of a cause, of
+// which it counts a million at most.
 type causes struct {
 	queue string
 	of    map[causeID]*Cause
@@ -112,7 +111,7 @@ func (c *causes) count(one *Cause, id causeID, key string) {
 	one.Keys++
 }
 
-// list gives the causes, those first of which the last letter is the newest.
+// list returns the causes, the one with the newest letter first.
 func (c *causes) list(now time.Time) []Cause {
 	all := make([]Cause, 0, len(c.of))
 	for _, one := range c.of {
@@ -125,13 +124,13 @@ func (c *causes) list(now time.Time) []Cause {
 	return all
 }
 
-// What differs from one letter to the next of the same cause, in the order in which it is taken out.
+// different are the parts of an error that differ between letters of one cause, in the order in which they are replaced.
 var different = []struct {
 	what *regexp.Regexp
 	by   string
 }{
 	{regexp.MustCompile(`"(?:[^"\\]|\\.)*"|“[^”]*”|«[^»]*»`), "<text>"},
-	// An apostrophe inside of a word is none of a quotation. Twice, because two that touch share what is between them.
+	// An apostrophe inside of a word is no quotation mark. Twice, because two quotations that touch share a character.
 	{regexp.MustCompile(`(^|[\s(\[{=:,;])'[^']*'($|[\s)\]}=:,;.])`), "$1<text>$2"},
 	{regexp.MustCompile(`(^|[\s(\[{=:,;])'[^']*'($|[\s)\]}=:,;.])`), "$1<text>$2"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?`), "<time>"},
@@ -143,7 +142,7 @@ var different = []struct {
 	{regexp.MustCompile(`(<\w+>)(?:[ ,]+(?:<\w+>))+`), "$1 …"}, // a list of some
 }
 
-// commonError is the error as all letters of one cause have it.
+// commonError returns the error with its variable parts replaced: the same for all letters of one cause.
 func commonError(text string) string {
 	text = strings.Join(strings.Fields(rabbitmq.Bounded(text, 2048)), " ")
 	for _, d := range different {
@@ -155,20 +154,19 @@ func commonError(text string) string {
 // crashLoop is the reason of a letter that has killed the process that handled it.
 const crashLoop = "crash_loop"
 
-// canSucceed is false for a letter that can't be replayed with success: its body can't be read, or it says nothing that an
-// order could be found by.
+// canSucceed is false for a letter that a replay can only make again: its body can't be read, or it names no order.
 func (l Letter) canSucceed() bool {
 	return event.Class(l.Class) != event.Malformed && (event.Class(l.Class) != event.Invalid || l.Key != "")
 }
 
-// help says what usually helps, for a person who has not seen such a letter before. queue is where it lies.
+// help returns what usually helps, for a person who has not seen such a letter before. queue is its dead-letter queue.
 func (l Letter) help(queue, id string) string {
 	keep := "keep it with `mageline dlq discard " + queue + " --id " + id + " --out FILE`"
 	switch {
 	case l.Reason == crashLoop:
 		return "processes have died over it: look at their last lines in the log, and for OOMKilled; then replay it alone (--limit 1)"
 	case event.Class(l.Class) == event.Malformed:
-		return "can't be replayed with success: its body can't be read; tell whoever publishes it, have it sent anew, and " + keep
+		return "can't be replayed with success: its body can't be read; tell whoever publishes it, have it sent again, and " + keep
 	case !l.canSucceed():
 		return "can't be replayed with success: it names no order; ask whoever publishes it which one is meant, publish that with `mageline publish`, and " + keep
 	}
@@ -190,7 +188,7 @@ func (l Letter) help(queue, id string) string {
 		return "a fault of mageline: look for the letter's id in the log, report it, replay after the update"
 	}
 	if l.Queue == "" {
-		return "it does not tell where it was consumed: replay it with --to QUEUE"
+		return "it does not say where it was consumed: replay it with --to QUEUE"
 	}
 	return "the broker has dead-lettered it (" + cmp.Or(l.Reason, "it does not say why") + "): `mageline check` finds policies and queues that do, then replay"
 }

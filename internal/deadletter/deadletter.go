@@ -1,8 +1,8 @@
-// Package deadletter lists, shows, replays and drops the messages of dead-letter queues.
+// Package deadletter lists, shows, replays and discards the messages of dead-letter queues. Such a message is called a letter.
 //
-// One reader at a time works on a queue, held by an advisory lock in Postgres. A reader takes the messages that were
-// there when it began, without acknowledging them, and gives back at its end, in their order, all that it did not
-// replay or drop: so a list changes nothing, and whatever kills a reader, the broker has every message still.
+// One Reader at a time reads a queue: an advisory lock in Postgres excludes the others. A reading consumes the messages that
+// were in the queue when it began, without acknowledging them. At its end it requeues, in their order, all that it did not
+// replay or discard. So a list changes nothing, and whatever kills a reader, RabbitMQ still has every message.
 package deadletter
 
 import (
@@ -18,22 +18,23 @@ import (
 	"github.com/mageline/mageline/rabbitmq"
 )
 
-// maxReading is how long a reader holds what it has taken. A broker ends the channel that holds a message for 30 minutes
+// maxReading is how long a reading keeps messages unacknowledged. RabbitMQ closes a channel that keeps one for 30 minutes
 // (consumer_timeout).
 const maxReading = 15 * time.Minute
 
-// requeueTimeout bounds the giving back; what is not given back then, the broker takes back when the connection closes.
+// requeueTimeout bounds the requeueing at the end. RabbitMQ requeues the rest when the connection closes.
 const requeueTimeout = 5 * time.Minute
 
 // Options say where the dead letters are.
 type Options struct {
 	Broker rabbitmq.Options
-	// DatabaseURL is where readers exclude each other. It must be a direct connection: a pooler in transaction mode
-	// loses the lock (MIGRATE_DATABASE_URL, where that is set).
+	// DatabaseURL is where readers take the lock of a queue. It must be a direct connection (MIGRATE_DATABASE_URL, where
+	// that is set): a pooler in transaction mode loses the lock.
 	DatabaseURL string
-	// Prefix is QUEUE_PREFIX: letters go back to queues whose names begin with it and a dot, and no others unless told.
+	// Prefix is QUEUE_PREFIX. Letters are replayed only to queues whose names begin with it and a dot, unless
+	// ReplayOptions.To names another.
 	Prefix string
-	// Topics has, for each consumer's queue, the topic of a message that came without one: the consumer's first. A
+	// Topics maps each consumer's queue to the consumer's first topic: that of a message that came without one. The
 	// letter's id is made of it, as the consumer makes it.
 	Topics map[string]string
 	// Host names this machine to whoever finds a queue locked.
@@ -41,15 +42,15 @@ type Options struct {
 	Log  zerolog.Logger
 
 	maxReading time.Duration // for tests; 0 is the constant
-	// step, for tests, is told how far a letter has come: begun (published, or written), through (confirmed, or on the
-	// disk), left.
+	// step is called in tests as a letter proceeds: begun (published or written), through (confirmed or on the disk), left
+	// (acknowledged).
 	step func(string)
 }
 
-// Reader reads dead-letter queues. It holds nothing between calls, and its methods may be called at any time.
+// Reader reads dead-letter queues. It keeps no connection between calls. Its methods may be called concurrently.
 type Reader struct{ o Options }
 
-// New makes a Reader.
+// New returns a Reader.
 func New(o Options) *Reader {
 	if o.maxReading == 0 {
 		o.maxReading = maxReading
@@ -74,11 +75,11 @@ func (e *NoLetterError) Error() string {
 	return fmt.Sprintf("no letter in %s has the id %s: see `mageline dlq list %s`", e.Queue, e.ID, e.Queue)
 }
 
-// LockedError means that another reader works on the queue.
+// LockedError means that another reader has the lock of the queue.
 type LockedError struct {
 	Queue string
-	// Holder is the other reader's host and process, and Since when it began; empty and zero when Postgres does not
-	// tell (it tells only the same role, or one with pg_read_all_stats) or the reader has just ended.
+	// Holder is the other reader's host and process, and Since is when it began. They are zero when the reader has just
+	// ended, or when Postgres does not show them: it shows them to the same role and to one with pg_read_all_stats.
 	Holder string
 	Since  time.Time
 }
@@ -94,8 +95,8 @@ func (e *LockedError) Error() string {
 	return fmt.Sprintf("%s works on the queue %s%s: only one can at a time", holder, e.Queue, since)
 }
 
-// StoppedError means that the reader had to give back what it held before it was through (15 minutes). A replay goes on
-// with the same call, Until in its filter, so that letters which came back dead meanwhile are not taken, and Limit.
+// StoppedError means that 15 minutes had passed before the reading was complete. What it had not replayed is requeued. The
+// same call continues it, with Until in its filter, so that letters that came back dead meanwhile are left out, and Limit.
 type StoppedError struct {
 	Queue string
 	After time.Duration
@@ -104,10 +105,10 @@ type StoppedError struct {
 }
 
 func (e *StoppedError) Error() string {
-	return fmt.Sprintf("gave back what it held of %s after %s, before it was through", e.Queue, e.After)
+	return fmt.Sprintf("requeued the rest of %s after %s, before the reading was complete", e.Queue, e.After)
 }
 
-// lockedQueue is a queue that is locked for one reader, and its connection.
+// lockedQueue is a queue that one reader has the lock of, and a connection to it.
 type lockedQueue struct {
 	r     *Reader
 	queue string
@@ -115,7 +116,7 @@ type lockedQueue struct {
 	conn  *amqp.Connection
 }
 
-// withQueue locks the queue, connects, and has f withQueue it.
+// withQueue locks the queue, connects, and calls f.
 func (r *Reader) withQueue(ctx context.Context, queue string, f func(*lockedQueue) error) error {
 	lock, err := r.lock(ctx, queue)
 	if err != nil {
@@ -134,18 +135,18 @@ func (r *Reader) withQueue(ctx context.Context, queue string, f func(*lockedQueu
 	return f(s)
 }
 
-// everything is a set of all that is there.
+// everything is the size of a set that has all messages of a queue.
 const everything = math.MaxInt
 
-// readSet finds how many messages there are, has f take them, at most the first set of them, and gives back what is held
-// then.
+// readSet calls f with a reading of the first set messages of the queue, or of all that it has. Then it requeues what f has
+// not acknowledged.
 func (s *lockedQueue) readSet(ctx context.Context, set int, f func(*reading) error) error {
 	h, err := newReading(s.conn, s.queue, s.lock, set, s.r.o.maxReading)
 	if err != nil {
 		return err
 	}
 	err = f(h)
-	// What is held goes back even when ctx has ended: a broker would give it back too, but not in its order.
+	// Also when ctx has ended: RabbitMQ would requeue it when the channel closes, but not in its order.
 	back, cancel := context.WithTimeout(context.WithoutCancel(ctx), requeueTimeout)
 	defer cancel()
 	if restErr := h.takeRest(back); err == nil {

@@ -11,24 +11,24 @@ import (
 	"github.com/mageline/mageline/rabbitmq"
 )
 
-// ampleLimit is a delivery limit that nobody reaches by looking at letters. Those that mageline declares have more.
+// ampleLimit is a delivery limit that no number of readings reaches. Queues that mageline declares have a higher one.
 const ampleLimit = 1_000_000
 
-// FragileError means that the queue's own limits would lose letters that are taken and requeued. Nothing was taken.
+// FragileError means that the limits of the queue would lose letters that are delivered and requeued. Nothing was read.
 type FragileError struct {
 	Queue string
 	Why   string
 }
 
 func (e *FragileError) Error() string {
-	return fmt.Sprintf("the queue %s would lose letters that are taken and not used: %s. Nothing was taken. Move them to another queue with a shovel "+
+	return fmt.Sprintf("the queue %s would lose letters that are read and requeued: %s. Nothing was read. Move them to another queue with a shovel "+
 		"of RabbitMQ's, delete this one, and `mageline topology` makes it as it should be", e.Queue, e.Why)
 }
 
-// keepBelowDeliveryLimit sees to it that no letter is lost by the looking. A queue that mageline has not declared may have a low delivery
-// limit (on RabbitMQ 4.0 to 4.2 it is 20 without an argument), and the broker drops what was taken and requeued more often.
-// From the first letter that is near it on, all are published to the end of the queue once more, confirmed, and then
-// acknowledged: their count begins anew. Each reading takes a letter twice then, here and for itself.
+// keepBelowDeliveryLimit makes sure that readings lose no letter. A queue that mageline has not declared may have a low
+// delivery limit (without an argument it is 20 on RabbitMQ 4.0 to 4.2). RabbitMQ drops a message that was requeued more often.
+// From the first letter near the limit on, all letters are published to the end of the queue and then acknowledged, so that
+// RabbitMQ counts from 0. Each reading of such a queue delivers a letter twice: here and for itself.
 func (s *lockedQueue) keepBelowDeliveryLimit(ctx context.Context) error {
 	depth, ok, err := rabbitmq.Depth(s.conn, s.queue)
 	switch {
@@ -56,7 +56,7 @@ func (s *lockedQueue) keepBelowDeliveryLimit(ctx context.Context) error {
 	}
 	defer publisher.Close()
 	return s.readSet(ctx, everything, func(h *reading) error {
-		renewing := false // once begun, all that follow are, or they would come to lie ahead
+		renewing := false // once begun, all that follow are renewed too: the order stays
 		for h.remaining() > 0 {
 			got, err := h.take(ctx, h.remaining())
 			for i := range got {
@@ -77,7 +77,7 @@ func (s *lockedQueue) keepBelowDeliveryLimit(ctx context.Context) error {
 	})
 }
 
-// renewed is the letter as it is, with what the broker has written into it too, but for its count.
+// renewed returns the letter as it is, with the headers that the broker has added, but without its delivery count.
 func renewed(d *amqp.Delivery, frameSize int) amqp.Publishing {
 	p := rabbitmq.Again(d, nil, frameSize)
 	broker := amqp.Table{}

@@ -6,35 +6,35 @@ import (
 	"time"
 )
 
-// DiscardOptions say which letters are dropped, and where they are written first.
+// DiscardOptions say which letters are discarded, and where they are written first.
 type DiscardOptions struct {
 	Queue  string
 	Filter Filter
-	Limit  int // letters that are dropped; 0: all
-	// Out gets the letters; it may be nil with DryRun.
+	Limit  int // letters that are discarded; 0: all
+	// Out is the file that letters are written to; it may be nil with DryRun.
 	Out *File
-	// DryRun drops and writes nothing and counts what would happen.
+	// DryRun counts what would happen, and discards and writes nothing.
 	DryRun bool
-	// Progress, which may be nil, is told of each message that was dropped or stays.
+	// Progress, if not nil, is called for each message that was discarded or stays.
 	Progress func(DiscardStep)
 }
 
 // DiscardStep is what happened to one message of a discard.
 type DiscardStep struct {
 	ID  string
-	Err error // why it stays; nil if it was dropped
-	// Summary is that of all so far, and Set the number of letters the discard goes through.
+	Err error // why it stays; nil if it was discarded
+	// Summary counts all so far. Set is the number of letters in the set.
 	Summary DiscardSummary
 	Set     int
 }
 
-// DiscardSummary counts messages, as Summary does.
+// DiscardSummary counts messages, as ReplaySummary does.
 type DiscardSummary struct {
 	Queue     string `json:"queue"`
 	Discarded int    `json:"discarded"`
 	Skipped   int    `json:"skipped"` // did not match
-	Failed    int    `json:"failed"`  // stay; Progress was told why
-	Keys      int    `json:"keys"`    // distinct business keys of those that were dropped
+	Failed    int    `json:"failed"`  // stay in the queue; Progress has the reason
+	Keys      int    `json:"keys"`    // distinct business keys of those that were discarded
 	DryRun    bool   `json:"dry_run"`
 }
 
@@ -49,9 +49,9 @@ func discardSummary(s ReplaySummary) DiscardSummary {
 	return DiscardSummary{Queue: s.Queue, Discarded: s.Replayed, Skipped: s.Skipped, Failed: s.Failed, Keys: s.Keys, DryRun: s.DryRun}
 }
 
-// Discard drops letters. Each is on the disk, in Out, before it leaves the queue: killed at any point, Discard loses none,
-// and may have some hundreds in both places. Of letters with one id, one is written and all leave. It goes through
-// the letters that were there when it began, and fails as Replay does.
+// Discard removes letters from the queue. Each is in Out, on the disk, before it leaves the queue. When Discard is killed no
+// letter is lost, and some hundreds may be in both places. Of letters with one id, one is written and all leave. The set is
+// what is in the queue when Discard begins. It fails as Replay does.
 func (r *Reader) Discard(ctx context.Context, o DiscardOptions) (DiscardSummary, error) {
 	run := &run{
 		r: r, id: newReplayID(), began: time.Now(), reported: map[[6]byte]bool{}, keys: map[string]struct{}{},

@@ -10,19 +10,19 @@ import (
 	"syscall"
 )
 
-// File is where a discard writes letters, a line for each. A letter holds personal data: only the owner may read the file.
+// File is the file that a discard writes letters to, a line for each. Letters hold personal data, so only the owner may read it.
 type File struct {
 	f            *os.File
-	size, synced int64 // what was written whole, and what of it is on the disk for certain
-	broken       error // of a sync: what comes after it can't be trusted
+	size, synced int64 // the end of the last whole line, and of the last one that is certainly on the disk
+	broken       error // of a failed sync, after which nothing is written
 }
 
-// lineStart is how each line begins: a file that begins otherwise is none of ours.
+// lineStart is how each line begins. A file that begins otherwise was not written by a discard.
 const lineStart = `{"topic":`
 
-// OpenFile opens a file for a discard, which adds to what it has: the same call can be repeated after a kill. A last line
-// that a kill has cut short is taken away; its letter was not dropped. A file that has something else is refused, and so
-// is one that another discard writes to.
+// OpenFile opens a file for a discard, which appends to it: the same call can be repeated after a kill. A last line that a kill
+// has cut short is removed; its letter is still in the queue. A file with other content is refused, as is one that another
+// discard writes to.
 func OpenFile(path string) (*File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600) //nolint:gosec // the person who calls names it
 	if err != nil {
@@ -46,7 +46,7 @@ func prepare(f *os.File) (size int64, err error) {
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return 0, fmt.Errorf("another discard writes to it: %w", err)
 	}
-	if info, err = f.Stat(); err != nil { // it may have grown until it was locked
+	if info, err = f.Stat(); err != nil { // it may have grown before it was locked
 		return 0, err
 	}
 	start := make([]byte, min(info.Size(), int64(len(lineStart))))
@@ -54,7 +54,7 @@ func prepare(f *os.File) (size int64, err error) {
 		return 0, err
 	}
 	if !bytes.HasPrefix([]byte(lineStart), start) {
-		return 0, errors.New("it has something else than letters: give the name of a new file")
+		return 0, errors.New("it has other content than letters: name a new file")
 	}
 	if size, err = wholeLines(f, info.Size()); err != nil {
 		return 0, err
@@ -67,7 +67,7 @@ func prepare(f *os.File) (size int64, err error) {
 	if err := f.Sync(); err != nil {
 		return 0, err
 	}
-	// The name of a new file is in its folder, which has to be on the disk too.
+	// The name of a new file is in its folder, which must be on the disk too.
 	dir, err := os.Open(filepath.Dir(f.Name()))
 	if err != nil {
 		return 0, err
@@ -75,7 +75,7 @@ func prepare(f *os.File) (size int64, err error) {
 	return size, errors.Join(dir.Sync(), dir.Close())
 }
 
-// wholeLines is where the last whole line ends.
+// wholeLines returns where the last whole line ends.
 func wholeLines(f io.ReaderAt, size int64) (int64, error) {
 	buf := make([]byte, 64<<10)
 	for size > 0 {
@@ -91,7 +91,7 @@ func wholeLines(f io.ReaderAt, size int64) (int64, error) {
 	return 0, nil
 }
 
-// append writes a line, and says where in the file it ends, for sync. What fails leaves the file as it was.
+// append writes a line and returns where it ends, for sync. When it fails the file is as before.
 func (f *File) append(line []byte) (end int64, err error) {
 	if f.broken != nil {
 		return 0, f.broken
@@ -103,7 +103,7 @@ func (f *File) append(line []byte) (end int64, err error) {
 	return f.size, nil
 }
 
-// sync waits until the file is on the disk up to there. Lines that were written meanwhile go with it.
+// sync waits until the file is on the disk up to end.
 func (f *File) sync(end int64) error {
 	switch {
 	case end <= f.synced: // also when the file has broken since
@@ -112,7 +112,7 @@ func (f *File) sync(end int64) error {
 		return f.broken
 	}
 	if err := f.f.Sync(); err != nil {
-		// What the disk has of them nobody knows, and another sync may say that all is well.
+		// It is not known what the disk has, and a second sync may report success.
 		f.size = f.synced
 		f.broken = errors.Join(f.failed(err), f.f.Truncate(f.synced))
 		return f.broken

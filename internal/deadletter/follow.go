@@ -12,36 +12,36 @@ import (
 	"github.com/mageline/mageline/rabbitmq"
 )
 
-// Follow says how a replay looks what becomes of the letters that it has published.
+// Follow says how a replay finds out the outcome of the letters that it has published.
 type Follow struct {
-	// Timeout is how long all of them have.
+	// Timeout is for all of them together.
 	Timeout time.Duration
-	// Consumer gives the consumer of a queue; ok is false for any other queue.
+	// Consumer returns the consumer of a queue; ok is false for any other queue.
 	Consumer func(queue string) (name string, ok bool)
-	// Standings reads how the ledger has some of a consumer's business keys; those that it does not know are left out.
+	// Standings reads the state of some of a consumer's business keys in the ledger. Keys without a row are left out.
 	Standings func(ctx context.Context, consumer string, keys []string) (map[string]Standing, error)
 	// Retries are the queues in which messages wait for their next attempt.
 	Retries []string
-	// Progress, which may be nil, is told how it stands after each look.
+	// Progress, if not nil, is called with the counts after each look.
 	Progress func(Followed)
 }
 
-// Standing is how the ledger has the effects of one business key.
+// Standing counts the effects of one business key in the ledger, by state.
 type Standing struct {
 	Open    int           // in progress, uncertain or failed
 	Waiting int           // until the order may go out
 	Over    int           // done or skipped
-	Age     time.Duration // since one of them has changed
+	Age     time.Duration // since the last change of one of them
 }
 
-// Followed counts what became of replayed letters.
+// Followed counts replayed letters by outcome.
 type Followed struct {
 	Done int `json:"done"`
 	// DeadAgain are those that are back in the dead-letter queue.
 	DeadAgain int `json:"dead_again"`
-	// Waiting are those whose order waits until it may go out, and those that were not seen to end.
+	// Waiting are those whose order waits until it may go out, and those without an outcome before the time-out.
 	Waiting int `json:"waiting"`
-	// Open are those of Waiting that were not seen to end.
+	// Open are those of Waiting that have no outcome.
 	Open int `json:"-"`
 }
 
@@ -49,34 +49,34 @@ func (f Followed) String() string {
 	return fmt.Sprintf("done %d, dead again %d, waiting %d", f.Done, f.DeadAgain, f.Waiting)
 }
 
-// FollowError means that it could not be seen what became of some letters, all of which were published.
+// FollowError means that all letters were published, and that the outcome of some could not be found out.
 type FollowError struct{ Err error }
 
 func (e *FollowError) Error() string {
-	return fmt.Sprintf("the letters were published, and it could not be seen what became of all of them: %v", e.Err)
+	return fmt.Sprintf("the letters were published, but the outcome of some is not known: %v", e.Err)
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *FollowError) Unwrap() error { return e.Err }
 
 const (
-	// followEvery is how often letters are looked for at most; a look may take a fifth of the time until the next.
+	// followEvery is the shortest time between two looks. A look may take a fifth of the time until the next.
 	followEvery = 500 * time.Millisecond
-	// followSteady is for how long the rows of a key must stay as they are, as with a canary.
+	// followSteady is for how long the rows of a key must not change, as for a canary.
 	followSteady = canarySteady
-	// followQuiet is for how long nothing must be in the queue that a letter went to, nor wait for a retry, before a letter
-	// of which the ledger shows nothing new counts as done: it has been taken, and did not come back.
+	// followQuiet is for how long the target queue and the retry queues must be empty before a letter without a new row in
+	// the ledger counts as done: it was consumed and did not come back.
 	followQuiet = 10 * time.Second
-	// keysAtOnce is how many business keys the ledger is asked for at once.
+	// keysAtOnce is how many business keys one query has.
 	keysAtOnce = 1000
 )
 
-// replayedLetter is a letter that was replayed.
+// replayedLetter is a letter that was published by a replay.
 type replayedLetter struct {
 	id      [6]byte
 	key, to string
 	state   followState
-	open    bool // the ledger shows an effect of its key that has not ended
+	open    bool // the ledger has an effect of its key that is not over
 }
 
 type followState int
@@ -88,8 +88,8 @@ const (
 	sentWaiting
 )
 
-// follow looks what became of the letters, after the run has ended with err, if that is wanted. Where the run had to end
-// early it looks once.
+// follow finds out the outcome of the letters after the run has ended with err, if Follow is set. It looks once where the run
+// ended early.
 func (r *run) follow(ctx context.Context, err error) error {
 	var canary *CanaryError
 	var stopped *StoppedError
@@ -117,24 +117,24 @@ func (r *run) follow(ctx context.Context, err error) error {
 	return err
 }
 
-// following looks what becomes of the letters of a run.
+// following finds out the outcome of the letters of a run.
 type following struct {
 	*run
 	began   time.Time
-	conn    *amqp.Connection // to look at queues; nil: to be made
+	conn    *amqp.Connection // to read the depth of queues; nil until it is opened
 	targets map[string]*target
-	depth   int       // of the dead-letter queue when it was looked through last, or what stayed in it
-	next    time.Time // when it may be looked through again
+	depth   int       // of the dead-letter queue when it was read last, or what stayed in it
+	next    time.Time // when it may be read again
 }
 
-// target is a queue that letters went to.
+// target is a queue that letters were published to.
 type target struct {
 	consumer string
-	taken    time.Time // when it was first seen empty: all letters have been taken
-	quiet    time.Time // since when it has been seen empty, with nothing waiting for a retry
+	taken    time.Time // when it was first seen empty: all letters have been consumed
+	quiet    time.Time // since when it and the retry queues have been empty
 }
 
-// watch looks until nothing is open, the deadline has passed or ctx has ended; it gives the error of the last look.
+// watch looks until no letter is open, the deadline has passed or ctx has ended. It returns the error of the last look.
 func (f *following) watch(ctx context.Context, deadline time.Time, once bool) (last error) {
 	defer func() {
 		if f.conn != nil {
@@ -149,7 +149,7 @@ func (f *following) watch(ctx context.Context, deadline time.Time, once bool) (l
 			f.giveUp()
 		}
 		if last == nil && (over || f.count().Open == 0) {
-			// Whatever has seemed to end well may be back by now.
+			// A letter that seemed to be done may be back by now.
 			if last = f.findDead(ctx, true); last == nil && (over || f.count().Open == 0) {
 				return nil
 			}
@@ -185,7 +185,7 @@ func (f *following) count() (c Followed) {
 	return c
 }
 
-// look looks at the queues and in the ledger, once.
+// look reads the queues and the ledger once.
 func (f *following) look(ctx context.Context) error {
 	if err := f.queues(ctx); err != nil {
 		return err
@@ -207,7 +207,7 @@ func (f *following) look(ctx context.Context) error {
 	return f.findDead(ctx, false)
 }
 
-// queues looks which queues have run empty.
+// queues records which queues are empty.
 func (f *following) queues(ctx context.Context) error {
 	if f.conn == nil || f.conn.IsClosed() {
 		conn, err := rabbitmq.Dial(ctx, f.r.o.Broker, "mageline "+f.r.o.Host+" replay")
@@ -225,7 +225,7 @@ func (f *following) queues(ctx context.Context) error {
 		retries += depth
 	}
 	for queue, t := range f.targets {
-		depth, _, err := rabbitmq.Depth(f.conn, queue) // of one that is gone: 0
+		depth, _, err := rabbitmq.Depth(f.conn, queue) // 0 for one that is gone
 		if err != nil {
 			return err
 		}
@@ -243,7 +243,7 @@ func (f *following) queues(ctx context.Context) error {
 	return nil
 }
 
-// rows looks what the ledger has of letters of one consumer, and decides.
+// rows reads the ledger's rows of letters of one consumer, and sets their states.
 func (f *following) rows(ctx context.Context, consumer string, letters []*replayedLetter) error {
 	var keys []string
 	for _, l := range letters {
@@ -280,8 +280,8 @@ func (f *following) state(s Standing, known bool, t *target) followState {
 	}
 }
 
-// giveUp decides at the end over letters of which the ledger shows nothing new: they were taken, and have not come back.
-// Where something waits for a retry it may be they.
+// giveUp is called at the time-out. Letters without a new row in the ledger count as done if they were consumed and nothing
+// waits for a retry: such a message might be one of them.
 func (f *following) giveUp() {
 	for _, l := range f.sent {
 		if l.state == underObservation && !l.open && !f.targets[l.to].quiet.IsZero() {
@@ -290,8 +290,8 @@ func (f *following) giveUp() {
 	}
 }
 
-// findDead looks through the dead-letter queue when more is in it than before, not all the time unless it must, for letters
-// that are back.
+// findDead reads the dead-letter queue for letters of this run, if it has more than before. Unless it must, it does so only now
+// and then.
 func (f *following) findDead(ctx context.Context, must bool) error {
 	depth, ok, err := rabbitmq.Depth(f.conn, f.o.Queue)
 	if err != nil {
@@ -300,8 +300,8 @@ func (f *following) findDead(ctx context.Context, must bool) error {
 	if !ok {
 		return &NoQueueError{f.o.Queue}
 	}
-	f.depth = min(f.depth, depth) // somebody has taken some out
-	// At the end it is looked through in any case if something is missing: one may have come as another was taken out.
+	f.depth = min(f.depth, depth) // somebody may have removed some
+	// At the end it is read in any case if a letter is open: one may have come as another was removed.
 	certain := depth == 0 || depth == f.depth && (!must || f.count().Open == 0)
 	if certain || !must && time.Now().Before(f.next) {
 		return nil
@@ -314,7 +314,7 @@ func (f *following) findDead(ctx context.Context, must bool) error {
 			back[[6]byte(id)] = true
 		}
 	})
-	f.next = time.Now().Add(10 * time.Since(began)) // most of the time others can see the queue
+	f.next = time.Now().Add(10 * time.Since(began)) // the queue is free for others most of the time
 	var locked *LockedError
 	if errors.As(err, &locked) && !must {
 		return nil

@@ -9,18 +9,18 @@ import (
 	"github.com/mageline/mageline/rabbitmq"
 )
 
-// Unknown is the class of a letter that tells none: the broker's own.
+// Unknown is the class of a letter without one: RabbitMQ dead-lettered it.
 const Unknown = "unknown"
 
-// Letter is what a dead letter says of itself.
+// Letter is what the headers of a dead letter say.
 type Letter struct {
 	// ID is the same for each delivery of the message: 12 hex digits.
 	ID    string `json:"id"`
 	Key   string `json:"key,omitempty"`
 	Topic string `json:"topic"`
-	// Queue is where it was consumed, and where it is replayed to; empty if the letter does not tell.
+	// Queue is where it was consumed, and where it is replayed to; empty if not known.
 	Queue string `json:"queue"`
-	// Reason is poison, exhausted or crash_loop, or the broker's own: delivery_limit, expired, maxlen, rejected.
+	// Reason is poison, exhausted or crash_loop, or RabbitMQ's reason: delivery_limit, expired, maxlen, rejected.
 	Reason   string    `json:"reason,omitempty"`
 	Class    string    `json:"class"`
 	Error    string    `json:"error"`
@@ -28,26 +28,26 @@ type Letter struct {
 	FailedAt time.Time `json:"failed_at,omitzero"` // zero if unknown
 }
 
-// death is the broker's note of why it dead-lettered a message.
+// death is an entry of x-death, which RabbitMQ adds to a message that it dead-letters.
 type death struct {
 	queue, exchange, key, reason string
 	at                           time.Time
 }
 
-// letter is a message of a dead-letter queue, read.
+// letter is a message of a dead-letter queue.
 type letter struct {
 	Letter
 	d *amqp.Delivery
-	// ours is true when the x-mageline headers are.
+	// ours is true if mageline has set the x-mageline headers.
 	ours bool
-	// topicOf is set when the topic is known only from the broker's note, and a replay must add it.
+	// topicOf is set when only x-death has the topic. A replay must add it.
 	topicOf string
 }
 
 func (r *Reader) letter(d *amqp.Delivery, queue string) letter {
 	l := letter{d: d, ours: rabbitmq.Believed(d)}
-	// What mageline dead-letters has no x-death. What the broker does came through its default exchange too, whoever had
-	// published it to which exchange: the note tells.
+	// A letter that mageline has published has no x-death. One that RabbitMQ has dead-lettered comes through the default
+	// exchange as well. x-death says which exchange it was published to.
 	note, dead := r.newestDeath(d.Headers, queue)
 	if dead && note.exchange != "" {
 		l.ours = false
@@ -84,8 +84,8 @@ func (r *Reader) letter(d *amqp.Delivery, queue string) letter {
 	return l
 }
 
-// newestDeath gives the newest entry of x-death that is of no retry queue; entries are newest first (see
-// rabbitmq.com, Dead Letter Exchanges). The dead-letter queue itself is none that a letter could go back to.
+// newestDeath returns the newest entry of x-death that is neither of a retry queue nor of the dead-letter queue itself. Entries
+// are sorted newest first (see rabbitmq.com, Dead Letter Exchanges).
 func (r *Reader) newestDeath(headers amqp.Table, queue string) (death, bool) {
 	entries, _ := headers["x-death"].([]any)
 	for _, e := range entries {
@@ -116,14 +116,13 @@ func (r *Reader) isRetry(queue string) bool {
 	return ok && ms != "" && strings.Trim(ms, "0123456789") == ""
 }
 
-// Filter says which letters are meant. Empty fields mean all.
+// Filter selects letters. An empty field selects all.
 type Filter struct {
-	// Since and Until bound when the letter failed, themselves included; a letter that does not tell when it failed is
-	// in neither.
+	// Since and Until bound the time of the failure, both inclusive. With one of them a letter without a time is not selected.
 	Since, Until time.Time
 	ID, Key      string
 	Class        string // an event.Class, or Unknown
-	Match        string // in the error
+	Match        string // a part of the error
 }
 
 func (f Filter) matches(l Letter) bool {

@@ -8,18 +8,18 @@ import (
 	"github.com/mageline/mageline/rabbitmq"
 )
 
-// Overview is one dead-letter queue at a glance.
+// Overview summarizes one dead-letter queue.
 type Overview struct {
 	Queue   string         `json:"queue"`
 	Depth   int            `json:"depth"`
 	Oldest  time.Time      `json:"oldest,omitzero"` // when the oldest failed; zero if empty or unknown
 	Classes map[string]int `json:"classes"`         // letters by error class
 	Causes  []Cause        `json:"causes"`          // at most some 200
-	// Locked is set when another reader works on the queue. Then only the depth is known, less what the reader holds.
+	// Locked is set when another reader has the lock. Then only Depth is known, without what that reader has taken.
 	Locked *LockedError `json:"-"`
 }
 
-// Overviews looks into each of the queues. Those that do not exist are left out.
+// Overviews reads each of the queues. Those that do not exist are left out.
 func (r *Reader) Overviews(ctx context.Context, queues []string) ([]Overview, error) {
 	depths, err := r.depths(ctx, queues)
 	if err != nil {
@@ -38,7 +38,7 @@ func (r *Reader) Overviews(ctx context.Context, queues []string) ([]Overview, er
 			causes.add(l.Letter)
 			class := l.Class
 			if _, known := o.Classes[class]; !known && len(o.Classes) >= maxCauses {
-				class = Unknown // whoever can publish to the queue can write any
+				class = Unknown // whoever can publish to the queue can invent classes
 			}
 			o.Classes[class]++
 			if !l.FailedAt.IsZero() && (o.Oldest.IsZero() || l.FailedAt.Before(o.Oldest)) {
@@ -60,7 +60,7 @@ func (r *Reader) Overviews(ctx context.Context, queues []string) ([]Overview, er
 	return all, nil
 }
 
-// Depth gives how many letters a queue has, or fails with a *NoQueueError. Letters that a reader holds are not counted.
+// Depth returns how many letters a queue has, without those that a reader has taken. It fails with a *NoQueueError.
 func (r *Reader) Depth(ctx context.Context, queue string) (int, error) {
 	depths, err := r.depths(ctx, []string{queue})
 	if err != nil {
@@ -73,7 +73,7 @@ func (r *Reader) Depth(ctx context.Context, queue string) (int, error) {
 	return n, nil
 }
 
-// depths asks for the messages of those queues that exist.
+// depths returns the depths of those queues that exist.
 func (r *Reader) depths(ctx context.Context, queues []string) (map[string]int, error) {
 	conn, err := rabbitmq.Dial(ctx, r.o.Broker, "mageline "+r.o.Host+" dead letters")
 	if err != nil {
@@ -93,7 +93,7 @@ func (r *Reader) depths(ctx context.Context, queues []string) (map[string]int, e
 	return depths, nil
 }
 
-// ListedLetter is a letter of a list; Count is how many of the queue are that same message.
+// ListedLetter is a letter of a list. Count is how many letters of the queue are that message.
 type ListedLetter struct {
 	Letter
 	Count int `json:"count"`
@@ -102,18 +102,18 @@ type ListedLetter struct {
 
 // Advice is what to do with a letter.
 type Advice struct {
-	// Replayable is false for a letter that can't be replayed with success; Help then says what to do instead.
+	// Replayable is false for a letter that a replay can only make again. Help then says what to do instead.
 	Replayable bool   `json:"replayable"`
 	Help       string `json:"help"`
 }
 
 func (l Letter) advice(queue string) Advice { return Advice{l.canSucceed(), l.help(queue, l.ID)} }
 
-// maxListedError bounds, in bytes, the error text of a line; Show has it whole.
+// maxListedError bounds the error of a listed letter, in bytes. Show returns all of it.
 const maxListedError = 512
 
-// List gives the letters that match, oldest place in the queue first. A message that is there more than once, because a
-// crash came between its publish and its acknowledgement, is one line.
+// List returns the letters that match, in the order of the queue. A message that is there more than once, because a process
+// died between its publish and its acknowledgement, is listed once.
 func (r *Reader) List(ctx context.Context, queue string, f Filter) ([]ListedLetter, error) {
 	var lines []ListedLetter
 	at := map[string]int{}
@@ -132,7 +132,7 @@ func (r *Reader) List(ctx context.Context, queue string, f Filter) ([]ListedLett
 	return lines, err
 }
 
-// Show gives every letter of the queue with that id, or fails with a *NoLetterError.
+// Show returns every letter of the queue with that id. It fails with a *NoLetterError.
 func (r *Reader) Show(ctx context.Context, queue, id string) ([]Shown, error) {
 	var shown []Shown
 	err := r.each(ctx, queue, func(l letter) {
@@ -146,12 +146,12 @@ func (r *Reader) Show(ctx context.Context, queue, id string) ([]Shown, error) {
 	return shown, err
 }
 
-// each shows f every letter of the queue, and leaves the queue as it was.
+// each calls f with every letter of the queue, and leaves the queue as it is.
 func (r *Reader) each(ctx context.Context, queue string, f func(letter)) error {
 	return r.withQueue(ctx, queue, func(s *lockedQueue) error { return s.each(ctx, f) })
 }
 
-// each shows f every letter of the queue, and leaves the queue as it was.
+// each calls f with every letter of the queue, and leaves the queue as it is.
 func (s *lockedQueue) each(ctx context.Context, f func(letter)) error {
 	began := time.Now()
 	return s.readSet(ctx, everything, func(h *reading) error {

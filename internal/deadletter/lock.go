@@ -20,21 +20,21 @@ const (
 	lockCheckEvery = 5 * time.Second
 )
 
-// lock is the right to read one dead-letter queue. It is bound to its connection: when that breaks, it is gone.
+// lock is the right to read one dead-letter queue. Postgres releases it when its connection ends.
 type lock struct {
 	queue   string
 	conn    *pgx.Conn
 	checked time.Time
 }
 
-// lock takes the advisory lock of a queue, or fails with a *LockedError at once.
+// lock takes the advisory lock of a queue. It does not wait: it fails with a *LockedError.
 func (r *Reader) lock(ctx context.Context, queue string) (*lock, error) {
-	pool, err := pgxpool.ParseConfig(r.o.DatabaseURL) // takes the parameters of a pool out, such as pool_max_conns
+	pool, err := pgxpool.ParseConfig(r.o.DatabaseURL) // which removes the parameters of a pool, such as pool_max_conns
 	if err != nil {                                   // its text may have the password
 		return nil, errors.New("the address of the database (MIGRATE_DATABASE_URL, else DATABASE_URL) can't be read")
 	}
 	config := pool.ConnConfig
-	// Postgres cuts it at 63 bytes.
+	// Postgres truncates it to 63 bytes.
 	config.RuntimeParams["application_name"] = fmt.Sprintf("mageline %.40s/%d", r.o.Host, os.Getpid())
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
@@ -55,7 +55,7 @@ func (r *Reader) lock(ctx context.Context, queue string) (*lock, error) {
 	return nil, l.holder(ctx)
 }
 
-// lockKey makes the number of a queue's lock.
+// lockKey returns the number of a queue's lock.
 func lockKey(queue string) int64 {
 	sum := sha256.Sum256([]byte("mageline dead letters " + queue))
 	return int64(binary.BigEndian.Uint64(sum[:])) //nolint:gosec // all 64 bits are the number, whatever its sign
@@ -63,7 +63,7 @@ func lockKey(queue string) int64 {
 
 func (l *lock) holder(ctx context.Context) error {
 	e := &LockedError{Queue: l.queue}
-	// The connection is opened for the lock alone, so its start is the lock's. Postgres keeps the number in two halves.
+	// The connection is opened for the lock alone, so it is as old as the lock. Postgres shows the number in two halves.
 	err := l.conn.QueryRow(ctx, `
 		SELECT coalesce(nullif(a.application_name, ''), 'process ' || a.pid), coalesce(a.backend_start, 'epoch')
 		FROM pg_locks l JOIN pg_stat_activity a USING (pid)
@@ -71,7 +71,7 @@ func (l *lock) holder(ctx context.Context) error {
 		  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 		  AND (l.classid::bigint << 32) | l.objid::bigint = $1`, lockKey(l.queue)).Scan(&e.Holder, &e.Since)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return fmt.Errorf("%w (who it is can't be told: %w)", e, err)
+		return fmt.Errorf("%w (who it is could not be read: %w)", e, err)
 	}
 	if e.Since.Unix() == 0 {
 		e.Since = time.Time{}
@@ -79,7 +79,7 @@ func (l *lock) holder(ctx context.Context) error {
 	return e
 }
 
-// check fails when the lock is lost. It asks at most every few seconds.
+// check fails when the lock is lost. It asks Postgres every few seconds at most.
 func (l *lock) check(ctx context.Context) error {
 	if time.Since(l.checked) < lockCheckEvery {
 		return nil
@@ -93,7 +93,7 @@ func (l *lock) check(ctx context.Context) error {
 	return nil
 }
 
-// release ends the lock, and then the connection: Postgres takes a moment to notice the end of one.
+// release releases the lock and then closes the connection, whose end Postgres notices a moment later.
 func (l *lock) release() {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()

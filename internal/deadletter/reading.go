@@ -13,49 +13,50 @@ import (
 )
 
 const (
-	// takeBytes is what the bodies of messages that are taken at once may weigh, judged by the largest so far. The first
-	// is taken alone, and then twice as many as before each time, up to leastMost or a part of the set, which parts says.
+	// takeBytes bounds the bodies of one batch of messages, judged by the largest so far. The first batch is one message,
+	// each further one has twice as many, up to batchCap or the set divided by parts, whichever is larger.
 	takeBytes   = 32 << 20
 	batchCap    = 256
 	maxPrefetch = math.MaxUint16 // a prefetch has 16 bits
-	// parts keeps the subscriptions of a set below 32, if bodies are not too large. A broker whose client was killed gives
-	// back what that held by itself: RabbitMQ goes through the subscriptions as through an Erlang map, which is by their
-	// names up to 32 keys (measured on 3.10).
+	// parts keeps the subscriptions of a reading below 32, if bodies are not too large. When the process is killed RabbitMQ
+	// requeues its messages subscription by subscription, in the order of an Erlang map: up to 32 keys that is the order of
+	// their names (measured on 3.10).
 	parts = 12
-	// maxRequeue is how many messages are given back at once. RabbitMQ 3.10 gives the messages of one nack back in the
-	// order of an Erlang map, which is that of the queue up to 32 keys (measured: with 256 half of them change places).
+	// maxRequeue is how many messages one nack requeues. RabbitMQ 3.10 requeues them in the order of an Erlang map, which is
+	// the order of the queue up to 32 keys (measured: with 256 half of them change places).
 	maxRequeue = 32
-	// idleWait is how long a queue that should have more may say nothing before it is asked, and how often before that is an error.
+	// idleWait is how long a queue that should have more may deliver nothing before its depth is read. After idleWaits of
+	// them the reading fails.
 	idleWait  = time.Second
 	idleWaits = 20
-	// requeueWait is how long the queue may take to show what it was given back.
+	// requeueWait is how long the queue may take to show what was requeued.
 	requeueWait = 5 * time.Second
 )
 
-// reading has taken the first messages of a queue, unacknowledged.
+// reading has the first messages of a queue, unacknowledged.
 //
-// A short subscription takes some at once, with a prefetch of as many, and is cancelled before the next: fifty times as
-// fast as basic.get, each of which is a consumer of its own to a quorum queue.
+// It takes a batch by a subscription with a prefetch of that size, which it cancels before the next batch. That is fifty times
+// as fast as basic.get, each of which is a consumer of its own to a quorum queue.
 type reading struct {
 	queue string
-	set   int // messages in the queue when it was locked: no more are taken
+	set   int // how many messages are taken: those that were in the queue when it was locked
 	conn  *amqp.Connection
 	ch    *amqp.Channel
-	look  *amqp.Channel // asks for the depth
+	look  *amqp.Channel // to read the depth
 	lock  *lock
 
-	// taken has for each delivery tag, which the broker counts from 1, the subscription it came with; 0 once it was
-	// acknowledged. That is all that is kept of a message.
+	// taken has the subscription of each delivery tag, counted from 1; 0 once the delivery is acknowledged. That is all that
+	// is kept of a message.
 	taken              []int32
 	subscriptions      int32
 	held               int
 	acked              bool // since flush
 	maxAge             time.Duration
-	since              time.Time // when the first that is still held was taken, or earlier
+	since              time.Time // when the oldest unacknowledged message was taken, or earlier
 	nextBatch, largest int
 }
 
-// newReading takes nothing yet. set bounds how many messages it takes, beside those that are there.
+// newReading takes nothing yet. set bounds how many messages it will take.
 func newReading(conn *amqp.Connection, queue string, l *lock, set int, most time.Duration) (*reading, error) {
 	depth, ok, err := rabbitmq.Depth(conn, queue)
 	if err != nil {
@@ -74,13 +75,13 @@ func newReading(conn *amqp.Connection, queue string, l *lock, set int, most time
 	return h, nil
 }
 
-// remaining is how much of the set is not taken.
+// remaining is how much of the set is not taken yet.
 func (h *reading) remaining() int { return h.set - len(h.taken) }
 
 // endSet ends the set with the message that was taken last.
 func (h *reading) endSet() { h.set = min(h.set, len(h.taken)) }
 
-// until is when what is held must go back; zero when nothing is held.
+// until is when the messages must be requeued; zero when there are none.
 func (h *reading) until() time.Time {
 	if h.held == 0 {
 		return time.Time{}
@@ -90,8 +91,8 @@ func (h *reading) until() time.Time {
 
 func (h *reading) expired() bool { return h.held > 0 && time.Now().After(h.until()) }
 
-// take takes the next messages of the set, at most so many, and none when the set has ended or the queue is empty. What
-// it returns is held, also beside an error, until acknowledged.
+// take takes the next messages of the set, at most so many, and none when the set has ended or the queue is empty. It may
+// return messages and an error: the messages are unacknowledged then too.
 func (h *reading) take(ctx context.Context, most int) (got []amqp.Delivery, err error) {
 	want := min(most, h.nextBatch, h.remaining())
 	if want <= 0 {
@@ -111,7 +112,7 @@ func (h *reading) take(ctx context.Context, most int) (got []amqp.Delivery, err 
 	return got, err
 }
 
-// subscribe takes what a subscription with a prefetch brings until it has brought want messages.
+// subscribe takes what a subscription with a prefetch delivers until it has delivered want messages.
 func (h *reading) subscribe(ctx context.Context, prefetch, want int) (got []amqp.Delivery, err error) {
 	if err := h.ch.Qos(prefetch, 0, false); err != nil {
 		return nil, fmt.Errorf("read %s: %w", h.queue, err)
@@ -129,7 +130,7 @@ func (h *reading) subscribe(ctx context.Context, prefetch, want int) (got []amqp
 	if cancelErr := h.ch.Cancel(name, false); err == nil && cancelErr != nil {
 		err = fmt.Errorf("read %s: %w", h.queue, cancelErr)
 	}
-	for d := range deliveries { // what was on its way; the library closes it
+	for d := range deliveries { // what was delivered meanwhile; the library closes the channel
 		got = append(got, d)
 	}
 	for range got {
@@ -150,7 +151,7 @@ func (h *reading) receive(ctx context.Context, deliveries <-chan amqp.Delivery, 
 			}
 			got = append(got, d)
 			idle.Reset(idleWait)
-		case <-idle.C: // somebody has taken messages out of the queue
+		case <-idle.C: // somebody else may have taken messages out of the queue
 			ready, err := h.ready()
 			if err != nil {
 				return got, err
@@ -160,7 +161,7 @@ func (h *reading) receive(ctx context.Context, deliveries <-chan amqp.Delivery, 
 				return got, nil
 			}
 			if asked++; asked == idleWaits {
-				return got, fmt.Errorf("the queue %s has %d messages and gives none: does another consumer have it alone?", h.queue, ready)
+				return got, fmt.Errorf("the queue %s has %d messages and delivers none: does another consumer have it exclusively?", h.queue, ready)
 			}
 			idle.Reset(idleWait)
 		case <-ctx.Done():
@@ -170,7 +171,7 @@ func (h *reading) receive(ctx context.Context, deliveries <-chan amqp.Delivery, 
 	return got, nil
 }
 
-// ack takes a message out of the queue for good.
+// ack acknowledges a message, which removes it from the queue.
 func (h *reading) ack(tag uint64) error {
 	if err := h.ch.Ack(tag, false); err != nil {
 		return fmt.Errorf("acknowledge a letter of %s: %w", h.queue, err)
@@ -181,16 +182,16 @@ func (h *reading) ack(tag uint64) error {
 	return nil
 }
 
-// flush waits until the queue knows what was acknowledged. The client in the broker that a channel has for a quorum queue
-// keeps acknowledgements back while 32 are on their way, and forgets those when the channel is closed: their letters would
-// be back, and were published (tried on 3.10). A subscription is answered behind all that the client has sent; then it
-// sends what it had kept back, and a second one is answered behind that.
+// flush waits until the queue has processed all acknowledgements. For a quorum queue each channel has a client inside the
+// broker, which delays acknowledgements while 32 are pending, and forgets the delayed ones when the channel is closed: letters
+// that were published would be in the queue again (tried on 3.10). A subscription is answered after all that the client has
+// sent. Then the client sends what it had delayed, and a second subscription is answered after that.
 func (h *reading) flush(ctx context.Context) error {
 	if !h.acked {
 		return nil
 	}
 	for range 2 {
-		// It may bring a letter that is none of the set; that goes back with the others, the last one.
+		// It may deliver a letter outside of the set, which is requeued last.
 		if _, err := h.subscribe(ctx, 1, 0); err != nil {
 			return err
 		}
@@ -199,8 +200,8 @@ func (h *reading) flush(ctx context.Context) error {
 	return nil
 }
 
-// takeRest takes what is left of the set, to give it back with the others: a quorum queue puts what comes back behind what
-// came back before and was not taken since.
+// takeRest takes the rest of the set, to requeue it with the others: a quorum queue puts a requeued message behind those that
+// were requeued before and not delivered since.
 func (h *reading) takeRest(ctx context.Context) error {
 	for h.held > 0 && h.remaining() > 0 {
 		if _, err := h.take(ctx, h.remaining()); err != nil {
@@ -210,8 +211,8 @@ func (h *reading) takeRest(ctx context.Context) error {
 	return nil
 }
 
-// requeue gives back what is held, the first first, so that the queue's order is as it was. A quorum queue keeps it
-// only if it has the one before the next comes: the client in the broker reorders what it can't send at once.
+// requeue requeues what is unacknowledged, oldest first, so that the queue keeps its order. A quorum queue keeps it only if it
+// has one message before the next comes: the client inside the broker reorders what it can't send at once.
 func (h *reading) requeue(ctx context.Context) error {
 	if err := h.flush(ctx); err != nil {
 		return h.requeueFailed(err)
@@ -253,7 +254,7 @@ func (h *reading) requeue(ctx context.Context) error {
 	return h.close()
 }
 
-// close closes the channels, of which the broker has then seen everything.
+// close closes the channels and waits until the broker has processed all that was sent on them.
 func (h *reading) close() error {
 	if err := errors.Join(h.ch.Close(), h.look.Close()); err != nil {
 		return fmt.Errorf("end the reading of %s: %w", h.queue, err)
@@ -262,11 +263,11 @@ func (h *reading) close() error {
 }
 
 func (h *reading) requeueFailed(err error) error {
-	return fmt.Errorf("give back what was taken of %s (the broker does it now, perhaps in another order): %w", h.queue, err)
+	return fmt.Errorf("requeue what was taken from %s (the broker does it now, perhaps in another order): %w", h.queue, err)
 }
 
-// await waits until the queue has so many messages ready. It is false when that did not happen: somebody else takes
-// messages out of it.
+// await waits until the queue has so many messages ready. It returns false when that does not happen, because somebody else
+// takes messages out of it.
 func (h *reading) await(ctx context.Context, want int) (bool, error) {
 	for began := time.Now(); ; {
 		ready, err := h.ready()

@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// hidden stands in the place of what is hidden.
+// hidden replaces what is hidden.
 const hidden = "***"
 
-// personal are parts of names, in small letters, under which personal data or secrets are found in Magento's objects: of
-// the customer, the addresses, the payment, notes. Too much is hidden rather than too little: a product's name is too.
+// personal are parts of the names, in small letters, of members of Magento's objects that hold personal data or secrets: of the
+// customer, the addresses, the payment, notes. Rather too much is hidden than too little, such as a product's name.
 var personal = []string{
 	"name", "mail", "street", "phone", "fax", "city", "region", "postcode", "postal", "zip", "company", "vat", "address",
 	"dob", "birth", "gender", "remote_ip", "forwarded_for", "ip_addr", "prefix", "suffix", "note", "comment", "message",
@@ -20,13 +20,13 @@ var personal = []string{
 	"reply_to", "user_id",
 }
 
-// notPersonal are names that personal would hide and that tell how a message went.
+// notPersonal are names that match personal, hold no personal data, and are needed to follow a message.
 var notPersonal = map[string]bool{"message_id": true, "topic_name": true}
 
-// Redacted gives the letter without personal data, as far as it can be told: in a JSON body, in JSON that lies in a string
-// of it, and in the headers it hides every value under a name such as firstname, email, street or telephone, values of
-// custom attributes, and any text with an @. A body that is not JSON is hidden as a whole. The ids, topics and errors that
-// mageline writes have no personal data.
+// Redacted returns the letter without personal data, as far as it can be recognized. In the headers, in a JSON body and in JSON
+// inside of its strings it hides every value under a name such as firstname, email, street or telephone, values of custom
+// attributes, and any text with an @. A body that is not JSON is hidden as a whole. The ids, topics and errors that mageline
+// writes hold no personal data.
 func (s Shown) Redacted() Shown {
 	s.Properties = redactMap(s.Properties, false, 0)
 	headers := redactMap(s.Headers, false, 0)
@@ -49,7 +49,7 @@ func (s Shown) Redacted() Shown {
 	return s
 }
 
-// maxRedactDepth bounds how deep values may lie in each other; what is deeper is hidden.
+// maxRedactDepth bounds how deep values may be nested. What is deeper is hidden.
 const maxRedactDepth = 100
 
 // redactJSON redacts a text that is one JSON value.
@@ -63,7 +63,7 @@ func redactJSON(text string, depth int) (string, bool) {
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return "", false
 	}
-	if text, ok := v.(string); ok && !looksJSON(text) { // a text alone tells not by its name what it is
+	if text, ok := v.(string); ok && !looksJSON(text) { // a text without a name may be personal data
 		v = hidden
 	} else {
 		v = redact(v, false, depth+1)
@@ -77,7 +77,7 @@ func redactJSON(text string, depth int) (string, bool) {
 	return strings.TrimSuffix(b.String(), "\n"), true
 }
 
-// redact gives v with what is personal hidden; all of it when its name was.
+// redact returns v with personal data hidden, or all of it if hide is true.
 func redact(v any, hide bool, depth int) any {
 	if depth > maxRedactDepth {
 		return hidden

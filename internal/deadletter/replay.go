@@ -21,17 +21,17 @@ type ReplayOptions struct {
 	Queue  string
 	Filter Filter
 	Limit  int     // letters that are replayed; 0: all
-	Rate   float64 // letters a second; 0: as fast as it goes
-	// To is the queue that letters go to, whatever they say themselves. Without it, one whose queue is outside of the
-	// prefix stays.
+	Rate   float64 // letters a second; 0: unlimited
+	// To is the queue that every letter is published to. Without it each goes to the queue that it was consumed from, and
+	// stays where that is outside of the prefix.
 	To string
-	// DryRun publishes nothing and counts what would happen.
+	// DryRun counts what would happen, and publishes nothing.
 	DryRun bool
-	// Canary, if it is not nil, looks whether the first letter went well before the rest is published.
+	// Canary, if not nil, awaits the success of the first letter before the rest is published.
 	Canary *Canary
-	// Follow, if it is not nil, looks what becomes of the letters once they are published.
+	// Follow, if not nil, awaits the outcome of each letter after all are published.
 	Follow *Follow
-	// Progress, which may be nil, is told of each message that was replayed or could not be.
+	// Progress, if not nil, is called for each message that was replayed or could not be.
 	Progress func(ReplayStep)
 }
 
@@ -39,7 +39,7 @@ type ReplayOptions struct {
 type ReplayStep struct {
 	ID  string
 	Err error // why it stays; nil if it was replayed
-	// Summary is that of all so far, and Set the number of letters the replay goes through.
+	// Summary counts all so far. Set is the number of letters in the set.
 	Summary ReplaySummary
 	Set     int
 }
@@ -49,12 +49,12 @@ type ReplaySummary struct {
 	Queue    string `json:"queue"`
 	Replayed int    `json:"replayed"`
 	Skipped  int    `json:"skipped"` // did not match
-	Failed   int    `json:"failed"`  // stay; Progress was told why
+	Failed   int    `json:"failed"`  // stay in the queue; Progress has the reason
 	Keys     int    `json:"keys"`    // distinct business keys of those that were replayed
 	DryRun   bool   `json:"dry_run"`
-	// Canary is the first letter's end; nil without a canary, or where none was published.
+	// Canary is the outcome of the first letter; nil without a canary, or where none was published.
 	Canary *CanaryResult `json:"canary,omitempty"`
-	// Followed says what became of those that were replayed; nil where nobody looked.
+	// Followed counts the outcomes of the replayed letters; nil without Follow.
 	*Followed
 }
 
@@ -65,13 +65,13 @@ func (s ReplaySummary) String() string {
 	return fmt.Sprintf("replayed %d, skipped %d, failed %d", s.Replayed, s.Skipped, s.Failed)
 }
 
-// Replay publishes letters back to the queues they were consumed from. Each leaves the dead-letter queue when its publish
-// is confirmed: killed at any point, Replay loses none, and may publish those a second time that were under way or
-// whose acknowledgement had not reached the queue, some hundreds at most. It goes through the letters that were there when it began. Of letters with one id, one is published and all
-// leave.
+// Replay publishes letters to the queues that they were consumed from. A letter leaves the dead-letter queue when its publish
+// is confirmed. When Replay is killed no letter is lost. Those that were published and not yet acknowledged, some hundreds at
+// most, are published again by the next replay. The set is what is in the queue when Replay begins. Of letters with one id,
+// one is published and all leave.
 //
-// It fails with a *NoQueueError, *LockedError, *StoppedError, *CanaryError, *NoCanaryError or *FollowError, or when RabbitMQ
-// or Postgres goes away; the Summary counts what was done also then.
+// Replay fails with a *NoQueueError, *LockedError, *StoppedError, *CanaryError, *NoCanaryError or *FollowError, or when
+// RabbitMQ or Postgres goes away. The ReplaySummary counts what was done in each case.
 func (r *Reader) Replay(ctx context.Context, o ReplayOptions) (ReplaySummary, error) {
 	run := &run{
 		r: r, o: o, id: newReplayID(), began: time.Now(),
@@ -106,7 +106,7 @@ func (r *Reader) Replay(ctx context.Context, o ReplayOptions) (ReplaySummary, er
 	return run.sum, err
 }
 
-// newReplayID names one run, so that what comes back dead from it is told from what was there before.
+// newReplayID names one run. By it a letter that comes back dead is told from one that was there before.
 func newReplayID() string { return rand.Text()[:16] }
 
 func (r *Reader) publisher(ctx context.Context) (*rabbitmq.Publisher, error) {
@@ -122,7 +122,7 @@ func (r *Reader) publisher(ctx context.Context) (*rabbitmq.Publisher, error) {
 	return publisher, nil
 }
 
-// window is how many letters are under way at once: published and not confirmed, or written and not on the disk.
+// window is how many letters are in flight at once: published and not confirmed, or written and not on the disk.
 const window = rabbitmq.MaxUnconfirmed
 
 // run is one run of Replay, of Discard, or of Restore.
@@ -131,43 +131,43 @@ type run struct {
 	o          ReplayOptions
 	id         string
 	began      time.Time
-	conn       *amqp.Connection // that reads
+	conn       *amqp.Connection // of the reading
 	publisher  *rabbitmq.Publisher
 	limiter    *rate.Limiter // nil: no rate
 	mayPublish bool
 	sum        ReplaySummary
 	exists     map[string]bool // target queues, as a dry run has found them
-	// move begins to take a letter out of the queue's reach: to publish it, or for a discard to write it down. wait waits
-	// until that is done; nil if there is nothing to wait for. stays says why it can't be, with others going on; err is of
-	// the run.
+	// move begins to store a letter elsewhere: it publishes the letter or, for a discard, writes it to the file. wait
+	// returns when that is done; it is nil if there is nothing to wait for. stays is why this letter can't be moved. err
+	// ends the run.
 	move     func(context.Context, letter) (wait pending, stays, err error)
-	reported map[[6]byte]bool    // letters of which Progress knows that they stay
+	reported map[[6]byte]bool    // letters whose failure Progress has been called with
 	keys     map[string]struct{} // business keys of what was replayed
 	sent     []*replayedLetter   // what was replayed, for Follow
-	left     int                 // letters that stayed in the queue, of those that the run has gone through
-	// canary, while the first letter is sought, is called before that is published.
+	left     int                 // letters of the set that stayed in the queue
+	// canary is called before the first letter is published; nil afterwards.
 	canary func(to string, l letter) error
 }
 
 type pending func() (stays, err error)
 
-// pass goes once through the letters of a queue.
+// pass is one reading of the set.
 type pass struct {
 	*run
 	h       *reading
 	limit   int
-	stopped bool // held for too long: nothing more is published
-	ended   bool // the set has ended before its number
+	stopped bool // maxReading has passed: nothing more is published
+	ended   bool // the set turned out to be smaller
 	sum     ReplaySummary
-	// fates has what became of each message, so that all letters of one id share it.
+	// fates has the state of each message; all letters with one id share it.
 	fates map[[6]byte]*fate
-	// underWay are letters that move, the first first; one at a time is waited for.
+	// underWay are the letters that are being moved, oldest first.
 	underWay []underWay
 }
 
 type fate struct {
 	state letterState
-	tags  []uint64 // that are held
+	tags  []uint64 // delivery tags that are not acknowledged
 }
 
 type letterState int
@@ -205,8 +205,8 @@ func (r *run) pass(limit int) *pass {
 
 func (p *pass) all(ctx context.Context, h *reading) error {
 	p.h = h
-	// The set is gone through to its end, also when the limit is reached: a second letter of a message that was replayed
-	// may come late in it, and must not stay.
+	// The set is read to its end, also when the limit is reached: a second letter of a replayed message may come late in it,
+	// and must leave too.
 	for h.remaining() > 0 && !p.stopped && !p.ended {
 		most := h.remaining()
 		if p.limiter != nil && p.publishing() {
@@ -225,7 +225,7 @@ func (p *pass) all(ctx context.Context, h *reading) error {
 			}
 			err = p.handle(ctx, p.r.letter(&got[i], p.o.Queue))
 		}
-		// Also after an error: what was published and is not acknowledged would be published again.
+		// Also after an error: a letter that was published and is not acknowledged would be published again.
 		if err = errors.Join(err, p.settle(0)); err != nil {
 			return err
 		}
@@ -248,8 +248,7 @@ func (p *pass) publishing() bool {
 	return !p.stopped && (p.limit == 0 || p.sum.Replayed < p.limit) && !p.o.DryRun
 }
 
-// awaitTurn waits until the rate lets another letter be published. A awaitTurn that was not used, because the letter did not match,
-// is kept.
+// awaitTurn waits until the rate allows another publish. A turn that is not used, because the letter does not match, is kept.
 func (p *pass) awaitTurn(ctx context.Context) error {
 	if p.mayPublish {
 		return nil
@@ -265,16 +264,16 @@ func (p *pass) awaitTurn(ctx context.Context) error {
 		p.mayPublish = true
 	case ctx.Err() != nil:
 		return ctx.Err()
-	default: // its turn comes after what is held must go back
+	default: // its turn would come after maxReading
 		p.stopped = true
 	}
 	return nil
 }
 
-// handle does with a letter what is to be done, and counts its message.
+// handle moves a letter if it matches, and counts its message.
 func (p *pass) handle(ctx context.Context, l letter) error {
 	if l.ours && rabbitmq.Text(l.d.Headers, rabbitmq.HeaderReplayID) == p.id {
-		p.ended = true // published by this run, and dead again; so is all behind it
+		p.ended = true // published by this run and dead again, as is all behind it
 		p.h.endSet()
 		return nil
 	}
@@ -306,7 +305,7 @@ func (p *pass) handle(ctx context.Context, l letter) error {
 		return nil
 	}
 	if p.limit > 0 && p.sum.Replayed+len(p.underWay) >= p.limit {
-		if err := p.settle(0); err != nil { // one of them may stay, and leave room for this one
+		if err := p.settle(0); err != nil { // one of them may stay, which leaves room for this one
 			return err
 		}
 	}
@@ -332,7 +331,7 @@ func (p *pass) handle(ctx context.Context, l letter) error {
 	return nil
 }
 
-// number is the id as fates has it.
+// number returns the id in the form of a key of fates.
 func (l letter) number() (id [6]byte, err error) {
 	if _, err := hex.Decode(id[:], []byte(l.ID)); err != nil {
 		return id, fmt.Errorf("the id %q of a letter: %w", l.ID, err)
@@ -340,8 +339,8 @@ func (l letter) number() (id [6]byte, err error) {
 	return id, nil
 }
 
-// settle waits until no more than most letters are under way, and lets those leave that have gone through. What fails does
-// not keep it from the others.
+// settle waits until at most so many letters are in flight, and acknowledges those that were moved. A failure of one does not
+// keep it from the others.
 func (p *pass) settle(most int) (err error) {
 	for len(p.underWay) > most {
 		u := p.underWay[0]
@@ -350,14 +349,14 @@ func (p *pass) settle(most int) (err error) {
 		if one == nil {
 			one = p.record(u.letter, u.fate, stays)
 		}
-		if err == nil && one != nil { // nothing more will be published: all that is under way is to be known
+		if err == nil && one != nil { // nothing more is published: the outcome of all in flight must be known
 			err, most = one, 0
 		}
 	}
 	return err
 }
 
-// record records what became of a message.
+// record records whether a message was moved.
 func (p *pass) record(l replayedLetter, f *fate, stays error) error {
 	told := false
 	if stays != nil {
@@ -402,7 +401,7 @@ func (p *pass) ack(tag uint64) error {
 	return p.h.ack(tag)
 }
 
-// publish begins to publish a letter to its queue.
+// publish begins to publish a letter to its target queue.
 func (r *run) publish(ctx context.Context, l letter) (wait pending, stays, err error) {
 	to, stays := r.target(l)
 	if stays != nil {
@@ -418,7 +417,7 @@ func (r *run) publish(ctx context.Context, l letter) (wait pending, stays, err e
 		}
 	}
 	r.mayPublish = false
-	// An interrupt lets the publish that is under way end, so that it is known what became of it.
+	// After an interrupt the publish has some more time, so that its outcome is known.
 	publishing, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(publishGrace, cancel) })
 	stored, err := r.publisher.Start(publishing, "", to, rabbitmq.Again(l.d, r.headers(l), r.publisher.FrameSize()))
@@ -431,7 +430,7 @@ func (r *run) publish(ctx context.Context, l letter) (wait pending, stays, err e
 		defer cancel()
 		defer stop()
 		err = stored(publishing)
-		// A right that is missing is the run's trouble and not the letter's.
+		// A missing permission concerns the run, not this letter.
 		if errors.Is(err, rabbitmq.ErrReturned) || errors.Is(err, rabbitmq.ErrRefused) && !rabbitmq.IsRefused(err) {
 			return err, nil
 		}
@@ -439,7 +438,7 @@ func (r *run) publish(ctx context.Context, l letter) (wait pending, stays, err e
 	}, nil, nil
 }
 
-// wouldStay says for a dry run why a letter to that queue would stay.
+// wouldStay returns, for a dry run, why a letter to that queue would stay.
 func (r *run) wouldStay(to string) (stays, err error) {
 	ok, known := r.exists[to]
 	if !known {
@@ -456,13 +455,13 @@ func (r *run) wouldStay(to string) (stays, err error) {
 
 const publishGrace = 5 * time.Second
 
-// target is the queue that a letter goes back to, or why it stays.
+// target returns the queue that a letter is published to, or why it stays.
 func (r *run) target(l letter) (string, error) {
 	switch {
 	case r.o.To != "":
 		return r.o.To, nil
 	case l.Queue == "":
-		return "", errors.New("it does not tell where it was consumed: it has neither x-mageline-queue nor an x-death of a queue; say --to QUEUE")
+		return "", errors.New("it does not say where it was consumed: it has neither x-mageline-queue nor an x-death of a queue; say --to QUEUE")
 	case !strings.HasPrefix(l.Queue, r.r.o.Prefix+"."):
 		return "", fmt.Errorf("it was consumed from %s, which is not one of %s.*; say --to QUEUE", l.Queue, r.r.o.Prefix)
 	case l.Queue == r.o.Queue:
@@ -471,14 +470,14 @@ func (r *run) target(l letter) (string, error) {
 	return l.Queue, nil
 }
 
-// ofFailure are the headers that tell of the failure; a replay begins without. When it failed first stays.
+// ofFailure are the headers about the failure, which a replay removes. HeaderFirstFailedAt stays.
 var ofFailure = []string{
 	rabbitmq.HeaderQueue, rabbitmq.HeaderKey, rabbitmq.HeaderReason, rabbitmq.HeaderErrorClass, rabbitmq.HeaderError,
 	rabbitmq.HeaderAttempts, rabbitmq.HeaderFailedAt, rabbitmq.HeaderUnauthorized, rabbitmq.HeaderUnauthorizedAt,
 	rabbitmq.HeaderUnauthorizedFor, rabbitmq.HeaderHost, rabbitmq.HeaderVersion,
 }
 
-// headers are what a replay sets, and with nil takes away.
+// headers returns the headers that a replay sets. It removes those that are nil.
 func (r *run) headers(l letter) amqp.Table {
 	set := amqp.Table{}
 	count := int64(0)

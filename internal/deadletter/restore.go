@@ -14,27 +14,27 @@ import (
 // maxLine bounds a line, in bytes: RabbitMQ takes messages of 128 MiB at most, and base64 adds a third.
 const maxLine = 256 << 20
 
-// RestoreOptions say how letters that a discard has written go back.
+// RestoreOptions say how letters that a discard has written are published.
 type RestoreOptions struct {
-	// To is the queue that letters go to, whatever they say themselves. Without it, one whose queue is outside of the
-	// prefix is not sent.
+	// To is the queue that every letter is published to. Without it each goes to the queue that it was consumed from, and
+	// fails where that is outside of the prefix.
 	To string
-	// Failed, which may be nil, is told of each line that could not be sent, counted from 1, and why.
+	// Failed, if not nil, is called with each line that could not be published, counted from 1, and why.
 	Failed func(line int, err error)
 }
 
 // RestoreSummary counts the lines of a file.
 type RestoreSummary struct {
 	Published int `json:"published"`
-	Skipped   int `json:"skipped"` // the same message for the same queue was sent from a line before
-	Failed    int `json:"failed"`  // Failed was told why
+	Skipped   int `json:"skipped"` // an earlier line has the same message for the same queue
+	Failed    int `json:"failed"`  // Failed has the reason
 }
 
-// Restore publishes the letters that Discard wrote back to the queues they were consumed from, as a replay does. A line
-// that can't be sent does not keep others from it. It fails when RabbitMQ goes away or the lines can't be read; the
-// summary counts what was done also then.
+// Restore publishes letters that Discard has written to the queues that they were consumed from, as a replay does. It goes on
+// after a line that can't be published. It fails when RabbitMQ goes away or the lines can't be read. The summary counts what was
+// done in each case.
 //
-// A discard that was killed and repeated may have written a letter twice: of lines with one id and queue, one is sent.
+// A discard that was killed and repeated may have written a letter twice: of lines with one id and queue, one is published.
 func (r *Reader) Restore(ctx context.Context, lines io.Reader, o RestoreOptions) (sum RestoreSummary, err error) {
 	run := &run{r: r, o: ReplayOptions{To: o.To}, id: newReplayID()}
 	if run.publisher, err = r.publisher(ctx); err != nil {
@@ -65,8 +65,8 @@ type restoring struct {
 	*run
 	o    RestoreOptions
 	sum  RestoreSummary
-	sent map[string]bool // by id and queue: true when a queue has it, false while it is on its way
-	// underWay are lines that were published and not confirmed, and bytes what their bodies weigh.
+	sent map[string]bool // by id and queue: true when it is confirmed, false while it is in flight
+	// underWay are lines that are published and not confirmed. bytes is the size of their bodies.
 	underWay []sentLine
 	bytes    int
 }
@@ -88,7 +88,7 @@ func (p *restoring) line(ctx context.Context, n int, text []byte) error {
 	}
 	l.ID = rabbitmq.ID(l.Topic, l.d.MessageId, l.d.Body)
 	name := l.ID + l.Queue
-	if _, known := p.sent[name]; known { // if that one stays, this one is sent in its place
+	if _, known := p.sent[name]; known { // if that one fails, this one is published instead
 		if err := p.settle(0); err != nil {
 			return err
 		}
@@ -125,7 +125,7 @@ func (p *restoring) stays(n int, why error) {
 	}
 }
 
-// settle waits until no more than most lines are under way.
+// settle waits until at most so many lines are in flight.
 func (p *restoring) settle(most int) (err error) {
 	for len(p.underWay) > most {
 		u := p.underWay[0]
@@ -134,7 +134,7 @@ func (p *restoring) settle(most int) (err error) {
 		stays, one := u.wait()
 		switch {
 		case one != nil:
-			if err == nil { // nothing more will be published: all that is under way is to be known
+			if err == nil { // nothing more is published: the outcome of all in flight must be known
 				err, most = fmt.Errorf("line %d: %w", u.n, one), 0
 			}
 		case stays != nil:

@@ -9,13 +9,13 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-// Shown is a letter with all that it holds, in a form that JSON can have.
+// Shown is a letter with its properties, headers and body, as JSON can express them.
 type Shown struct {
 	Letter
 	Advice
 	Properties map[string]any `json:"properties"` // those that are set
 	Headers    map[string]any `json:"headers"`
-	// Body is the body if it is text, else BodyBase64 has it.
+	// Body is the body if it is UTF-8, else BodyBase64 is set.
 	Body       string `json:"body,omitempty"`
 	BodyBase64 string `json:"body_base64,omitempty"`
 }
@@ -55,7 +55,7 @@ func plainTable(t amqp.Table) map[string]any {
 	return m
 }
 
-// plain gives a header's value as JSON can have it; bytes that are no text as base64.
+// plain returns a header's value as JSON can express it. Bytes that are no UTF-8 become base64.
 func plain(v any) any {
 	switch v := v.(type) {
 	case amqp.Table:
@@ -75,7 +75,7 @@ func plain(v any) any {
 		return v.UTC().Format(time.RFC3339)
 	case nil, bool, string, int, int8, int16, int32, int64, uint8, uint16, uint32, uint64:
 		return v
-	default: // floats may be no number, decimals are a pair
+	default: // a float may be NaN, a decimal is a pair
 		return fmt.Sprint(v)
 	}
 }

@@ -19,19 +19,19 @@ import (
 // writtenLetter is a letter as a discard writes it. The order of its members is part of the format (docs/operations.md).
 type writtenLetter struct {
 	Topic      string         `json:"topic"`
-	Queue      string         `json:"queue"` // where it was consumed; empty if it did not tell
+	Queue      string         `json:"queue"` // where it was consumed; empty if not known
 	Properties map[string]any `json:"properties"`
 	Headers    map[string]any `json:"headers"`
 	Body       *string        `json:"body_base64"`
 }
 
-// Values in JSON have the AMQP type that they read as: a text, a boolean, null, an array, an object (a table), a whole
-// number (int64). Every other type is an object with one member, its name with this in front. A table that would look like
-// one is such an object itself.
+// typed begins the name of the only member of an object that stands for an AMQP value of a type that JSON has not. JSON's own
+// types stand for themselves: a text, a boolean, null, an array, an object (a table), a whole number (int64). A table that looks
+// like such an object is written as one.
 const typed = "amqp:"
 
-// encode writes a letter as one line; it fails if the line would not give back the same letter. x-mageline headers that
-// are not ours are left out, as a replay does: in the line nothing tells them from ours.
+// encode returns a letter as one line. It fails if decode would not return the same letter. x-mageline headers that mageline
+// has not set are left out, as in a replay.
 func encode(l letter) ([]byte, error) {
 	d := l.d
 	headers := maps.Clone(d.Headers)
@@ -70,7 +70,7 @@ func encode(l letter) ([]byte, error) {
 
 func isOurs(header string) bool { return strings.HasPrefix(strings.ToLower(header), "x-mageline-") }
 
-// texts are the properties that are text, by their name in a line.
+// texts returns the properties that are text, by their name in a line.
 func texts(d *amqp.Delivery) map[string]*string {
 	return map[string]*string{
 		"content_type": &d.ContentType, "content_encoding": &d.ContentEncoding, "correlation_id": &d.CorrelationId,
@@ -125,11 +125,11 @@ func encodeValue(v any) (any, error) {
 		return as("uint16", v)
 	case int32:
 		return as("int32", v)
-	case int: // amqp091-go writes it so
+	case int: // amqp091-go sends it as int32
 		return as("int32", v)
 	case uint32:
 		return as("uint32", v)
-	case float32: // as text: it may be no number
+	case float32: // as text: NaN is no JSON
 		return as("float32", strconv.FormatFloat(float64(v), 'g', -1, 32))
 	case float64:
 		return as("float64", strconv.FormatFloat(v, 'g', -1, 64))
@@ -159,7 +159,7 @@ func encodeText(text string) any {
 	return map[string]any{typed + "string": base64.StdEncoding.EncodeToString([]byte(text))}
 }
 
-// encodeTime gives RFC 3339, or, for years that it does not have (milliseconds taken for seconds), seconds since 1970.
+// encodeTime returns RFC 3339 or, for a year that it can't express (milliseconds taken for seconds), seconds since 1970.
 func encodeTime(at time.Time) any {
 	if at = at.UTC(); at.Year() < 0 || at.Year() > 9999 {
 		return at.Unix()
@@ -167,7 +167,7 @@ func encodeTime(at time.Time) any {
 	return at.Format(time.RFC3339)
 }
 
-// decode reads a line as the delivery that it was written from, its topic and its queue.
+// decode reads a line that encode has written.
 func decode(line []byte) (letter, error) {
 	var w writtenLetter
 	decoder := json.NewDecoder(bytes.NewReader(line))
@@ -176,7 +176,7 @@ func decode(line []byte) (letter, error) {
 		return letter{}, fmt.Errorf("it is no letter, or was cut short: %w", err)
 	}
 	if decoder.More() {
-		return letter{}, errors.New("it has something behind its letter")
+		return letter{}, errors.New("it has something after its letter")
 	}
 	if w.Body == nil {
 		return letter{}, errors.New("it is no letter: body_base64 is missing")
@@ -257,7 +257,7 @@ func decodeValue(v any) (any, error) {
 	return v, nil
 }
 
-// integers are the widths of whole numbers that are written with their type.
+// integers are the types of whole numbers other than int64.
 var integers = map[string]struct {
 	signed bool
 	bits   int
