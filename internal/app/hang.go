@@ -10,7 +10,7 @@ import (
 	"github.com/mageline/mageline/internal/downstream"
 )
 
-// In the program that e2e/ builds with this tag a call of the ERP for the order that E2E_HANG names never returns, whatever
+// In the program that test/e2e builds with this tag a call of the ERP for the order that E2E_HANG names never returns, whatever
 // its context says, as a connector's bug would have it. Everything else is the real program.
 func init() {
 	ordinary := erpClient

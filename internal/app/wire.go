@@ -158,7 +158,7 @@ func wireRemotes(cfg *config.Config, secrets *config.Secrets, version string, lo
 	return r, nil
 }
 
-// erpClient is what the ERP is called with; the program that e2e/ builds has another (hang.go).
+// erpClient is what the ERP is called with; the program that test/e2e builds has another (hang.go).
 var erpClient = (*downstream.Downstream).Client
 
 // resume ends what a downstream's next call waits for; the name of anything else does nothing.

@@ -74,12 +74,18 @@ type process struct {
 
 func (l *line) mageline(s *shop, pre, con int) *process {
 	l.t.Helper()
+	return l.process(filepath.Join(folder, "mageline"), s, pre, con)
+}
+
+// process starts a build of the program.
+func (l *line) process(program string, s *shop, pre, con int, variables ...string) *process {
+	l.t.Helper()
 	log, err := os.CreateTemp(folder, "mageline-*.log")
 	if err != nil {
 		l.t.Fatal(err)
 	}
 	defer func() { _ = log.Close() }()
-	p := &process{l: l, log: log.Name(), command: exec.Command(filepath.Join(folder, "mageline"), "run")} //nolint:gosec,noctx // ours; stop ends it
+	p := &process{l: l, log: log.Name(), command: exec.Command(program, "run")} //nolint:gosec,noctx // ours; stop ends it
 	for name, value := range map[string]string{
 		"AMQP_URL": l.broker.URL, "AMQP_EXCHANGE": l.broker.Exchange, "QUEUE_PREFIX": l.broker.Prefix, "RETRY_DELAYS": "1s",
 		"DATABASE_URL": l.database, "MAGENTO_URL": s.magentoURL, "MAGENTO_TOKEN": token, "ERP_URL": s.erpURL,
@@ -89,6 +95,7 @@ func (l *line) mageline(s *shop, pre, con int) *process {
 		p.command.Env = append(p.command.Env, "MAGELINE_"+name+"="+value)
 	}
 	p.command.Env = append(p.command.Env, "PATH="+os.Getenv("PATH"), "HOME="+os.Getenv("HOME"))
+	p.command.Env = append(p.command.Env, variables...)
 	p.command.Stdout, p.command.Stderr = log, log
 	p.began = time.Now()
 	if err := p.command.Start(); err != nil {

@@ -86,6 +86,7 @@ func TestTable(t *testing.T) {
 		{"consuming", consuming},
 		{"processes", processes},
 		{"endToEnd", endToEnd},
+		{"cost", cost},
 		{"tracks", tracks},
 		{"rows", rows},
 		{"idle", idle},
