@@ -107,7 +107,7 @@ func list(c call, known func(field string) bool, all []map[string]any) (any, *pr
 	for _, d := range all {
 		rows = append(rows, row{searchable(d), func() map[string]any { return d }})
 	}
-	return criteria.result(query, rows), nil
+	return criteria.result(rows), nil
 }
 
 // searchable gives the columns of a document: its keys, the attributes, entity_id for id, and category_id, which is each

@@ -250,7 +250,7 @@ func (s *Server) searchOrders(w http.ResponseWriter, r *http.Request) {
 			rows = append(rows, row{o.document, o.show})
 		}
 	}
-	c.answer(w, r, rows)
+	c.answer(w, rows)
 }
 
 // oneOf makes what knows the fields of a list.
@@ -266,12 +266,12 @@ type row struct {
 	show     func() map[string]any
 }
 
-func (c *criteria) answer(w http.ResponseWriter, r *http.Request, rows []row) {
-	answer(w, http.StatusOK, c.result(r.URL.Query(), rows))
+func (c *criteria) answer(w http.ResponseWriter, rows []row) {
+	answer(w, http.StatusOK, c.result(rows))
 }
 
 // result is the page that is asked for of the rows that match.
-func (c *criteria) result(query url.Values, rows []row) any {
+func (c *criteria) result(rows []row) any {
 	var found []row
 	for _, candidate := range rows {
 		if c.match(candidate.document) {
@@ -301,12 +301,7 @@ func (c *criteria) result(query url.Values, rows []row) any {
 	for _, f := range found {
 		items = append(items, f.show())
 	}
-	var result any = map[string]any{"items": items, "search_criteria": c.show(), "total_count": total}
-	if fields := query.Get("fields"); fields != "" {
-		wanted, _ := parseFields(fields)
-		result = thin(result, wanted)
-	}
-	return result
+	return map[string]any{"items": items, "search_criteria": c.show(), "total_count": total}
 }
 
 // candidates are the orders among which those of a search are: all, or those that an index knows, as Magento's has one for
@@ -318,56 +313,4 @@ func (s *Server) candidates(c *criteria) []*order {
 		}
 	}
 	return s.orders
-}
-
-// fieldTree is what of an object is wanted; an empty one is all of it.
-type fieldTree map[string]fieldTree
-
-// parseFields reads "items[entity_id,payment[method]],total_count" and gives what is left behind a closing bracket.
-func parseFields(text string) (fieldTree, string) {
-	tree := fieldTree{}
-	for text != "" {
-		end := strings.IndexAny(text, ",[]")
-		if end < 0 {
-			tree[text] = nil
-			return tree, ""
-		}
-		name, mark := text[:end], text[end]
-		text = text[end+1:]
-		if mark == '[' {
-			tree[name], text = parseFields(text)
-			continue
-		}
-		if name != "" {
-			tree[name] = nil
-		}
-		if mark == ']' {
-			return tree, text
-		}
-	}
-	return tree, ""
-}
-
-func thin(v any, wanted fieldTree) any {
-	if len(wanted) == 0 {
-		return v
-	}
-	switch v := v.(type) {
-	case map[string]any:
-		kept := map[string]any{}
-		for key, below := range wanted {
-			if value, ok := v[key]; ok {
-				kept[key] = thin(value, below)
-			}
-		}
-		return kept
-	case []any:
-		kept := make([]any, 0, len(v))
-		for _, item := range v {
-			kept = append(kept, thin(item, wanted))
-		}
-		return kept
-	default:
-		return v
-	}
 }

@@ -174,7 +174,7 @@ func New(o Options) *Server {
 		refuse(w, http.StatusNotFound, "Request does not match any route.", nil)
 	})
 	s.bulks.api = s.catalogRoutes(routes)
-	s.handler = s.count(s.Faults.Wrap(s.storeScope(s.bulks.api)))
+	s.handler = s.count(s.Faults.Wrap(s.storeScope(filtered(s.bulks.api))))
 	return s
 }
 

@@ -278,6 +278,42 @@ func TestOrder_Search(t *testing.T) {
 	}
 }
 
+func TestFields_AsMagentoFilters(t *testing.T) {
+	shop, c := start(t, fakemagento.Options{})
+	shop.PlaceOrder(fakemagento.Placing{IncrementID: "A1", Lines: []fakemagento.Line{{SKU: "A", Qty: 1}, {SKU: "B", Qty: 2}}})
+	for _, test := range []struct {
+		path, fields string
+		status       int
+		want         string
+	}{
+		{"orders/1", "increment_id,state", 200, `{"increment_id":"A1","state":"processing"}`},
+		{"orders/1", "increment_id,items[sku],", 200, `{"increment_id":"A1","items":[{"sku":"A"},{"sku":"B"}]}`},
+		{"orders/1", "nothing", 200, `[]`},
+		{"orders/1", "payment[nothing]", 200, `{"payment":[]}`},
+		{"orders/1", "items[]", 200, `{"items":[[],[]]}`},
+		{"orders/1", "increment_id]", 200, `[]`},
+		{"orders/1", "state[a]", 500, ""}, // PHP: a text where an array belongs
+		{"orders/1/statuses", "state", 200, `"processing"`},
+		{"orders/2", "state", 404, ""},
+		{"orders?searchCriteria[filter_groups][0][filters][0][field]=state&searchCriteria[filter_groups][0][filters][0][value]=new", "items[state],total_count", 200, `{"items":null,"total_count":0}`},
+	} {
+		separator := "?"
+		if strings.Contains(test.path, "?") {
+			separator = "&"
+		}
+		status, body := c.get("/rest/V1/" + test.path + separator + "fields=" + test.fields)
+		if status != test.status || test.want != "" && body != test.want {
+			t.Errorf("%s of %s: %d %s, want %d %s", test.fields, test.path, status, body, test.status, test.want)
+		}
+	}
+	_, whole := c.get("/rest/V1/orders/1")
+	for _, ignored := range []string{"", "state,%20status", "items[sku", "a-b"} {
+		if _, body := c.get("/rest/V1/orders/1?fields=" + ignored); body != whole {
+			t.Errorf("%s: %s, want the whole order", ignored, body)
+		}
+	}
+}
+
 func escaped(t *testing.T, query string) string {
 	t.Helper()
 	values, err := url.ParseQuery(query)

@@ -192,7 +192,7 @@ func (s *Server) searchShipments(w http.ResponseWriter, r *http.Request) {
 	for _, sh := range candidates {
 		rows = append(rows, row{sh.document, sh.show})
 	}
-	c.answer(w, r, rows)
+	c.answer(w, rows)
 }
 
 // shipmentsOf are the shipments of the order that a search names; there is an index on order_id. It needs mu.
