@@ -70,7 +70,7 @@ func (m CreditMemo) MarshalJSON() ([]byte, error) { return writeObject(m, m.asRe
 //
 // GET /V1/creditmemo/:id, permission Magento_Sales::sales_creditmemo
 func (s *CreditMemosService) Get(ctx context.Context, id int64) (*CreditMemo, error) {
-	return getByID(ctx, s.client, creditMemoPath(id), "credit memo", id, func(m *CreditMemo) ID { return m.EntityID })
+	return getByID(ctx, s.client, operation{method: http.MethodGet, path: creditMemoPath(id)}, "credit memo", id, func(m *CreditMemo) ID { return m.EntityID })
 }
 
 // Search reads one page of credit memos. Without a sort they are sorted by entity_id.

@@ -149,15 +149,15 @@ func sendEmail(ctx context.Context, c *Client, path string) (bool, error) {
 
 // getByID is get for what has an id, which the answer must have too: a proxy that answers about something else must not
 // have it taken for what was asked for.
-func getByID[T any](ctx context.Context, c *Client, path, what string, asked int64, id func(*T) ID) (*T, error) {
-	v, err := get[T](ctx, c, path)
-	if err == nil {
-		err = checkID(operation{method: http.MethodGet, path: path}, what, asked, id(v), v)
-	}
-	if err != nil {
+func getByID[T any](ctx context.Context, c *Client, op operation, what string, asked int64, id func(*T) ID) (*T, error) {
+	var v T
+	if err := c.call(ctx, op, nil, &v); err != nil {
 		return nil, err
 	}
-	return v, nil
+	if err := checkID(op, what, asked, id(&v), &v); err != nil {
+		return nil, err
+	}
+	return &v, nil
 }
 
 // checkID makes an error of an answer, v, that is about something else than what was asked for.

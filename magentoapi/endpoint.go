@@ -1,6 +1,8 @@
 package magentoapi
 
 import (
+	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -38,4 +40,17 @@ func checkPath(path string) (wrong string) {
 		}
 	}
 	return ""
+}
+
+// fieldNames is what Magento takes in a filter of fields. With anything else in it, it leaves the filter out without a word
+// (Framework\Webapi\Rest\Response\FieldsFilter::parse).
+var fieldNames = regexp.MustCompile(`^[A-Za-z0-9_,\[\]]+$`)
+
+// fieldsFilter makes the query's filter of fields.
+func fieldsFilter(fields []string) (string, error) {
+	filter := strings.Join(fields, ",")
+	if !fieldNames.MatchString(filter) || strings.Count(filter, "[") != strings.Count(filter, "]") {
+		return "", fmt.Errorf("the filter of fields %q: must be names, with commas between them and brackets in pairs", filter)
+	}
+	return filter, nil
 }

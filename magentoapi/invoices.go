@@ -68,7 +68,7 @@ func (i Invoice) MarshalJSON() ([]byte, error) { return writeObject(i, i.asRead)
 //
 // GET /V1/invoices/:id, permission Magento_Sales::sales_invoice
 func (s *InvoicesService) Get(ctx context.Context, id int64) (*Invoice, error) {
-	return getByID(ctx, s.client, invoicePath(id), "invoice", id, func(i *Invoice) ID { return i.EntityID })
+	return getByID(ctx, s.client, operation{method: http.MethodGet, path: invoicePath(id)}, "invoice", id, func(i *Invoice) ID { return i.EntityID })
 }
 
 // Search reads one page of invoices. Without a sort they are sorted by entity_id.

@@ -30,6 +30,25 @@ func TestGetReadsAnOrder(t *testing.T) {
 	}
 }
 
+func TestOrdersGet_OfFields(t *testing.T) {
+	s := serve(t, func(w http.ResponseWriter, _ seen, _ int) {
+		respond(w, 200, `{"entity_id":57,"state":"new","items":[{"sku":"A"}]}`)
+	})
+	orders := s.client(t, Options{}).Orders
+	order, err := orders.Get(t.Context(), 57, "state", "items[sku,qty_ordered]")
+	if err != nil || order.State != StateNew || len(order.Items) != 1 || order.Items[0].SKU != "A" {
+		t.Errorf("got %+v, %v", order, err)
+	}
+	if got := s.requests("")[0]; got.uri != "/rest/all/V1/orders/57?fields=entity_id%2Cstate%2Citems%5Bsku%2Cqty_ordered%5D" {
+		t.Errorf("sent %s", got.uri)
+	}
+	for _, ignored := range []string{"state status", "items[sku", "a-b"} { // by Magento, which would answer the whole order
+		if _, err := orders.Get(t.Context(), 57, ignored); err == nil || len(s.requests("")) > 1 {
+			t.Errorf("%q: got %v after %d requests, want an error before the first", ignored, err, len(s.requests("")))
+		}
+	}
+}
+
 func TestGetOfAnOrderThatIsNotThere(t *testing.T) {
 	s := serve(t, func(w http.ResponseWriter, _ seen, _ int) {
 		respond(w, 404, `{"message":"The entity that was requested doesn't exist. Verify the entity and try again."}`)

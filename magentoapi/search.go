@@ -173,7 +173,11 @@ func (s SearchCriteria) Values() (url.Values, error) {
 	q.Set("searchCriteria[pageSize]", strconv.Itoa(size))
 	q.Set("searchCriteria[currentPage]", strconv.Itoa(page))
 	if s.Fields != "" {
-		q.Set("fields", s.Fields)
+		fields, err := fieldsFilter([]string{s.Fields})
+		if err != nil {
+			return nil, fmt.Errorf("magento: search: %w", err)
+		}
+		q.Set("fields", fields)
 	}
 	return q, nil
 }

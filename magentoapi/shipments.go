@@ -86,7 +86,7 @@ func (s *ShipmentsService) Ship(ctx context.Context, orderID int64, n NewShipmen
 //
 // GET /V1/shipment/:id, permission Magento_Sales::shipment
 func (s *ShipmentsService) Get(ctx context.Context, id int64) (*Shipment, error) {
-	return getByID(ctx, s.client, shipmentPath(id), "shipment", id, func(s *Shipment) ID { return s.EntityID })
+	return getByID(ctx, s.client, operation{method: http.MethodGet, path: shipmentPath(id)}, "shipment", id, func(s *Shipment) ID { return s.EntityID })
 }
 
 // Search reads one page of shipments. Without a sort they are sorted by entity_id.

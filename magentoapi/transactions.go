@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"net/http"
 )
 
 // TransactionsService calls the endpoints of what payment methods have told Magento of their transactions.
@@ -41,7 +42,7 @@ func (t Transaction) MarshalJSON() ([]byte, error) { return writeObject(t, t.asR
 // GET /V1/transactions/:id, permission Magento_Sales::transactions_fetch
 func (s *TransactionsService) Get(ctx context.Context, id int64) (*Transaction, error) {
 	path := fmt.Sprintf("/V1/transactions/%d", id)
-	return getByID(ctx, s.client, path, "transaction", id, func(t *Transaction) ID { return t.TransactionID })
+	return getByID(ctx, s.client, operation{method: http.MethodGet, path: path}, "transaction", id, func(t *Transaction) ID { return t.TransactionID })
 }
 
 // Search reads one page of transactions. Without a sort they are sorted by transaction_id.
