@@ -94,7 +94,12 @@ func (c orderComment) write(ctx context.Context, repeat bool) (before bool, err 
 }
 
 func (c orderComment) effect(ctx context.Context, claim *idempotency.Claim) (idempotency.Result, error) {
-	o, err := find(ctx, c.orders, c.ref)
+	fields := []string{"state", "status"}
+	if c.once {
+		// As a whole: Magento fails to look for a field in a history that some module has made no list.
+		fields = append(fields, "status_histories")
+	}
+	o, err := find(ctx, c.orders, c.ref, fields...)
 	if err != nil {
 		return idempotency.Result{}, event.NotDone(err)
 	}
@@ -146,7 +151,7 @@ func (c orderComment) send(ctx context.Context, o *magentoapi.Order) error {
 		if !isRefusal(err) || round == maxRounds {
 			return err
 		}
-		now, readErr := find(ctx, c.orders, event.Order{EntityID: event.ID(o.EntityID)})
+		now, readErr := find(ctx, c.orders, event.Order{EntityID: event.ID(o.EntityID)}, "state", "status")
 		if readErr != nil {
 			return event.NotDone(readErr)
 		}

@@ -28,6 +28,27 @@ func TestNoComment(t *testing.T) {
 	isOutcome(t, outcome, err, event.Duplicate)
 }
 
+// The reading before a comment asks for what the comment needs of the order, which is little of it.
+func TestComment_ReadsFewFieldsOfItsOrder(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, settings{})
+	var read []string
+	r.toShop.answering(func(_ http.ResponseWriter, req *http.Request) bool {
+		if req.Method == http.MethodGet {
+			read = append(read, req.URL.Query().Get("fields"))
+		}
+		return false
+	})
+	p := r.shop.PlaceOrder(fakemagento.Placing{})
+	outcome, err := r.placed(fmt.Sprintf(`{"entity_id":%d}`, p.EntityID))
+	isOutcome(t, outcome, err, event.Done)
+	r.isOnce(p)
+	last := read[len(read)-1]
+	if read[0] != "" || last != "entity_id,increment_id,store_id,state,status,status_histories" {
+		t.Errorf("read %q: the order as a whole first, then the comment's few fields", read)
+	}
+}
+
 func statuses(t *testing.T, setting string) *handlers.Statuses {
 	t.Helper()
 	var exported config.StatusByState

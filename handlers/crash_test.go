@@ -49,8 +49,8 @@ func around[T any](s *steps, name string, f func() (T, error)) (T, error) {
 	return v, err
 }
 
-func (s *steps) Get(ctx context.Context, id int64) (*magentoapi.Order, error) {
-	return around(s, "reading the order", func() (*magentoapi.Order, error) { return s.Orders.Get(ctx, id) })
+func (s *steps) Get(ctx context.Context, id int64, fields ...string) (*magentoapi.Order, error) {
+	return around(s, "reading the order", func() (*magentoapi.Order, error) { return s.Orders.Get(ctx, id, fields...) })
 }
 
 func (s *steps) ByIncrementID(ctx context.Context, n string) ([]*magentoapi.Order, error) {

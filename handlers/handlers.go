@@ -18,7 +18,8 @@ import (
 
 // Orders reads and comments orders in Magento. *magentoapi.OrdersService is one.
 type Orders interface {
-	Get(ctx context.Context, entityID int64) (*magentoapi.Order, error)
+	// Get reads an order; with fields, only these of it.
+	Get(ctx context.Context, entityID int64, fields ...string) (*magentoapi.Order, error)
 	ByIncrementID(ctx context.Context, incrementID string) ([]*magentoapi.Order, error)
 	Search(ctx context.Context, criteria magentoapi.SearchCriteria) (*magentoapi.Page[*magentoapi.Order], error)
 	AddComment(ctx context.Context, entityID int64, c magentoapi.Comment) error
@@ -60,10 +61,17 @@ type OrderRules struct {
 	WaitEvery       time.Duration
 }
 
-// find reads the order that an event names.
-func find(ctx context.Context, orders Orders, ref event.Order) (*magentoapi.Order, error) {
+// identityFields are those that tell which order it is: mapping.Identity.
+var identityFields = []string{"increment_id", "store_id"} // and entity_id, which Orders.Get always asks for
+
+// find reads the order that an event names. With fields, only these of it and identityFields are needed: an order that is
+// named by its entity id then has no others.
+func find(ctx context.Context, orders Orders, ref event.Order, fields ...string) (*magentoapi.Order, error) {
 	if ref.EntityID != 0 {
-		o, err := orders.Get(ctx, int64(ref.EntityID))
+		if len(fields) > 0 {
+			fields = append(slices.Clone(identityFields), fields...)
+		}
+		o, err := orders.Get(ctx, int64(ref.EntityID), fields...)
 		if err != nil {
 			return nil, fromMagento(err)
 		}
