@@ -45,7 +45,6 @@ func cost(t *testing.T, out *table) {
 	for _, a := range areas(t, one) {
 		out.add(row{name: "of it, " + a.name, ours: fmt.Sprintf("%.0f %%", a.percent), settings: set})
 	}
-
 }
 
 func us(seconds float64) string { return fmt.Sprintf("%.0f µs", seconds*1e6) }
