@@ -82,7 +82,7 @@ func (c *clock) outlive() {
 	}
 }
 
-// Progress starts the time anew.
+// Progress restarts the time.
 func (c *clock) Progress(context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -92,7 +92,7 @@ func (c *clock) Progress(context.Context) error {
 	return nil
 }
 
-// Wait stops the time until resume is called, and then starts it anew.
+// Wait stops the time until resume is called, and then restarts it.
 func (c *clock) Wait() (resume func(context.Context) error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

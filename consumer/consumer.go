@@ -1,10 +1,11 @@
 // Package consumer takes deliveries from RabbitMQ, has them handled, and settles each one: it alone turns what a handler
-// says into an acknowledgement, a retry, a dead letter or a message given back. It knows AMQP, and nothing of what the
+// says into an acknowledgement, a retry, a dead letter or a requeued message. It knows AMQP, and nothing of what the
 // events mean.
 //
-// The parts: a session is one pair of connections, one to consume and one to publish; a pump, one for each consumer,
-// owns the subscription and every settlement on its channel; the gate holds the reasons for which a consumer is paused;
-// decide is the table of outcomes.
+// A session is one pair of connections, one to consume and one to publish. In each session a consumer has a link: an AMQP
+// channel with an intake (subscriptions, prefetch, byte budget), a dispatcher (backlog, slots) and an acker (tags,
+// acknowledgements). The gate keeps the causes for which a consumer is paused. decide is the table of outcomes. The states of
+// a delivery are written down in message.go.
 package consumer
 
 import (
@@ -28,7 +29,7 @@ import (
 // It may be called again with the same event at any time: after a crash, a lost connection, a failure of another event of
 // the same message. It is called for several events at once. When ctx ends (HANDLER_TIMEOUT without progress, or the end
 // of a drain) it must return soon. A nil error settles the message for good. An error is retried or dead-lettered by its
-// class (event.ClassOf); an *event.Deferral is put off without using an attempt. A panic is an event.Internal error.
+// class (event.ClassOf); an *event.Deferral is deferred and uses no attempt. A panic is an event.Internal error.
 type Handler interface {
 	Handle(ctx context.Context, e event.Event) (event.Outcome, error)
 }
@@ -104,12 +105,12 @@ type Options struct {
 
 	Limits                          // of each consumer that has none of its own
 	RetryDelays     []time.Duration // waits between attempts
-	Lease           time.Duration   // of the claims that handlers hold; the process ends before one that hangs outlives it
+	Lease           time.Duration   // of the claims that handlers have; the process ends before one that hangs outlives it
 	MemoryLimit     int64           // bytes of bodies that are held at once; each consumer has an equal share
 	ShutdownTimeout time.Duration   // for handlers to finish once the context of Run ends
 	ProbeEvery      time.Duration   // how often a consumer whose credential was refused tries again
 	LookEvery       time.Duration   // how often the topology is declared again; up to a tenth less
-	// Bound gives the topics with which a queue is bound to Exchange, as somebody else than AMQP knows it. nil: nobody does.
+	// Bound returns the topics with which a queue is bound to Exchange, as somebody else than AMQP knows it. nil: nobody does.
 	Bound func(ctx context.Context, queue string) (topics []string, err error)
 
 	Host, Version string // for dead letters

@@ -13,9 +13,9 @@ type action int
 const (
 	acknowledge action = iota
 	retry              // to the retry queue of the next delay; an attempt is used
-	putOff             // to a retry queue, attempts unchanged; or given back, see verdict.held
+	postpone           // to a retry queue, attempts unchanged; or requeued, see verdict.held
 	deadLetter
-	giveBack
+	requeue
 )
 
 // The values of x-mageline-reason.
@@ -42,24 +42,24 @@ type facts struct {
 	// circuitsClosed: every circuit that the consumer needs is closed now, after the attempt.
 	circuitsClosed bool
 	// refusals is how often the message was refused as unauthorized, if it was this time: those of one request count, with a
-	// success of the consumer between each two. refusedAnew: this one counts.
-	refusals    int
-	refusedAnew bool
+	// success of the consumer between each two. freshRefusal: this one counts.
+	refusals     int
+	freshRefusal bool
 	// cut: the handler was cancelled by a shutdown.
 	cut bool
 }
 
 type verdict struct {
 	action action
-	delay  time.Duration // of retry and putOff
+	delay  time.Duration // of retry and postpone
 	class  event.Class
 	reason string // of deadLetter
 	// quiet: another handling has the key, and goes on.
 	quiet bool
-	// held: what a putOff waits for pauses the consumer, so that the message may as well go back to its queue once
+	// held: what a postpone waits for pauses the consumer, so that the message may as well go back to its queue once
 	// nothing is subscribed.
 	held     bool
-	refusals int // as in facts, of an unauthorized putOff
+	refusals int // as in facts, of an unauthorized postpone
 	// what the gate is told
 	postgresAway, unauthorized bool
 }
@@ -73,12 +73,12 @@ func decide(f facts) verdict {
 		return verdict{action: deadLetter, class: event.Internal, reason: reasonCrashLoop}
 	}
 	if f.cut {
-		return verdict{action: giveBack}
+		return verdict{action: requeue}
 	}
 	var deferral *event.Deferral
 	if errors.As(f.err, &deferral) {
 		return verdict{
-			action:       putOff,
+			action:       postpone,
 			delay:        pick(f.delays, deferral.Pick, deferral.Wait),
 			quiet:        deferral.Busy,
 			held:         deferral.Downstream != "",
@@ -94,16 +94,16 @@ func decide(f facts) verdict {
 		return verdict{action: deadLetter, class: class, reason: reasonPoison}
 	case class == event.Unauthorized:
 		delay := pick(f.delays, event.Shortest, 0) // as of a probe that failed: nothing has passed since
-		if f.refusedAnew {
+		if f.freshRefusal {
 			delay = f.delays[min(f.refusals, len(f.delays))-1]
 		}
-		return verdict{action: putOff, delay: delay, class: class, unauthorized: true, refusals: f.refusals}
+		return verdict{action: postpone, delay: delay, class: class, unauthorized: true, refusals: f.refusals}
 	case class == event.Throttled:
 		var e *event.Error
 		errors.As(f.err, &e)
-		return verdict{action: putOff, delay: pick(f.delays, event.NotShorter, e.RetryAfter), class: class}
+		return verdict{action: postpone, delay: pick(f.delays, event.NotShorter, e.RetryAfter), class: class}
 	case (class == event.Unavailable || class == event.Timeout) && !f.circuitsClosed:
-		return verdict{action: putOff, delay: pick(f.delays, event.Shortest, 0), class: class, held: true}
+		return verdict{action: postpone, delay: pick(f.delays, event.Shortest, 0), class: class, held: true}
 	case f.attempt > len(f.delays):
 		return verdict{action: deadLetter, class: class, reason: reasonExhausted}
 	default:

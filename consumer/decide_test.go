@@ -22,8 +22,8 @@ func TestDecide(t *testing.T) {
 		{"success", facts{outcome: event.Done, circuitsClosed: true}, verdict{action: acknowledge}},
 		{"success with an open circuit", facts{outcome: event.Done}, verdict{action: acknowledge}},
 		{"success as it was cut", facts{outcome: event.Done, cut: true}, verdict{action: acknowledge}},
-		{"cut", facts{err: failed(event.Unavailable), cut: true}, verdict{action: giveBack}},
-		{"cut beats poison", facts{err: failed(event.Rejected), cut: true}, verdict{action: giveBack}},
+		{"cut", facts{err: failed(event.Unavailable), cut: true}, verdict{action: requeue}},
+		{"cut beats poison", facts{err: failed(event.Rejected), cut: true}, verdict{action: requeue}},
 
 		{"malformed", facts{err: failed(event.Malformed), circuitsClosed: true}, verdict{action: deadLetter, class: event.Malformed, reason: "poison"}},
 		{"invalid", facts{err: failed(event.Invalid)}, verdict{action: deadLetter, class: event.Invalid, reason: "poison"}},
@@ -39,48 +39,48 @@ func TestDecide(t *testing.T) {
 		{"no class, circuit open", facts{err: errors.New("x")}, verdict{action: retry, delay: middle, class: event.Internal}},
 
 		{"unavailable", facts{err: failed(event.Unavailable), circuitsClosed: true}, verdict{action: retry, delay: middle, class: event.Unavailable}},
-		{"unavailable, circuit open", facts{err: failed(event.Unavailable)}, verdict{action: putOff, delay: short, class: event.Unavailable, held: true}},
-		{"unavailable, circuit open, attempts used up", facts{err: failed(event.Unavailable), attempt: 4}, verdict{action: putOff, delay: short, class: event.Unavailable, held: true}},
+		{"unavailable, circuit open", facts{err: failed(event.Unavailable)}, verdict{action: postpone, delay: short, class: event.Unavailable, held: true}},
+		{"unavailable, circuit open, attempts used up", facts{err: failed(event.Unavailable), attempt: 4}, verdict{action: postpone, delay: short, class: event.Unavailable, held: true}},
 		{"timeout", facts{err: failed(event.Timeout), circuitsClosed: true}, verdict{action: retry, delay: middle, class: event.Timeout}},
-		{"timeout, circuit open", facts{err: failed(event.Timeout)}, verdict{action: putOff, delay: short, class: event.Timeout, held: true}},
+		{"timeout, circuit open", facts{err: failed(event.Timeout)}, verdict{action: postpone, delay: short, class: event.Timeout, held: true}},
 
-		{"throttled", facts{err: failed(event.Throttled), circuitsClosed: true}, verdict{action: putOff, delay: short, class: event.Throttled}},
+		{"throttled", facts{err: failed(event.Throttled), circuitsClosed: true}, verdict{action: postpone, delay: short, class: event.Throttled}},
 		{
 			"throttled for a while",
 			facts{err: &event.Error{Class: event.Throttled, RetryAfter: 2 * time.Second, Err: errors.New("x")}, attempt: 4},
-			verdict{action: putOff, delay: middle, class: event.Throttled},
+			verdict{action: postpone, delay: middle, class: event.Throttled},
 		},
 		{
 			"throttled for longer than any delay",
 			facts{err: fmt.Errorf("x: %w", &event.Error{Class: event.Throttled, RetryAfter: time.Hour, Err: errors.New("x")})},
-			verdict{action: putOff, delay: long, class: event.Throttled},
+			verdict{action: postpone, delay: long, class: event.Throttled},
 		},
 
 		{
 			"unauthorized",
-			facts{err: failed(event.Unauthorized), attempt: 4, refusals: 1, refusedAnew: true, circuitsClosed: true},
-			verdict{action: putOff, delay: middle, class: event.Unauthorized, unauthorized: true, refusals: 1},
+			facts{err: failed(event.Unauthorized), attempt: 4, refusals: 1, freshRefusal: true, circuitsClosed: true},
+			verdict{action: postpone, delay: middle, class: event.Unauthorized, unauthorized: true, refusals: 1},
 		},
 		{
 			"unauthorized again, others pass",
-			facts{err: failed(event.Unauthorized), refusals: 2, refusedAnew: true},
-			verdict{action: putOff, delay: short, class: event.Unauthorized, unauthorized: true, refusals: 2},
+			facts{err: failed(event.Unauthorized), refusals: 2, freshRefusal: true},
+			verdict{action: postpone, delay: short, class: event.Unauthorized, unauthorized: true, refusals: 2},
 		},
 		{
 			"unauthorized again, nothing passes",
 			facts{err: failed(event.Unauthorized), refusals: 1},
-			verdict{action: putOff, delay: short, class: event.Unauthorized, unauthorized: true, refusals: 1},
+			verdict{action: postpone, delay: short, class: event.Unauthorized, unauthorized: true, refusals: 1},
 		},
 		{
 			"unauthorized for the third time",
-			facts{err: failed(event.Unauthorized), refusals: 3, refusedAnew: true},
+			facts{err: failed(event.Unauthorized), refusals: 3, freshRefusal: true},
 			verdict{action: deadLetter, class: event.Rejected, reason: "poison"},
 		},
 
-		{"deferred", facts{err: &event.Deferral{Wait: middle, Pick: event.Nearest}, attempt: 4}, verdict{action: putOff, delay: middle}},
-		{"deferred, wrapped", facts{err: event.WithKey(fmt.Errorf("x: %w", &event.Deferral{Wait: long, Pick: event.NotShorter}), "k")}, verdict{action: putOff, delay: long}},
-		{"circuit open", facts{err: event.NotDone(&event.Deferral{Downstream: "erp"})}, verdict{action: putOff, delay: short, held: true}},
-		{"Postgres away", facts{err: &event.Deferral{Downstream: "postgres"}}, verdict{action: putOff, delay: short, held: true, postgresAway: true}},
+		{"deferred", facts{err: &event.Deferral{Wait: middle, Pick: event.Nearest}, attempt: 4}, verdict{action: postpone, delay: middle}},
+		{"deferred, wrapped", facts{err: event.WithKey(fmt.Errorf("x: %w", &event.Deferral{Wait: long, Pick: event.NotShorter}), "k")}, verdict{action: postpone, delay: long}},
+		{"circuit open", facts{err: event.NotDone(&event.Deferral{Downstream: "erp"})}, verdict{action: postpone, delay: short, held: true}},
+		{"Postgres away", facts{err: &event.Deferral{Downstream: "postgres"}}, verdict{action: postpone, delay: short, held: true, postgresAway: true}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -104,12 +104,12 @@ func TestDecideEveryClassEnds(t *testing.T) {
 			for _, closed := range []bool{true, false} {
 				v := decide(facts{
 					err: event.Errorf(class, "x"), attempt: attempt, delays: []time.Duration{1, 2}, circuitsClosed: closed,
-					refusals: attempt, refusedAnew: closed,
+					refusals: attempt, freshRefusal: closed,
 				})
-				if v.action == acknowledge || v.action == giveBack {
+				if v.action == acknowledge || v.action == requeue {
 					t.Errorf("%s at attempt %d: action %d", class, attempt, v.action)
 				}
-				if (v.action == retry || v.action == putOff) && v.delay == 0 {
+				if (v.action == retry || v.action == postpone) && v.delay == 0 {
 					t.Errorf("%s at attempt %d waits in no queue", class, attempt)
 				}
 			}

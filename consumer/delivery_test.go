@@ -120,16 +120,16 @@ func TestSend(t *testing.T) {
 		return event.Done, nil
 	})
 	var deferral *event.Deferral
-	if err := r.runtime(r.opts).Send(t.Context(), orders, placed, nil); !errors.As(err, &deferral) {
+	if err := r.runtime(r.opts).Publisher().Send(t.Context(), orders, placed, nil); !errors.As(err, &deferral) {
 		t.Errorf("without a connection: %v", err)
 	}
 	r.opts.Registerer = nil // the first runtime has the metrics
 	r.start()
 	traced := trace.ContextWithSpanContext(t.Context(), trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}}))
-	if err := r.Runtime.Send(traced, orders, "sales.order.updated", []byte(numbered(1))); err != nil {
+	if err := r.Publisher().Send(traced, orders, "sales.order.updated", []byte(numbered(1))); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Runtime.Send(t.Context(), "missing", placed, []byte(numbered(1))); !errors.Is(err, rabbitmq.ErrReturned) {
+	if err := r.Publisher().Send(t.Context(), "missing", placed, []byte(numbered(1))); !errors.Is(err, rabbitmq.ErrReturned) {
 		t.Errorf("to a consumer without a queue: %v", err)
 	}
 	r.eventually("it is handled", func() bool { return len(got.all()) == 1 })

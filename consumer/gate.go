@@ -9,18 +9,19 @@ import (
 	"github.com/mageline/mageline/consumer/circuit"
 )
 
-// gate holds the reasons for which consumers are paused. A consumer is subscribed if and only if no reason covers it.
+// gate keeps the causes for which consumers are paused. A consumer is subscribed if and only if no cause covers it.
 // The states of circuits are not copied here: they are asked each time.
 type gate struct {
 	circuits []circuit.Breaker
 
 	mu      sync.Mutex
-	holds   map[string]hold
+	causes  map[string]cause
 	waiters map[chan struct{}]struct{}
 }
 
-// hold is a reason to pause that somebody adds and takes away.
-type hold struct {
+// cause is a reason to pause that somebody adds and takes away. The zero value covers every consumer, without an end that it
+// knows.
+type cause struct {
 	consumer   string   // covers this one
 	downstream string   // covers those that need it; neither: everybody
 	needs      []string // the consumer's, of a refused credential
@@ -29,8 +30,8 @@ type hold struct {
 	probeAt    time.Time // when a single message may try whether it is over; zero: never
 }
 
-func (h hold) covers(c *Consumer) bool {
-	return h.consumer == "" && h.downstream == "" || h.consumer == c.Name || slices.Contains(c.Needs, h.downstream)
+func (c cause) covers(of *Consumer) bool {
+	return c.consumer == "" && c.downstream == "" || c.consumer == of.Name || slices.Contains(of.Needs, c.downstream)
 }
 
 // standing is what the gate says of a consumer.
@@ -41,24 +42,24 @@ type standing struct {
 	halfOpen []circuit.Breaker
 }
 
-// Names of holds.
+// Names of causes.
 const (
-	holdPostgres     = "postgres"
-	holdDraining     = "draining"
-	holdPublishing   = "publishing:"   // + consumer
-	holdUnauthorized = "unauthorized:" // + consumer
-	holdOperator     = "operator:"     // + consumer or downstream
+	causePostgres     = "postgres"
+	causeDraining     = "draining"
+	causePublishing   = "publishing:"   // + consumer
+	causeUnauthorized = "unauthorized:" // + consumer
+	causeOperator     = "operator:"     // + consumer or downstream
 )
 
 func newGate(circuits []circuit.Breaker) *gate {
-	g := &gate{circuits: circuits, holds: map[string]hold{}, waiters: map[chan struct{}]struct{}{}}
+	g := &gate{circuits: circuits, causes: map[string]cause{}, waiters: map[chan struct{}]struct{}{}}
 	for _, c := range circuits {
 		c.OnChange(g.wake)
 	}
 	return g
 }
 
-// watch gives a channel that gets a value after each change, and a function that ends this.
+// watch returns a channel that has a value after each change, and a function that ends this.
 func (g *gate) watch() (changed <-chan struct{}, end func()) {
 	ch := make(chan struct{}, 1)
 	g.mu.Lock()
@@ -82,16 +83,16 @@ func (g *gate) wake() {
 	}
 }
 
-// hold adds a reason, or says it anew; it reports whether it was new.
-func (g *gate) hold(name string, h hold) bool {
+// pause adds a cause, or replaces it; it reports whether it is new.
+func (g *gate) pause(name string, c cause) bool {
 	g.mu.Lock()
-	old, had := g.holds[name]
+	old, had := g.causes[name]
 	if had {
-		h.since = old.since
+		c.since = old.since
 	} else {
-		h.since = time.Now()
+		c.since = time.Now()
 	}
-	g.holds[name] = h
+	g.causes[name] = c
 	g.mu.Unlock()
 	if !had {
 		g.wake()
@@ -99,16 +100,16 @@ func (g *gate) hold(name string, h hold) bool {
 	return !had
 }
 
-// release takes a reason away; it reports since when it had been there.
-func (g *gate) release(name string) (since time.Time, had bool) {
+// resume takes a cause away; it reports since when it had been there.
+func (g *gate) resume(name string) (since time.Time, had bool) {
 	g.mu.Lock()
-	h, had := g.holds[name]
-	delete(g.holds, name)
+	c, had := g.causes[name]
+	delete(g.causes, name)
 	g.mu.Unlock()
 	if had {
 		g.wake()
 	}
-	return h.since, had
+	return c.since, had
 }
 
 // setPauses makes the operator's pauses these, name of a consumer or downstream to reason; it tells who watches once, if
@@ -116,20 +117,20 @@ func (g *gate) release(name string) (since time.Time, had bool) {
 func (g *gate) setPauses(reasons map[string]string) {
 	g.mu.Lock()
 	changed := false
-	for name := range g.holds {
-		if of, ok := strings.CutPrefix(name, holdOperator); ok && reasons[of] == "" {
-			delete(g.holds, name)
+	for name := range g.causes {
+		if of, ok := strings.CutPrefix(name, causeOperator); ok && reasons[of] == "" {
+			delete(g.causes, name)
 			changed = true
 		}
 	}
 	for of, text := range reasons {
-		h, had := g.holds[holdOperator+of]
+		p, had := g.causes[causeOperator+of]
 		if !had {
 			changed = true
-			h = hold{consumer: of, downstream: of, since: time.Now()}
+			p = cause{consumer: of, downstream: of, since: time.Now()}
 		}
-		h.text = text
-		g.holds[holdOperator+of] = h
+		p.text = text
+		g.causes[causeOperator+of] = p
 	}
 	g.mu.Unlock()
 	if changed {
@@ -137,10 +138,10 @@ func (g *gate) setPauses(reasons map[string]string) {
 	}
 }
 
-// operator gives the reason of an operator's pause that covers c.
+// operator returns the reason of an operator's pause that covers c.
 func (g *gate) operator(c *Consumer) (text string, paused bool) {
 	for _, of := range append([]string{c.Name}, c.Needs...) {
-		if text, paused = g.held(holdOperator + of); paused {
+		if text, paused = g.has(causeOperator + of); paused {
 			return text, true
 		}
 	}
@@ -151,21 +152,21 @@ func (g *gate) operator(c *Consumer) (text string, paused bool) {
 // need a downstream; "" is all.
 func (g *gate) probeUnauthorized(of string) {
 	g.mu.Lock()
-	for name, h := range g.holds {
-		if strings.HasPrefix(name, holdUnauthorized) && (of == "" || h.consumer == of || slices.Contains(h.needs, of)) {
-			h.probeAt = time.Now()
-			g.holds[name] = h
+	for name, p := range g.causes {
+		if strings.HasPrefix(name, causeUnauthorized) && (of == "" || p.consumer == of || slices.Contains(p.needs, of)) {
+			p.probeAt = time.Now()
+			g.causes[name] = p
 		}
 	}
 	g.mu.Unlock()
 	g.wake()
 }
 
-func (g *gate) held(name string) (text string, ok bool) {
+func (g *gate) has(name string) (text string, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	h, ok := g.holds[name]
-	return h.text, ok
+	p, ok := g.causes[name]
+	return p.text, ok
 }
 
 func (g *gate) standing(c *Consumer) standing {
@@ -192,12 +193,12 @@ func (g *gate) standing(c *Consumer) standing {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for _, h := range g.holds {
-		if !h.covers(c) {
+	for _, p := range g.causes {
+		if !p.covers(c) {
 			continue
 		}
-		reasons = append(reasons, h.text)
-		if h.probeAt.IsZero() || time.Now().Before(h.probeAt) {
+		reasons = append(reasons, p.text)
+		if p.probeAt.IsZero() || time.Now().Before(p.probeAt) {
 			s.probe = false
 		}
 	}

@@ -22,7 +22,7 @@ func (s *stand) OnChange(f func())      { s.changed = append(s.changed, f) }
 
 func TestGateStanding(t *testing.T) {
 	past, future := time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
-	type holds map[string]hold
+	type holds map[string]cause
 	tests := []struct {
 		name         string
 		magento, erp circuit.State
@@ -54,7 +54,7 @@ func TestGateStanding(t *testing.T) {
 			search := &stand{name: "search", state: circuit.Open} // not needed
 			g := newGate([]circuit.Breaker{&stand{name: "magento", state: tt.magento}, &stand{name: "erp", state: tt.erp}, search})
 			for name, h := range tt.holds {
-				g.hold(name, h)
+				g.pause(name, h)
 			}
 			c := &Consumer{Name: "orders", Needs: []string{"magento", "erp"}}
 			got := g.standing(c)
@@ -88,22 +88,22 @@ func TestGateWakes(t *testing.T) {
 			}
 		}
 	}
-	if !g.hold("a", hold{text: "1"}) {
+	if !g.pause("a", cause{text: "1"}) {
 		t.Error("a new hold is not new")
 	}
 	woken("a hold", true)
-	if g.hold("a", hold{text: "2"}) {
+	if g.pause("a", cause{text: "2"}) {
 		t.Error("a hold is new twice")
 	}
 	woken("a hold that was there", false)
-	if text, ok := g.held("a"); !ok || text != "2" {
+	if text, ok := g.has("a"); !ok || text != "2" {
 		t.Errorf("held %q, %t", text, ok)
 	}
-	if since, had := g.release("a"); !had || time.Since(since) > time.Minute {
+	if since, had := g.resume("a"); !had || time.Since(since) > time.Minute {
 		t.Errorf("released: %t, there since %s", had, since)
 	}
 	woken("a release", true)
-	if _, had := g.release("a"); had {
+	if _, had := g.resume("a"); had {
 		t.Error("released twice")
 	}
 	woken("a release of nothing", false)
@@ -122,7 +122,7 @@ func TestGatePauses(t *testing.T) {
 	orders := &Consumer{Name: "orders", Needs: []string{"magento", "erp"}}
 	prices := &Consumer{Name: "prices", Needs: []string{"magento"}}
 	g := newGate([]circuit.Breaker{&stand{name: "magento", state: circuit.Closed}, &stand{name: "erp", state: circuit.HalfOpen}})
-	g.hold("unauthorized:prices", hold{consumer: "prices", text: "401", probeAt: time.Now().Add(-time.Hour)})
+	g.pause("unauthorized:prices", cause{consumer: "prices", text: "401", probeAt: time.Now().Add(-time.Hour)})
 	changed, end := g.watch()
 	defer end()
 	for _, tt := range []struct {
@@ -163,7 +163,7 @@ func TestGatePauses(t *testing.T) {
 			}
 		}
 	}
-	if text, ok := g.held("unauthorized:prices"); !ok || text != "401" {
+	if text, ok := g.has("unauthorized:prices"); !ok || text != "401" {
 		t.Error("a pause took another reason away")
 	}
 }
@@ -175,7 +175,7 @@ func TestGate_ProbesARefusedCredential(t *testing.T) {
 	for resumed, want := range map[string][2]bool{"": {true, true}, "erp": {true, false}, "magento": {true, true}, "prices": {false, true}, "search": {}} {
 		g := newGate(nil)
 		for _, c := range []*Consumer{orders, prices} {
-			g.hold(holdUnauthorized+c.Name, hold{consumer: c.Name, needs: c.Needs, text: "401", probeAt: time.Now().Add(time.Hour)})
+			g.pause(causeUnauthorized+c.Name, cause{consumer: c.Name, needs: c.Needs, text: "401", probeAt: time.Now().Add(time.Hour)})
 		}
 		g.probeUnauthorized(resumed)
 		if got := [2]bool{g.standing(orders).probe, g.standing(prices).probe}; got != want {

@@ -19,14 +19,14 @@ type hung struct {
 
 // hanging is a handling that may hang.
 type hanging struct {
-	pump  *pump
-	d     *delivery
-	began time.Time
-	is    atomic.Bool
+	runner *runner
+	m      *message
+	began  time.Time
+	is     atomic.Bool
 }
 
 func (h *hanging) hangs() {
-	r := h.pump.r
+	r := h.runner.r
 	h.is.Store(true)
 	r.hung.mu.Lock()
 	if r.hung.all == nil {
@@ -34,43 +34,43 @@ func (h *hanging) hangs() {
 	}
 	r.hung.all[h] = struct{}{}
 	r.hung.mu.Unlock()
-	log := r.opts.Log.Hook(h.d)
+	log := r.opts.Log.Hook(h.m)
 	log.Error().Str("event", "handler_hung").Time("began", h.began).Dur("lease", r.opts.Lease).
 		Msg("a handler has not returned after its cancellation; it keeps its message, and when its lease has passed this process ends")
 }
 
 func (h *hanging) outlives() {
-	r := h.pump.r
-	log := r.opts.Log.Hook(h.d)
+	r := h.runner.r
+	log := r.opts.Log.Hook(h.m)
 	log.Error().Str("event", "handler_outlived_lease").Time("began", h.began).
 		Msg("a handler has outlived its lease: this process ends, its message is delivered again")
 	r.hung.outlived.Store(true)
 	r.endSelf()
 }
 
-// returned says that the handling is over after all.
+// returned notes that the handling is over after all.
 func (h *hanging) returned() {
 	if !h.is.Load() {
 		return
 	}
-	r := h.pump.r
+	r := h.runner.r
 	r.hung.mu.Lock()
 	delete(r.hung.all, h)
 	r.hung.mu.Unlock()
-	log := r.opts.Log.Hook(h.d)
+	log := r.opts.Log.Hook(h.m)
 	log.Warn().Str("event", "handler_returned_late").Dur("took", time.Since(h.began)).
 		Msg("a handler that did not return after its cancellation has returned")
 }
 
-// of names those of a consumer, for /readyz.
-func (h *hung) of(p *pump) string {
+// of names those of a consumer, for Status.
+func (h *hung) of(p *runner) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var names []string
 	for one := range h.all {
-		if one.pump == p {
+		if one.runner == p {
 			names = append(names, fmt.Sprintf("the handler of message %s does not return since %s",
-				one.d.id(), one.began.UTC().Format(time.RFC3339)))
+				one.m.id(), one.began.UTC().Format(time.RFC3339)))
 		}
 	}
 	slices.Sort(names)

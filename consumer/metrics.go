@@ -89,16 +89,16 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	return m, nil
 }
 
-// pumpMetrics are those of one consumer, looked up once.
-type pumpMetrics struct {
+// consumerMetrics are those of one consumer, looked up once.
+type consumerMetrics struct {
 	outcomes         map[string]prometheus.Counter
 	duration         prometheus.Observer
 	inFlight, paused prometheus.Gauge
 	refused          prometheus.Gauge
 }
 
-func (m *metrics) of(consumer string) pumpMetrics {
-	p := pumpMetrics{
+func (m *metrics) of(consumer string) consumerMetrics {
+	p := consumerMetrics{
 		outcomes: map[string]prometheus.Counter{},
 		duration: m.duration.WithLabelValues(consumer),
 		inFlight: m.inFlight.WithLabelValues(consumer),

@@ -2,7 +2,7 @@ package consumer
 
 import (
 	"fmt"
-	"strconv"
+	"sync/atomic"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -10,9 +10,6 @@ import (
 	"github.com/mageline/mageline/consumer/circuit"
 	"github.com/mageline/mageline/rabbitmq"
 )
-
-// A probe is one message that shows whether what pauses a consumer is over. It is fetched on a channel of its own, so that
-// what the broker refuses there ends nothing else.
 
 const (
 	// singlePatience is how long a probe of a queue with a single active consumer waits for a message. Where another
@@ -22,35 +19,39 @@ const (
 	singlePause = 2 * time.Second
 )
 
-// probe takes one message, to see whether what pauses the consumer is over. changed tells that the gate has changed.
-func (l *line) probe(st standing, changed <-chan struct{}) error {
-	l.mu.Lock()
-	probing := l.probing
-	l.mu.Unlock()
-	if probing || time.Now().Before(l.nextProbe) {
+// prober fetches, for a paused consumer, the one message that shows whether what pauses it is over. It fetches on a channel of
+// its own, so that what the broker refuses there ends nothing else. Its methods without a comment on it are those of the
+// goroutine of link.run.
+type prober struct {
+	l       *link
+	channel *amqp.Channel // on which probes are fetched; nil until there is one
+	next    time.Time     // before which there is no probe
+	probing atomic.Bool   // a probe is handled
+}
+
+// probe has one message handled, if there is one, it is time for it, and a slot and all permits can be had. changed tells that
+// the gate has changed.
+func (p *prober) probe(st standing, changed <-chan struct{}) error {
+	l := p.l
+	if p.probing.Load() || time.Now().Before(p.next) || !l.slots.take() {
 		return nil
 	}
-	select {
-	case l.slots <- struct{}{}:
-	default:
-		return nil
-	}
-	var probes []circuit.Probe
+	var permits []circuit.Probe
 	giveUp := func() {
-		for _, p := range probes {
-			p.End()
+		for _, permit := range permits {
+			permit.End()
 		}
-		<-l.slots
+		l.slots.release()
 	}
 	for _, b := range st.halfOpen {
-		probe, ok := b.Probe()
-		if !ok { // another consumer is at it
+		permit, ok := b.Probe()
+		if !ok { // another consumer has it
 			giveUp()
 			return nil
 		}
-		probes = append(probes, probe)
+		permits = append(permits, permit)
 	}
-	got, on, err := l.fetch(changed)
+	got, on, err := p.fetch(changed)
 	if err != nil {
 		giveUp()
 		return fmt.Errorf("take a message from queue %s: %w", l.queue, l.r.topology.Explain(err, rabbitmq.ToConsume))
@@ -59,62 +60,64 @@ func (l *line) probe(st standing, changed <-chan struct{}) error {
 		giveUp()
 		return nil
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	d := l.open(got, nil)
-	d.probes, d.isProbe = probes, true
-	d.probedOn, d.probedAlone = on, on != l.probes
-	l.probing = true
-	l.start(d)
+	m := newMessage(got, l.consumer)
+	m.probe = &probe{permits: permits, on: on, alone: on != p.channel}
+	l.budget.take(m.Body)
+	l.intake.fetch(1)
+	l.open.Add(1)
+	p.probing.Store(true)
+	l.dispatcher.probe(m)
 	return nil
 }
 
-// fetch takes one message from the queue and gives the channel on which it is to be settled; nil if there is none.
-func (l *line) fetch(changed <-chan struct{}) (got amqp.Delivery, on *amqp.Channel, err error) {
-	if l.single.Load() {
-		return l.fetchSingle(changed)
+// ended notes that the handling of the probe has ended. It may be called from any goroutine.
+func (p *prober) ended() { p.probing.Store(false) }
+
+// fetch takes one message from the queue. It returns the channel on which it is to be settled; nil if there is no message.
+func (p *prober) fetch(changed <-chan struct{}) (got amqp.Delivery, on *amqp.Channel, err error) {
+	if p.l.single.Load() {
+		return p.fetchSingle(changed)
 	}
-	if l.probes == nil || l.probes.IsClosed() {
-		if l.probes, err = l.s.consume.Channel(); err != nil {
+	if p.channel == nil || p.channel.IsClosed() {
+		if p.channel, err = p.l.s.consume.Channel(); err != nil {
 			return got, nil, err
 		}
 	}
-	got, ok, err := l.probes.Get(l.queue, false)
+	got, ok, err := p.channel.Get(p.l.queue, false)
 	switch {
 	case rabbitmq.IsLocked(err):
-		l.single.Store(true) // if it belongs to another connection alone, a subscription is refused too
+		p.l.single.Store(true) // if it belongs to another connection alone, a subscription is refused too
 		return got, nil, nil
 	case err != nil:
 		return got, nil, err
 	case !ok:
-		l.nextProbe = time.Now().Add(tick)
+		p.next = time.Now().Add(tick)
 		return got, nil, nil
 	}
-	return got, l.probes, nil
+	return got, p.channel, nil
 }
 
 // fetchSingle does so by a subscription with a prefetch of 1, which has ended when it returns.
-func (l *line) fetchSingle(changed <-chan struct{}) (got amqp.Delivery, on *amqp.Channel, err error) {
-	ch, err := l.s.consume.Channel()
+func (p *prober) fetchSingle(changed <-chan struct{}) (got amqp.Delivery, on *amqp.Channel, err error) {
+	ch, err := p.l.s.consume.Channel()
 	if err != nil {
 		return got, nil, err
 	}
 	defer func() {
 		if on == nil {
 			_ = ch.Close() // with it goes what may have come too late
-			l.nextProbe = time.Now().Add(singlePause)
+			p.next = time.Now().Add(singlePause)
 		}
 	}()
 	if err := ch.Qos(1, 0, false); err != nil {
 		return got, nil, err
 	}
-	l.made++
-	tag := "mageline." + l.consumer.Name + "." + strconv.Itoa(l.made)
-	in, err := ch.Consume(l.queue, tag, false, false, false, false, nil)
+	tag := p.l.intake.nextTag()
+	in, err := ch.Consume(p.l.queue, tag, false, false, false, false, nil)
 	if err != nil {
 		return got, nil, err
 	}
-	got, ok := l.await(in, changed)
+	got, ok := p.await(in, changed)
 	if err := ch.Cancel(tag, false); err != nil {
 		return got, nil, err
 	}
@@ -124,14 +127,14 @@ func (l *line) fetchSingle(changed <-chan struct{}) (got amqp.Delivery, on *amqp
 	if !ok {
 		return got, nil, nil
 	}
-	if st := l.r.gate.standing(l.consumer); st.paused && !st.probe { // it drains, or an operator has paused it
+	if st := p.l.r.gate.standing(p.l.consumer); st.paused && !st.probe { // it drains, or an operator has paused it
 		return got, nil, ch.Nack(got.DeliveryTag, false, true)
 	}
 	return got, ch, nil
 }
 
 // await waits for a delivery as long as it is wanted.
-func (l *line) await(in <-chan amqp.Delivery, changed <-chan struct{}) (got amqp.Delivery, ok bool) {
+func (p *prober) await(in <-chan amqp.Delivery, changed <-chan struct{}) (got amqp.Delivery, ok bool) {
 	late := time.NewTimer(singlePatience)
 	defer late.Stop()
 	for {
@@ -139,36 +142,41 @@ func (l *line) await(in <-chan amqp.Delivery, changed <-chan struct{}) (got amqp
 		case got, ok = <-in:
 			return got, ok
 		case <-changed:
-			l.nudge() // run looks too
-			if !l.r.gate.standing(l.consumer).probe {
+			p.l.nudge() // run looks too
+			if !p.l.r.gate.standing(p.l.consumer).probe {
 				return got, false
 			}
 		case <-late.C:
 			return got, false
-		case <-l.s.ended:
+		case <-p.l.s.ended:
 			return got, false
 		}
 	}
 }
 
-// settleProbe notes that a probe was settled on its channel; err says that it was not. It is called with mu held.
-func (l *line) settleProbe(d *delivery, err error) {
-	if err != nil { // the channel or the session has ended: it is delivered again
-		l.count(nil, -1)
-		l.inFlight--
-		l.stale(d)
-		l.nudge()
-		return
+// close closes the channel of probes.
+func (p *prober) close() {
+	if p.channel != nil {
+		_ = p.channel.Close() // the session may have ended
 	}
-	l.off(d)
-	l.metrics.outcomes[d.counted()].Inc()
-	l.leaveProbe(d)
-	l.nudge()
 }
 
-// leaveProbe closes the channel of a probe that has it alone.
-func (l *line) leaveProbe(d *delivery) {
-	if d.probedAlone {
-		l.r.handlers.Go(func() { _ = d.probedOn.Close() }) // which waits for the broker, or for the end of the session
+// leave closes the channel of a probe that has it alone. It may be called from any goroutine.
+func (p *prober) leave(m *message) {
+	if m.probe != nil && m.probe.alone {
+		p.l.r.handlers.Go(func() { _ = m.probe.on.Close() }) // which waits for the broker, or for the end of the session
 	}
+}
+
+// probeSettled counts that a probe was settled on its channel; err is why it was not.
+func (l *link) probeSettled(m *message, outcome string, err error) {
+	if err != nil { // the channel or the session has ended: it is delivered again
+		l.intake.fetch(-1)
+		l.open.Add(-1)
+		l.stale(m)
+	} else {
+		l.settled(m, outcome)
+		l.prober.leave(m)
+	}
+	l.nudge()
 }

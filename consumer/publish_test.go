@@ -20,18 +20,18 @@ func TestPublishEvent(t *testing.T) {
 		return event.Done, nil
 	})
 	var deferral *event.Deferral
-	if err := r.runtime(consumer.Options{Consumers: r.opts.Consumers}).PublishEvent(t.Context(), placed, []byte(`{}`)); !errors.As(err, &deferral) {
+	if err := r.runtime(consumer.Options{Consumers: r.opts.Consumers}).Publisher().Publish(t.Context(), placed, []byte(`{}`)); !errors.As(err, &deferral) {
 		t.Errorf("before it runs: %v", err)
 	}
 	r.start()
-	if err := r.PublishEvent(t.Context(), placed, []byte(`{"increment_id":"1"}`)); err != nil {
+	if err := r.Publisher().Publish(t.Context(), placed, []byte(`{"increment_id":"1"}`)); err != nil {
 		t.Fatal(err)
 	}
 	r.eventually("the event to arrive", func() bool { return got.Load() != nil })
 	if e := got.Load(); e.Topic != placed || string(e.Body) != `{"increment_id":"1"}` || e.Published.IsZero() || e.ID == "" {
 		t.Errorf("it arrived as %+v", e)
 	}
-	err := r.PublishEvent(t.Context(), "nobody.listens", []byte(`{}`))
+	err := r.Publisher().Publish(t.Context(), "nobody.listens", []byte(`{}`))
 	if event.ClassOf(err) != event.Unavailable || !strings.Contains(err.Error(), "nobody.listens") {
 		t.Errorf("without a queue: %v", err)
 	}

@@ -10,19 +10,19 @@ import (
 // What the broker refuses of one consumer's queues, such as a right that the user lacks on one of them, or a queue that was
 // deleted, is tried again by this consumer alone: the session goes on, and the others in it.
 
-// run pumps until the session ends, or until a drain is complete. err is what has kept the consumer's part of the topology
-// from being declared. The error that it returns ends the session.
-func (p *pump) run(ctx context.Context, s *session, err error) error {
+// run serves the consumer until the session ends, or until a drain is complete. err is what has kept the consumer's part of
+// the topology from being declared. The error that it returns ends the session.
+func (p *runner) run(ctx context.Context, s *session, err error) error {
 	p.trouble.Store(nil) // of the last session
 	p.gaugeRefused()
 	if err == nil {
-		err = p.pump(s)
+		err = p.serve(s)
 	}
 	return s.insist(ctx, err, p.refused, func() error {
 		if err := p.declare(ctx, s, false); err != nil {
 			return err
 		}
-		return p.pump(s)
+		return p.serve(s)
 	})
 }
 
@@ -53,7 +53,7 @@ func (s *session) insist(ctx context.Context, err error, refused func(error), ag
 }
 
 // refused says, once for each reason, why the consumer is not subscribed.
-func (p *pump) refused(err error) {
+func (p *runner) refused(err error) {
 	text := rabbitmq.Explain(err).Error()
 	if before := p.trouble.Swap(&text); before == nil || *before != text {
 		p.r.opts.Log.Error().Str("event", "consumer_refused").Str("consumer", p.consumer.Name).Str("queue", p.queue).Str("error", text).

@@ -5,19 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/mageline/mageline/rabbitmq"
 )
 
 // ErrCut is what Run returns when handlers had to be cancelled at the end of SHUTDOWN_TIMEOUT.
-var ErrCut = errors.New("handlers were cancelled at the end of SHUTDOWN_TIMEOUT; their messages were given back")
+var ErrCut = errors.New("handlers were cancelled at the end of SHUTDOWN_TIMEOUT; their messages were requeued")
 
 // ErrHung is what Run returns when a handler has ignored the end of its context for longer than its lease.
 var ErrHung = errors.New("a handler does not return and has outlived its lease: the process must end; its message is delivered again")
@@ -35,9 +33,10 @@ type Runtime struct {
 	topology rabbitmq.Topology
 	metrics  *metrics
 	gate     *gate
-	pumps    []*pump
+	runners  []*runner
 	tracer   trace.Tracer
-	database chan struct{} // asks the watcher of Postgres to look now
+	database *databaseWatch
+	events   *Publisher
 
 	handlers sync.WaitGroup // every handler that runs, of whichever session
 	together sync.RWMutex   // held for reading by each handler, for writing by one that must be alone
@@ -48,15 +47,14 @@ type Runtime struct {
 	endSelf context.CancelFunc // ends Run
 	hung    hung
 
-	session   atomic.Pointer[session]
-	forbidden atomic.Int64           // until then, in nanoseconds since 1970, nothing is published to the exchange
-	broker    atomic.Pointer[string] // why RabbitMQ is not there; nil when it is
-	trouble   atomic.Pointer[string] // what it refuses of what all consumers share; nil when nothing
-	declared  atomic.Bool            // what they share was there once
-	blind     atomic.Pointer[string] // why it can't be known whether a binding was missing, as it was said last
-	draining  atomic.Bool
-	stopping  sync.Once
-	deadline  time.Time
+	session  atomic.Pointer[session]
+	broker   atomic.Pointer[string] // why RabbitMQ is not there; nil when it is
+	trouble  atomic.Pointer[string] // what it refuses of what all consumers share; nil when nothing
+	declared atomic.Bool            // what they share was there once
+	blind    atomic.Pointer[string] // why it can't be known whether a binding was missing, as it was said last
+	draining atomic.Bool
+	stopping sync.Once
+	deadline time.Time
 }
 
 // New makes a Runtime. It connects to nothing yet. It returns an error for options with which it can't work.
@@ -75,13 +73,13 @@ func New(o Options) (*Runtime, error) {
 		metrics:  m,
 		gate:     newGate(o.Circuits),
 		tracer:   o.TracerProvider.Tracer("github.com/mageline/mageline/consumer"),
-		database: make(chan struct{}, 1),
 	}
 	starting := "not connected yet"
 	r.broker.Store(&starting)
-	r.gate.hold(holdPostgres, hold{text: "Postgres has not answered yet"})
+	r.database = newDatabaseWatch(o.Database, r.gate, o.Log)
+	r.events = &Publisher{topology: r.topology, session: &r.session, refusedFor: o.ProbeEvery}
 	for i := range o.Consumers {
-		r.pumps = append(r.pumps, newPump(r, &o.Consumers[i]))
+		r.runners = append(r.runners, newRunner(r, &o.Consumers[i]))
 	}
 	return r, nil
 }
@@ -97,8 +95,8 @@ func (r *Runtime) Run(ctx context.Context) error {
 	defer r.endSelf()
 
 	var background sync.WaitGroup
-	background.Go(func() { r.watchDatabase(ctx) })
-	background.Go(func() { r.measure(ctx) })
+	background.Go(func() { r.database.run(ctx) })
+	background.Go(func() { depths{r}.run(ctx) })
 	defer background.Wait()
 
 	backOff := firstBackOff
@@ -140,13 +138,13 @@ func (r *Runtime) runSession(ctx context.Context, number int) error {
 	defer r.session.Store(nil)
 	r.trouble.Store(nil)
 	ended := func(err error) bool { return err != nil && (s.consume.IsClosed() || ctx.Err() != nil) }
-	anew, missing := r.declareShared(ctx, s)
+	fresh, missing := r.declareShared(ctx, s)
 	if ended(missing) {
 		return missing
 	}
-	refused := make([]error, len(r.pumps))
-	for i, p := range r.pumps {
-		if refused[i] = p.declare(ctx, s, anew); ended(refused[i]) {
+	refused := make([]error, len(r.runners))
+	for i, p := range r.runners {
+		if refused[i] = p.declare(ctx, s, fresh); ended(refused[i]) {
 			return refused[i]
 		}
 	}
@@ -156,16 +154,16 @@ func (r *Runtime) runSession(ctx context.Context, number int) error {
 		Stringer("node", s.consume.RemoteAddr()).Msg("connected to RabbitMQ")
 
 	s.wg.Go(func() { r.keepTopology(ctx, s) }) // ends with the session, or at the drain
-	var pumps sync.WaitGroup
+	var serving sync.WaitGroup
 	if missing != nil {
-		pumps.Go(func() {
+		serving.Go(func() {
 			if s.insist(ctx, missing, r.refusedShared, func() error { _, err := r.declareShared(ctx, s); return err }) == nil {
 				r.trouble.Store(nil)
 			}
 		})
 	}
-	for i, p := range r.pumps {
-		pumps.Go(func() {
+	for i, p := range r.runners {
+		serving.Go(func() {
 			if err := p.run(ctx, s, refused[i]); err != nil {
 				s.end(err)
 			}
@@ -173,7 +171,7 @@ func (r *Runtime) runSession(ctx context.Context, number int) error {
 	}
 	done := make(chan struct{})
 	go func() {
-		pumps.Wait()
+		serving.Wait()
 		close(done)
 	}()
 	select {
@@ -182,7 +180,7 @@ func (r *Runtime) runSession(ctx context.Context, number int) error {
 	case <-s.ended:
 	}
 	if s.over() {
-		rabbitmq.Close(s.consume) // a pump may be waiting for an answer on a link that has gone dead
+		rabbitmq.Close(s.consume) // a runner may be waiting for an answer on a link that has gone dead
 	}
 	<-done
 	if s.over() {
@@ -191,10 +189,10 @@ func (r *Runtime) runSession(ctx context.Context, number int) error {
 	return nil
 }
 
-// drain lets the pumps of s finish: they give back what has not begun, and end when their handlers have.
+// drain lets the runners of s finish: they requeue what has not begun, and end when their handlers have.
 func (r *Runtime) drain(s *session, done <-chan struct{}) {
 	r.draining.Store(true)
-	r.gate.hold(holdDraining, hold{text: "stopping"})
+	r.gate.pause(causeDraining, cause{text: "stopping"})
 	select {
 	case <-done:
 	case <-s.ended:
@@ -247,52 +245,6 @@ func (r *Runtime) awaitHandlers() error {
 	return nil
 }
 
-// watchDatabase pauses everything while Postgres can't be used.
-func (r *Runtime) watchDatabase(ctx context.Context) {
-	const look, lookAgain = 15 * time.Second, time.Second
-	said := false
-	for ctx.Err() == nil {
-		wait := look
-		err := r.opts.Database(ctx)
-		switch {
-		case err == nil:
-			said = false
-			if since, had := r.gate.release(holdPostgres); had {
-				r.opts.Log.Info().Str("event", "postgres_connected").Dur("waited", time.Since(since)).Msg("Postgres is there")
-			}
-		case ctx.Err() == nil:
-			wait = lookAgain
-			r.gate.hold(holdPostgres, hold{text: postgresReason(err)})
-			if !said {
-				said = true
-				r.opts.Log.Error().Str("event", "postgres_away").Err(err).
-					Msg("no Postgres: check DATABASE_URL and the server; every consumer is paused until it is back")
-			}
-		}
-		select {
-		case <-time.After(wait):
-		case <-r.database:
-		case <-ctx.Done():
-		}
-	}
-}
-
-// postgresReason is one line: pgx puts each address that it tried on a line of its own, and the ledger says the first
-// words too.
-func postgresReason(err error) string {
-	const away = "Postgres is away: "
-	return away + strings.Join(strings.Fields(strings.TrimPrefix(err.Error(), away)), " ")
-}
-
-// postgresAway pauses everything at once; the watcher finds out for how long.
-func (r *Runtime) postgresAway(err error) {
-	r.gate.hold(holdPostgres, hold{text: postgresReason(err)})
-	select {
-	case r.database <- struct{}{}:
-	default:
-	}
-}
-
 // CredentialsChanged says that a credential is another one now: consumers that are paused because theirs was refused try
 // again at once.
 func (r *Runtime) CredentialsChanged() { r.gate.probeUnauthorized("") }
@@ -302,48 +254,16 @@ func (r *Runtime) CredentialsChanged() { r.gate.probeUnauthorized("") }
 func (r *Runtime) Resumed(name string) { r.gate.probeUnauthorized(name) }
 
 // SetPauses says what an operator has paused now: names of consumers, or of downstreams for every consumer that needs them,
-// each with the reason in words. What is no longer named goes on. A paused consumer finishes what it has begun, holds
+// each with the reason in words. What is no longer named goes on. A paused consumer finishes what it has begun, keeps
 // nothing else and makes no probe. It may be called before Run.
 func (r *Runtime) SetPauses(reasons map[string]string) { r.gate.setPauses(reasons) }
 
-// PausedByOperator gives the reason if an operator has paused a consumer or a downstream that it needs.
+// PausedByOperator returns the reason if an operator has paused a consumer or a downstream that it needs.
 func (r *Runtime) PausedByOperator(consumer string) (reason string, paused bool) {
-	for _, p := range r.pumps {
+	for _, p := range r.runners {
 		if p.consumer.Name == consumer {
 			return r.gate.operator(p.consumer)
 		}
 	}
 	return "", false
-}
-
-// measure keeps the gauges of the queues.
-func (r *Runtime) measure(ctx context.Context) {
-	const every = 5 * time.Second
-	for {
-		if s := r.session.Load(); s != nil {
-			for _, p := range r.pumps {
-				r.gauge(s, p.queue, r.metrics.depth, &p.messages)
-				r.gauge(s, r.topology.DeadLetterQueue(p.consumer.Name), r.metrics.deadLetters, &p.deadLetters)
-			}
-			for _, delay := range r.opts.RetryDelays {
-				r.gauge(s, r.topology.Retry(delay), r.metrics.depth, nil)
-			}
-		}
-		select {
-		case <-time.After(every):
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// gauge counts the messages of a queue, for the metric and for keep, which may be nil.
-func (r *Runtime) gauge(s *session, queue string, g *prometheus.GaugeVec, keep *atomic.Int64) {
-	// An error ends the session, or passes; the next round will tell.
-	if n, ok, err := rabbitmq.Depth(s.consume, queue); err == nil && ok {
-		g.WithLabelValues(queue).Set(float64(n))
-		if keep != nil {
-			keep.Store(int64(n))
-		}
-	}
 }

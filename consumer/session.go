@@ -12,7 +12,7 @@ import (
 )
 
 // session is one pair of connections and all that lives on them. When one of them breaks, all of it ends, and the
-// deliveries that came with it can no longer be settled: the broker gives them to others.
+// deliveries that came with it can no longer be settled: the broker delivers them again.
 type session struct {
 	number  int
 	consume *amqp.Connection

@@ -70,7 +70,7 @@ func (r *Runtime) Status() Status {
 	if why := r.trouble.Load(); why != nil && s.RabbitMQ.State == "connected" {
 		s.RabbitMQ.Reason = *why
 	}
-	if text, held := r.gate.held(holdPostgres); held {
+	if text, held := r.gate.has(causePostgres); held {
 		s.Postgres = Part{State: "away", Reason: text}
 	}
 	for _, c := range r.opts.Circuits {
@@ -79,12 +79,12 @@ func (r *Runtime) Status() Status {
 		}
 		status := c.Status()
 		part := Part{OK: status.State == circuit.Closed, State: status.State.String(), Reason: status.Reason, Until: status.Until}
-		if text, paused := r.gate.held(holdOperator + c.Name()); paused && part.OK {
+		if text, paused := r.gate.has(causeOperator + c.Name()); paused && part.OK {
 			part = Part{State: "paused", Reason: text}
 		}
 		s.Downstreams[c.Name()] = part
 	}
-	for _, p := range r.pumps {
+	for _, p := range r.runners {
 		standing, why := r.gate.standing(p.consumer), p.trouble.Load()
 		part := Part{State: "starting", Reason: "not subscribed yet"}
 		switch {
@@ -99,7 +99,7 @@ func (r *Runtime) Status() Status {
 		case p.subscribed.Load():
 			part = Part{OK: true, State: "subscribed"}
 		case p.full.Load():
-			part = Part{OK: true, State: "paused", Reason: "what it handles from before a pause leaves no room for more (PREFETCH, MEMORY_LIMIT)"}
+			part = Part{OK: true, State: "paused", Reason: "what it handles from before a pause leaves no room for more (its prefetch, the memory limit)"}
 		case why != nil:
 			part = Part{State: "refused", Reason: *why}
 		}
@@ -119,5 +119,5 @@ func (r *Runtime) Status() Status {
 
 // isNeeded reports whether a consumer needs the downstream.
 func (r *Runtime) isNeeded(c circuit.Breaker) bool {
-	return slices.ContainsFunc(r.pumps, func(p *pump) bool { return slices.Contains(p.consumer.Needs, c.Name()) })
+	return slices.ContainsFunc(r.runners, func(p *runner) bool { return slices.Contains(p.consumer.Needs, c.Name()) })
 }

@@ -11,34 +11,36 @@ import (
 // A message that kills the process that handles it is delivered again, and again, together with its neighbours. Who has
 // done it shows when each of them is handled with nothing else in flight.
 
-// attempt has d handled, beside others, or alone if a process has died over it. It is called with together held for
-// reading, and lets go of it.
-func (l *line) attempt(ctx context.Context, d *delivery) (event.Outcome, error) {
-	if d.Redelivered || d.has(rabbitmq.HeaderEntered) {
-		if err := l.enter(ctx, d); err != nil {
-			l.r.together.RUnlock()
+// attempt has the message handled, beside others, or alone if a process has died over it. It is called with together held for
+// reading, and releases it.
+func (h *handling) attempt(ctx context.Context) (event.Outcome, error) {
+	together := &h.l.r.together
+	if h.m.Redelivered || h.m.has(rabbitmq.HeaderEntered) {
+		if err := h.enter(ctx); err != nil {
+			together.RUnlock()
 			return "", err
 		}
 	}
-	if !d.suspect {
-		defer l.r.together.RUnlock()
-		return l.handleEvents(ctx, d)
+	if !h.res.suspect {
+		defer together.RUnlock()
+		return h.handleEvents(ctx)
 	}
-	l.r.together.RUnlock()
-	return l.alone(ctx, d)
+	together.RUnlock()
+	return h.alone(ctx)
 }
 
-// enter notes, before anything else is done with d, that this process has it.
-func (l *line) enter(ctx context.Context, d *delivery) error {
-	if l.r.opts.Suspects == nil {
+// enter notes, before anything else is done with the message, that this process has it.
+func (h *handling) enter(ctx context.Context) error {
+	suspects := h.l.r.opts.Suspects
+	if suspects == nil {
 		return nil
 	}
-	d.entered = true
-	suspect, deaths, err := l.r.opts.Suspects.Enter(ctx, l.consumer.Name, d.id())
+	h.res.entered = true
+	suspect, deaths, err := suspects.Enter(ctx, h.m.consumer, h.m.id())
 	if err != nil {
 		return err
 	}
-	d.suspect, d.deaths = suspect, deaths
+	h.res.suspect, h.res.deaths = suspect, deaths
 	if deaths >= maxDeaths {
 		return event.Errorf(event.Internal, "%d processes have ended in the midst of handling this message with nothing else in "+
 			"flight: see the last lines that they logged, and whether they ran out of memory", deaths)
@@ -46,53 +48,53 @@ func (l *line) enter(ctx context.Context, d *delivery) error {
 	return nil
 }
 
-// takeOver is called when d's handling finds a claim whose owner is gone: d may do to this process what was done to that.
-func (l *line) takeOver(ctx context.Context, d *delivery) error {
-	if d.entered {
+// takeOver is called when the handling finds a claim whose owner is gone: the message may do to this process what was done to
+// that.
+func (h *handling) takeOver(ctx context.Context) error {
+	if h.res.entered {
 		return nil
 	}
-	if err := l.enter(ctx, d); err != nil {
+	if err := h.enter(ctx); err != nil {
 		return err
 	}
-	if d.suspect {
+	if h.res.suspect {
 		return &event.Deferral{Reason: "a process has died over this message: it is to be handled alone"}
 	}
 	return nil
 }
 
 // alone has a suspect handled with nothing else in flight in the process.
-func (l *line) alone(ctx context.Context, d *delivery) (event.Outcome, error) {
+func (h *handling) alone(ctx context.Context) (event.Outcome, error) {
 	resume := event.Wait(ctx) // for the others, which is no fault of this one
-	l.r.together.Lock()
-	defer l.r.together.Unlock()
+	h.l.r.together.Lock()
+	defer h.l.r.together.Unlock()
 	if err := resume(ctx); err != nil {
 		return "", err
 	}
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
-	if err := l.r.opts.Suspects.Alone(ctx, l.consumer.Name, d.id()); err != nil {
-		return "", fmt.Errorf("note that message %s is handled alone: %w", d.id(), err)
+	if err := h.l.r.opts.Suspects.Alone(ctx, h.m.consumer, h.m.id()); err != nil {
+		return "", fmt.Errorf("note that message %s is handled alone: %w", h.m.id(), err)
 	}
-	l.r.opts.Log.Warn().Str("event", "suspect_handled_alone").Str("consumer", l.consumer.Name).Str("id", d.id()).Int("deaths", d.deaths).
+	h.l.r.opts.Log.Warn().Str("event", "suspect_handled_alone").Str("consumer", h.m.consumer).Str("id", h.m.id()).Int("deaths", h.res.deaths).
 		Msg("a process has died over this message: it is handled with nothing else in flight")
-	return l.handleEvents(ctx, d)
+	return h.handleEvents(ctx)
 }
 
-// noteSuspect strikes d out once its handling has ended in any way but by being put off.
-func (l *line) noteSuspect(d *delivery) {
-	if !d.entered {
+// noteSuspect strikes m out once its handling has ended in any way but a deferral.
+func (l *link) noteSuspect(m *message, res *result) {
+	if !res.entered {
 		return
 	}
 	var err error
-	switch {
-	case d.verdict.action != putOff:
-		err = l.r.opts.Suspects.Strike(l.r.work, l.consumer.Name, d.id())
-	default:
-		err = l.r.opts.Suspects.PutOff(l.r.work, l.consumer.Name, d.id())
+	if res.verdict.action == postpone {
+		err = l.r.opts.Suspects.PutOff(l.r.work, m.consumer, m.id())
+	} else {
+		err = l.r.opts.Suspects.Strike(l.r.work, m.consumer, m.id())
 	}
 	if err != nil {
-		l.r.opts.Log.Warn().Str("event", "suspect_not_recorded").Err(err).Str("consumer", l.consumer.Name).Str("id", d.id()).
+		l.r.opts.Log.Warn().Str("event", "suspect_not_recorded").Err(err).Str("consumer", m.consumer).Str("id", m.id()).
 			Msg("could not note that the process has outlived a message: when it ends, the message is taken to have ended it")
 	}
 }

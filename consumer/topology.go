@@ -11,8 +11,8 @@ import (
 	"github.com/mageline/mageline/rabbitmq"
 )
 
-// What was declared may vanish while the process runs: somebody deletes a queue, Magento's setup makes its exchange anew, a
-// broker loses a node and some of its bindings (rabbitmq-server issue 12782). Nothing tells of it, so all of it is declared
+// What was declared may vanish while the process runs: somebody deletes a queue, Magento's setup makes its exchange again, a
+// broker loses a node and some of its bindings (rabbitmq-server issue 12782). Nobody is told, so all of it is declared
 // again and again.
 
 // boundPatience is for the management API, which must not hold up a binding.
@@ -29,7 +29,7 @@ func (r *Runtime) keepTopology(ctx context.Context, s *session) {
 		case <-s.ended:
 			return
 		}
-		anew, err := r.declareShared(ctx, s)
+		fresh, err := r.declareShared(ctx, s)
 		if s.over() || ctx.Err() != nil {
 			return
 		}
@@ -38,11 +38,11 @@ func (r *Runtime) keepTopology(ctx context.Context, s *session) {
 		} else {
 			r.trouble.Store(nil)
 		}
-		for _, p := range r.pumps {
+		for _, p := range r.runners {
 			if !p.running.Load() { // it declares all by itself before it runs again
 				continue
 			}
-			err := p.declare(ctx, s, anew)
+			err := p.declare(ctx, s, fresh)
 			if s.over() || ctx.Err() != nil {
 				return
 			}
@@ -53,9 +53,9 @@ func (r *Runtime) keepTopology(ctx context.Context, s *session) {
 	}
 }
 
-// declareShared makes what is missing of what all consumers use: Magento's exchange and the retry queues. anew says that the
+// declareShared makes what is missing of what all consumers use: Magento's exchange and the retry queues. fresh says that the
 // exchange was missing.
-func (r *Runtime) declareShared(ctx context.Context, s *session) (anew bool, err error) {
+func (r *Runtime) declareShared(ctx context.Context, s *session) (fresh bool, err error) {
 	shared := r.topology
 	shared.Sources = nil
 	made, err := shared.Declare(ctx, s.consume)
@@ -67,10 +67,10 @@ func (r *Runtime) declareShared(ctx context.Context, s *session) (anew bool, err
 	return slices.Contains(made, rabbitmq.ExchangeMade(shared.Exchange)), nil
 }
 
-// declare makes what is missing of the consumer's own queues and bindings. anew says that Magento's exchange was missing. An
+// declare makes what is missing of the consumer's own queues and bindings. fresh says that Magento's exchange was missing. An
 // error is one without which the consumer can't be subscribed. That it can't be bound any more is none: its queue may hold
 // much. What has vanished since it was declared is counted, bindings where that can be known.
-func (p *pump) declare(ctx context.Context, s *session, anew bool) error {
+func (p *runner) declare(ctx context.Context, s *session, fresh bool) error {
 	p.declaring.Lock()
 	defer p.declaring.Unlock()
 	own := p.r.topology
@@ -78,7 +78,7 @@ func (p *pump) declare(ctx context.Context, s *session, anew bool) error {
 	made, err := own.Make(ctx, s.consume)
 	p.r.made(made, p.bound)
 	gone := p.unbound(ctx, s, own)
-	if anew || slices.Contains(made, rabbitmq.ExchangeMade(own.Exchange)) || slices.Contains(made, rabbitmq.QueueMade(p.queue)) {
+	if fresh || slices.Contains(made, rabbitmq.ExchangeMade(own.Exchange)) || slices.Contains(made, rabbitmq.QueueMade(p.queue)) {
 		gone = p.consumer.Topics
 	}
 	bind := own.Bind(ctx, s.consume)
@@ -105,16 +105,16 @@ func (p *pump) declare(ctx context.Context, s *session, anew bool) error {
 }
 
 // declareAll makes what is missing of all that the consumer publishes to.
-func (p *pump) declareAll(ctx context.Context, s *session) error {
-	anew, shared := p.r.declareShared(ctx, s)
-	if err := p.declare(ctx, s, anew); err != nil {
+func (p *runner) declareAll(ctx context.Context, s *session) error {
+	fresh, shared := p.r.declareShared(ctx, s)
+	if err := p.declare(ctx, s, fresh); err != nil {
 		return err
 	}
 	return shared
 }
 
-// unbound gives the topics to which the queue is not bound, as far as that can be known.
-func (p *pump) unbound(ctx context.Context, s *session, own rabbitmq.Topology) (gone []string) {
+// unbound returns the topics to which the queue is not bound, as far as that can be known.
+func (p *runner) unbound(ctx context.Context, s *session, own rabbitmq.Topology) (gone []string) {
 	if p.r.opts.Bound == nil {
 		there, err := own.Testify(s.consume, p.consumer.Name)
 		if err != nil && !s.consume.IsClosed() {
@@ -169,7 +169,7 @@ func (r *Runtime) unwatched(err error, todo string) {
 }
 
 // lacks says, once for each reason, what RabbitMQ refuses of a consumer that goes on; nil: nothing any more.
-func (p *pump) lacks(err error) {
+func (p *runner) lacks(err error) {
 	if err == nil {
 		if p.lack.Swap(nil) != nil {
 			p.r.opts.Log.Info().Str("event", "topology_accepted").Str("consumer", p.consumer.Name).Str("queue", p.queue).
@@ -187,7 +187,7 @@ func (p *pump) lacks(err error) {
 }
 
 // gaugeRefused keeps the metric of what RabbitMQ refuses the consumer.
-func (p *pump) gaugeRefused() {
+func (p *runner) gaugeRefused() {
 	refused := 0.0
 	if p.trouble.Load() != nil || p.lack.Load() != nil {
 		refused = 1

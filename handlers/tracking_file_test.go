@@ -408,7 +408,7 @@ func TestTrackingFileTakesLong(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := run.PublishEvent(t.Context(), "shipping.tracking_file.ready", body); err != nil {
+	if err := run.Publisher().Publish(t.Context(), "shipping.tracking_file.ready", body); err != nil {
 		t.Fatal(err)
 	}
 	kit.Eventually(t, 30*time.Second, func() bool { r.mu.Lock(); defer r.mu.Unlock(); return r.rows >= 500 }, "the first block to be out")
@@ -475,7 +475,7 @@ func TestInboxOfTwoReplicas(t *testing.T) {
 		h := r.handler(r.ledger(name, 10*time.Second))
 		o := consumer.Options{Limits: consumer.Limits{HandlerTimeout: 5 * time.Second}, ShutdownTimeout: time.Millisecond, Lease: 10 * time.Second}
 		run := r.runtime(q, o, h, more...)
-		h.Publish = run.PublishEvent
+		h.Publish = run.Publisher().Publish
 		w := &inbox.Watcher{
 			Dir: &inbox.Dir{Path: r.dir, Pattern: "*.csv"}, Log: zerolog.New(r.log), Ready: func() bool { return run.Status().RabbitMQ.OK },
 			Tell: func(ctx context.Context, f inbox.Found) error {
@@ -483,7 +483,7 @@ func TestInboxOfTwoReplicas(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				return run.PublishEvent(ctx, "shipping.tracking_file.ready", body)
+				return run.Publisher().Publish(ctx, "shipping.tracking_file.ready", body)
 			},
 		}
 		stopRun, stopWatch := r.run(func(ctx context.Context) { _ = run.Run(ctx) }), r.run(w.Run)

@@ -39,7 +39,7 @@ func wireOrderPlaced(s *Service) wired {
 	waiting := &handlers.Waiting{
 		Orders: s.remotes.shop.Orders, Ledger: s.ledger, Export: s.export, Key: s.rules.Key, Max: s.cfg.OrderWaitMax,
 		Send: func(ctx context.Context, topic string, body []byte) error {
-			return s.runtime.Send(ctx, handlers.OrderPlaced, topic, body)
+			return s.runtime.Publisher().Send(ctx, handlers.OrderPlaced, topic, body)
 		},
 	}
 	w.tasks = append(w.tasks, periodic.Task{Name: "waiting-orders", Every: s.cfg.OrderWaitEvery, Run: func(ctx context.Context) error {

@@ -42,7 +42,7 @@ var trackingFileReady = registration{
 func wireTrackingFileReady(s *Service) wired {
 	dir := &inbox.Dir{Path: s.cfg.TrackingDir, Pattern: s.cfg.TrackingPattern}
 	publish := func(ctx context.Context, topic string, body []byte) error {
-		return s.runtime.PublishEvent(ctx, topic, body)
+		return s.runtime.Publisher().Publish(ctx, topic, body)
 	}
 	watcher := &inbox.Watcher{
 		Dir: dir, Log: s.log,
