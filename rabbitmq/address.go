@@ -17,25 +17,25 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-// A Node is the address of one node of a cluster.
+// Node is the address of one node of a cluster.
 type Node struct {
 	amqp.URI
 	url string // with its credentials
 }
 
-// HostPort names the node for logs.
+// HostPort returns host:port, for logs.
 func (n Node) HostPort() string { return net.JoinHostPort(n.Host, strconv.Itoa(n.Port)) }
 
-// nextNode is where a list of addresses is cut: a password may hold a comma.
+// nextNode matches where the next address of a list begins. A comma alone does not: a password may have one.
 var nextNode = regexp.MustCompile(`,[ \t]*amqps?://`)
 
-// parameters are those that the library knows (amqp.ParseURI).
+// parameters are the query parameters that amqp.ParseURI knows.
 var parameters = []string{
 	"auth_mechanism", "cacertfile", "certfile", "channel_max", "connection_timeout", "heartbeat", "keyfile", "server_name_indication",
 }
 
-// ParseURL reads an amqp:// or amqps:// address as the library does, or several, separated by commas: those of the nodes of
-// one cluster. It is stricter where the library takes what it then leaves out. Its error never holds an address.
+// ParseURL parses an amqp:// or amqps:// address, or several, separated by commas: those of the nodes of one cluster. It accepts
+// what amqp091-go accepts, but for parts that amqp091-go would silently ignore. Its errors never contain an address.
 func ParseURL(list string) ([]Node, error) {
 	var nodes []Node
 	parts := cutNodes(list)
@@ -70,7 +70,7 @@ func cutNodes(list string) []string {
 func parseNode(address string) (Node, error) {
 	const want = "want amqp://user:password@host:port/vhost or amqps://…, special characters percent-encoded"
 	if strings.HasSuffix(address, ",") {
-		return Node{}, errors.New("an address is missing behind the last comma")
+		return Node{}, errors.New("an address is missing after the last comma")
 	}
 	if strings.ContainsFunc(address, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
 		return Node{}, errors.New("has a blank or a control character in it (%20 is a blank); " + want)
@@ -105,7 +105,7 @@ func parseNode(address string) (Node, error) {
 	return Node{URI: uri, url: address}, nil
 }
 
-// fewestChannels is what a process may open on one connection, with some to spare.
+// fewestChannels is how many channels a process needs on one connection, with some to spare.
 const fewestChannels = 64
 
 func checkParameters(u *url.URL) error {
@@ -153,20 +153,19 @@ func checkParameters(u *url.URL) error {
 	return nil
 }
 
-// A FileError says which of the files that LoadTLS was given can't be used.
+// FileError means that a file given to LoadTLS can't be used.
 type FileError struct {
-	Cert bool // the certificate or its key; else the roots
+	Cert bool // true for the client's certificate or key, false for the roots
 	Err  error
 }
 
 func (e *FileError) Error() string { return e.Err.Error() }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *FileError) Unwrap() error { return e.Err }
 
-// LoadTLS reads the PEM files of a connection: the roots that the broker's certificate is checked against (empty: the
-// system's), and the client's certificate with its key (empty: none). It gives nil where there are no files. Its errors are
-// *FileError.
+// LoadTLS reads the PEM files of a connection: the roots that the broker's certificate is checked against (empty: the system's),
+// and the client's certificate with its key (empty: none). Without files it returns nil. Its errors are *FileError.
 func LoadTLS(ca, cert, key string) (*tls.Config, error) {
 	if ca == "" && cert == "" && key == "" {
 		return nil, nil
@@ -192,7 +191,7 @@ func LoadTLS(ca, cert, key string) (*tls.Config, error) {
 	return c, nil
 }
 
-// Nodes gives the options of each node by itself.
+// Nodes returns options for each node alone.
 func (o Options) Nodes() ([]Options, error) {
 	nodes, err := ParseURL(o.URL)
 	if err != nil {
@@ -200,12 +199,12 @@ func (o Options) Nodes() ([]Options, error) {
 	}
 	all := make([]Options, 0, len(nodes))
 	for _, n := range nodes {
-		all = append(all, Options{URL: n.url, TLS: o.TLS})
+		all = append(all, Options{URL: n.url, TLS: o.TLS, Settings: o.Settings})
 	}
 	return all, nil
 }
 
-// HostPort names the broker of an address, or the nodes of several, for logs.
+// HostPort returns host:port of each node of an address, for logs.
 func HostPort(url string) string {
 	nodes, err := ParseURL(url)
 	if err != nil {

@@ -1,9 +1,11 @@
-// Package rabbitmq is what consuming and dead letters share of RabbitMQ: connections that can't hang, the topology and
-// its arguments, publishes that are confirmed, and what a message keeps when it is published again.
+// Package rabbitmq has what every user of RabbitMQ in this module needs: connections that can't hang (Dial), the exchanges,
+// queues and bindings (Topology), confirmed publishes (Publisher), the message that publishes a delivery again (Again), and
+// errors with a remedy (Explain). It knows AMQP and nothing of events or handlers.
 package rabbitmq
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -18,13 +20,31 @@ import (
 
 // Options say how to reach a broker.
 type Options struct {
-	// URL is an amqp:// or amqps:// address with its credentials, or several, as of ParseURL. It is never logged.
+	// URL is an address with its credentials, or several: see ParseURL. It is never logged.
 	URL string
 	// TLS is used for amqps://; nil trusts the system's roots.
 	TLS *tls.Config
-	// Newest, where it is set, is asked for the two above before each connection: files of secrets and certificates change
-	// while the process runs.
+	// Newest, if not nil, replaces URL and TLS before each connection: files with secrets and certificates change while the
+	// process runs.
 	Newest func() (url string, tls *tls.Config)
+	// Settings are named in errors.
+	Settings Settings
+}
+
+// Settings are the names of the settings of a program that its Options come from. Errors name them to whoever must correct one.
+// An empty name is replaced by a description.
+type Settings struct {
+	URL  string // of Options.URL
+	CA   string // the file with the roots that the broker's certificate is checked against
+	Cert string // the file with the client's certificate
+	Key  string // the file with its key
+}
+
+func (s Settings) named() Settings {
+	return Settings{
+		cmp.Or(s.URL, "the address"), cmp.Or(s.CA, "the file of the roots"),
+		cmp.Or(s.Cert, "the client certificate's file"), cmp.Or(s.Key, "its key's file"),
+	}
 }
 
 func (o Options) newest() Options {
@@ -36,25 +56,25 @@ func (o Options) newest() Options {
 
 const (
 	dialTimeout = 10 * time.Second
-	// A write that takes longer means that the broker has stopped reading (an alarm) or is gone: amqp091-go would wait
-	// for ever, whatever the context says.
+	// writeTimeout bounds a write. One that takes longer means that the broker has stopped reading (an alarm) or is gone.
+	// amqp091-go would block for ever, whatever the context says.
 	writeTimeout = 20 * time.Second
 	heartbeat    = 10 * time.Second
 )
 
-// Dial opens a connection, of several nodes to one that takes it, asked in random order. name is what the broker's list of
-// connections shows. The library's own recovery stays off: with it a late acknowledgement can settle another message and
-// lose it (docs/reference/rabbitmq.md).
+// Dial opens a connection. Of several nodes it tries each, in random order, until one accepts. name is shown in the broker's list
+// of connections. The recovery of amqp091-go stays off: with it a late acknowledgement can settle another message, which is lost
+// (docs/reference/rabbitmq.md).
 func Dial(ctx context.Context, o Options, name string) (*amqp.Connection, error) {
 	o = o.newest()
 	nodes, err := ParseURL(o.URL)
 	if err != nil {
-		return nil, fmt.Errorf("AMQP_URL can't be used: %w", err)
+		return nil, fmt.Errorf("%s can't be used: %w", o.Settings.named().URL, err)
 	}
 	rand.Shuffle(len(nodes), func(i, j int) { nodes[i], nodes[j] = nodes[j], nodes[i] })
 	var errs []error
 	for _, n := range nodes {
-		conn, err := n.dial(ctx, o.TLS, name)
+		conn, err := n.dial(ctx, o, name)
 		if err == nil {
 			return conn, nil
 		}
@@ -69,7 +89,7 @@ func Dial(ctx context.Context, o Options, name string) (*amqp.Connection, error)
 	return nil, nodesError(errs)
 }
 
-// nodesError is why each node of a cluster took no connection, in one line.
+// nodesError is why each node of a cluster accepted no connection, in one line.
 type nodesError []error
 
 func (e nodesError) Error() string {
@@ -77,12 +97,13 @@ func (e nodesError) Error() string {
 	for _, err := range e {
 		texts = append(texts, err.Error())
 	}
-	return "no node takes a connection: " + strings.Join(texts, "; ")
+	return "no node accepts a connection: " + strings.Join(texts, "; ")
 }
 
 func (e nodesError) Unwrap() []error { return e }
 
-func (n Node) dial(ctx context.Context, tls *tls.Config, name string) (*amqp.Connection, error) {
+func (n Node) dial(ctx context.Context, o Options, name string) (*amqp.Connection, error) {
+	tls := o.TLS
 	if tls != nil {
 		tls = tls.Clone() // the library writes the host into it
 		tls.ServerName = n.ServerName
@@ -102,7 +123,7 @@ func (n Node) dial(ctx context.Context, tls *tls.Config, name string) (*amqp.Con
 			if err != nil {
 				return nil, err
 			}
-			// The handshake is bounded too; the library clears this deadline when it is done.
+			// This bounds the handshake. The library clears the deadline afterwards.
 			if err := c.SetReadDeadline(time.Now().Add(timeout)); err != nil {
 				return nil, errors.Join(err, c.Close())
 			}
@@ -112,22 +133,22 @@ func (n Node) dial(ctx context.Context, tls *tls.Config, name string) (*amqp.Con
 	if err != nil {
 		err = fmt.Errorf("connect to RabbitMQ at %s, vhost %q: %w", n.HostPort(), n.Vhost, err)
 		if n.Scheme == "amqps" {
-			err = explainCertificate(err, tls)
+			err = explainCertificate(err, tls, o.Settings.named())
 		}
-		return nil, Explain(err)
+		return nil, explain(err, o.Settings.named())
 	}
 	return conn, nil
 }
 
 // Close closes a connection without waiting for a broker that does not answer.
 func Close(conn *amqp.Connection) {
-	_ = conn.CloseDeadline(time.Now().Add(2 * time.Second)) // it is gone either way
+	_ = conn.CloseDeadline(time.Now().Add(2 * time.Second)) // it ends either way
 }
 
-// readAhead is how much is read at once, in bytes: the library's own 4 KiB make two system calls of nearly each message.
+// readAhead is the size of the read buffer, in bytes. With the library's 4 KiB most messages cost two system calls.
 const readAhead = 64 << 10
 
-// stream is a connection whose writes end, and that reads many messages at once.
+// stream is a connection that bounds its writes and buffers its reads.
 type stream struct {
 	net.Conn
 	in *bufio.Reader

@@ -13,18 +13,18 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-// Difference is one argument that a queue has otherwise than it is declared.
+// Difference is one argument of an existing queue that differs from the declaration.
 type Difference struct {
 	Argument, Current string // Current is empty for none
 	Reason            string // the broker's words
 }
 
-// inequivalent takes the argument and its present value out of RabbitMQ's refusal
+// inequivalent finds the argument and its current value in RabbitMQ's refusal
 // (rabbit_misc:assert_args_equivalence and rabbit_misc:assert_field_equivalence).
 var inequivalent = regexp.MustCompile(`inequivalent arg '([^']+)' for .* but current is (?:none|the value '(.*)' of type '(\w+)'|'(.*)')`)
 
-// Differences declares an existing queue on throw-away channels. The broker names one difference at a time, so that each
-// answer is put into the next question, until the declaration fits the queue: the last ones may be the worst.
+// Differences returns how an existing queue differs from a declaration. It declares the queue on throw-away channels. The broker
+// names one difference at a time, so each declaration adopts the differences before it, until one is accepted.
 func Differences(conn *amqp.Connection, q Queue) (found []Difference, err error) {
 	durable, autoDelete, args := true, false, maps.Clone(q.Args)
 	for range 16 {
@@ -59,7 +59,7 @@ func Differences(conn *amqp.Connection, q Queue) (found []Difference, err error)
 	return found, nil
 }
 
-// like gives a value as the broker names it: of its type, or without one of the type of ours.
+// like converts a value in the broker's text to the type that it names or, without one, to the type of ours.
 func like(value, kind string, ours any) any {
 	_, text := ours.(string)
 	if kind == "longstr" || kind == "" && text {
@@ -74,7 +74,7 @@ func like(value, kind string, ours any) any {
 	return value
 }
 
-// Precondition gives the text of a 406.
+// Precondition returns the reason of a 406 (PRECONDITION_FAILED).
 func Precondition(err error) (reason string, ok bool) {
 	var refused *amqp.Error
 	if !errors.As(err, &refused) || refused.Code != amqp.PreconditionFailed {
@@ -86,10 +86,10 @@ func Precondition(err error) (reason string, ok bool) {
 // NoLimit is the delivery limit of a queue that keeps a message however often it is requeued.
 const NoLimit = math.MaxInt64
 
-// DeliveryLimit gives how often a message of an existing queue may be requeued by nack before the broker drops or dead-letters
-// it, as the queue was declared: a policy may tighten it unseen. bounded is true for a queue with a length limit, which may
-// drop another message for one that is published to it. A queue that this user may not configure tells nothing: it is taken
-// for one without a limit. One that is not there would be made: look whether it is before.
+// DeliveryLimit returns how often a message of an existing queue may be requeued by nack before the broker drops or dead-letters
+// it, according to the queue's arguments: a policy may lower it unseen. bounded is true for a queue with a length limit, which
+// may drop a message when another is published. A queue that the user may not configure counts as one without a limit. The queue
+// must exist: a missing one would be declared.
 func DeliveryLimit(conn *amqp.Connection, queue string) (limit int64, bounded bool, err error) {
 	version, _ := conn.Properties["version"].(string)
 	if !requeueCounts(version) {
@@ -124,8 +124,8 @@ func requeueCounts(version string) bool {
 	return major < 4 || major == 4 && minor < 3
 }
 
-// declaredLimit is what a limit of an argument means; without one it is 20 from 4.0 on. A negative one is none from 4.0 on, and
-// below any count before.
+// declaredLimit returns the limit that an argument sets. Without an argument it is 20 from 4.0 on. A negative one means no limit
+// from 4.0 on, and before 4.0 a limit below any count.
 func declaredLimit(version, argument string) int64 {
 	major, _ := release(version)
 	n, err := strconv.ParseInt(argument, 10, 64)
@@ -139,7 +139,7 @@ func declaredLimit(version, argument string) int64 {
 	}
 }
 
-// release takes the first two numbers of a version; of one that has none they are 0, as of a broker that is old.
+// release returns the first two numbers of a version; 0 for one without, as of an old broker.
 func release(version string) (major, minor int) {
 	parts := strings.SplitN(version+"..", ".", 3)
 	major, _ = strconv.Atoi(parts[0])

@@ -12,11 +12,11 @@ import (
 	"net/url"
 )
 
-// maxManagement is what is read of one answer, in bytes: a queue with a thousand consumers has less.
+// maxManagement bounds an answer, in bytes. That of a queue with a thousand consumers is smaller.
 const maxManagement = 4 << 20
 
-// Management is RabbitMQ's HTTP API (https://www.rabbitmq.com/docs/http-api-reference), for what AMQP does not tell. Its
-// answers were looked at on 3.10.8.
+// Management is a client of RabbitMQ's HTTP API (https://www.rabbitmq.com/docs/http-api-reference), for what AMQP does not
+// show: policies, bindings, alarms. It was written against the answers of 3.10.8.
 type Management struct {
 	VHost  string
 	base   *url.URL // without a user
@@ -24,20 +24,20 @@ type Management struct {
 	client *http.Client
 }
 
-// ErrNoSuchObject is its answer of 404.
-var ErrNoSuchObject = errors.New("there is no such thing")
+// ErrNoSuchObject means that the API answered 404.
+var ErrNoSuchObject = errors.New("there is no such object")
 
-// ManagementRefusedError is an answer that the API's user may not have.
+// ManagementRefusedError means that the API answered 401 or 403.
 type ManagementRefusedError struct{ status int }
 
 func (e *ManagementRefusedError) Error() string {
 	return fmt.Sprintf("answers %d %s", e.status, http.StatusText(e.status))
 }
 
-// NewManagement takes an address such as http://user:password@host:15672, and the vhost and the roots of the AMQP connection.
+// NewManagement returns a client for an address such as http://user:password@host:15672. It uses the vhost and the roots of o.
 func NewManagement(address string, o Options) (*Management, error) {
 	vhost := "/"
-	if nodes, err := ParseURL(o.URL); err == nil { // else nothing is reached with it anyway
+	if nodes, err := ParseURL(o.URL); err == nil { // else no connection can be opened either
 		vhost = nodes[0].Vhost
 	}
 	u, err := url.Parse(address)
@@ -45,7 +45,7 @@ func NewManagement(address string, o Options) (*Management, error) {
 		// The parser's error would repeat the password.
 		return nil, errors.New("must be http://user:password@host:15672 or https://…, special characters percent-encoded")
 	}
-	transport := &http.Transport{} // without a proxy, which would see the password, and AMQP has none
+	transport := &http.Transport{} // without a proxy, as for AMQP: it would see the password
 	if o.TLS != nil {
 		transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.TLS.RootCAs}
 	}
@@ -53,7 +53,7 @@ func NewManagement(address string, o Options) (*Management, error) {
 		user: u.User, VHost: vhost,
 		client: &http.Client{
 			Transport: transport,
-			// A redirect would take the password elsewhere.
+			// A redirect would send the password elsewhere.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}
@@ -62,13 +62,13 @@ func NewManagement(address string, o Options) (*Management, error) {
 	return m, nil
 }
 
-// Close ends its idle connections.
+// Close closes idle connections.
 func (m *Management) Close() { m.client.CloseIdleConnections() }
 
-// Address is scheme, host and port, without the user.
+// Address returns scheme, host and port, without the user.
 func (m *Management) Address() string { return m.base.Scheme + "://" + m.base.Host }
 
-// Get asks for one object, each part of its path escaped: the vhost / is %2F.
+// Get reads one object into into. It escapes each part of the path: the vhost / becomes %2F.
 func (m *Management) Get(ctx context.Context, into any, path ...string) error {
 	escaped := make([]string, 0, len(path)+1)
 	escaped = append(escaped, "api")
@@ -77,7 +77,7 @@ func (m *Management) Get(ctx context.Context, into any, path ...string) error {
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, m.base.JoinPath(escaped...).String(), http.NoBody)
 	if err != nil {
-		return errors.New("MAGELINE_AMQP_MANAGEMENT_URL makes no address")
+		return errors.New("the management API's address is no address of HTTP")
 	}
 	if password, ok := m.user.Password(); ok || m.user.Username() != "" {
 		req.SetBasicAuth(m.user.Username(), password)
@@ -98,7 +98,7 @@ func (m *Management) Get(ctx context.Context, into any, path ...string) error {
 		return ErrNoSuchObject
 	case resp.StatusCode >= 300 && resp.StatusCode <= 399:
 		return fmt.Errorf("answers %d: redirects are not followed", resp.StatusCode)
-	// The health checks say 503 for "no", with the reason as for "yes".
+	// A health check that fails answers 503, with the reason.
 	case resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusServiceUnavailable:
 		return fmt.Errorf("answers %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
 	}
@@ -115,12 +115,12 @@ func (m *Management) Get(ctx context.Context, into any, path ...string) error {
 		if resp.StatusCode != http.StatusOK {
 			return fmt.Errorf("answers %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
 		}
-		return errors.New("answers with what is not RabbitMQ's: see that it is the management API's address, as http://host:15672")
+		return errors.New("answers with something that is not RabbitMQ's: check that it is the management API's address, as http://host:15672")
 	}
 	return nil
 }
 
-// late says that an error is one of the time that was given.
+// late adds to an error that the deadline has passed.
 func late(ctx context.Context, err error) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return fmt.Errorf("no answer in time (%w)", err)
@@ -128,20 +128,20 @@ func late(ctx context.Context, err error) error {
 	return err
 }
 
-// BindingState is a binding as the API tells it.
+// BindingState is a binding as the API shows it.
 type BindingState struct {
 	Source    string           `json:"source"` // empty for the default exchange
 	Key       string           `json:"routing_key"`
 	Arguments ManagementObject `json:"arguments"`
 }
 
-// Bindings lists those of a queue, the default exchange's too.
+// Bindings returns the bindings of a queue, with that of the default exchange.
 func (m *Management) Bindings(ctx context.Context, queue string) (all []BindingState, err error) {
 	err = m.Get(ctx, &all, "queues", m.VHost, queue, "bindings")
 	return all, err
 }
 
-// Topics gives the routing keys with which a queue is bound to an exchange.
+// Topics returns the routing keys with which a queue is bound to an exchange.
 func (m *Management) Topics(ctx context.Context, queue, exchange string) (topics []string, err error) {
 	all, err := m.Bindings(ctx, queue)
 	if err != nil {
@@ -155,10 +155,10 @@ func (m *Management) Topics(ctx context.Context, queue, exchange string) (topics
 	return topics, nil
 }
 
-// ManagementObject is a JSON object, which RabbitMQ writes as [] where it is empty in some versions.
+// ManagementObject is a JSON object. Some versions of RabbitMQ write an empty one as [].
 type ManagementObject map[string]any
 
-// UnmarshalJSON takes an object, or a list if it is empty.
+// UnmarshalJSON accepts an object or an empty list.
 func (o *ManagementObject) UnmarshalJSON(b []byte) error {
 	if !bytes.HasPrefix(bytes.TrimSpace(b), []byte("{")) {
 		var list []any

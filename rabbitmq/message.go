@@ -10,17 +10,17 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-// Headers that mageline adds to what it publishes. They are believed only on a delivery that came through the default
-// exchange: everybody can publish to Magento's.
+// Headers that mageline adds to what it publishes. They are trusted only on a delivery that came through the default exchange:
+// anybody can publish to Magento's.
 const (
 	HeaderTopic              = "x-mageline-topic"
 	HeaderAttempts           = "x-mageline-attempts" // attempts used so far
 	HeaderFirstFailedAt      = "x-mageline-first-failed-at"
-	HeaderUnauthorized       = "x-mageline-unauthorized" // refusals so far, with a success of the consumer between each two
+	HeaderUnauthorized       = "x-mageline-unauthorized" // refusals in a row, with a success of the consumer between each two
 	HeaderUnauthorizedAt     = "x-mageline-unauthorized-at"
 	HeaderUnauthorizedFor    = "x-mageline-unauthorized-for" // the request that was refused
-	HeaderPutOff             = "x-mageline-put-off"          // the message was handled before, and no attempt was counted
-	HeaderEntered            = "x-mageline-entered"          // the message is among those that may have killed a process
+	HeaderPutOff             = "x-mageline-put-off"          // the message was deferred: it was handled, and no attempt was counted
+	HeaderEntered            = "x-mageline-entered"          // the message is a suspect: a process may have died over it
 	HeaderReconciledAt       = "x-mageline-reconciled-at"
 	HeaderReplayedAt         = "x-mageline-replayed-at"
 	HeaderReplayCount        = "x-mageline-replay-count"
@@ -29,7 +29,7 @@ const (
 	HeaderOriginalExpiration = "x-mageline-original-expiration"
 	HeaderDropped            = "x-mageline-headers-dropped"
 
-	HeaderQueue      = "x-mageline-queue" // from here on: dead letters
+	HeaderQueue      = "x-mageline-queue" // these are on dead letters only
 	HeaderKey        = "x-mageline-key"
 	HeaderReason     = "x-mageline-reason"
 	HeaderErrorClass = "x-mageline-error-class"
@@ -41,10 +41,10 @@ const (
 
 const headerPrefix = "x-mageline-"
 
-// Believed reports whether the x-mageline headers of d are ours.
+// Believed reports whether the x-mageline headers of d were set by mageline.
 func Believed(d *amqp.Delivery) bool { return d.Exchange == "" }
 
-// Text gives a header as text, "" if it is missing or no text.
+// Text returns a header as text; "" if it is missing or no text.
 func Text(headers amqp.Table, name string) string {
 	switch v := headers[name].(type) {
 	case string:
@@ -56,7 +56,7 @@ func Text(headers amqp.Table, name string) string {
 	}
 }
 
-// Int gives a header as an integer of any AMQP width, 0 if it is missing or none.
+// Int returns a header that is an integer of any AMQP width; 0 if it is missing or no integer.
 func Int(headers amqp.Table, name string) int64 {
 	switch v := headers[name].(type) {
 	case int8:
@@ -80,8 +80,8 @@ func Int(headers amqp.Table, name string) int64 {
 	}
 }
 
-// ID names a message across its deliveries, retries and replays: 12 hex digits of the SHA-256 of topic, message id and
-// body.
+// ID returns the letter id, which is the same for all deliveries, retries and replays of a message: 12 hex digits of the SHA-256
+// of topic, message id and body.
 func ID(topic, messageID string, body []byte) string {
 	h := sha256.New()
 	h.Write([]byte(topic))
@@ -92,11 +92,13 @@ func ID(topic, messageID string, body []byte) string {
 	return hex.EncodeToString(h.Sum(nil)[:6])
 }
 
-// Again makes of a delivery the message that is published again: body, properties and headers as they came, but for
-// those on which a broker acts, and for the x-mageline headers of a delivery that came with headers not ours. set is
-// added; a nil value takes a header away. frameSize is the connection's; headers that came and would not fit in a frame
-// are left out, largest first, and named in x-mageline-headers-dropped: the broker closes the connection of a publish
-// whose headers exceed a frame, and the publish call does not notice.
+// Again returns the message that publishes a delivery again. It keeps the body, the properties and the headers, but for headers
+// that a broker acts on, and for x-mageline headers that are not Believed. Then it sets the headers in set and removes those that
+// are nil there.
+//
+// frameSize is the connection's. Headers of the delivery that would not fit in a frame are left out, largest first, and named in
+// x-mageline-headers-dropped: a broker closes the connection when the headers of a publish exceed a frame, and the call that
+// publishes does not notice.
 func Again(d *amqp.Delivery, set amqp.Table, frameSize int) amqp.Publishing {
 	headers := make(amqp.Table, len(d.Headers)+len(set)+2)
 	believed := Believed(d)
@@ -140,7 +142,7 @@ func Again(d *amqp.Delivery, set amqp.Table, frameSize int) amqp.Publishing {
 	return p
 }
 
-// brokerActsOn names headers that would make a broker count, route or expire a message that it has not seen before.
+// brokerActsOn reports whether a header would make a broker count, route or expire the message.
 func brokerActsOn(name string) bool {
 	switch name {
 	case "x-death", "x-delivery-count", "x-acquired-count", "CC", "BCC":
@@ -153,7 +155,7 @@ func fitHeaders(p *amqp.Publishing, ours amqp.Table, frameSize int) {
 	if frameSize <= 0 {
 		frameSize = 131072
 	}
-	// A content header frame holds 8 bytes of frame, 14 of header, and every property beside the table.
+	// A content header frame has 8 bytes of frame, 14 of header, and every property beside the table.
 	room := frameSize - 8 - 14 - 32
 	for _, s := range []string{p.ContentType, p.ContentEncoding, p.CorrelationId, p.ReplyTo, p.MessageId, p.Type, p.AppId} {
 		room -= 1 + len(s)
@@ -166,7 +168,7 @@ func fitHeaders(p *amqp.Publishing, ours amqp.Table, frameSize int) {
 	var names []string
 	for name := range p.Headers {
 		_, set := ours[name]
-		// What an earlier publish of ours has added is small; who can publish to a queue can write large ones.
+		// Headers of an earlier publish of mageline are small. Whoever can publish to a queue can invent large ones.
 		earlier := strings.HasPrefix(name, headerPrefix) && fieldSize(p.Headers[name]) <= nameRoom
 		if !set && !earlier {
 			names = append(names, name)
@@ -193,7 +195,7 @@ func fitHeaders(p *amqp.Publishing, ours amqp.Table, frameSize int) {
 	p.Headers[HeaderDropped] = Bounded(strings.Join(dropped, ","), nameRoom-64)
 }
 
-// Bounded cuts text to at most limit bytes of valid UTF-8.
+// Bounded truncates text to at most limit bytes of valid UTF-8.
 func Bounded(text string, limit int) string {
 	text = strings.ToValidUTF8(text, "�")
 	if len(text) <= limit {
@@ -240,8 +242,8 @@ func fieldSize(v any) int {
 	}
 }
 
-// Topic is the topic a delivery was published with: its routing key, or, on one that came through the default exchange,
-// where the routing key is a queue's name, the header; fallback without either.
+// Topic returns the topic that a delivery was first published with: its routing key or, if it came through the default exchange,
+// where the routing key is a queue's name, the header. Without the header it is fallback.
 func Topic(d *amqp.Delivery, fallback string) string {
 	if !Believed(d) {
 		return d.RoutingKey

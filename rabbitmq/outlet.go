@@ -9,12 +9,12 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-// outlet is the channel on which everything to one exchange is published.
+// outlet is the channel for all publishes to one exchange.
 type outlet struct {
-	opened chan struct{} // closed when it can be used, or err says why not
+	opened chan struct{} // closed when the channel is open or err is set
 	err    error
 	ch     *amqp.Channel
-	why    func() *amqp.Error // why the broker has closed ch; to be asked only when it is closed
+	why    func() *amqp.Error // why the broker closed ch; it blocks until ch is closed
 
 	mu       sync.Mutex
 	returns  chan amqp.Return
@@ -27,8 +27,8 @@ type inFlight struct {
 	returned      bool
 }
 
-// outlet gives the channel of an exchange, a new one where the broker has closed the last. Opening one takes as long as the
-// broker reads nothing.
+// outlet returns the channel of an exchange. It opens a new one after the broker has closed the last. While the broker reads
+// nothing, opening blocks.
 func (p *Publisher) outlet(ctx context.Context, exchange string) (*outlet, error) {
 	p.mu.Lock()
 	o := p.outlets[exchange]
@@ -61,7 +61,7 @@ func (o *outlet) open(conn *amqp.Connection) (err error) {
 	if o.ch, err = conn.Channel(); err != nil {
 		return fmt.Errorf("open a channel to publish: %w", err)
 	}
-	// amqp091-go drops what a listener does not take within 5 s: the buffer holds all that can be under way.
+	// amqp091-go drops what a listener does not receive within 5 s: the buffer has room for all that can be in flight.
 	o.returns = o.ch.NotifyReturn(make(chan amqp.Return, 2*MaxUnconfirmed))
 	closed := o.ch.NotifyClose(make(chan *amqp.Error, 1))
 	o.why = sync.OnceValue(func() *amqp.Error { return <-closed })
@@ -71,7 +71,7 @@ func (o *outlet) open(conn *amqp.Connection) (err error) {
 	return nil
 }
 
-// over reports whether nothing can be published on it any more.
+// over reports whether the channel is closed or could not be opened.
 func (o *outlet) over() bool {
 	select {
 	case <-o.opened:
@@ -91,9 +91,9 @@ func (o *outlet) publish(f *inFlight) (*amqp.DeferredConfirmation, error) {
 	return confirm, err
 }
 
-// wasReturned takes the returns that have arrived and says whether f was among them. The broker sends a return before
-// its confirm, and one goroutine of the library reads both, so the return is in the buffer by the time the confirm is
-// known. A return is matched by its content: of two equal messages on their way to one queue it does not matter which.
+// wasReturned reads the returns that have arrived and reports whether f was among them. The broker sends a return before its
+// confirm, and one goroutine of the library reads both, so the return is in the buffer when the confirm is known. A return is
+// matched by its content: of two equal messages to one queue it does not matter which.
 func (o *outlet) wasReturned(f *inFlight) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -12,33 +12,34 @@ import (
 )
 
 var (
-	// ErrReturned means that no queue took the message: the topology is not as it should be.
+	// ErrReturned means that no queue took the message: a queue or binding is missing.
 	ErrReturned = errors.New("no queue took the message")
-	// ErrRefused means that the broker refused the message: its queue is full or unable to store, or, with the broker's
-	// *amqp.Error, the user may not publish to the exchange or it is not there. Of several that were under way to that
-	// exchange some may have been stored all the same.
+	// ErrRefused means that the broker refused the message: its queue is full or can't store it. With the broker's
+	// *amqp.Error, the user may not publish to the exchange or there is no such exchange. Then some of several messages in
+	// flight to that exchange may have been stored nevertheless.
 	ErrRefused = errors.New("the broker refused the message")
-	// ErrUnconfirmed means that it is not known whether a queue has it: the connection ended, or the broker never
-	// answered, and then the connection is closed.
+	// ErrUnconfirmed means that it is not known whether a queue has the message: the connection ended, or the broker did not
+	// answer, in which case the connection is closed.
 	ErrUnconfirmed = errors.New("the broker has not confirmed the message")
 )
 
-// MaxUnconfirmed is how many publishes are under way at once.
+// MaxUnconfirmed is how many publishes may be in flight at once.
 const MaxUnconfirmed = 256
 
 const (
 	confirmTimeout = 30 * time.Second
-	// A broker in memory or disk alarm stops reading from connections that publish; it may take a while.
+	// blockedTimeout bounds the wait for a confirm during an alarm of memory or disk, when the broker stops reading from
+	// connections that publish.
 	blockedTimeout = 10 * time.Minute
 )
 
-// Publisher publishes on one connection, with confirms and the mandatory flag. Publishes of many goroutines are under
-// way at once; each waits for its own confirm. Each exchange has a channel of its own: the broker closes the channel of a
+// Publisher publishes on one connection, with confirms and the mandatory flag. Its methods may be called concurrently: publishes
+// are pipelined, and each waits for its own confirm. Each exchange has a channel of its own: the broker closes the channel of a
 // publish that it does not allow, and publishes to other exchanges go on.
 type Publisher struct {
 	conn    *amqp.Connection
 	slots   chan struct{}
-	blocked atomic.Pointer[string] // the broker's reason, nil when it reads
+	blocked atomic.Pointer[string] // the reason of an alarm; nil while the broker reads
 	pumped  sync.WaitGroup
 	// Returned is called for each message that no queue took.
 	Returned func()
@@ -48,8 +49,8 @@ type Publisher struct {
 	closed  bool
 }
 
-// NewPublisher publishes on conn, which must not be the connection that consumes: in an alarm the broker stops reading from
-// connections that publish, acknowledgements included.
+// NewPublisher returns a Publisher on conn, which it owns. conn must not be the connection that consumes: in an alarm the broker
+// stops reading from connections that publish, and acknowledgements would wait too.
 func NewPublisher(conn *amqp.Connection) (*Publisher, error) {
 	p := &Publisher{
 		conn:     conn,
@@ -67,14 +68,14 @@ func NewPublisher(conn *amqp.Connection) (*Publisher, error) {
 			}
 		}
 	})
-	if _, err := p.outlet(context.Background(), ""); err != nil { // what would fail now fails here
+	if _, err := p.outlet(context.Background(), ""); err != nil { // so that a failure shows here
 		p.Close()
 		return nil, err
 	}
 	return p, nil
 }
 
-// Blocked tells the alarm for which the broker has stopped reading what we publish; ok is false when it reads.
+// Blocked returns the alarm for which the broker has stopped reading from this connection; ok is false while it reads.
 func (p *Publisher) Blocked() (reason string, ok bool) {
 	if r := p.blocked.Load(); r != nil {
 		return *r, true
@@ -82,7 +83,7 @@ func (p *Publisher) Blocked() (reason string, ok bool) {
 	return "", false
 }
 
-// FrameSize is the connection's, for Again.
+// FrameSize returns the frame size of the connection, for Again.
 func (p *Publisher) FrameSize() int { return p.conn.Config.FrameSize }
 
 // Close closes the connection and waits for the publisher's goroutines.
@@ -94,8 +95,8 @@ func (p *Publisher) Close() {
 	p.pumped.Wait()
 }
 
-// Publish publishes msg and waits until a queue has stored it. It fails with ErrReturned, ErrRefused or ErrUnconfirmed,
-// or with ctx's error, after which the message may have been stored or not.
+// Publish publishes msg and waits until a queue has stored it. It fails with ErrReturned, ErrRefused or ErrUnconfirmed, or with
+// ctx's error. After the last two the message may have been stored or not.
 func (p *Publisher) Publish(ctx context.Context, exchange, key string, msg amqp.Publishing) error {
 	stored, err := p.Start(ctx, exchange, key, msg)
 	if err != nil {
@@ -104,8 +105,8 @@ func (p *Publisher) Publish(ctx context.Context, exchange, key string, msg amqp.
 	return stored(ctx)
 }
 
-// Start publishes msg and does not wait: stored does, once, and fails as Publish does. What one goroutine starts to one
-// exchange is stored in its order. No more than MaxUnconfirmed are under way before one of them is waited for.
+// Start publishes msg and does not wait. stored, which must be called once, waits and fails as Publish does. Messages that one
+// goroutine starts to one exchange are stored in that order. Start blocks while MaxUnconfirmed publishes are in flight.
 func (p *Publisher) Start(ctx context.Context, exchange, key string, msg amqp.Publishing) (
 	stored func(context.Context) error, err error,
 ) {
@@ -153,8 +154,8 @@ func (p *Publisher) stored(ctx context.Context, o *outlet, f *inFlight, confirm 
 	}
 }
 
-// failure tells what became of a publish on a channel that has ended, with the broker's reason: the broker ends a channel
-// alone for what it does not allow. When anything else is wrong the connection is closed.
+// failure returns the error of a publish on a closed channel. The broker closes a channel alone for a publish that it does not
+// allow: that is ErrRefused, with the broker's reason. After anything else failure closes the connection.
 func (p *Publisher) failure(o *outlet, otherwise error) error {
 	if o.ch.IsClosed() {
 		if cause := o.why(); cause != nil && !p.conn.IsClosed() {

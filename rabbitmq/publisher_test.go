@@ -28,7 +28,7 @@ func TestDialFails(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			conn, err := rabbitmq.Dial(t.Context(), rabbitmq.Options{URL: tt.url}, "test")
+			conn, err := rabbitmq.Dial(t.Context(), rabbitmq.Options{URL: tt.url, Settings: rabbitmq.Settings{URL: "AMQP_URL"}}, "test")
 			if err == nil {
 				rabbitmq.Close(conn)
 				t.Fatal("connected")

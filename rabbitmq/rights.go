@@ -7,23 +7,23 @@ import (
 	"strings"
 )
 
-// refusal is what RabbitMQ tells a user who lacks a right; newer versions say the right first ("read access to queue …").
+// refusal matches RabbitMQ's text for a missing permission. Newer versions put the permission in front ("read access to queue …").
 var refusal = regexp.MustCompile(`access to (queue|exchange) '(.+)' in vhost '(.+)' refused for user '(.+)'`)
 
-// The rights of rabbitmqctl set_permissions, by what they are on: what an operation needs
+// The permissions that an operation needs on a queue or exchange, in the words of rabbitmqctl set_permissions
 // (https://www.rabbitmq.com/docs/access-control#authorisation).
 var (
 	toDeclareExchange = map[string]string{"exchange": "configure"}
 	toDeclareQueue    = map[string]string{"queue": "configure and read", "exchange": "write"} // with a dead-letter route
 	toBind            = map[string]string{"queue": "write", "exchange": "read"}
-	// ToConsume is for Explain.
+	// ToConsume is what a subscription needs.
 	ToConsume = map[string]string{"queue": "read"}
-	// ToPublish is for Explain.
+	// ToPublish is what a publish needs.
 	ToPublish = map[string]string{"exchange": "write"}
 )
 
-// Explain adds to a refusal of the broker which right the user lacks for an operation, and the call that grants all that
-// mageline needs; to other errors what the function Explain does.
+// Explain adds to a refusal which permission the user lacks for an operation, and the call of rabbitmqctl that grants all that the
+// topology needs. rights are those of the operation, as ToConsume. To other errors it adds what the function Explain adds.
 func (t Topology) Explain(err error, rights map[string]string) error {
 	var done *explained
 	if !IsRefused(err) || errors.As(err, &done) {
@@ -38,8 +38,8 @@ func (t Topology) Explain(err error, rights map[string]string) error {
 		user, rights[kind], kind, name, t.Grant(vhost, user, kind == "exchange" && rights[kind] == "configure"))}
 }
 
-// Grant is the call that gives a user every right that mageline needs, in place of those it has; with that to make Magento's
-// exchange, where it is missing.
+// Grant returns the call of rabbitmqctl that sets a user's permissions to all that the topology needs. With exchange it includes
+// the permission to declare Magento's exchange.
 func (t Topology) Grant(vhost, user string, exchange bool) string {
 	own, magento := regexp.QuoteMeta(t.Prefix+"."), regexp.QuoteMeta(t.Exchange)+"$"
 	configure := "^" + own

@@ -35,11 +35,11 @@ func TestExplainRefusal(t *testing.T) {
 		},
 		{
 			"cut short", "ACCESS_REFUSED - access to queue 'shop.line.order_placed' in vho", rabbitmq.ToConsume,
-			"`mageline check` lists all that it lacks",
+			"grant the user this permission",
 		},
 		{
 			"another thing", "ACCESS_REFUSED - access to topic 'x' in exchange 'y' in vhost '/' refused for user 'o-1'", rabbitmq.ToPublish,
-			"`mageline check` lists all that it lacks",
+			"grant the user this permission",
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -17,13 +17,14 @@ const (
 	Classic = "classic"
 )
 
-// Source is the queue of one consumer and the topics that it is bound to.
+// Source is a consumer and the topics that its queue is bound to.
 type Source struct {
 	Consumer string
 	Topics   []string
 }
 
-// Topology is every exchange, queue and binding that mageline needs.
+// Topology is every exchange, queue and binding of a program: for each consumer a queue, bound to the exchange with its topics,
+// and a dead-letter queue; for each delay a retry queue. docs/deliveries.md describes them.
 type Topology struct {
 	Exchange string // Magento's topic exchange
 	Prefix   string // first part of every queue's name
@@ -32,13 +33,13 @@ type Topology struct {
 	Delays   []time.Duration // of the retry queues; equal ones share a queue
 }
 
-// Queue is the name of a consumer's queue.
+// Queue returns the name of a consumer's queue.
 func (t Topology) Queue(consumer string) string { return t.Prefix + "." + consumer }
 
-// DeadLetterQueue is the name of a consumer's dead-letter queue.
+// DeadLetterQueue returns the name of a consumer's dead-letter queue.
 func (t Topology) DeadLetterQueue(consumer string) string { return t.Queue(consumer) + ".dlq" }
 
-// Retry is the name of the retry queue with a delay, and of the fanout exchange before it.
+// Retry returns the name of the retry queue with a delay, and of the fanout exchange in front of it.
 func (t Topology) Retry(delay time.Duration) string {
 	return t.Prefix + ".retry." + strconv.FormatInt(delay.Milliseconds(), 10)
 }
@@ -59,7 +60,7 @@ type Binding struct {
 	Queue, Exchange, Key string
 }
 
-// Exchanges lists the exchanges: Magento's, declared exactly as Magento declares it, and one for each retry queue.
+// Exchanges returns the exchanges: Magento's, declared exactly as Magento declares it, and one for each retry queue.
 func (t Topology) Exchanges() []Exchange {
 	all := []Exchange{{t.Exchange, amqp.ExchangeTopic}}
 	for _, d := range t.distinctDelays() {
@@ -68,7 +69,7 @@ func (t Topology) Exchanges() []Exchange {
 	return all
 }
 
-// Queues lists the queues with their arguments, which can never be changed once a queue exists.
+// Queues returns the queues with their arguments, which can't be changed once a queue exists.
 func (t Topology) Queues() []Queue {
 	var all []Queue
 	for _, s := range t.Sources {
@@ -77,9 +78,9 @@ func (t Topology) Queues() []Queue {
 		letters := amqp.Table{}
 		if t.Type != Classic {
 			work["x-dead-letter-strategy"] = "at-least-once"
-			work["x-overflow"] = "reject-publish" // at-least-once silently needs it
+			work["x-overflow"] = "reject-publish" // without it at-least-once has no effect, silently
 			work["x-delivery-limit"] = int64(1000)
-			letters["x-delivery-limit"] = int64(1_000_000_000) // without a limit 3.x reorders what is given back
+			letters["x-delivery-limit"] = int64(1_000_000_000) // without a limit 3.x reorders what is requeued
 		}
 		all = append(all, t.typed(name, work), t.typed(name+".dlq", letters))
 	}
@@ -103,8 +104,8 @@ func (t Topology) typed(name string, args amqp.Table) Queue {
 	return Queue{name, args}
 }
 
-// Bindings lists the bindings. A message in a retry queue keeps the routing key it was published with, the queue that
-// it goes back to.
+// Bindings returns the bindings. A message in a retry queue keeps the routing key that it was published with: the name of the queue
+// that it goes back to.
 func (t Topology) Bindings() []Binding {
 	var all []Binding
 	for _, s := range t.Sources {
@@ -124,10 +125,10 @@ func (t Topology) distinctDelays() []time.Duration {
 	return slices.Compact(delays)
 }
 
-// Declare makes what is missing and returns the names of what it made; of bindings the broker does not tell whether they
-// were missing. What exists is used as it is, even with other arguments: `mageline check` tells of those. What the broker
-// refuses keeps nothing else from being made; the error tells all of it. Every question is asked on a channel of its own,
-// because the broker closes the channel of one that it answers with no.
+// Declare declares what is missing and returns the names of the exchanges and queues that it made. AMQP does not show whether a
+// binding was missing. What exists is used as it is, even with other arguments: Differences finds those. After a refusal it goes
+// on with the rest, and the error has every refusal. Each look is on a channel of its own, because the broker closes the channel
+// when it answers no.
 func (t Topology) Declare(ctx context.Context, conn *amqp.Connection) (made []string, err error) {
 	made, err = t.Make(ctx, conn)
 	if err != nil && (ctx.Err() != nil || conn.IsClosed()) {
@@ -136,7 +137,7 @@ func (t Topology) Declare(ctx context.Context, conn *amqp.Connection) (made []st
 	return made, also(err, t.Bind(ctx, conn))
 }
 
-// Make is Declare without the bindings.
+// Make declares what is missing of the exchanges and queues, as Declare does.
 func (t Topology) Make(ctx context.Context, conn *amqp.Connection) (made []string, err error) {
 	note := func(what string, missing bool, failure error) (goOn bool) {
 		switch {
@@ -176,17 +177,17 @@ func (t Topology) Make(ctx context.Context, conn *amqp.Connection) (made []strin
 	return made, err
 }
 
-// ExchangeMade is how Make names an exchange.
+// ExchangeMade returns the name that Make has for an exchange.
 func ExchangeMade(name string) string { return "exchange " + name }
 
-// QueueMade is how Make names a queue.
+// QueueMade returns the name that Make has for a queue.
 func QueueMade(name string) string { return "queue " + name }
 
-// Bind declares the bindings. It is the same whether they are there.
+// Bind declares the bindings, whether they exist or not.
 func (t Topology) Bind(ctx context.Context, conn *amqp.Connection) (err error) {
 	for rest := t.Bindings(); len(rest) > 0; {
 		b := rest[0]
-		failure := OnChannel(conn, func(ch *amqp.Channel) (err error) { // all on one, until one is refused
+		failure := OnChannel(conn, func(ch *amqp.Channel) (err error) { // all on one channel, until one is refused
 			for len(rest) > 0 && err == nil {
 				b, rest = rest[0], rest[1:]
 				err = ch.QueueBind(b.Queue, b.Key, b.Exchange, false, nil)
@@ -204,7 +205,7 @@ func (t Topology) Bind(ctx context.Context, conn *amqp.Connection) (err error) {
 	return err
 }
 
-// also adds one error to others, in one line.
+// also joins errors in one line.
 func also(others, err error) error {
 	switch {
 	case others == nil:
@@ -226,7 +227,7 @@ func ensure(ctx context.Context, conn *amqp.Connection, look, declare func(*amqp
 	return true, OnChannel(conn, declare)
 }
 
-// OnChannel runs f on a channel of its own, which a refusal of the broker may close.
+// OnChannel calls f with a channel of its own, which the broker closes when it refuses something.
 func OnChannel(conn *amqp.Connection, f func(*amqp.Channel) error) error {
 	ch, err := conn.Channel()
 	if err != nil {
@@ -236,21 +237,21 @@ func OnChannel(conn *amqp.Connection, f func(*amqp.Channel) error) error {
 	return f(ch)
 }
 
-// IsNotFound reports whether the broker said that there is no such queue or exchange.
+// IsNotFound reports whether the broker answered that there is no such queue or exchange (404).
 func IsNotFound(err error) bool {
 	var e *amqp.Error
 	return errors.As(err, &e) && e.Code == amqp.NotFound
 }
 
-// IsLocked reports whether the broker said that the queue can't be used so: it has a single active consumer, or belongs to
-// another connection alone.
+// IsLocked reports whether the broker answered that the queue is locked (405): it has a single active consumer, or is exclusive to
+// another connection.
 func IsLocked(err error) bool {
 	var e *amqp.Error
 	return errors.As(err, &e) && e.Code == amqp.ResourceLocked
 }
 
-// Depth is the number of ready messages in a queue; ok is false when there is no such queue. It asks the queue's leader,
-// so it does not lag as the management API does, and does not count what consumers hold.
+// Depth returns the number of ready messages in a queue; ok is false if there is no such queue. It asks the queue's leader, so it
+// does not lag as the management API does. Unacknowledged messages are not counted.
 func Depth(conn *amqp.Connection, queue string) (messages int, ok bool, err error) {
 	var q amqp.Queue
 	err = OnChannel(conn, func(ch *amqp.Channel) (err error) {
@@ -266,9 +267,9 @@ func Depth(conn *amqp.Connection, queue string) (messages int, ok bool, err erro
 	return q.Messages, true, nil
 }
 
-// Look gives the ready messages of a queue and its subscriptions. RabbitMQ waits 250 ms for the answer of a quorum queue's
-// leader, and says that there are none where it does not come (rabbit_quorum_queue:stat, read in 3.10.8). So an answer
-// without any that took long is asked for again, a few times: with a link that is as slow it may be true.
+// Look returns the numbers of ready messages and of subscriptions of a queue. RabbitMQ waits 250 ms for the answer of a quorum
+// queue's leader, and without one it answers 0 (rabbit_quorum_queue:stat, read in 3.10.8). So Look repeats an answer of 0 that took
+// that long, a few times: on a slow link it may be true.
 func Look(ch *amqp.Channel, queue string) (q amqp.Queue, err error) {
 	const patience, tries = 250 * time.Millisecond, 8
 	for range tries {

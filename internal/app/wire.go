@@ -65,7 +65,9 @@ func Broker(cfg *config.Config) (rabbitmq.Options, error) {
 	if err != nil {
 		return rabbitmq.Options{}, fmt.Errorf("the files of MAGELINE_AMQP_CA_FILE, MAGELINE_AMQP_CERT_FILE, MAGELINE_AMQP_KEY_FILE: %w", err)
 	}
-	return rabbitmq.Options{URL: cfg.AMQPURL.Reveal(), TLS: tls}, nil
+	return rabbitmq.Options{URL: cfg.AMQPURL.Reveal(), TLS: tls, Settings: rabbitmq.Settings{
+		URL: "MAGELINE_AMQP_URL", CA: "MAGELINE_AMQP_CA_FILE", Cert: "MAGELINE_AMQP_CERT_FILE", Key: "MAGELINE_AMQP_KEY_FILE",
+	}}, nil
 }
 
 // newestBroker gives each new connection what the files of secrets and certificates hold by then. Certificates that can't be
