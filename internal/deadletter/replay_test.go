@@ -215,94 +215,33 @@ func (l *line) refuse(n int) {
 // What the broker has dead-lettered has an x-death in place of our headers, and may have headers that only look ours.
 func TestReplayOfTheBrokersOwn(t *testing.T) {
 	t.Parallel()
-	publish := func(l *line, exchange, key string, headers amqp.Table) {
-		ch := l.channel()
-		err := ch.PublishWithContext(t.Context(), exchange, key, false, false, amqp.Publishing{
-			DeliveryMode: amqp.Persistent, MessageId: "m1", Headers: headers, Body: []byte(`{"entity_id":1}`),
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	check := func(l *line, wantTopic any, count int64) {
-		t.Helper()
-		lines := l.list()
-		if len(lines) != 1 || lines[0].Queue != l.work || lines[0].Reason != "rejected" || lines[0].Class != Unknown || lines[0].Topic != topic ||
-			lines[0].ID != rabbitmq.ID(topic, "m1", []byte(`{"entity_id":1}`)) || time.Since(lines[0].FailedAt).Abs() > time.Hour {
-			t.Fatalf("lines %+v", lines)
-		}
-		l.mustReplay(ReplayOptions{}, 1, 0, 0)
-		got := l.drain(l.work, 1)[0]
-		for name := range got.Headers {
-			if strings.Contains(name, "death") {
-				t.Errorf("header %s was kept", name)
-			}
-		}
-		if got.Headers[rabbitmq.HeaderTopic] != wantTopic || rabbitmq.Int(got.Headers, rabbitmq.HeaderReplayCount) != count ||
-			got.Headers[rabbitmq.HeaderAttempts] != nil || got.Headers[rabbitmq.HeaderQueue] != nil || got.Headers["mine"] != "kept" {
-			t.Errorf("headers %v", got.Headers)
-		}
-	}
 	t.Run("published to Magento's exchange", func(t *testing.T) {
 		t.Parallel()
 		l := newLine(t)
-		publish(l, l.Exchange, topic, amqp.Table{
+		l.publishTo(l.Exchange, topic, amqp.Table{
 			"mine": "kept", rabbitmq.HeaderQueue: l.Prefix + ".elsewhere", rabbitmq.HeaderTopic: "evil", rabbitmq.HeaderAttempts: int64(9),
 			rabbitmq.HeaderReplayCount: int64(7), rabbitmq.HeaderReconciledAt: "x",
 		})
 		l.refuse(1)
-		check(l, topic, 1)
+		l.replaysBrokersOwn(topic, 1)
 	})
 	t.Run("come back from a retry queue", func(t *testing.T) {
 		t.Parallel()
 		l := newLine(t)
-		publish(l, l.RetryQueue(retryMS*time.Millisecond), l.work, amqp.Table{
+		l.publishTo(l.RetryQueue(retryMS*time.Millisecond), l.work, amqp.Table{
 			"mine": "kept", rabbitmq.HeaderTopic: topic, rabbitmq.HeaderAttempts: int64(2), rabbitmq.HeaderReplayCount: int64(1),
 		})
 		l.refuse(1)
-		check(l, topic, 2)
+		l.replaysBrokersOwn(topic, 2)
 	})
 	t.Run("sent straight to the queue", func(t *testing.T) {
 		t.Parallel()
 		l := newLine(t)
-		publish(l, "", l.work, amqp.Table{"mine": "kept"})
+		l.publishTo("", l.work, amqp.Table{"mine": "kept"})
 		l.refuse(1)
-		check(l, nil, 1) // the consumer takes its first topic
+		l.replaysBrokersOwn(nil, 1) // the consumer takes its first topic
 	})
-	t.Run("given back too often", func(t *testing.T) {
-		t.Parallel()
-		l := newLine(t)
-		limited := l.Queue("shipment_created")
-		ch := l.channel()
-		_, err := ch.QueueDeclare(limited, true, false, false, false, amqp.Table{
-			"x-queue-type": rabbitmq.Quorum, "x-delivery-limit": int64(1), "x-dead-letter-exchange": "", "x-dead-letter-routing-key": l.dlq,
-		})
-		if err == nil {
-			err = ch.QueueBind(limited, "sales.shipment.created", l.Exchange, false, nil)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		publish(l, l.Exchange, "sales.shipment.created", amqp.Table{"mine": "kept"})
-		for range 2 {
-			l.awaitDepth(limited, 1)
-			d, ok, err := ch.Get(limited, false)
-			if err != nil || !ok {
-				t.Fatalf("get: %v %v", ok, err)
-			}
-			if err := d.Reject(true); err != nil {
-				t.Fatal(err)
-			}
-		}
-		l.awaitDepth(l.dlq, 1)
-		if lines := l.list(); lines[0].Reason != "delivery_limit" || lines[0].Queue != limited || lines[0].Topic != "sales.shipment.created" {
-			t.Fatalf("lines %+v", lines)
-		}
-		l.mustReplay(ReplayOptions{}, 1, 0, 0)
-		if got := l.drain(limited, 1)[0]; got.Headers[rabbitmq.HeaderTopic] != "sales.shipment.created" || got.Headers["mine"] != "kept" {
-			t.Errorf("headers %v", got.Headers)
-		}
-	})
+	t.Run("given back too often", testReplayGivenBackTooOften)
 	t.Run("without a queue", func(t *testing.T) {
 		t.Parallel()
 		l := newLine(t)
@@ -312,6 +251,74 @@ func TestReplayOfTheBrokersOwn(t *testing.T) {
 		l.mustReplay(ReplayOptions{}, 0, 0, 1)
 		l.awaitDepth(l.dlq, 1)
 	})
+}
+
+// publishTo publishes an event as somebody does who knows nothing of mageline.
+func (l *line) publishTo(exchange, key string, headers amqp.Table) {
+	l.t.Helper()
+	ch := l.channel()
+	err := ch.PublishWithContext(l.t.Context(), exchange, key, false, false, amqp.Publishing{
+		DeliveryMode: amqp.Persistent, MessageId: "m1", Headers: headers, Body: []byte(`{"entity_id":1}`),
+	})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// replaysBrokersOwn replays the one letter, which the broker itself has made, and looks at what of it comes back.
+func (l *line) replaysBrokersOwn(wantTopic any, count int64) {
+	l.t.Helper()
+	lines := l.list()
+	if len(lines) != 1 || lines[0].Queue != l.work || lines[0].Reason != "rejected" || lines[0].Class != Unknown || lines[0].Topic != topic ||
+		lines[0].ID != rabbitmq.ID(topic, "m1", []byte(`{"entity_id":1}`)) || time.Since(lines[0].FailedAt).Abs() > time.Hour {
+		l.t.Fatalf("lines %+v", lines)
+	}
+	l.mustReplay(ReplayOptions{}, 1, 0, 0)
+	got := l.drain(l.work, 1)[0]
+	for name := range got.Headers {
+		if strings.Contains(name, "death") {
+			l.t.Errorf("header %s was kept", name)
+		}
+	}
+	if got.Headers[rabbitmq.HeaderTopic] != wantTopic || rabbitmq.Int(got.Headers, rabbitmq.HeaderReplayCount) != count ||
+		got.Headers[rabbitmq.HeaderAttempts] != nil || got.Headers[rabbitmq.HeaderQueue] != nil || got.Headers["mine"] != "kept" {
+		l.t.Errorf("headers %v", got.Headers)
+	}
+}
+
+func testReplayGivenBackTooOften(t *testing.T) {
+	t.Parallel()
+	l := newLine(t)
+	limited := l.Queue("shipment_created")
+	ch := l.channel()
+	_, err := ch.QueueDeclare(limited, true, false, false, false, amqp.Table{
+		"x-queue-type": rabbitmq.Quorum, "x-delivery-limit": int64(1), "x-dead-letter-exchange": "", "x-dead-letter-routing-key": l.dlq,
+	})
+	if err == nil {
+		err = ch.QueueBind(limited, "sales.shipment.created", l.Exchange, false, nil)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.publishTo(l.Exchange, "sales.shipment.created", amqp.Table{"mine": "kept"})
+	for range 2 {
+		l.awaitDepth(limited, 1)
+		d, ok, err := ch.Get(limited, false)
+		if err != nil || !ok {
+			t.Fatalf("get: %v %v", ok, err)
+		}
+		if err := d.Reject(true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.awaitDepth(l.dlq, 1)
+	if lines := l.list(); lines[0].Reason != "delivery_limit" || lines[0].Queue != limited || lines[0].Topic != "sales.shipment.created" {
+		t.Fatalf("lines %+v", lines)
+	}
+	l.mustReplay(ReplayOptions{}, 1, 0, 0)
+	if got := l.drain(limited, 1)[0]; got.Headers[rabbitmq.HeaderTopic] != "sales.shipment.created" || got.Headers["mine"] != "kept" {
+		t.Errorf("headers %v", got.Headers)
+	}
 }
 
 // The set is fixed: what comes back dead, or comes new, while a replay runs is not taken.

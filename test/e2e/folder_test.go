@@ -43,72 +43,15 @@ func TestInbox_FolderOfTwoReplicas(t *testing.T) {
 		}
 	}
 
-	good, bad, unusable := map[string]bool{}, map[string]int{}, 0
-	for _, f := range dropped {
-		for _, parcel := range f.Good {
-			good[parcel] = true
-		}
-		for _, word := range f.Bad {
-			bad[word] = 0
-		}
-		if f.Unusable {
-			unusable++
-		}
-	}
+	want := expectedOf(dropped)
 	kit.Eventually(t, env.Patience+time.Duration(folder)*100*time.Millisecond, func() bool {
-		return len(lying(t, dir, ".")) == 0 && len(e.Shop.TrackCounts()) == len(good)
-	}, fmt.Sprintf("%d parcels in Magento, and the inbox to be empty", len(good)))
+		return len(lying(t, dir, ".")) == 0 && len(e.Shop.TrackCounts()) == len(want.good)
+	}, fmt.Sprintf("%d parcels in Magento, and the inbox to be empty", len(want.good)))
 	e.Finish()
 
-	counts := e.Shop.TrackCounts()
-	for parcel := range good {
-		if counts[parcel] != 1 {
-			t.Errorf("the parcel %s is in Magento %d times", parcel, counts[parcel])
-		}
-	}
-	if len(counts) != len(good) {
-		t.Errorf("Magento has %d tracking numbers, want %d", len(counts), len(good))
-	}
-	processed := 0 // without a name that the killed one had reserved: no file that can be processed is empty
-	for _, name := range lying(t, dir, "processed") {
-		if info, err := os.Stat(filepath.Join(dir, "processed", name)); err == nil && info.Size() > 0 {
-			processed++
-		}
-	}
-	if processed != len(dropped)-unusable {
-		t.Errorf("%d files are processed, want %d", processed, len(dropped)-unusable)
-	}
-	moved, explained, empty := 0, 0, 0
-	for _, name := range lying(t, dir, "failed") {
-		switch {
-		case strings.HasSuffix(name, ".error.txt"):
-			explained++
-		case strings.HasSuffix(name, ".rejected.csv"):
-			content, err := os.ReadFile(filepath.Join(dir, "failed", name))
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, part := range strings.Split(string(content), "bad-row-")[1:] {
-				number, _, _ := strings.Cut(part, "-")
-				bad["bad-row-"+number+"-of-all"]++
-			}
-		default:
-			moved++
-			if info, err := os.Stat(filepath.Join(dir, "failed", name)); err == nil && info.Size() == 0 {
-				empty++
-			}
-		}
-	}
-	// Who is killed between reserving a name and moving the file onto it leaves the name behind, empty.
-	left := moved - unusable
-	for word, times := range bad {
-		if times != 1 {
-			t.Errorf("the bad row %s is in %d rejected files", word, times)
-		}
-	}
-	if left < 0 || left > min(1, empty) || explained != moved {
-		t.Errorf("%d files have failed, with %d explanations, want %d", moved, explained, unusable)
-	}
+	want.checkParcels(t, e.Shop.TrackCounts())
+	want.checkProcessed(t, dir)
+	want.checkFailed(t, dir)
 	for _, consumer := range []string{"tracking_file_ready", "tracking_received"} {
 		if n := e.Depth(e.DeadLetters(consumer)); n != 0 {
 			t.Errorf("%d dead letters of %s", n, consumer)
@@ -117,6 +60,99 @@ func TestInbox_FolderOfTwoReplicas(t *testing.T) {
 			t.Errorf("%d messages left for %s", n, consumer)
 		}
 	}
+}
+
+// expected is what is to come of files.
+type expected struct {
+	good            map[string]bool // parcels
+	bad             map[string]bool // words, each in one bad row
+	usable, useless int             // files
+}
+
+func expectedOf(files []kit.TrackingFile) expected {
+	want := expected{good: map[string]bool{}, bad: map[string]bool{}}
+	for _, f := range files {
+		for _, parcel := range f.Good {
+			want.good[parcel] = true
+		}
+		for _, word := range f.Bad {
+			want.bad[word] = true
+		}
+		if f.Unusable {
+			want.useless++
+		} else {
+			want.usable++
+		}
+	}
+	return want
+}
+
+func (want expected) checkParcels(t *testing.T, counts map[string]int) {
+	t.Helper()
+	for parcel := range want.good {
+		if counts[parcel] != 1 {
+			t.Errorf("the parcel %s is in Magento %d times", parcel, counts[parcel])
+		}
+	}
+	if len(counts) != len(want.good) {
+		t.Errorf("Magento has %d tracking numbers, want %d", len(counts), len(want.good))
+	}
+}
+
+// checkProcessed counts without the names that the killed replica had reserved: no file that can be processed is empty.
+func (want expected) checkProcessed(t *testing.T, dir string) {
+	t.Helper()
+	processed := 0
+	for _, name := range lying(t, dir, "processed") {
+		if !empty(filepath.Join(dir, "processed", name)) {
+			processed++
+		}
+	}
+	if processed != want.usable {
+		t.Errorf("%d files are processed, want %d", processed, want.usable)
+	}
+}
+
+// checkFailed looks for each bad row in one rejected file, and for each useless file with an explanation.
+func (want expected) checkFailed(t *testing.T, dir string) {
+	t.Helper()
+	rejected := map[string]int{}
+	moved, explained, reserved := 0, 0, 0
+	for _, name := range lying(t, dir, "failed") {
+		path := filepath.Join(dir, "failed", name)
+		switch {
+		case strings.HasSuffix(name, ".error.txt"):
+			explained++
+		case strings.HasSuffix(name, ".rejected.csv"):
+			content, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, part := range strings.Split(string(content), "bad-row-")[1:] {
+				number, _, _ := strings.Cut(part, "-")
+				rejected["bad-row-"+number+"-of-all"]++
+			}
+		default:
+			moved++
+			if empty(path) {
+				reserved++
+			}
+		}
+	}
+	for word := range want.bad {
+		if rejected[word] != 1 {
+			t.Errorf("the bad row %s is in %d rejected files", word, rejected[word])
+		}
+	}
+	// Who is killed between reserving a name and moving the file onto it leaves the name behind, empty.
+	if left := moved - want.useless; left < 0 || left > min(1, reserved) || explained != moved {
+		t.Errorf("%d files have failed, with %d explanations, want %d", moved, explained, want.useless)
+	}
+}
+
+func empty(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Size() == 0
 }
 
 // drop writes a file as a 3PL does: in one go or slowly.

@@ -81,6 +81,15 @@ func awaitRefused(r *replica.Replica, consumer string, words ...string) {
 	})
 }
 
+// tlsCase is what is wrong with the certificates, the host or the password in the beginning.
+type tlsCase struct {
+	ca       *env.Authority
+	host     string
+	until    time.Time // of the client's certificate
+	without  bool      // a client's certificate
+	password string    // in place of the right ones
+}
+
 // TLS with a CA and client certificates of our own, to RabbitMQ and Postgres: what is wrong is said in words, and once the
 // files are right the process goes on by itself.
 func TestTLS_WrongThenRight(t *testing.T) {
@@ -93,89 +102,73 @@ func TestTLS_WrongThenRight(t *testing.T) {
 	env.SQL(t, p.database, "CREATE ROLE tls LOGIN PASSWORD '"+env.DatabasePassword+"'")
 	p.ctl(t, "add_user", "tls", env.BrokerPassword)
 	p.ctl(t, "set_permissions", "tls", ".*", ".*", ".*")
-	host, err := url.Parse(p.database)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tests := []struct {
+	hour := time.Now().Add(time.Hour)
+	right := tlsCase{ca: p.ca, host: "127.0.0.1", until: hour}
+	for i, tt := range []struct {
 		name               string
-		ca                 *env.Authority
-		host               string
-		until              time.Time
-		without            bool   // a client certificate
-		password           string // in place of the right ones
+		wrong              tlsCase
 		rabbitmq, postgres []string
 	}{
-		{"wrong CA", other, "127.0.0.1", time.Now().Add(time.Hour), false, "", []string{"AMQP_CA_FILE", "signed by none"}, []string{"sslrootcert", "signed by none"}},
-		{"expired client certificate", p.ca, "127.0.0.1", time.Now().Add(-time.Hour), false, "", []string{"AMQP_CERT_FILE", "expired"}, []string{"sslcert", "expired"}},
-		{"no client certificate", p.ca, "127.0.0.1", time.Now().Add(time.Hour), true, "", []string{"AMQP_CERT_FILE", "AMQP_KEY_FILE"}, []string{"sslcert", "sslkey"}},
-		{"wrong host name", p.ca, "localhost", time.Now().Add(time.Hour), false, "", []string{"another host", "AMQP_URL"}, []string{"another host", "DATABASE_URL"}},
-		{"wrong password", p.ca, "127.0.0.1", time.Now().Add(time.Hour), false, "other-Geheim-4718", []string{"correct the user and the password in MAGELINE_AMQP_URL"}, []string{"password authentication failed", "the password in MAGELINE_DATABASE_URL"}},
-	}
-	for i, tt := range tests {
+		{"wrong CA", tlsCase{ca: other, host: "127.0.0.1", until: hour}, []string{"AMQP_CA_FILE", "signed by none"}, []string{"sslrootcert", "signed by none"}},
+		{"expired client certificate", tlsCase{ca: p.ca, host: "127.0.0.1", until: time.Now().Add(-time.Hour)}, []string{"AMQP_CERT_FILE", "expired"}, []string{"sslcert", "expired"}},
+		{"no client certificate", tlsCase{ca: p.ca, host: "127.0.0.1", until: hour, without: true}, []string{"AMQP_CERT_FILE", "AMQP_KEY_FILE"}, []string{"sslcert", "sslkey"}},
+		{"wrong host name", tlsCase{ca: p.ca, host: "localhost", until: hour}, []string{"another host", "AMQP_URL"}, []string{"another host", "DATABASE_URL"}},
+		{"wrong password", tlsCase{ca: p.ca, host: "127.0.0.1", until: hour, password: "other-Geheim-4718"}, []string{"correct the user and the password in MAGELINE_AMQP_URL"}, []string{"password authentication failed", "the password in MAGELINE_DATABASE_URL"}},
+	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			e := newEnv(t, time.Second)
-			m := &mounted{t: t, dir: t.TempDir()}
-			database := fmt.Sprintf("tls%d", i)
+			e, m, database := newEnv(t, time.Second), &mounted{t: t, dir: t.TempDir()}, fmt.Sprintf("tls%d", i)
 			env.SQL(t, p.database, "CREATE DATABASE "+database+" OWNER tls")
-			files := func(ca *env.Authority, host, port string, until time.Time, without bool, password string) map[string]string {
-				cert, key, err := p.ca.Issue("tls", until)
-				if err != nil {
-					t.Fatal(err)
-				}
-				query := url.Values{"sslmode": {"verify-full"}, "sslrootcert": {m.path("ca.pem")}}
-				if !without {
-					query.Set("sslcert", m.path("tls.crt"))
-					query.Set("sslkey", m.path("tls.key"))
-				}
-				return map[string]string{
-					"ca.pem": string(ca.PEM), "tls.crt": string(cert), "tls.key": string(key),
-					"amqp":     "amqps://tls:" + cmp.Or(password, env.BrokerPassword) + "@" + host + ":" + p.tlsPort + "/\n",
-					"database": "postgres://tls:" + cmp.Or(password, env.DatabasePassword) + "@" + host + ":" + port + "/" + database + "?" + query.Encode() + "\n",
-				}
-			}
-			m.put(files(tt.ca, tt.host, host.Port(), tt.until, tt.without, tt.password))
-			vars := e.With("AMQP_URL_FILE", m.path("amqp"), "DATABASE_URL_FILE", m.path("database"), "AMQP_CA_FILE", m.path("ca.pem"),
-				"AMQP_CERT_FILE", m.path("tls.crt"), "AMQP_KEY_FILE", m.path("tls.key"))
-			delete(vars, "AMQP_URL")
-			delete(vars, "DATABASE_URL")
+			m.put(p.tlsFiles(m, tt.wrong, database))
+			vars := e.With("AMQP_URL", "", "AMQP_URL_FILE", m.path("amqp"), "DATABASE_URL", "", "DATABASE_URL_FILE", m.path("database"),
+				"AMQP_CA_FILE", m.path("ca.pem"), "AMQP_CERT_FILE", m.path("tls.crt"), "AMQP_KEY_FILE", m.path("tls.key"))
 			bad := maps.Clone(vars)
-			if tt.without {
+			if tt.wrong.without {
 				delete(bad, "AMQP_CERT_FILE")
 				delete(bad, "AMQP_KEY_FILE")
 			}
 			r := e.Add(program.Start(t, bad))
 			awaitAway(t, r, tt.rabbitmq, tt.postgres)
-			var checked string
-			var code int
 			// The alert of a server that refuses a certificate may be overtaken by the end of the connection.
 			kit.Eventually(t, env.Patience, func() bool {
-				checked, code = program.Call(t, bad, "check")
+				checked, code := program.Call(t, bad, "check")
 				return code == 1 && failLine(checked, tt.rabbitmq) && failLine(checked, tt.postgres)
 			}, fmt.Sprintf("check to have FAIL lines with %q and %q", tt.rabbitmq, tt.postgres))
-			m.put(files(p.ca, "127.0.0.1", host.Port(), time.Now().Add(time.Hour), false, ""))
-			if tt.without { // the environment of a process can't be changed
+			m.put(p.tlsFiles(m, right, database))
+			if tt.wrong.without { // the environment of a process can't be changed
 				r.Kill()
 				r = e.Add(program.Start(t, vars))
 			}
 			r.AwaitReady()
-			if checked, code = program.Call(t, vars, "check"); code != 0 {
+			if checked, code := program.Call(t, vars, "check"); code != 0 {
 				t.Errorf("check ends with %d:\n%s", code, checked)
 			}
-			placed := e.Shop.PlaceOrder(fakemagento.Placing{})
-			if err := os.WriteFile(m.path("event"), []byte(env.Body(placed, 0)), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			if out, code := program.Call(t, vars, "publish", "sales.order.placed", m.path("event")); code != 0 {
-				t.Fatal(out)
-			}
-			e.AwaitDone(placed)
-			r.Terminate()
-			if code := r.Exit(); code != 0 {
-				t.Errorf("exit code %d", code)
-			}
+			publishFile(t, e, vars, m.path("event"), 0)
+			stop(t, r)
 		})
+	}
+}
+
+// tlsFiles are certificates, key and addresses, as they are mounted.
+func (p privateServers) tlsFiles(m *mounted, c tlsCase, database string) map[string]string {
+	m.t.Helper()
+	cert, key, err := p.ca.Issue("tls", c.until)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	server, err := url.Parse(p.database)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	query := url.Values{"sslmode": {"verify-full"}, "sslrootcert": {m.path("ca.pem")}}
+	if !c.without {
+		query.Set("sslcert", m.path("tls.crt"))
+		query.Set("sslkey", m.path("tls.key"))
+	}
+	return map[string]string{
+		"ca.pem": string(c.ca.PEM), "tls.crt": string(cert), "tls.key": string(key),
+		"amqp":     "amqps://tls:" + cmp.Or(c.password, env.BrokerPassword) + "@" + c.host + ":" + p.tlsPort + "/\n",
+		"database": "postgres://tls:" + cmp.Or(c.password, env.DatabasePassword) + "@" + c.host + ":" + server.Port() + "/" + database + "?" + query.Encode() + "\n",
 	}
 }
 
@@ -196,103 +189,158 @@ lines:
 // itself, without an attempt used up or a dead letter.
 func TestReplica_SurvivesRevokedRights(t *testing.T) {
 	t.Parallel()
-	p := privateServices(t)
-	e := newEnv(t, time.Second)
-	m := &mounted{t: t, dir: t.TempDir()}
-	host, err := url.Parse(p.database)
-	if err != nil {
+	x := newRevoking(t)
+	x.r = x.e.Add(program.Start(t, x.vars))
+	t.Log("a vhost, and the right to declare in it")
+	x.beginsWithoutRights()
+	t.Log("the right to consume from one queue")
+	x.losesOneQueue()
+	t.Log("the user of RabbitMQ")
+	x.losesItsUser()
+	t.Log("a right in Postgres, and the role")
+	x.losesItsTable()
+	x.losesItsRole()
+	if n := x.r.Metric("mageline_deliveries_total", `outcome="retried"`) + x.r.Metric("mageline_deliveries_total", `outcome="dead_lettered"`); n != 0 {
+		t.Errorf("%v attempts were used or messages dead-lettered", n)
+	}
+	stop(t, x.r)
+}
+
+// revoking is a replica on servers whose rights change, with its addresses in files.
+type revoking struct {
+	t            *testing.T
+	p            privateServers
+	e            *env.Env
+	m            *mounted
+	host, broker *url.URL
+	vars         map[string]string
+	r            *replica.Replica
+	orders       int
+}
+
+func newRevoking(t *testing.T) *revoking {
+	t.Helper()
+	x := &revoking{t: t, p: privateServices(t), e: newEnv(t, time.Second), m: &mounted{t: t, dir: t.TempDir()}}
+	var err error
+	if x.host, err = url.Parse(x.p.database); err != nil {
 		t.Fatal(err)
 	}
-	broker, err := url.Parse(p.amqp)
-	if err != nil {
+	if x.broker, err = url.Parse(x.p.amqp); err != nil {
 		t.Fatal(err)
 	}
-	env.SQL(t, p.database, "CREATE ROLE rotated LOGIN", "CREATE DATABASE rotated OWNER rotated")
-	p.ctl(t, "add_vhost", "rotated")
-	p.ctl(t, "add_user", "old", env.BrokerPassword+"-old")
-	put := func(user, role string) {
-		m.put(map[string]string{
-			"amqp":     "amqp://" + user + ":" + env.BrokerPassword + "-" + user + "@" + broker.Host + "/rotated",
-			"database": "postgres://" + role + ":" + env.DatabasePassword + "@" + host.Host + "/rotated?pool_max_conn_lifetime=2s",
-		})
-	}
-	put("old", "rotated")
-	vars := e.With("AMQP_URL_FILE", m.path("amqp"), "DATABASE_URL_FILE", m.path("database"), "QUEUE_PREFIX", "rotated")
-	delete(vars, "AMQP_URL")
-	delete(vars, "DATABASE_URL")
-	fails := func(words ...string) {
-		t.Helper()
-		if out, code := program.Call(t, vars, "check"); code != 1 || !failLine(out, words) {
-			t.Errorf("check ends with %d and has no FAIL with %q:\n%s", code, words, out)
-		}
-	}
-	n := 0
-	works := func() {
-		t.Helper()
-		placed := e.Shop.PlaceOrder(fakemagento.Placing{})
-		n++
-		if err := os.WriteFile(m.path("event"), []byte(env.Body(placed, n)), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if out, code := program.Call(t, vars, "publish", "sales.order.placed", m.path("event")); code != 0 {
-			t.Fatal(out)
-		}
-		e.AwaitDone(placed)
-	}
+	env.SQL(t, x.p.database, "CREATE ROLE rotated LOGIN", "CREATE DATABASE rotated OWNER rotated")
+	x.p.ctl(t, "add_vhost", "rotated")
+	x.p.ctl(t, "add_user", "old", env.BrokerPassword+"-old")
+	x.put("old", "rotated")
+	x.vars = x.e.With("AMQP_URL", "", "AMQP_URL_FILE", x.m.path("amqp"), "DATABASE_URL", "", "DATABASE_URL_FILE", x.m.path("database"),
+		"QUEUE_PREFIX", "rotated")
+	return x
+}
 
-	r := e.Add(program.Start(t, vars))
-	awaitAway(t, r, []string{"vhost", "set_permissions"}, nil)
-	fails("vhost", "set_permissions")
-	grant := func(user, configure, write, read string) {
-		t.Helper()
-		p.ctl(t, "set_permissions", "-p", "rotated", user, configure, write, read)
-	}
-	grant("old", "^$", ".*", ".*")
-	awaitRefused(r, "order_placed", "configure on exchange "+e.Exchange, "set_permissions -p rotated old") // declare
-	fails("permission to declare", "set_permissions")
-	grant("old", ".*", ".*", ".*")
-	r.AwaitReady()
-	works()
+// put writes the addresses for a user of RabbitMQ and a role of Postgres.
+func (x *revoking) put(user, role string) {
+	x.m.put(map[string]string{
+		"amqp":     "amqp://" + user + ":" + env.BrokerPassword + "-" + user + "@" + x.broker.Host + "/rotated",
+		"database": "postgres://" + role + ":" + env.DatabasePassword + "@" + x.host.Host + "/rotated?pool_max_conn_lifetime=2s",
+	})
+}
 
-	// The right to consume from one queue goes; the broker looks at it when the next session subscribes. The others work.
-	grant("old", ".*", ".*", `^(?!rotated\.order_canceled$)`)
-	p.ctl(t, "close_all_connections", "--vhost", "rotated", "test")
-	awaitRefused(r, "order_canceled", "read on queue rotated.order_canceled", "set_permissions -p rotated old")
-	fails("permission to consume", "rotated.order_canceled", "set_permissions -p rotated old")
-	works()
-	grant("old", ".*", ".*", ".*")
-	r.AwaitReady()
+func (x *revoking) grant(user, configure, write, read string) {
+	x.t.Helper()
+	x.p.ctl(x.t, "set_permissions", "-p", "rotated", user, configure, write, read)
+}
 
-	// The user is replaced by another, whose password comes in the file.
-	p.ctl(t, "delete_user", "old")
-	awaitAway(t, r, []string{"MAGELINE_AMQP_URL"}, nil)
-	fails("RabbitMQ credential", "MAGELINE_AMQP_URL")
-	p.ctl(t, "add_user", "new", env.BrokerPassword+"-new")
-	grant("new", ".*", ".*", ".*")
-	put("new", "rotated")
-	r.AwaitReady()
-	works()
+// fails checks that `check` has a FAIL with all these words.
+func (x *revoking) fails(words ...string) {
+	x.t.Helper()
+	if out, code := program.Call(x.t, x.vars, "check"); code != 1 || !failLine(out, words) {
+		x.t.Errorf("check ends with %d and has no FAIL with %q:\n%s", code, words, out)
+	}
+}
 
-	// So with Postgres: a right, then the role.
-	direct := *host
-	direct.Path = "/rotated"
-	env.SQL(t, direct.String(), "CREATE ROLE heir LOGIN SUPERUSER", "ALTER TABLE effect OWNER TO postgres", "REVOKE ALL ON effect FROM rotated")
-	awaitAway(t, r, nil, []string{"effect", "GRANT"})
-	fails("Postgres permissions", "effect")
-	env.SQL(t, direct.String(), "GRANT ALL ON effect TO rotated")
-	r.AwaitReady()
-	works()
-	env.SQL(t, direct.String(), "ALTER ROLE rotated NOLOGIN", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'rotated'")
-	awaitAway(t, r, nil, []string{"MAGELINE_DATABASE_URL"})
-	fails("Postgres credential", "MAGELINE_DATABASE_URL")
-	put("new", "heir")
-	r.AwaitReady()
-	works()
-	if retried := r.Metric("mageline_deliveries_total", `outcome="retried"`) + r.Metric("mageline_deliveries_total", `outcome="dead_lettered"`); retried != 0 {
-		t.Errorf("%v attempts were used or messages dead-lettered", retried)
+// works awaits that it is ready, and has an order done.
+func (x *revoking) works() {
+	x.t.Helper()
+	x.r.AwaitReady()
+	x.handles()
+}
+
+// handles has an order done.
+func (x *revoking) handles() {
+	x.t.Helper()
+	x.orders++
+	publishFile(x.t, x.e, x.vars, x.m.path("event"), x.orders)
+}
+
+// publishFile publishes an event for a new order with `mageline publish`, and waits until it is done.
+func publishFile(t *testing.T, e *env.Env, vars map[string]string, file string, form int) {
+	t.Helper()
+	o := e.Shop.PlaceOrder(fakemagento.Placing{})
+	if err := os.WriteFile(file, []byte(env.Body(o, form)), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	r.Terminate()
-	if code := r.Exit(); code != 0 {
-		t.Errorf("exit code %d", code)
+	if out, code := program.Call(t, vars, "publish", env.TopicPlaced, file); code != 0 {
+		t.Fatal(out)
 	}
+	e.AwaitDone(o)
+}
+
+func (x *revoking) beginsWithoutRights() {
+	x.t.Helper()
+	awaitAway(x.t, x.r, []string{"vhost", "set_permissions"}, nil)
+	x.fails("vhost", "set_permissions")
+	x.grant("old", "^$", ".*", ".*")
+	awaitRefused(x.r, "order_placed", "configure on exchange "+x.e.Exchange, "set_permissions -p rotated old") // declare
+	x.fails("permission to declare", "set_permissions")
+	x.grant("old", ".*", ".*", ".*")
+	x.works()
+}
+
+// losesOneQueue: the broker looks at the right when the next session subscribes. The other consumers work.
+func (x *revoking) losesOneQueue() {
+	x.t.Helper()
+	x.grant("old", ".*", ".*", `^(?!rotated\.order_canceled$)`)
+	x.p.ctl(x.t, "close_all_connections", "--vhost", "rotated", "test")
+	awaitRefused(x.r, "order_canceled", "read on queue rotated.order_canceled", "set_permissions -p rotated old")
+	x.fails("permission to consume", "rotated.order_canceled", "set_permissions -p rotated old")
+	x.handles()
+	x.grant("old", ".*", ".*", ".*")
+	x.r.AwaitReady()
+}
+
+// losesItsUser: it is replaced by another, whose password comes in the file.
+func (x *revoking) losesItsUser() {
+	x.t.Helper()
+	x.p.ctl(x.t, "delete_user", "old")
+	awaitAway(x.t, x.r, []string{"MAGELINE_AMQP_URL"}, nil)
+	x.fails("RabbitMQ credential", "MAGELINE_AMQP_URL")
+	x.p.ctl(x.t, "add_user", "new", env.BrokerPassword+"-new")
+	x.grant("new", ".*", ".*", ".*")
+	x.put("new", "rotated")
+	x.works()
+}
+
+// direct is the database as a superuser.
+func (x *revoking) direct() string {
+	u := *x.host
+	u.Path = "/rotated"
+	return u.String()
+}
+
+func (x *revoking) losesItsTable() {
+	x.t.Helper()
+	env.SQL(x.t, x.direct(), "CREATE ROLE heir LOGIN SUPERUSER", "ALTER TABLE effect OWNER TO postgres", "REVOKE ALL ON effect FROM rotated")
+	awaitAway(x.t, x.r, nil, []string{"effect", "GRANT"})
+	x.fails("Postgres permissions", "effect")
+	env.SQL(x.t, x.direct(), "GRANT ALL ON effect TO rotated")
+	x.works()
+}
+
+func (x *revoking) losesItsRole() {
+	x.t.Helper()
+	env.SQL(x.t, x.direct(), "ALTER ROLE rotated NOLOGIN", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'rotated'")
+	awaitAway(x.t, x.r, nil, []string{"MAGELINE_DATABASE_URL"})
+	x.fails("Postgres credential", "MAGELINE_DATABASE_URL")
+	x.put("new", "heir")
+	x.works()
 }

@@ -2,7 +2,6 @@ package faults
 
 import (
 	"context"
-	"fmt"
 	"net/url"
 	"time"
 
@@ -41,106 +40,126 @@ func (w *world) take(queue string) []amqp.Delivery {
 // report compares what was published with what is there now. It empties the queues: nothing of mageline runs any more.
 func (w *world) report(unexpected int) {
 	w.t.Helper()
-	r := report{number: w.f.number, name: w.f.name, unexpected: unexpected}
-	odd := func(format string, args ...any) {
-		w.t.Helper()
-		w.t.Errorf("unexpected: "+format, args...)
-		r.unexpected++
+	o := &oracle{world: w, report: report{number: w.f.number, name: w.f.name, unexpected: unexpected}, effects: w.effects()}
+	o.takeMessages()
+	o.askForEachEvent()
+	o.countEffects()
+	for _, problem := range w.Problems() {
+		o.odd("%s", problem)
 	}
+	if o.report.parked != w.parked {
+		o.odd("%d events are parked, want %d", o.report.parked, w.parked)
+	}
+	if o.report.waiting != w.waiting {
+		o.odd("%d events wait, want %d", o.report.waiting, w.waiting)
+	}
+	o.readLedger()
+	o.report.took, o.report.ok = time.Since(w.began), !w.t.Failed()
+	table.add(o.report)
+}
+
+// oracle knows what was published, and tells what has become of it.
+type oracle struct {
+	*world
+	report          report
+	effects         effects
+	parked, waiting map[string]bool // message ids
+}
+
+// odd notes what nobody can explain.
+func (o *oracle) odd(format string, args ...any) {
+	o.t.Helper()
+	o.t.Errorf("unexpected: "+format, args...)
+	o.report.unexpected++
+}
+
+// takeMessages empties the queues and notes whose messages were in them.
+func (o *oracle) takeMessages() {
+	o.t.Helper()
+	o.parked, o.waiting = map[string]bool{}, map[string]bool{}
 	known := map[string]bool{}
-	for _, s := range w.events {
+	for _, s := range o.events {
 		known[s.id] = true
 	}
-	parked, waiting := map[string]bool{}, map[string]bool{}
-	var letters, messages []amqp.Delivery
 	for _, c := range env.Consumers {
-		letters = append(letters, w.take(w.DeadLetters(c))...)
-		messages = append(messages, w.take(w.Queue(c))...)
-	}
-	for _, d := range letters {
-		reason, class := fmt.Sprint(d.Headers["x-mageline-reason"]), fmt.Sprint(d.Headers["x-mageline-error-class"])
-		if !known[d.MessageId] || d.Headers["x-mageline-reason"] == nil || d.Headers["x-mageline-error"] == nil {
-			odd("a dead letter that nobody has published, or that does not say why it is there: %v", d.Headers)
+		for _, d := range o.take(o.DeadLetters(c)) {
+			reason, text := d.Headers["x-mageline-reason"], d.Headers["x-mageline-error"]
+			if !known[d.MessageId] || reason == nil || text == nil {
+				o.odd("a dead letter that nobody has published, or that does not say why it is there: %v", d.Headers)
+			}
+			o.t.Logf("parked: %v %v, attempts %v, %v", reason, d.Headers["x-mageline-error-class"], d.Headers["x-mageline-attempts"], text)
+			o.parked[d.MessageId] = true
 		}
-		w.t.Logf("parked: %s %s, attempts %v, %v", reason, class, d.Headers["x-mageline-attempts"], d.Headers["x-mageline-error"])
-		parked[d.MessageId] = true
-	}
-	for _, queue := range w.RetryQueues() {
-		for _, d := range w.take(queue) {
-			waiting[d.MessageId] = true
+		for _, d := range o.take(o.Queue(c)) {
+			o.odd("a message is left in the queue: %s", d.MessageId)
+			o.waiting[d.MessageId] = true
 		}
 	}
-	for _, d := range messages {
-		odd("a message is left in the queue: %s", d.MessageId)
-		waiting[d.MessageId] = true
+	for _, queue := range o.RetryQueues() {
+		for _, d := range o.take(queue) {
+			o.waiting[d.MessageId] = true
+		}
 	}
+}
 
-	effects := w.effects()
-	documents, comments := effects.documents, effects.comments
-	for _, s := range w.events {
+// askForEachEvent counts the ends of the events, and finds those that have none.
+func (o *oracle) askForEachEvent() {
+	o.t.Helper()
+	r := &o.report
+	for _, s := range o.events {
 		r.attempted++
-		done := effects.done(s)
+		done := o.effects.done(s)
 		switch {
 		case !s.acknowledged:
-			if done || parked[s.id] || waiting[s.id] {
+			if done || o.parked[s.id] || o.waiting[s.id] {
 				r.recovered++
 			}
 			continue
-		case parked[s.id]:
+		case o.parked[s.id]:
 			r.parked++
-		case waiting[s.id]:
+		case o.waiting[s.id]:
 			r.waiting++
 		case done:
 			r.done++
 		default:
-			w.t.Errorf("lost: the event %s of order %q, track %q, which has %d documents and %d comments; calls of the ERP: %v",
-				s.id, s.order, s.track, documents[s.order], comments[s.order], w.History(s.order))
+			o.t.Errorf("lost: the event %s of order %q, track %q, which has %d documents and %d comments; calls of the ERP: %v",
+				s.id, s.order, s.track, o.effects.documents[s.order], o.effects.comments[s.order], o.History(s.order))
 			r.lost++
 		}
 		r.acknowledged++
 	}
+}
+
+// countEffects finds what has happened twice, and what has happened without an order.
+func (o *oracle) countEffects() {
+	o.t.Helper()
 	placed := map[string]bool{}
-	for _, o := range w.placed {
-		placed[o.IncrementID] = true
-		for what, n := range map[string]int{"documents": documents[o.IncrementID], "comments": comments[o.IncrementID]} {
+	for _, order := range o.placed {
+		number := order.IncrementID
+		placed[number] = true
+		for what, n := range map[string]int{"documents": o.effects.documents[number], "comments": o.effects.comments[number]} {
 			if n > 1 {
-				w.t.Errorf("duplicated: order %s has %d %s; calls of the ERP: %v", o.IncrementID, n, what, w.History(o.IncrementID))
-				r.duplicated++
+				o.t.Errorf("duplicated: order %s has %d %s; calls of the ERP: %v", number, n, what, o.History(number))
+				o.report.duplicated++
 			}
 		}
 	}
-	for track, n := range effects.tracks {
+	for track, n := range o.effects.tracks {
 		if n > 1 {
-			w.t.Errorf("duplicated: the track %s is there %d times", track, n)
-			r.duplicated++
+			o.t.Errorf("duplicated: the track %s is there %d times", track, n)
+			o.report.duplicated++
 		}
 	}
-	for reference := range documents {
+	for reference := range o.effects.documents {
 		if !placed[reference] {
-			odd("the ERP has a document for %q", reference)
+			o.odd("the ERP has a document for %q", reference)
 		}
 	}
-	if lost := w.Shop.Statusless(); len(lost) > 0 {
-		odd("%d orders have lost their status in Magento, and are in no grid: %.200q", len(lost), lost)
-	}
-	for _, problems := range []map[string]int{w.ERP.Problems(), w.Shop.Problems()} {
-		for problem, n := range problems {
-			odd("%d calls: %s", n, problem)
-		}
-	}
-	if r.parked != w.parked {
-		odd("%d events are parked, want %d", r.parked, w.parked)
-	}
-	if r.waiting != w.waiting {
-		odd("%d events wait, want %d", r.waiting, w.waiting)
-	}
-	w.ledger(odd, documents)
-	r.took, r.ok = time.Since(w.began), !w.t.Failed()
-	table.add(r)
 }
 
-// ledger looks for rows that contradict what has happened.
-func (w *world) ledger(odd func(format string, args ...any), documents map[string]int) {
+// readLedger looks for rows that contradict what has happened.
+func (o *oracle) readLedger() {
+	w := o.world
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
@@ -161,8 +180,8 @@ func (w *world) ledger(odd func(format string, args ...any), documents map[strin
 	rows, err := conn.Query(ctx, "SELECT key, effect, state, class FROM effect WHERE state <> 'done'")
 	if err == nil {
 		_, err = pgx.ForEachRow(rows, []any{&key, &effect, &state, &class}, func() error {
-			if state == "in_progress" || (documents[key] > 0 && effect == "create" && w.parked == 0) {
-				odd("the ledger has %s of order %s as %s (%s)", effect, key, state, class)
+			if state == "in_progress" || (o.effects.documents[key] > 0 && effect == "create" && w.parked == 0) {
+				o.odd("the ledger has %s of order %s as %s (%s)", effect, key, state, class)
 			}
 			return nil
 		})

@@ -61,91 +61,111 @@ func TestCart_BecomesAnOrder(t *testing.T) {
 			shop.AddCoupon("10 %", decimal.New(10, 0))
 			cart := test.open(t, client)
 
-			a := must(cart.AddItem(t.Context(), magentoapi.CartItem{SKU: "A", Qty: decimalOf("2")}))(t)
-			b := must(cart.AddItem(t.Context(), magentoapi.CartItem{SKU: "B/2", Qty: decimalOf("1")}))(t)
-			again := must(cart.AddItem(t.Context(), magentoapi.CartItem{SKU: "A", Qty: decimalOf("2")}))(t)
-			if again.ItemID != a.ItemID || again.Qty.Decimal.String() != "4" || test.quoteID != "" && string(a.QuoteID) != test.quoteID {
-				t.Errorf("added twice: %+v", again)
-			}
-			again.Qty = decimalOf("3")
-			must(cart.UpdateItem(t.Context(), *again))(t)
-			if err := cart.DeleteItem(t.Context(), int64(b.ItemID)); err != nil {
-				t.Fatal(err)
-			}
-			items := must(cart.Items(t.Context()))(t)
-			if len(items) != 1 || items[0].Qty.Decimal.String() != "3" || items[0].Price.Decimal.String() != "34" {
-				t.Fatalf("items %+v", items)
-			}
-
-			if code := must(cart.Coupon(t.Context()))(t); code != "" {
-				t.Errorf("coupon %q", code)
-			}
-			for _, set := range []func() error{
-				func() error { return cart.SetCoupon(t.Context(), "10 %") },
-				func() error { return cart.DeleteCoupon(t.Context()) },
-				func() error { return cart.SetCoupon(t.Context(), "10 %") },
-			} {
-				if err := set(); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if code := must(cart.Coupon(t.Context()))(t); code != "10 %" {
-				t.Errorf("coupon %q", code)
-			}
-
-			// 3 × 34 less 10 %, 19 % tax, no shipping yet
-			if totals := must(cart.Totals(t.Context()))(t); totals.GrandTotal.Decimal.String() != "109.24" || totals.CouponCode != "10 %" {
-				t.Errorf("comes to %+v", totals)
-			}
-			if estimated := must(cart.EstimateShipping(t.Context(), magentoapi.CartAddress{CountryID: "DE"}))(t); len(estimated) != 1 ||
-				estimated[0].Amount.Decimal.String() != "5" || estimated[0].PriceInclTax.Decimal.String() != "5.95" {
-				t.Errorf("shipping %+v", estimated)
-			}
-			if err := cart.SetBillingAddress(t.Context(), address, true); err != nil {
-				t.Fatal(err)
-			}
-			if billing := must(cart.BillingAddress(t.Context()))(t); billing.City != "Dresden" || billing.Postcode != "01067" {
-				t.Errorf("billing address %+v", billing)
-			}
-			methods := must(cart.ShippingMethods(t.Context()))(t)
-			details := must(cart.SetShippingInformation(t.Context(), magentoapi.ShippingInformation{
-				ShippingAddress: address, CarrierCode: string(methods[0].CarrierCode), MethodCode: string(methods[0].MethodCode),
-			}))(t)
-			// 3 × 34 less 10 %, 5 for shipping, 19 % tax: 91.80 + 17.44 + 5.95
-			payable := must(cart.PaymentMethods(t.Context()))(t)
-			if total := details.Totals.GrandTotal.Decimal.String(); total != "115.19" || len(payable) == 0 || !slices.Equal(payable, details.PaymentMethods) {
-				t.Errorf("comes to %s, payable by %v and %v", total, details.PaymentMethods, payable)
-			}
-			if chosen := must(cart.PaymentMethod(t.Context()))(t); chosen.Method != "" {
-				t.Errorf("payment %+v", chosen)
-			}
-			if err := cart.SetPaymentMethod(t.Context(), magentoapi.Payment{Method: "purchaseorder", PoNumber: "PO-7"}); err != nil {
-				t.Fatal(err)
-			}
-			if chosen := must(cart.PaymentMethod(t.Context()))(t); chosen.PoNumber != "PO-7" {
-				t.Errorf("payment %+v", chosen)
-			}
-
-			id := must(cart.PlaceOrder(t.Context(), nil))(t)
-			var order magentoapi.Order
-			if err := json.Unmarshal(shop.Order(int(id)), &order); err != nil {
-				t.Fatal(err)
-			}
-			shipping := order.ShippingAssignment()
-			if order.State != "new" || int64(order.CustomerID) != test.buyer || order.CustomerIsGuest.Bool != (test.buyer == 0) ||
-				order.CustomerEmail != "mara@shop.example" || order.GrandTotal.Decimal.String() != "115.19" ||
-				order.DiscountAmount.Decimal.String() != "-10.2" || order.Items[0].QtyOrdered.Decimal.String() != "3" ||
-				order.BillingAddress.City != "Dresden" || shipping.Address.Street[1] != "Hof" || shipping.Method != "flatrate_flatrate" ||
-				order.Payment.Method != "purchaseorder" {
-				t.Errorf("the order is %s", shop.Order(int(id)))
-			}
-			if _, err := cart.PlaceOrder(t.Context(), nil); !errors.Is(err, magentoapi.ErrNotFound) {
-				t.Errorf("a second order of the same cart: %v", err)
-			}
-			if _, err := cart.Items(t.Context()); !errors.Is(err, magentoapi.ErrNotFound) {
-				t.Errorf("what is in a cart that has become an order: %v", err)
-			}
+			fill(t, cart, test.quoteID)
+			useCoupon(t, cart)
+			checkOut(t, cart)
+			isOrdered(t, shop, cart, test.buyer)
 		})
+	}
+}
+
+// fill puts three pieces of one product into a cart, by the way of others.
+func fill(t *testing.T, cart *magentoapi.CartService, quoteID string) {
+	t.Helper()
+	a := must(cart.AddItem(t.Context(), magentoapi.CartItem{SKU: "A", Qty: decimalOf("2")}))(t)
+	b := must(cart.AddItem(t.Context(), magentoapi.CartItem{SKU: "B/2", Qty: decimalOf("1")}))(t)
+	again := must(cart.AddItem(t.Context(), magentoapi.CartItem{SKU: "A", Qty: decimalOf("2")}))(t)
+	if again.ItemID != a.ItemID || again.Qty.Decimal.String() != "4" || quoteID != "" && string(a.QuoteID) != quoteID {
+		t.Errorf("added twice: %+v", again)
+	}
+	again.Qty = decimalOf("3")
+	must(cart.UpdateItem(t.Context(), *again))(t)
+	if err := cart.DeleteItem(t.Context(), int64(b.ItemID)); err != nil {
+		t.Fatal(err)
+	}
+	items := must(cart.Items(t.Context()))(t)
+	if len(items) != 1 || items[0].Qty.Decimal.String() != "3" || items[0].Price.Decimal.String() != "34" {
+		t.Fatalf("items %+v", items)
+	}
+}
+
+func useCoupon(t *testing.T, cart *magentoapi.CartService) {
+	t.Helper()
+	if code := must(cart.Coupon(t.Context()))(t); code != "" {
+		t.Errorf("coupon %q", code)
+	}
+	for _, set := range []func() error{
+		func() error { return cart.SetCoupon(t.Context(), "10 %") },
+		func() error { return cart.DeleteCoupon(t.Context()) },
+		func() error { return cart.SetCoupon(t.Context(), "10 %") },
+	} {
+		if err := set(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if code := must(cart.Coupon(t.Context()))(t); code != "10 %" {
+		t.Errorf("coupon %q", code)
+	}
+}
+
+// checkOut gives a cart its addresses, shipping and payment.
+func checkOut(t *testing.T, cart *magentoapi.CartService) {
+	t.Helper()
+	// 3 × 34 less 10 %, 19 % tax, no shipping yet
+	if totals := must(cart.Totals(t.Context()))(t); totals.GrandTotal.Decimal.String() != "109.24" || totals.CouponCode != "10 %" {
+		t.Errorf("comes to %+v", totals)
+	}
+	if estimated := must(cart.EstimateShipping(t.Context(), magentoapi.CartAddress{CountryID: "DE"}))(t); len(estimated) != 1 ||
+		estimated[0].Amount.Decimal.String() != "5" || estimated[0].PriceInclTax.Decimal.String() != "5.95" {
+		t.Errorf("shipping %+v", estimated)
+	}
+	if err := cart.SetBillingAddress(t.Context(), address, true); err != nil {
+		t.Fatal(err)
+	}
+	if billing := must(cart.BillingAddress(t.Context()))(t); billing.City != "Dresden" || billing.Postcode != "01067" {
+		t.Errorf("billing address %+v", billing)
+	}
+	methods := must(cart.ShippingMethods(t.Context()))(t)
+	details := must(cart.SetShippingInformation(t.Context(), magentoapi.ShippingInformation{
+		ShippingAddress: address, CarrierCode: string(methods[0].CarrierCode), MethodCode: string(methods[0].MethodCode),
+	}))(t)
+	// 3 × 34 less 10 %, 5 for shipping, 19 % tax: 91.80 + 17.44 + 5.95
+	payable := must(cart.PaymentMethods(t.Context()))(t)
+	if total := details.Totals.GrandTotal.Decimal.String(); total != "115.19" || len(payable) == 0 || !slices.Equal(payable, details.PaymentMethods) {
+		t.Errorf("comes to %s, payable by %v and %v", total, details.PaymentMethods, payable)
+	}
+	if chosen := must(cart.PaymentMethod(t.Context()))(t); chosen.Method != "" {
+		t.Errorf("payment %+v", chosen)
+	}
+	if err := cart.SetPaymentMethod(t.Context(), magentoapi.Payment{Method: "purchaseorder", PoNumber: "PO-7"}); err != nil {
+		t.Fatal(err)
+	}
+	if chosen := must(cart.PaymentMethod(t.Context()))(t); chosen.PoNumber != "PO-7" {
+		t.Errorf("payment %+v", chosen)
+	}
+}
+
+// isOrdered places the order, and looks at it and at what is left of the cart.
+func isOrdered(t *testing.T, shop *fakemagento.Server, cart *magentoapi.CartService, buyer int64) {
+	t.Helper()
+	id := must(cart.PlaceOrder(t.Context(), nil))(t)
+	var order magentoapi.Order
+	if err := json.Unmarshal(shop.Order(int(id)), &order); err != nil {
+		t.Fatal(err)
+	}
+	shipping := order.ShippingAssignment()
+	if order.State != "new" || int64(order.CustomerID) != buyer || order.CustomerIsGuest.Bool != (buyer == 0) ||
+		order.CustomerEmail != "mara@shop.example" || order.GrandTotal.Decimal.String() != "115.19" ||
+		order.DiscountAmount.Decimal.String() != "-10.2" || order.Items[0].QtyOrdered.Decimal.String() != "3" ||
+		order.BillingAddress.City != "Dresden" || shipping.Address.Street[1] != "Hof" || shipping.Method != "flatrate_flatrate" ||
+		order.Payment.Method != "purchaseorder" {
+		t.Errorf("the order is %s", shop.Order(int(id)))
+	}
+	if _, err := cart.PlaceOrder(t.Context(), nil); !errors.Is(err, magentoapi.ErrNotFound) {
+		t.Errorf("a second order of the same cart: %v", err)
+	}
+	if _, err := cart.Items(t.Context()); !errors.Is(err, magentoapi.ErrNotFound) {
+		t.Errorf("what is in a cart that has become an order: %v", err)
 	}
 }
 

@@ -83,7 +83,7 @@ func amountOf(n int64) magentoapi.Decimal {
 	return magentoapi.Decimal{NullDecimal: decimal.NewNullDecimal(decimal.New(n, 0))}
 }
 
-func TestOrder_InvoicedAndRefunded(t *testing.T) {
+func TestOrder_Invoiced(t *testing.T) {
 	s := newSale(t, fakemagento.Placing{State: "new"})
 	ctx := t.Context()
 	s.is("new", "0", "98.77", "0")
@@ -132,7 +132,21 @@ func TestOrder_InvoicedAndRefunded(t *testing.T) {
 	if !slices.Equal(found, []int64{first, second}) || len(s.shop.Invoices(int(s.id))) != 2 {
 		t.Errorf("found the invoices %v", found)
 	}
+	if len(s.shop.Problems()) != 0 {
+		t.Error(s.shop.Problems())
+	}
+}
 
+func TestOrder_Refunded(t *testing.T) {
+	s := newSale(t, fakemagento.Placing{State: "new"})
+	ctx := t.Context()
+	first, err := s.client.Orders.Invoice(ctx, s.id, magentoapi.NewInvoice{Items: items(s.a, 1)})
+	if err == nil {
+		_, err = s.client.Orders.Invoice(ctx, s.id, magentoapi.NewInvoice{})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	s.shop.Ship(int(s.id), nil)
 	s.is("complete", "98.77", "0", "0")
 
