@@ -13,15 +13,15 @@ const (
 	clockKey
 )
 
-// Handling is what the layers below a handler may know of the handling that they work for, without knowing what a delivery
-// is. The runtime puts one into the context of each handling, once, with WithHandling. Handlers and clients ask for it by
-// the functions Message, HandlingNumber, Progress, Wait and TakeOver, which do nothing where no message is handled.
+// Handling is what the layers below a handler may know of the handling that they work for: they know nothing of deliveries. The
+// runtime adds one to the context of each handling, once, with WithHandling. Handlers and clients use it through the functions
+// Message, HandlingNumber, Progress, Wait, Expired and TakeOver, which do nothing on any other context.
 type Handling struct {
-	// Message returns the message's dead-letter id, the same for each delivery of it. It is called when somebody asks.
+	// Message returns the letter id, which is the same for each delivery of the message. It is called only when needed.
 	Message func() string
-	// Clock is the time limit of the handling; nil for none.
+	// Clock bounds the time of the handling; nil for no bound.
 	Clock Clock
-	// TakeOver is asked before the handling goes on with what another process has begun and not ended; nil allows it.
+	// TakeOver is called before the handling takes over what another process has begun and not ended; nil allows it.
 	TakeOver func(ctx context.Context) error
 }
 
@@ -49,12 +49,12 @@ func handlingOf(ctx context.Context) *handled {
 
 var handlings atomic.Uint64
 
-// WithHandling returns the context of a handling.
+// WithHandling returns ctx with a handling.
 func WithHandling(ctx context.Context, h Handling) context.Context {
 	return &handled{clocked: clocked{Context: ctx, clock: h.Clock, parent: clockOf(ctx)}, Handling: h, number: handlings.Add(1)}
 }
 
-// Message returns the dead-letter id of the message that is handled, or "".
+// Message returns the letter id of the message that is handled, or "".
 func Message(ctx context.Context) string {
 	if h := handlingOf(ctx); h != nil && h.Message != nil {
 		return h.Message()
@@ -62,8 +62,8 @@ func Message(ctx context.Context) string {
 	return ""
 }
 
-// HandlingNumber returns a number that this process has for this handling and for no other, or 0 where no message is
-// handled. It costs less than the message's id, and keeps nothing of it in memory.
+// HandlingNumber returns a number that is unique to this handling in this process, or 0 where no message is handled. It costs less
+// than the letter id, and keeps no body in memory.
 func HandlingNumber(ctx context.Context) uint64 {
 	if h := handlingOf(ctx); h != nil {
 		return h.number
@@ -71,17 +71,17 @@ func HandlingNumber(ctx context.Context) uint64 {
 	return 0
 }
 
-// Clock is told how a handling goes on, because its time limits count only the time without progress.
+// Clock bounds the time of a handling. It counts only time without progress.
 type Clock interface {
-	// Progress says that a step is complete: time limits start anew. An error means that the work is no longer ours
-	// (its lease was taken over) and must stop.
+	// Progress is called when a step is complete. Time is counted from 0 again. After an error the handling must stop: its
+	// lease was taken over.
 	Progress(ctx context.Context) error
-	// Wait says that the handling waits for something that is no fault of its own, a rate limit; resume says that the
-	// wait is over, and fails as Progress does.
+	// Wait is called when the handling begins to wait for a limit, which does not count. resume is called when the wait is
+	// over, and fails as Progress does.
 	Wait() (resume func(ctx context.Context) error)
 }
 
-// clocked is a context with a clock; parent is the one further out.
+// clocked is a context with a clock. parent is the next outer one.
 type clocked struct {
 	context.Context
 	clock  Clock
@@ -95,18 +95,18 @@ func (c *clocked) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// WithClock adds a clock to those that ctx has already.
+// WithClock returns ctx with one more clock.
 func WithClock(ctx context.Context, c Clock) context.Context {
 	return &clocked{Context: ctx, clock: c, parent: clockOf(ctx)}
 }
 
-// clockOf gives the innermost clock of ctx, or nil.
+// clockOf returns the innermost clock of ctx, or nil.
 func clockOf(ctx context.Context) *clocked {
 	c, _ := ctx.Value(clockKey).(*clocked)
 	return c
 }
 
-// Progress tells every clock of ctx that a step is complete.
+// Progress calls Progress of every clock of ctx.
 func Progress(ctx context.Context) error {
 	var errs []error
 	for c := clockOf(ctx); c != nil; c = c.parent {
@@ -115,7 +115,7 @@ func Progress(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Wait tells every clock of ctx that a wait begins, and resume that it is over.
+// Wait calls Wait of every clock of ctx. resume calls all that they returned.
 func Wait(ctx context.Context) (resume func(ctx context.Context) error) {
 	var resumes []func(context.Context) error
 	for c := clockOf(ctx); c != nil; c = c.parent {
@@ -130,9 +130,9 @@ func Wait(ctx context.Context) (resume func(ctx context.Context) error) {
 	}
 }
 
-// Expired gives an error once the time of a lease among ctx's clocks is over, also where ctx has not ended yet: in a process
-// that was frozen, what was under way goes on before the timers have their turn. Ask it right before something is sent that
-// must not come after the next owner's. Such a clock has a method Expired() error.
+// Expired returns an error if a lease among ctx's clocks has expired, also if ctx has not ended yet: in a process that was frozen
+// goroutines go on before timers fire. Call it right before sending what must not be sent after the lease was taken over. The
+// clock of a lease has a method Expired() error.
 func Expired(ctx context.Context) error {
 	for c := clockOf(ctx); c != nil; c = c.parent {
 		if lease, ok := c.clock.(interface{ Expired() error }); ok {
@@ -144,8 +144,8 @@ func Expired(ctx context.Context) error {
 	return nil
 }
 
-// TakeOver asks whether the handling may go on with what another process has begun and not ended, perhaps because it died
-// of it. With an error it must not.
+// TakeOver returns an error if the handling must not take over what another process has begun and not ended, perhaps because it
+// died over it.
 func TakeOver(ctx context.Context) error {
 	if h := handlingOf(ctx); h != nil && h.TakeOver != nil {
 		return h.TakeOver(ctx)

@@ -10,49 +10,49 @@ import (
 	"unicode/utf8"
 )
 
-// The bounds of Decode. What Magento itself makes stays far below each of them.
+// Bounds of Decode, far above what Magento itself publishes.
 const (
-	// MaxBody is the largest body that is read, in bytes.
+	// MaxBody is the size of the largest body that is decoded, in bytes.
 	MaxBody = 16 << 20
-	// maxDepth bounds how deep arrays and objects may lie in each other: whoever decodes an event recurses so deep.
+	// maxDepth bounds how deep arrays and objects may be nested, because decoders recurse.
 	maxDepth = 100
-	// maxWraps bounds how many wrappings (arrays, texts that hold JSON, members around the object) may lie around an
-	// event. An operation of Magento's asynchronous API in an array has five.
+	// maxWraps bounds how many wrappings (arrays, strings of JSON, members around the object) an event may have. An
+	// operation of Magento's asynchronous API in an array has five.
 	maxWraps = 12
-	// maxLook bounds how deep an object with several members is looked through for the one that is the event.
+	// maxLook bounds how deep an object with several members is searched for the one that is the event.
 	maxLook = 6
 	// maxEvents bounds the events of one body.
 	maxEvents = 10_000
-	// maxOrderNumber bounds an order's number that comes alone, in characters: varchar(50) in Magento (Sales/etc/db_schema.xml).
+	// maxOrderNumber bounds an order number that is the whole event, in characters: varchar(50) in Magento
+	// (Sales/etc/db_schema.xml).
 	maxOrderNumber = 50
 )
 
-// Decode takes the events out of a message body. Each is one JSON object, and the body may hold it in any of the forms
-// that Magento's publisher makes, and in any mix of them:
+// Decode returns the events of a message body. Each is one JSON object. The body may have it in any form that Magento's publisher
+// makes, and in any combination of these forms:
 //
 //   - the object itself;
-//   - a JSON string that holds JSON (a topic of type string, to which modules publish text that is JSON already);
-//   - an object whose one member is the object, or a string that holds the object (a topic with a schema: one member
+//   - a JSON string of JSON (a topic of type string, to which modules publish text that is JSON already);
+//   - an object whose only member is the object, or a string of it (a topic with a schema: one member
 //     for each parameter of the method);
-//   - an operation of the asynchronous API, whose serialized_data is a string that holds JSON, whose meta_information
-//     is a string that holds JSON again;
+//   - an operation of the asynchronous API, whose serialized_data is a string of JSON, whose meta_information is a string
+//     of JSON again;
 //   - an array of any of these.
 //
-// Besides, in forms that other publishers send:
+// It understands forms of other publishers too:
 //
 //   - an event of mage-os, ["name", "<JSON>", <store id>], which is one event and not three;
 //   - a CloudEvent with data or data.value, and Adobe's {"event":{"data":{"value":{…}}}};
-//   - where the kind says by what members an object names the event: an object with several members of which exactly one
-//     does, such as {"order":{…},"storeId":1};
-//   - of Orders a bare number, the entity id, and a string that holds no object, array or string of JSON and no space, the
-//     increment id. They become {"entity_id":57} and {"increment_id":"000000123"}.
+//   - an object with several members of which exactly one names what the kind is about, such as {"order":{…},"storeId":1};
+//   - for Orders a bare number, which is the entity id, and a string that is neither an object, array or string of JSON nor
+//     has a space, which is the increment id. They become {"entity_id":57} and {"increment_id":"000000123"}.
 //
-// A byte order mark in front is skipped. The store that a wrapping tells is added as store_id to an order that is named by
-// its number alone.
+// A byte order mark in front is skipped. A store that a wrapping names is added as store_id to an order that is named by its number
+// alone.
 //
-// An array may hold events that can be read beside others that can't. Then both results are set: the events are to be
-// handled, and the message is dead-lettered for the error if none of them must be retried. Every error has the class
-// Malformed, or Invalid where the body is about something else than the kind. The events share the body's memory.
+// An array may have events that can be read and others that can't. Then Decode returns both: the caller handles the events, and
+// dead-letters the message for the error if no event must be retried. Errors have the class Malformed, or Invalid if the body is
+// about something else than the kind. The events share the body's memory.
 func Decode(body []byte, kind Kind) ([]json.RawMessage, error) {
 	if len(body) > MaxBody {
 		return nil, Errorf(Malformed, "the body has %d bytes, at most %d are read", len(body), MaxBody)
@@ -75,10 +75,10 @@ func Decode(body []byte, kind Kind) ([]json.RawMessage, error) {
 	return d.events, d.err
 }
 
-// withoutMark leaves a byte order mark out.
+// withoutMark removes a byte order mark.
 func withoutMark(b []byte) []byte { return bytes.TrimPrefix(b, []byte("\uFEFF")) }
 
-// whereNot says more of what is not UTF-8.
+// whereNot describes what is not UTF-8.
 func whereNot(b []byte) string {
 	if bytes.HasPrefix(b, []byte("\xff\xfe")) || bytes.HasPrefix(b, []byte("\xfe\xff")) {
 		return " but UTF-16"
@@ -102,20 +102,20 @@ type decoder struct {
 	failed int
 }
 
-// wrapping is what lies around a value.
+// wrapping is what a value is inside of.
 type wrapping struct {
 	count int
-	about string // what the nearest name says that the value is, see about
-	store string // the store's id, "" if nothing tells
+	about string // what the nearest name says that the value is: see the function about
+	store string // the store's id; "" if not known
 }
 
-// in gives the wrapping of what lies in w.
+// in returns the wrapping of a value inside of w.
 func (w wrapping) in() wrapping {
 	w.count++
 	return w
 }
 
-// named gives the wrapping with what a name says of what is in it.
+// named returns the wrapping with what a name says about the value.
 func (w wrapping) named(name string, member bool) wrapping {
 	if thing := about(name, member); thing != "" {
 		w.about = thing
@@ -123,7 +123,7 @@ func (w wrapping) named(name string, member bool) wrapping {
 	return w
 }
 
-// titled gives the wrapping with what an object around an event says that it is about.
+// titled returns the wrapping with what the object around an event says that it is about.
 func (w wrapping) titled(v []byte) wrapping {
 	for key, value := range members(v) {
 		if name := string(key[1 : len(key)-1]); value[0] == '"' && (name == "type" || isTitle(name)) {
@@ -133,7 +133,7 @@ func (w wrapping) titled(v []byte) wrapping {
 	return w
 }
 
-// from gives the wrapping with the store that a value names. 0 is Magento's admin, which has no orders.
+// from returns the wrapping with the store that a value names. Store 0 is Magento's admin, which has no orders.
 func (w wrapping) from(store []byte) wrapping {
 	var id ID
 	if len(store) > 0 && id.UnmarshalJSON(store) == nil && id > 0 {
@@ -149,10 +149,10 @@ func (d *decoder) fail(class Class, format string, args ...any) {
 	}
 }
 
-// full reports whether there are more events than are read; errors count, so that work is bounded too.
+// full reports whether maxEvents is reached. Errors count too, which bounds the work.
 func (d *decoder) full() bool { return len(d.events)+d.failed > maxEvents }
 
-// value takes the events out of v, valid JSON inside of w.
+// value adds the events in v, which is valid JSON inside of w.
 func (d *decoder) value(v []byte, w wrapping) {
 	v = bytes.TrimSpace(v)
 	if w.count > maxWraps {
@@ -199,9 +199,9 @@ var (
 	digitsAlone = regexp.MustCompile(`^"?\d*"?$`)
 )
 
-// trigger takes an event of mage-os apart: its name, the arguments of the service that would read what it is about, and the
-// store, if there is one (mage-os/mageos-async-events, topic event.trigger). name is nil for any other array: two texts with
-// points may be the numbers of two orders.
+// trigger returns the parts of an event of mage-os: its name, the arguments of the service that would read its object, and the
+// store or nil (mage-os/mageos-async-events, topic event.trigger). name is nil for any other array: two strings with dots may be the
+// numbers of two orders.
 func trigger(v []byte) (name, arguments, store []byte) {
 	var parts [][]byte
 	for e := range elements(v) {
@@ -224,7 +224,7 @@ func trigger(v []byte) (name, arguments, store []byte) {
 	return parts[0], parts[1], nil
 }
 
-// arguments takes the events out of the arguments of an event of mage-os: an object, or text that holds one.
+// arguments adds the events in the arguments of an event of mage-os: an object, or a string of one.
 func (d *decoder) arguments(name, v []byte, w wrapping) {
 	if text, err := unquote(v); err == nil && !looksJSON(text) || v[0] != '"' && v[0] != '{' && v[0] != '[' && !wholeNumber.Match(v) {
 		d.fail(Malformed, "the arguments of the event %s are no JSON object", name)
@@ -233,12 +233,12 @@ func (d *decoder) arguments(name, v []byte, w wrapping) {
 	d.value(v, w.in())
 }
 
-// looksJSON reports whether a text begins as an object, an array or a string of JSON does.
+// looksJSON reports whether a text begins like an object, an array or a string of JSON.
 func looksJSON(text []byte) bool {
 	return len(text) > 0 && bytes.IndexByte([]byte(`{["`), text[0]) >= 0
 }
 
-// text takes the events out of the string v.
+// text adds the events in the string v.
 func (d *decoder) text(v []byte, w wrapping) {
 	text, err := unquote(v)
 	switch {
@@ -261,8 +261,8 @@ func (d *decoder) text(v []byte, w wrapping) {
 	d.value(text, w.in())
 }
 
-// isNumber reports whether a text can be an order's number: it is not what JSON, XML or PHP's serialize() begins with, and
-// has no space in it.
+// isNumber reports whether a text can be an order number: it does not begin like JSON, XML or the output of PHP's serialize(), and
+// has no space.
 func isNumber(text []byte) bool {
 	switch string(text) {
 	case "", "null", "true", "false":
@@ -365,15 +365,15 @@ func storeOf(v []byte) []byte {
 	return nil
 }
 
-// inside is what look has found in an object.
+// inside is what look finds in an object.
 type inside struct {
 	grade
-	names   []string // of the members that name an event so; the first few
+	names   []string // of the members that name an event with this grade; the first few
 	value   []byte   // of the first of them
-	foreign []string // what members are about that name something else
+	foreign []string // what other members are about
 }
 
-// look looks which members of the object v, itself depth members away, name an event, and gives those that do it best.
+// look finds the members of the object v, itself depth members deep, that name an event with the highest grade.
 func (d *decoder) look(v []byte, thing string, depth int) (found inside) {
 	if depth == maxLook {
 		return found
@@ -404,7 +404,7 @@ func (d *decoder) look(v []byte, thing string, depth int) (found inside) {
 	return found
 }
 
-// grade says how surely a member's value names an event, or what else it is about.
+// grade returns how surely a member's value names an event, or what else it is about.
 func (d *decoder) grade(value []byte, thing string, depth int) (g grade, foreign string) {
 	v, ok := object(value)
 	if !ok {
@@ -470,7 +470,7 @@ func (d *decoder) emit(v []byte, w wrapping) {
 	d.events = append(d.events, v)
 }
 
-// object gives the object that v is, or that the string v holds.
+// object returns v if it is an object, or the object in v if it is a string of one.
 func object(v []byte) ([]byte, bool) {
 	if len(v) == 0 {
 		return nil, false

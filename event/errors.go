@@ -6,63 +6,63 @@ import (
 	"time"
 )
 
-// Class says why a handling failed. The delivery path decides by it alone whether an event is retried or dead-lettered.
+// Class says what kind of failure it is. By it alone the delivery path decides whether an event is retried or dead-lettered.
 type Class string
 
 const (
-	// Malformed is a body that can't be read: no JSON, too large, too deep.
+	// Malformed is a body that can't be read: it is no JSON, too large or too deep.
 	Malformed Class = "malformed"
-	// Invalid is a body that can be read, and says something that can't be used.
+	// Invalid is a body, or an object that it names, with content that can't be used.
 	Invalid Class = "invalid"
-	// NotFound is something the event names and that is not there, or not yet: events run ahead of commits.
+	// NotFound means that what the event names is not there, or not yet: Magento publishes an event before it commits.
 	NotFound Class = "not_found"
-	// Rejected is a downstream's definite refusal.
+	// Rejected means that a downstream has refused this request for good.
 	Rejected Class = "rejected"
-	// Unauthorized is a refused credential or a missing permission.
+	// Unauthorized means that a downstream refuses the credential, or that a permission is missing.
 	Unauthorized Class = "unauthorized"
-	// Throttled is a downstream that asks to be called later.
+	// Throttled means that a downstream asks to be called later.
 	Throttled Class = "throttled"
-	// Unavailable is a downstream that fails or can't be reached.
+	// Unavailable means that a downstream fails or can't be reached.
 	Unavailable Class = "unavailable"
-	// Timeout is a downstream that did not answer in time.
+	// Timeout means that a downstream did not answer in time.
 	Timeout Class = "timeout"
 	// Internal is a panic or a bug.
 	Internal Class = "internal"
 )
 
-// Poison reports whether an event that failed so is dead-lettered at its first attempt.
+// Poison reports whether an event is dead-lettered at its first attempt: no repetition would help.
 func (c Class) Poison() bool {
 	return c == Malformed || c == Invalid || c == Rejected
 }
 
-// Error is a failure with its class. Its text is for the person on call: it names the thing and what to do, and holds
-// no secret and no personal data.
+// Error is a failure with its class. Its text is for the person on call: it names the object and the remedy. It contains no
+// secret and no personal data.
 type Error struct {
 	Class Class
 	// Downstream is the remote API that the failure came from (magento, erp, search), or empty.
 	Downstream string
-	// RetryAfter is how long a Throttled downstream asks to be left alone; 0 if it did not say.
+	// RetryAfter is how long a Throttled downstream asks callers to wait; 0 if it did not say.
 	RetryAfter time.Duration
-	// Unreadable is true where the downstream has answered with success and what it answered can't be read: that tells of
-	// who answers there, and not of the event. The delivery path has the downstream's circuit count it.
+	// Unreadable is true if the downstream answered 2xx with a body that can't be read. Then something else than the API
+	// answers at its address, and the delivery path counts the answer as a failure of the downstream's circuit.
 	Unreadable bool
-	// Request names the request that a downstream has refused as Unauthorized, the same text each time that it is sent for
-	// the event; empty where it is not known.
+	// Request names a request that was refused as Unauthorized, with the same text each time that it is sent for the event;
+	// empty if not known.
 	Request string
 	Err     error
 }
 
 func (e *Error) Error() string { return e.Err.Error() }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Errorf makes an Error of a class, with a text made as by fmt.Errorf.
+// Errorf returns an Error of a class, formatted as by fmt.Errorf.
 func Errorf(class Class, format string, args ...any) error {
 	return &Error{Class: class, Err: fmt.Errorf(format, args...)}
 }
 
-// ClassOf gives the class of err: that of the first Error in it, Internal where there is none.
+// ClassOf returns the class of the first Error in err, or Internal without one.
 func ClassOf(err error) Class {
 	var e *Error
 	if errors.As(err, &e) {
@@ -71,16 +71,16 @@ func ClassOf(err error) Class {
 	return Internal
 }
 
-// errNotDone marks errors after which the effect certainly has not happened.
+// errNotDone marks an error after which the effect has certainly not happened.
 var errNotDone = errors.New("not done")
 
 type notDoneError struct{ error }
 
 func (e notDoneError) Unwrap() []error { return []error{e.error, errNotDone} }
 
-// NotDone says of err that the effect which failed with it certainly has not happened: its request was never written,
-// or was refused for good. Such an effect may be repeated without looking whether it was done. Every other error leaves
-// that open. NotDone(nil) is nil.
+// NotDone marks err: the effect that failed with it has certainly not happened, because its request was never written or was
+// refused for good. Such an effect may be repeated without a look-up. After any other error the effect may have happened.
+// NotDone(nil) is nil.
 func NotDone(err error) error {
 	if err == nil {
 		return nil
@@ -88,30 +88,31 @@ func NotDone(err error) error {
 	return notDoneError{err}
 }
 
-// IsNotDone reports whether err, or an error in it, was marked by NotDone.
+// IsNotDone reports whether err, or an error in it, is marked by NotDone.
 func IsNotDone(err error) bool { return errors.Is(err, errNotDone) }
 
-// Pick says how the delivery path picks the retry queue of a Deferral.
+// Pick says which retry queue the delivery path picks for a Deferral.
 type Pick int
 
 const (
-	// Shortest is the retry queue with the shortest delay, whatever Wait says.
+	// Shortest is the one with the shortest delay. Wait has no effect.
 	Shortest Pick = iota
-	// NotShorter is the shortest one that waits at least Wait; the longest if none does.
+	// NotShorter is the shortest delay of at least Wait; the longest of all if there is none.
 	NotShorter
-	// NotLonger is the longest one that waits at most Wait; the shortest if none does.
+	// NotLonger is the longest delay of at most Wait; the shortest of all if there is none.
 	NotLonger
-	// Nearest is the one whose delay is nearest to Wait.
+	// Nearest is the delay nearest to Wait.
 	Nearest
 )
 
-// Deferral says that an event can't be handled now through no fault of its own: it waits, and no attempt is used.
+// Deferral is an error of a handling that can't succeed now, through no fault of the event. The delivery path defers the
+// message: it comes again later, and no attempt is used.
 type Deferral struct {
 	// Reason names what it waits for, for the log and the operator.
 	Reason string
-	// Downstream is set where the wait is for one: a circuit that is open, or Postgres ("postgres").
+	// Downstream is set if the event waits for a downstream: its circuit is open; or for Postgres ("postgres").
 	Downstream string
-	// Busy is set where it waits for another handling of the same thing, which goes on: nobody need hear of it.
+	// Busy is set if another handling has the business key. Then the deferral is logged at debug only.
 	Busy bool
 	Wait time.Duration
 	Pick Pick
@@ -125,7 +126,7 @@ func (d *Deferral) Error() string {
 	return d.Reason
 }
 
-// Unwrap gives the cause, if there is one.
+// Unwrap returns the cause, or nil.
 func (d *Deferral) Unwrap() error { return d.Err }
 
 type keyedError struct {
@@ -135,7 +136,7 @@ type keyedError struct {
 
 func (e keyedError) Unwrap() error { return e.error }
 
-// WithKey adds the business key of the event to err, for the dead letter and the log. WithKey(nil, …) is nil.
+// WithKey adds the business key of the event to err, for the dead letter and the log. WithKey of nil is nil.
 func WithKey(err error, key string) error {
 	if err == nil {
 		return nil
@@ -143,7 +144,7 @@ func WithKey(err error, key string) error {
 	return keyedError{err, key}
 }
 
-// KeyOf gives the business key that WithKey added, or "".
+// KeyOf returns the business key that WithKey added, or "".
 func KeyOf(err error) string {
 	var e keyedError
 	if errors.As(err, &e) {
@@ -159,7 +160,7 @@ type effectError struct {
 
 func (e effectError) Unwrap() error { return e.error }
 
-// WithEffect adds to err which effect of the event failed with it. WithEffect(nil, …) is nil.
+// WithEffect adds the name of the effect that failed to err. WithEffect of nil is nil.
 func WithEffect(err error, effect string) error {
 	if err == nil {
 		return nil
@@ -167,7 +168,7 @@ func WithEffect(err error, effect string) error {
 	return effectError{err, effect}
 }
 
-// EffectOf gives the effect that WithEffect added, or "".
+// EffectOf returns the effect that WithEffect added, or "".
 func EffectOf(err error) string {
 	var e effectError
 	if errors.As(err, &e) {

@@ -1,5 +1,7 @@
-// Package event is the vocabulary between the queue and the handlers: what an event is, how a handling of it may end,
-// and why it may fail. It does no I/O and imports nothing of the project.
+// Package event is the vocabulary between the delivery path and the handlers: what an event is (Event), how its handling may end
+// (Outcome), why it may fail (Error and its Class) and when it must wait (Deferral). It decodes the bodies that Magento and other
+// publishers send (Decode, ParseOrder, ParseTracking), and says what the answers of HTTP APIs mean. It does no I/O and imports
+// nothing of the project.
 package event
 
 import (
@@ -7,38 +9,37 @@ import (
 	"time"
 )
 
-// Event is one thing that Magento says has happened. A delivery holds one, or several when its body is an array.
+// Event is one thing that has happened in the shop. A message holds one or, if its body is an array, several.
 type Event struct {
-	// ID is the message id that the publisher gave this publish. The same order published twice has two: it is
-	// logged and never a key.
+	// ID is the message's property message_id. It names a publish: an order that is published twice has two. It is logged and
+	// never used as a key.
 	ID string
-	// Topic is the routing key that Magento published with, such as sales.order.placed.
+	// Topic is the routing key of the publish, such as sales.order.placed.
 	Topic string
-	// Body is one JSON value, an object in all shapes that Magento makes, taken out of Magento's wrappings.
+	// Body is the JSON object of the event, without what a publisher has wrapped around it: see Decode.
 	Body json.RawMessage
-	// Attempt counts from 1; deliveries that were put off through no fault of their own do not count.
+	// Attempt counts from 1. A delivery that was deferred does not count.
 	Attempt int
-	// Published is when the publisher says it published; zero if it said nothing.
+	// Published is the time of the publish, where the message has one; else zero.
 	Published time.Time
-	// Repeat is true when an earlier handling of this message may have had an effect that nobody recorded: the broker
-	// has redelivered it, it was replayed, or this is not its first attempt.
+	// Repeat is true when an earlier handling of this message may have had an effect that was not recorded: it is a
+	// redelivery, it was replayed or deferred, or this is not its first attempt.
 	Repeat bool
-	// Replayed is true when the message came out of a dead-letter queue, and Reconciled when reconcile sent it:
-	// both mean that what it asks for may have been done before the ledger knew.
+	// Replayed is true when the message was replayed from a dead-letter queue, Reconciled when reconcile published it. In both
+	// cases its effects may have happened before the ledger recorded them.
 	Replayed, Reconciled bool
 }
 
-// Outcome is how a handling that needs no further attempt ended. The values are those of the outcome label of
-// mageline_deliveries_total.
+// Outcome is how a handling that did not fail ended. The values are those of the label outcome of mageline_deliveries_total.
 type Outcome string
 
 const (
-	// Done means that what the event asks for was done by this handling.
+	// Done means that this handling did what the event asks for.
 	Done Outcome = "acked"
-	// Duplicate means that it had been done before.
+	// Duplicate means that an earlier handling had done it.
 	Duplicate Outcome = "duplicate"
-	// Skipped means that there is nothing to do for this event, and that a later one is looked at as ever.
+	// Skipped means that there is nothing to do for this event. A later event is handled as usual.
 	Skipped Outcome = "skipped"
-	// Stale means that something newer had been done before.
+	// Stale means that a newer event had been handled before.
 	Stale Outcome = "stale"
 )

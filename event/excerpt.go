@@ -7,12 +7,12 @@ import (
 	"unicode/utf8"
 )
 
-// excerptRunes is how many characters of a body that can't be read are shown.
+// excerptRunes is how many characters of an unreadable body are shown.
 const excerptRunes = 40
 
-// excerpt gives the 40 characters of b around the byte at, in «», with personal data taken out as far as it can be told: of
-// texts in quotes only names of members and short numbers stay, of the rest what is no name, mail or telephone number. A
-// letter or digit that is taken out is a *.
+// excerpt returns the 40 characters of b around the byte at, in «», with personal data masked as far as it can be recognized. Of
+// texts in quotes only names of members and short numbers stay. Of the rest names, mail addresses and telephone numbers are masked.
+// A * replaces each masked letter or digit.
 func excerpt(b []byte, at int) string {
 	from := at
 	for n := 0; from > 0 && n < excerptRunes/2; n++ {
@@ -38,8 +38,7 @@ func excerpt(b []byte, at int) string {
 	return "«" + shown + "»"
 }
 
-// masked gives b[from:to] with personal data taken out. It looks at b from the beginning, because only that tells what is
-// in quotes.
+// masked returns b[from:to] with personal data masked. It reads b from the beginning, to know what is in quotes.
 func masked(b []byte, from, to int) []byte {
 	out := bytes.Clone(b[from:to])
 	hide := func(start, end int) {
@@ -47,11 +46,11 @@ func masked(b []byte, from, to int) []byte {
 			if c := b[i]; isWord(c) && c < utf8.RuneSelf {
 				out[i-from] = '*'
 			} else if c >= utf8.RuneSelf {
-				out[i-from] = '*' // each byte: the characters become more, which hides more
+				out[i-from] = '*' // for each byte, so more * than characters
 			}
 		}
 	}
-	personal := false // the value that comes is of a member that is named so
+	personal := false // the next value is that of a member with a personal name
 	for i := 0; i < to; {
 		c := b[i]
 		switch {
@@ -101,14 +100,14 @@ var (
 	digits     = regexp.MustCompile(`^\d+$`)
 )
 
-// known are words with capitals that stand in what is published by mistake instead of JSON, and are nobody's name.
+// known are words with capitals that are common in what is published by mistake instead of JSON, and are no proper names.
 var known = map[string]bool{
 	"Array": true, "Object": true, "Warning": true, "Notice": true, "Fatal": true, "Error": true, "Deprecated": true,
 	"Undefined": true, "Uncaught": true, "Exception": true, "True": true, "False": true, "None": true, "NULL": true, "TRUE": true,
 	"FALSE": true, "NaN": true, "Infinity": true, "DOCTYPE": true, "Magento": true, "Order": true, "stdClass": true,
 }
 
-// plain reports whether a word outside of quotes is surely nothing personal, or at least no proper name.
+// plain reports whether a word outside of quotes is no personal data, or at least no proper name.
 func plain(word string) bool {
 	switch {
 	case known[word]:
@@ -136,18 +135,18 @@ func isPersonal(name string) bool {
 	return false
 }
 
-// isWord reports whether a byte is of a letter or a digit; all that is not ASCII counts as one.
+// isWord reports whether a byte belongs to a letter or digit. All that is not ASCII does.
 func isWord(c byte) bool {
 	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= utf8.RuneSelf
 }
 
-// opensQuote tells a single quote that opens a text, as Python writes it, from an apostrophe.
+// opensQuote reports whether a single quote opens a text, as Python writes it, and is no apostrophe.
 func opensQuote(b []byte, at int) bool {
 	before := bytes.TrimRight(b[:at], " \t\r\n")
 	return len(before) == 0 || strings.IndexByte("{[(,:>=", before[len(before)-1]) >= 0
 }
 
-// closing gives the index of the quote that closes the one at b[at]; len(b) where there is none.
+// closing returns the index of the quote that closes the one at b[at], or len(b).
 func closing(b []byte, at int) int {
 	for i := at + 1; i < len(b); i++ {
 		switch b[i] {

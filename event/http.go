@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// What the answers of HTTP APIs mean, for every client of one: the class of a status, what an answer tells of, and how long
-// it asks to be left alone.
+// This file has what the answers of HTTP APIs mean, for every client: the class of a status, what an answer tells of, and how long
+// callers must wait.
 
 // ClassOfStatus returns the class of an HTTP status that is not 2xx, where the API has no finer rule of its own.
 func ClassOfStatus(status int) Class {
 	switch {
-	case status >= 300 && status <= 399: // a redirect is about the address
+	case status >= 300 && status <= 399: // the address is wrong
 		return Unavailable
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
 		return Unauthorized
@@ -93,12 +93,12 @@ type Answer struct {
 	Throttles int
 }
 
-// maxRetryAfter bounds what a Retry-After is taken to say, far above what is ever waited.
+// maxRetryAfter bounds the result of RetryAfter, far above any wait.
 const maxRetryAfter = 366 * 24 * time.Hour
 
-// RetryAfter reads the header Retry-After (RFC 9110, section 10.2.3), which has seconds or a date. It returns 0 where the
-// header says nothing that can be used: neither a number nor a date, or one that has passed. A date is compared with the
-// Date of the same answer, where it has one, because the clocks of the two machines may differ.
+// RetryAfter reads the header Retry-After (RFC 9110, section 10.2.3), which has seconds or a date. It returns 0 for a header that is
+// missing, neither a number nor a date, or a date that has passed. A date is compared with the Date of the same answer, if it has
+// one, because the clocks of the two machines may differ.
 func RetryAfter(h http.Header, now time.Time) time.Duration {
 	v := strings.TrimSpace(h.Get("Retry-After"))
 	if v != "" && strings.Trim(v, "0123456789") == "" {

@@ -12,8 +12,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// wellFormed checks that b is one JSON value of bounded depth. Everything below it relies on that. Its errors follow the
-// name of what b is, and have no personal data in them.
+// wellFormed checks that b is one JSON value of bounded depth. Every other function here relies on that. The text of its errors
+// continues a sentence that begins with what b is. It has no personal data.
 func wellFormed(b []byte) error {
 	if err := shallow(b); err != nil { // first: the decoder recurses
 		return err
@@ -24,16 +24,16 @@ func wellFormed(b []byte) error {
 	return nil
 }
 
-// phpSerialized is how what PHP's serialize() gives begins: an array, an object, a text, a number, a boolean, null.
+// phpSerialized matches the beginning of the output of PHP's serialize(): an array, an object, a text, a number, a boolean, null.
 var phpSerialized = regexp.MustCompile(`^\s*(a:\d+:\{|[OC]:\d+:"|s:\d+:"|i:-?\d+;|d:[-.\d]+;|b:[01];|N;)`)
 
-// notJSON says where b stops being JSON.
+// notJSON returns an error that says where b stops being JSON.
 func notJSON(b []byte) error {
 	switch {
 	case len(bytes.TrimSpace(b)) == 0:
 		return errors.New("is empty")
 	case phpSerialized.Match(b):
-		return errors.New("is not JSON but what PHP's serialize() gives: publish what json_encode() gives")
+		return errors.New("is not JSON but the output of PHP's serialize(): publish that of json_encode()")
 	}
 	at := len(b)
 	var syntax *json.SyntaxError
@@ -52,7 +52,7 @@ func notJSON(b []byte) error {
 // shallow checks the depth of b, up to where it is JSON.
 func shallow(b []byte) error {
 	if bytes.Count(b, []byte("{"))+bytes.Count(b, []byte("[")) <= maxDepth {
-		return nil // as nearly every body: no need to look where they stand
+		return nil // true of nearly every body, and cheaper than a scan
 	}
 	depth, quoted := 0, false
 	for i := 0; i < len(b); i++ {
@@ -64,7 +64,7 @@ func shallow(b []byte) error {
 		case quoted:
 		case c == '{' || c == '[':
 			if depth++; depth > maxDepth {
-				return fmt.Errorf("has arrays and objects in each other more than %d deep", maxDepth)
+				return fmt.Errorf("has arrays and objects nested more than %d deep", maxDepth)
 			}
 		case c == '}' || c == ']':
 			depth--
@@ -73,7 +73,7 @@ func shallow(b []byte) error {
 	return nil
 }
 
-// unquote gives what the JSON string v holds, without white space and a byte order mark around it.
+// unquote returns the text of the JSON string v, without white space and a byte order mark around it.
 func unquote(v []byte) ([]byte, error) {
 	var text string
 	if err := json.Unmarshal(v, &text); err != nil {
@@ -82,7 +82,7 @@ func unquote(v []byte) ([]byte, error) {
 	return bytes.TrimSpace(withoutMark(bytes.TrimSpace([]byte(text)))), nil
 }
 
-// unquoteJSON gives the JSON that the JSON string v holds.
+// unquoteJSON returns the JSON in the JSON string v.
 func unquoteJSON(v []byte) ([]byte, error) {
 	text, err := unquote(v)
 	if err != nil {
@@ -91,7 +91,7 @@ func unquoteJSON(v []byte) ([]byte, error) {
 	return text, wellFormed(text)
 }
 
-// member gives the member of that name of v; nil if v is no object, or has none.
+// member returns the member of that name of v, or nil.
 func member(v []byte, name string) []byte {
 	if v = bytes.TrimSpace(v); v[0] != '{' || !bytes.Contains(v, []byte(name)) {
 		return nil
@@ -106,13 +106,13 @@ func member(v []byte, name string) []byte {
 
 func has(v []byte, name string) bool { return member(v, name) != nil }
 
-// stringMember gives the member of that name of v, if it is a string.
+// stringMember returns the member of that name of v, if it is a string.
 func stringMember(v []byte, name string) ([]byte, bool) {
 	value := member(v, name)
 	return value, value != nil && value[0] == '"'
 }
 
-// onlyMember gives the only member of the object v; nil when it has none, or several.
+// onlyMember returns the only member of the object v, or nil if it has none or several.
 func onlyMember(v []byte) (name string, only []byte) {
 	for key, value := range members(v) {
 		if only != nil {
@@ -123,12 +123,12 @@ func onlyMember(v []byte) (name string, only []byte) {
 	return name, only
 }
 
-// maxNames bounds how many members of an object are named.
+// maxNames bounds how many members of an object an error names.
 const maxNames = 20
 
-// MemberNames gives the names of the members of an event's body, and in brackets those of the objects among them, for the
-// author of a publisher whose bodies are not understood. They are at most 20, and a name that looks like data is a *. The
-// body must be one that Decode has given.
+// MemberNames returns the names of the members of an event's body, and in brackets those of the objects among them, for the author
+// of a publisher whose bodies are not understood. It returns at most 20 names, and * for a name that may be data. The body must be
+// one that Decode has returned.
 func MemberNames(body json.RawMessage) string {
 	if body = bytes.TrimSpace(body); len(body) == 0 || body[0] != '{' {
 		return "none"
@@ -158,7 +158,7 @@ func listNames(v []byte, deeper bool) string {
 	return strings.Join(list, ", ")
 }
 
-// elements gives the elements of the valid JSON array v without building anything: a body of 16 MiB may have 8 million.
+// elements iterates over the elements of the valid JSON array v. It allocates nothing: a body of 16 MiB may have 8 million.
 func elements(v []byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for i := skipSpace(v, 1); v[i] != ']'; {
@@ -173,7 +173,7 @@ func elements(v []byte) iter.Seq[[]byte] {
 	}
 }
 
-// members gives the keys, quoted as they are, and the values of the valid JSON object v.
+// members iterates over the keys, still quoted, and the values of the valid JSON object v.
 func members(v []byte) iter.Seq2[[]byte, []byte] {
 	return func(yield func(key, value []byte) bool) {
 		for i := skipSpace(v, 1); v[i] != '}'; {
@@ -197,7 +197,7 @@ func skipSpace(v []byte, i int) int {
 	return i
 }
 
-// endOfString gives the index of the quote that ends the string that begins at v[i].
+// endOfString returns the index of the quote that ends the string that begins at v[i].
 func endOfString(v []byte, i int) int {
 	for {
 		i += 1 + bytes.IndexByte(v[i+1:], '"')
@@ -211,7 +211,7 @@ func endOfString(v []byte, i int) int {
 	}
 }
 
-// skipValue gives the index behind the JSON value that begins at v[i].
+// skipValue returns the index after the JSON value that begins at v[i].
 func skipValue(v []byte, i int) int {
 	depth := 0
 	for ; i < len(v); i++ {
@@ -225,7 +225,7 @@ func skipValue(v []byte, i int) int {
 			depth++
 		case '}', ']':
 			if depth == 0 {
-				return i // the end of what a number or a literal stands in
+				return i // the end of the array or object around a number or literal
 			}
 			if depth--; depth == 0 {
 				return i + 1

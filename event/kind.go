@@ -6,21 +6,21 @@ import (
 	"strings"
 )
 
-// Kind says what the events of a consumer are about. With it Decode finds the event in bodies that hold more than it.
+// Kind is what the events of a consumer are about. By it Decode finds the event in a body that has more than it.
 type Kind string
 
 const (
-	// Anything leaves open what an event is: an object of any members is one.
+	// Anything accepts an object with any members as an event.
 	Anything Kind = ""
-	// Orders are named by entity_id and increment_id, and by some other names: see ParseOrder.
+	// Orders are named by entity_id or increment_id, or by some other names: see ParseOrder.
 	Orders Kind = "an order"
-	// Parcels are named by order_number and tracking_number: see ParseTracking.
+	// Parcels are named by order_number or tracking_number: see ParseTracking.
 	Parcels Kind = "a tracking number"
-	// Files are named by their path.
+	// Files are named by path.
 	Files Kind = "a tracking file"
 )
 
-// grade says how surely an object names what its kind is about.
+// grade is how surely an object names what its kind is about.
 type grade int
 
 const (
@@ -30,14 +30,14 @@ const (
 	byName
 )
 
-// naming is what an object says of itself.
+// naming is what the members of an object say about it.
 type naming struct {
 	grade
-	entityID, number, store bool // what an order is named by, and whether it tells its store
-	foreign                 bool // something else, which belongs to an order
+	entityID, number, store bool // it has an entity id, an order number, a store
+	foreign                 bool // it is something that belongs to an order
 }
 
-// names reports whether the object v names what it is about by its own name for it. It looks no further than it must.
+// names reports whether the object v has a member of the kind's own name. It stops at the first one.
 func (k Kind) names(v []byte) bool {
 	for key, value := range members(v) {
 		if k.own(string(key[1:len(key)-1])) && tells(value) {
@@ -47,7 +47,7 @@ func (k Kind) names(v []byte) bool {
 	return false
 }
 
-// own reports whether a member of that name names what k is about.
+// own reports whether that is a name by which k names its object.
 func (k Kind) own(name string) bool {
 	switch k {
 	case Orders:
@@ -61,7 +61,7 @@ func (k Kind) own(name string) bool {
 	}
 }
 
-// named looks at all members of the object v. A value that is null, empty or 0 says nothing.
+// named reads all members of the object v. A value that is null, empty or 0 does not count.
 func (k Kind) named(v []byte) naming {
 	var (
 		n                      naming
@@ -90,7 +90,7 @@ func (k Kind) named(v []byte) naming {
 		case "parent_id":
 			parent = true
 		case "id":
-			anyID = isID(value) // a message has one too, of letters mostly
+			anyID = isID(value) // a message has one too, mostly of letters
 		}
 	}
 	n.foreign = aliasID && (n.grade == byName || anyID) || parent && n.entityID && !n.number
@@ -104,7 +104,7 @@ func (k Kind) named(v []byte) naming {
 	return n
 }
 
-// tells reports whether a value is a text or a number that is not empty and not 0.
+// tells reports whether a value is a text that is not empty or a number that is not 0.
 func tells(value []byte) bool {
 	switch c := value[0]; {
 	case c == '"':
@@ -122,7 +122,7 @@ func isID(value []byte) bool {
 	return tells(value) && id.UnmarshalJSON(value) == nil && id > 0
 }
 
-// nouns are the words by which names of members, events and topics tell what they are about.
+// nouns are words in names of members, events and topics that say what they are about.
 var nouns = map[string]string{
 	"order": "an order", "orders": "an order",
 	"invoice": "an invoice", "invoices": "an invoice", "shipment": "a shipment", "shipments": "a shipment",
@@ -134,19 +134,18 @@ var nouns = map[string]string{
 	"history": "a comment", "histories": "a comment", "track": "a track", "tracks": "a track",
 }
 
-// parts are such words that only a member's name has to be taken by: an event named sales.order.payment.received is about
-// the order.
+// parts are such words that count in a member's name only: an event named sales.order.payment.received is about the order.
 var parts = map[string]string{
 	"billing": "an address", "shipping": "an address", "payment": "a payment", "payments": "a payment", "comment": "a comment",
 	"comments": "a comment", "store": "a store", "stores": "a store", "website": "a website", "websites": "a website",
 	"user": "a user", "admin": "a user",
 }
 
-// token is a word within a name: sales_order, salesOrder, OrderRepositoryInterface.
+// token matches a word within a name: sales_order, salesOrder, OrderRepositoryInterface.
 var token = regexp.MustCompile(`[A-Z]*[a-z]+|[A-Z]+|\d+`)
 
-// about gives what a name says that something is, such as "an order" or "an invoice"; "" where it says nothing. What comes
-// last counts: sales_order_invoice_save_after is an invoice's.
+// about returns what a name says that something is, such as "an order" or "an invoice", or "". The last word counts:
+// sales_order_invoice_save_after is about an invoice.
 func about(name string, member bool) string {
 	const longest = 200
 	if len(name) > longest {
@@ -166,7 +165,7 @@ func about(name string, member bool) string {
 	return thing
 }
 
-// isTitle reports whether the text of a member of that name says what an object is about.
+// isTitle reports whether the value of a member of that name says what the object is about.
 func isTitle(name string) bool {
 	switch name {
 	case "event", "event_name", "eventName", "topic", "topic_name", "entity_type", "entityType", "entity_name":
@@ -175,7 +174,7 @@ func isTitle(name string) bool {
 	return false
 }
 
-// service gives what a service of Magento's is about whose name is one word, as in the topics of its asynchronous API:
+// service returns what a service of Magento's is about whose name is one word, as in the topics of its asynchronous API:
 // async.magento.sales.api.ordermanagementinterface.cancel.post.
 func service(word string) string {
 	class, ok := strings.CutSuffix(word, "interface")

@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// ID is one of Magento's entity ids. In JSON it comes as a number or as a string of digits; null and the empty string
-// are 0, which Magento gives to no order, shipment or customer.
+// ID is one of Magento's entity ids. In JSON it is a number or a string of digits. Null and the empty string are 0, which is no id
+// of an order, a shipment or a customer.
 type ID int64
 
-// UnmarshalJSON reads the id in either form.
+// UnmarshalJSON accepts either form.
 func (id *ID) UnmarshalJSON(b []byte) error {
 	var text Text
 	if err := text.UnmarshalJSON(b); err != nil {
@@ -30,10 +30,10 @@ func (id *ID) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// Text is a string that may come as a number, whose digits are kept as they are. Null is empty.
+// Text is a string that may be a number in JSON, whose digits are kept. Null is the empty string.
 type Text string
 
-// UnmarshalJSON reads the text in either form.
+// UnmarshalJSON accepts either form.
 func (t *Text) UnmarshalJSON(b []byte) error {
 	switch b = bytes.TrimSpace(b); {
 	case len(b) > 0 && b[0] == '"':
@@ -52,18 +52,18 @@ func (t *Text) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// Order is what an event says of an order.
+// Order is what an event says about an order.
 type Order struct {
-	EntityID    ID   // 0 if the event does not tell
-	IncrementID Text // "" if the event does not tell
-	StoreID     *ID  // nil if the event does not tell; 0 is Magento's admin store
+	EntityID    ID   // 0 if the event has none
+	IncrementID Text // "" if the event has none
+	StoreID     *ID  // nil if the event has none; 0 is Magento's admin store
 }
 
-// ParseOrder reads the body of an event about an order. It is named by entity_id and increment_id, also written entityId
-// and incrementId; where there are none, by order_id or orderId, which mean the entity id; where there is none of these, by
-// id. One that names no order is Invalid, and so is what only belongs to one: order_id beside an id or number of its own is
-// in an invoice, a shipment or a credit memo. The body must be one that Decode has given: that it is a JSON object is not
-// looked at again, which would cost as much as all the rest.
+// ParseOrder reads the body of an event about an order. The order is named by entity_id and increment_id, also written entityId and
+// incrementId; without them by order_id or orderId, which is the entity id; without any of these by id. A body that names no order is
+// Invalid. So is one about something that belongs to an order: an invoice, a shipment or a credit memo has order_id beside an id or
+// number of its own. The body must be one that Decode has returned: ParseOrder does not check again that it is a JSON object, which
+// would double its cost.
 func ParseOrder(body json.RawMessage) (Order, error) {
 	var (
 		o                          Order
@@ -72,7 +72,7 @@ func ParseOrder(body json.RawMessage) (Order, error) {
 		parent                     bool
 		title                      string
 	)
-	// Of a whole order only these are read: encoding/json would look at each byte of it twice.
+	// Only these members of a whole order are read: encoding/json would read each byte of it twice.
 	for key, value := range members(body) {
 		var into json.Unmarshaler
 		switch name := string(key[1 : len(key)-1]); name {
@@ -136,7 +136,7 @@ func ParseOrder(body json.RawMessage) (Order, error) {
 	}
 }
 
-// camelCase takes what is written so, where it is not written as Magento does and can be read.
+// camelCase uses members in camel case where the ones in Magento's own writing are missing.
 func (o *Order) camelCase(id, number, store []byte) {
 	if o.EntityID == 0 && id != nil && isID(id) {
 		_ = o.EntityID.UnmarshalJSON(id)
@@ -152,7 +152,7 @@ func (o *Order) camelCase(id, number, store []byte) {
 	}
 }
 
-// shortID gives an id that was published, if it is one.
+// shortID returns an id for an error, if it is one.
 func shortID(value []byte) string {
 	var id ID
 	if id.UnmarshalJSON(value) != nil {
@@ -161,7 +161,7 @@ func shortID(value []byte) string {
 	return strconv.FormatInt(int64(id), 10)
 }
 
-// ownName says by what else than its order something is named.
+// ownName returns what names an object that belongs to an order.
 func ownName(o Order, id []byte) string {
 	switch {
 	case o.EntityID != 0:

@@ -10,20 +10,20 @@ import (
 	"github.com/shopspring/decimal"
 )
 
-// Tracking says that a parcel of an order has a tracking number: the message of shipping.tracking.received, docs/tracking.md.
+// Tracking is the body of shipping.tracking.received: a parcel of an order has a tracking number (docs/tracking.md).
 type Tracking struct {
 	OrderNumber, TrackingNumber string
-	// CarrierCode and Title are the carrier's, "" where the message does not tell.
+	// CarrierCode and Title are the carrier's; "" if not known.
 	CarrierCode, Title string
 	// ShipmentNumber names one of the order's shipments, "" for none.
 	ShipmentNumber string
-	// SourceCode is that of the place that the parcel leaves (Magento's MSI), "" where the message does not tell.
+	// SourceCode is the source that the parcel leaves from (Magento's MSI); "" if not known.
 	SourceCode string
-	// Items are what is in the parcel, each SKU once, sorted by it; none where the message does not tell.
+	// Items are what is in the parcel, each SKU once, sorted by SKU; none if not known.
 	Items []ParcelItem
 }
 
-// ParcelItem is one SKU of a parcel. Quantity is above 0; not Valid is all that is open of the SKU.
+// ParcelItem is one SKU of a parcel. Quantity is above 0. A Quantity that is not Valid means all that is open of the SKU.
 type ParcelItem struct {
 	SKU      string
 	Quantity decimal.NullDecimal
@@ -32,11 +32,11 @@ type ParcelItem struct {
 const (
 	// maxParcelItems bounds the SKUs of a parcel.
 	maxParcelItems = 1000
-	// maxNumber bounds the numbers of an order, a parcel and a shipment, in characters. No carrier has so long ones.
+	// maxNumber bounds the numbers of an order, a parcel and a shipment, in characters. No carrier has longer ones.
 	maxNumber = 255
 )
 
-// ParseTracking reads the body of an event about a tracking number. What can't be used of it is Invalid.
+// ParseTracking reads the body of an event about a tracking number. A body that can't be used is Invalid.
 func ParseTracking(body json.RawMessage) (Tracking, error) {
 	var m struct {
 		OrderNumber    Text `json:"order_number"`
@@ -90,7 +90,7 @@ func ParseTracking(body json.RawMessage) (Tracking, error) {
 	return t, nil
 }
 
-// gather adds an item to those of its SKU. One without a quantity means all that is open, whatever else there is.
+// gather adds an item to the others of its SKU. One without a quantity means all that is open, whatever the others say.
 func (t *Tracking) gather(item ParcelItem) {
 	at := slices.IndexFunc(t.Items, func(other ParcelItem) bool { return other.SKU == item.SKU })
 	switch {
@@ -103,7 +103,7 @@ func (t *Tracking) gather(item ParcelItem) {
 	}
 }
 
-// parcelQuantity reads a number, or a text that holds one; null, "" and nothing are no quantity.
+// parcelQuantity reads a number or a string of one. Null, "" and nothing mean no quantity.
 func parcelQuantity(raw json.RawMessage) (decimal.NullDecimal, error) {
 	const right = "quantity must be a number above 0, of at most 12 digits with 4 behind the point"
 	raw = bytes.TrimSpace(raw)
@@ -127,7 +127,7 @@ func parcelQuantity(raw json.RawMessage) (decimal.NullDecimal, error) {
 	return decimal.NewNullDecimal(d), nil
 }
 
-// Key is the business key: order, tracking number and items.
+// Key returns the business key: order, tracking number and items.
 func (t Tracking) Key() string {
 	var b strings.Builder
 	b.WriteString(t.OrderNumber + ":" + t.TrackingNumber)
