@@ -6,17 +6,19 @@ import (
 	"net/http"
 )
 
-// A Credential proves to Magento who calls. Bearer, OAuth1, AdminToken and CustomerToken make one.
+// A Credential proves to Magento who calls. Bearer, OAuth1, AdminToken and CustomerToken return one. Others can be written,
+// or wrap one of these, which need nothing of the Client but these two calls. Both come from several goroutines at once.
 type Credential interface {
-	// Authorize adds the credential to req, which is complete but for it, and is called before each sending. It may
-	// call Magento by c, and gives up when the request's context ends.
+	// Authorize adds the credential to req, which is complete but for it. It is called before each request is sent. It may
+	// call Magento through c, and returns when the request's context ends. Its error ends the call, and must not hold a
+	// secret.
 	Authorize(c *Client, req *http.Request) error
-	// Refused is told that Magento answered req with 401 or 403. The Client then authorizes the request anew and sends
-	// it once more, so that what Refused leaves behind must not be what was refused, if there is anything newer.
-	Refused(req *http.Request)
+	// Refused is told that Magento answered req with 401 or 403, and how. The Client then authorizes the request again
+	// and sends it once more. So whatever was refused must be dropped, where there may be something newer.
+	Refused(req *http.Request, refusal *Error)
 }
 
-// A Secret gives the present value of a password, key or token; it is asked before each use, so that a changed file is
+// A Secret returns the present value of a password, key or token. It is called before each use, so that a changed file is
 // seen. Its error must not hold the value.
 type Secret func() (string, error)
 
@@ -25,7 +27,7 @@ func Fixed(value string) Secret {
 	return func() (string, error) { return value, nil }
 }
 
-// read gives the secret's value; what names it in the error.
+// read returns the secret's value; what names it in the error.
 func (s Secret) read(what string) (string, error) {
 	if s == nil {
 		return "", fmt.Errorf("no %s is given", what)
@@ -56,5 +58,10 @@ func (b *bearer) Authorize(_ *Client, req *http.Request) error {
 	return nil
 }
 
-// Refused has nothing to drop: the secret is read again for the next request.
-func (b *bearer) Refused(*http.Request) {}
+// Refused has nothing to drop: the secret is read again for the next request. It says why Magento may have refused: what it
+// answers to a bearer token that it takes for nobody's is what it answers to a missing permission.
+func (b *bearer) Refused(_ *http.Request, refusal *Error) {
+	if !refusal.accepted && refusal.Status == http.StatusUnauthorized && refusal.Body == BodyJSON {
+		refusal.reason = ErrBearerDisabled
+	}
+}

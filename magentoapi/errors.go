@@ -80,9 +80,10 @@ type Error struct {
 	// Location is where a redirect leads, without user, query and fragment, at most 1 KiB.
 	Location string
 
-	reason error // one of the variables above, or nil
-	cause  error // why a 2xx can't be read, or nil
-	login  bool
+	reason   error // one of the variables above, or nil
+	cause    error // why a 2xx can't be read, or nil
+	login    bool
+	accepted bool // Magento has accepted the client's credential before
 }
 
 // A Parameter is one value for a placeholder in a message of Magento's: %1, %2, … for those without a name, in order,
@@ -189,11 +190,6 @@ func (e *Error) resource() string {
 		}
 	}
 	return ""
-}
-
-// mayBeDisabledBearer reports whether e is what Magento answers to a bearer token that it takes for nobody's.
-func (e *Error) mayBeDisabledBearer() bool {
-	return e.Status == http.StatusUnauthorized && e.Body == BodyJSON
 }
 
 // ofLogin marks e as a refused login, unless it says nothing of the credential.

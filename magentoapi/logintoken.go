@@ -97,7 +97,7 @@ func (t *loginToken) Authorize(c *Client, req *http.Request) error {
 }
 
 // Refused drops the token of req, unless another goroutine has fetched a newer one already.
-func (t *loginToken) Refused(req *http.Request) {
+func (t *loginToken) Refused(req *http.Request, _ *Error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if req.Header.Get("Authorization") == "Bearer "+t.token {

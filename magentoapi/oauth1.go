@@ -78,13 +78,10 @@ func (o *oauth1) Authorize(_ *Client, req *http.Request) error {
 	return nil
 }
 
-// Refused has nothing to drop: the next request is signed with a nonce, a timestamp and secrets of its own.
-func (o *oauth1) Refused(*http.Request) {}
-
-// signatureRefused is told that Magento takes the signature of req for wrong. If that may be due to what is escaped in
-// its path, the next signatures are made the other way.
-func (o *oauth1) signatureRefused(req *http.Request) {
-	if address := baseAddress(req.URL); decodedAddress(address) == address {
+// Refused has nothing to drop: the next request is signed with a nonce, a timestamp and secrets of its own. Where Magento
+// takes the signature for wrong, and that may be due to what is escaped in the path, the next are made the other way.
+func (o *oauth1) Refused(req *http.Request, refusal *Error) {
+	if address := baseAddress(req.URL); !strings.Contains(refusal.Message, "signature") || decodedAddress(address) == address {
 		return
 	}
 	decoded, _ := req.Context().Value(decodedKey{}).(bool)

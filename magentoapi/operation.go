@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"time"
 )
 
 // An operation is what is asked of Magento, apart from the credential.
@@ -127,7 +128,8 @@ var anonymous = regexp.MustCompile(`^/V1/(?:store|directory|guest-carts|search)(
 
 // attempt sends an operation, once more with a renewed credential if Magento refuses the first.
 func (c *Client) attempt(ctx context.Context, op operation, auth Credential) ([]byte, error) {
-	for renewed := false; ; renewed = true {
+	var first *Error // the refusal of the first request
+	for {
 		req, err := c.request(ctx, op)
 		if err != nil {
 			return nil, err
@@ -148,17 +150,14 @@ func (c *Client) attempt(ctx context.Context, op operation, auth Credential) ([]
 		if auth == nil || !errors.As(err, &refusal) || refusal.Status != http.StatusUnauthorized && refusal.Status != http.StatusForbidden {
 			return nil, err
 		}
-		if renewed {
-			if _, ok := auth.(*bearer); ok && !c.accepted.Load() && refusal.mayBeDisabledBearer() {
-				refusal.reason = ErrBearerDisabled
+		if first != nil {
+			if refusal.reason == nil && refusal.Status == first.Status {
+				refusal.reason = first.reason
 			}
 			return nil, err
 		}
-		if o, ok := auth.(*oauth1); ok && strings.Contains(refusal.Message, "signature") {
-			o.signatureRefused(req)
-		} else {
-			auth.Refused(req)
-		}
+		first, refusal.accepted = refusal, c.accepted.Load()
+		auth.Refused(req, refusal)
 	}
 }
 
@@ -193,6 +192,7 @@ func (c *Client) request(ctx context.Context, op operation) (*http.Request, erro
 }
 
 func (c *Client) roundTrip(req *http.Request, op operation) ([]byte, error) {
+	sent := time.Now()
 	resp, err := c.http.Do(req)
 	if err != nil {
 		// A *url.Error has the whole address in its text, and with it the query.
@@ -202,6 +202,7 @@ func (c *Client) roundTrip(req *http.Request, op operation) ([]byte, error) {
 		return nil, fmt.Errorf("magento: %s %s: %w", op.method, op.path, err)
 	}
 	defer resp.Body.Close()
+	noteResponse(req, resp, sent)
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // what came of it is enough for a message
 		return nil, op.refused(resp, body)
