@@ -36,15 +36,15 @@ func ClassOfStatus(status int) Class {
 type Tells int
 
 const (
-	// OfRequest: the API has decided about this request, for or against it.
+	// OfRequest is when the API has decided about this request, for or against it.
 	OfRequest Tells = iota
-	// OfCredential: the API refuses whoever asks, whatever the request says.
+	// OfCredential is when the API refuses whoever asks, whatever the request says.
 	OfCredential
-	// OfLoad: the API asks to be called later. All requests wait.
+	// OfLoad is when the API asks to be called later. All requests wait.
 	OfLoad
-	// OfHealth: the API fails.
+	// OfHealth is when the API fails.
 	OfHealth
-	// OfAddress: something else than the API answers at its address.
+	// OfAddress is when something else than the API answers at its address.
 	OfAddress
 )
 
