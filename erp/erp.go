@@ -1,32 +1,67 @@
 // Package erp is the sales order as an ERP wants it, and what mageline asks of an ERP. The model is that of the webhook
 // ERP, field by field and in its JSON form; the other connectors map from it. No I/O happens here.
+//
+// An ERP is reached by a connector, a type with the abilities that it has. Each ability is an interface of this package. A
+// connector is written with package erphttp, which sends its requests and classifies the answers, and must pass the suite of
+// package erptest; package webhook is the shortest example.
 package erp
 
-import "context"
+import (
+	"context"
+	"encoding/json"
+)
 
-// Connector is one ERP. Its methods are safe for concurrent use.
+// OrderConnector creates the shop's orders in an ERP, finds them there and cancels them. Its methods are safe for concurrent
+// use.
 //
-// Errors are or wrap an *event.Error with the downstream "erp". They are marked by event.NotDone only where the effect
-// certainly has not happened: the ERP has refused it for good, or the request was never written. After every other error
-// the ERP may have done it, and the caller asks with FindOrder before it sends again.
-type Connector interface {
-	// Name is the connector's, such as "webhook".
-	Name() string
-	// CreateOrder makes a document of the order, or gives the one that is there already under the same reference.
-	// The idempotency key must be the same whenever the same order is sent.
-	CreateOrder(ctx context.Context, idempotencyKey string, o SalesOrder) (Document, error)
-	// FindOrder gives every document with this external reference: none, one, or by a mishap several.
-	FindOrder(ctx context.Context, reference string) ([]Document, error)
-	// CancelOrder takes from a document what c names. The Document is empty where the ERP answers none.
-	CancelOrder(ctx context.Context, idempotencyKey, documentNumber string, c Cancellation) (Document, error)
+// Errors of Create, Find and Cancel are or wrap an *event.Error with the downstream "erp", or an *event.Deferral. They are
+// marked by event.NotDone only where the effect certainly has not happened: the ERP has refused it for good, or the request
+// was never written. After every other error the ERP may have done it, and the caller asks with Find before it sends again.
+type OrderConnector interface {
+	// Build returns what Create sends for an order. It does no I/O, and returns the same for the same order. An order that
+	// can't be sent is an *event.Error of class Invalid that names what is wrong with it.
+	Build(o SalesOrder) (Payload, error)
+	// Create makes a document of a payload, or returns the one that is there already under the same reference. key is the
+	// idempotency key: it is the same whenever the same order is sent.
+	Create(ctx context.Context, key string, p Payload) (Document, error)
+	// Find returns every document with an external reference: none, one, or by a mishap several. An answer that can't be
+	// read is an error, never none. Its errors are not marked by event.NotDone: a question without an answer says nothing
+	// about the effect.
+	Find(ctx context.Context, reference string) ([]Document, error)
+	// Cancel takes from a document what c names. key is the idempotency key of this cancellation. Of d at least Number is
+	// known; a connector that needs more looks it up.
+	Cancel(ctx context.Context, key string, d Document, c Cancellation) error
 }
 
-// Document is the ERP's own record of an order.
+// Payload is what a connector sends for an order: made by Build, printed for a person, sent by Create.
+type Payload struct {
+	// Order is what the payload was built from.
+	Order SalesOrder
+	// Requests are sent in this order. What a later one takes from the answer of an earlier one, such as a document's number,
+	// stands in it as a word in braces.
+	Requests []Request
+}
+
+// Request is one request of a Payload.
+type Request struct {
+	Method string
+	// Path is added to the ERP's address; each of its segments is escaped.
+	Path string
+	Body json.RawMessage
+}
+
+// Document is the ERP's own record of an order, as far as the ERP tells it.
 type Document struct {
-	// Number is the ERP's number of it.
+	// Number is the ERP's number of it, as people see it.
 	Number string
-	// Accepted is true where the ERP has taken the order and has no number yet: it is there, and must not be sent
-	// again; the number is found by the reference later.
+	// ID names it in the ERP's addresses; empty where that is Number.
+	ID string
+	// ETag is its version, for ERPs that change only the version that they are told.
+	ETag string
+	// Lines are the ERP's ids of its lines by SalesOrder's Line.Reference.
+	Lines map[string]string
+	// Accepted is true where the ERP has taken the order and has no number yet: it is there, and must not be sent again; the
+	// number is found by the reference later.
 	Accepted bool
 }
 

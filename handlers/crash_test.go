@@ -21,7 +21,7 @@ import (
 type steps struct {
 	handlers.Orders
 	handlers.Shipments
-	erp.Connector
+	erp.OrderConnector
 	strike func()
 	at     int
 
@@ -66,16 +66,17 @@ func (s *steps) Comments(ctx context.Context, id int64) ([]magentoapi.OrderStatu
 	return around(s, "reading the comments", func() ([]magentoapi.OrderStatusHistory, error) { return s.Orders.Comments(ctx, id) })
 }
 
-func (s *steps) CreateOrder(ctx context.Context, key string, o erp.SalesOrder) (erp.Document, error) {
-	return around(s, "the create", func() (erp.Document, error) { return s.Connector.CreateOrder(ctx, key, o) })
+func (s *steps) Create(ctx context.Context, key string, p erp.Payload) (erp.Document, error) {
+	return around(s, "the create", func() (erp.Document, error) { return s.OrderConnector.Create(ctx, key, p) })
 }
 
-func (s *steps) FindOrder(ctx context.Context, reference string) ([]erp.Document, error) {
-	return around(s, "asking the ERP", func() ([]erp.Document, error) { return s.Connector.FindOrder(ctx, reference) })
+func (s *steps) Find(ctx context.Context, reference string) ([]erp.Document, error) {
+	return around(s, "asking the ERP", func() ([]erp.Document, error) { return s.OrderConnector.Find(ctx, reference) })
 }
 
-func (s *steps) CancelOrder(ctx context.Context, key, n string, c erp.Cancellation) (erp.Document, error) {
-	return around(s, "the cancellation", func() (erp.Document, error) { return s.Connector.CancelOrder(ctx, key, n, c) })
+func (s *steps) Cancel(ctx context.Context, key string, d erp.Document, c erp.Cancellation) error {
+	_, err := around(s, "the cancellation", func() (any, error) { return nil, s.OrderConnector.Cancel(ctx, key, d, c) })
+	return err
 }
 
 func (s *steps) OfOrder(ctx context.Context, id int64) ([]*magentoapi.Shipment, error) {
@@ -96,7 +97,7 @@ func (s *steps) SendEmail(ctx context.Context, id int64) (bool, error) {
 
 // stepped gives both handlers with steps in between.
 func (r *rig) stepped(l *idempotency.Ledger, s *steps) (*handlers.Placed, *handlers.Canceled) {
-	s.Orders, s.Connector = r.client.Orders, r.hook
+	s.Orders, s.OrderConnector = r.client.Orders, r.hook
 	placed, canceled := r.placedOn(l), r.canceledOn(l)
 	placed.Orders, placed.ERP = s, s
 	canceled.Orders, canceled.ERP = s, s

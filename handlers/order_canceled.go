@@ -23,7 +23,7 @@ import (
 // Canceled handles order_canceled: it takes what was cancelled from the ERP's document, and tells Magento.
 type Canceled struct {
 	Orders Orders
-	ERP    erp.Connector
+	ERP    erp.OrderConnector
 	Ledger Ledger
 	Rules  OrderRules
 	Export ExportRules
@@ -267,7 +267,7 @@ func (c cancellation) all(ctx context.Context, e event.Event, name, document str
 // document looks the order's document up in the ERP.
 func (c cancellation) document(ctx context.Context) (string, error) {
 	reference := mapping.ExternalReference(c.Rules.ReferencePrefix, c.key)
-	documents, err := c.ERP.FindOrder(ctx, reference)
+	documents, err := c.ERP.Find(ctx, reference)
 	if err != nil {
 		return "", err
 	}
@@ -296,7 +296,7 @@ func (c cancellation) send(ctx context.Context, e event.Event, name, document st
 	key := idempotency.Key{Consumer: OrderCanceled, Key: c.key, Effect: name}
 	idempotencyKey := OrderCanceled + ":" + c.key + ":" + shortened(strings.TrimPrefix(name, effectCancel))
 	_, before, err = c.Ledger.Do(ctx, idempotency.Effect{Key: key, Repeat: e.Repeat}, func(ctx context.Context, _ *idempotency.Claim) (idempotency.Result, error) {
-		if _, err := c.ERP.CancelOrder(ctx, idempotencyKey, document, request); err != nil {
+		if err := c.ERP.Cancel(ctx, idempotencyKey, erp.Document{Number: document}, request); err != nil {
 			return idempotency.Result{}, err
 		}
 		zerolog.Ctx(ctx).Info().Str("event", "order_cancelled").Str("key", c.key).Str("document_number", document).

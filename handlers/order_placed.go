@@ -38,7 +38,7 @@ type ExportRules struct {
 // the document number in a comment.
 type Placed struct {
 	Orders Orders
-	ERP    erp.Connector
+	ERP    erp.OrderConnector
 	Ledger Ledger
 	Stores *Stores
 	Rules  OrderRules
@@ -187,7 +187,11 @@ func (h *Placed) create(ctx context.Context, e event.Event, ref event.Order, key
 	for _, w := range warnings {
 		zerolog.Ctx(ctx).Warn().Str("event", "order_mapping_warning").Str("key", key).Msg(string(w))
 	}
-	document, err := h.ERP.CreateOrder(ctx, OrderPlaced+":"+key, so)
+	payload, err := h.ERP.Build(so)
+	if err != nil {
+		return result, event.NotDone(err)
+	}
+	document, err := h.ERP.Create(ctx, OrderPlaced+":"+key, payload)
 	switch {
 	case err != nil:
 		return result, err
@@ -259,7 +263,7 @@ func (h *Placed) mustAsk(e event.Event, o *magentoapi.Order, c *idempotency.Clai
 // ask looks the order up in the ERP. An empty number means that it is not there and may be sent. A question without an
 // answer leaves the effect uncertain, and as old as it was if it was so before: no later event must send without asking.
 func (h *Placed) ask(ctx context.Context, reference string, c *idempotency.Claim) (number string, err error) {
-	documents, err := h.ERP.FindOrder(ctx, reference)
+	documents, err := h.ERP.Find(ctx, reference)
 	if err != nil {
 		if c.Uncertain {
 			err = event.NotDone(err)

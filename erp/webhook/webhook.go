@@ -3,7 +3,6 @@
 package webhook
 
 import (
-	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -11,27 +10,22 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/mageline/mageline/erp"
+	"github.com/mageline/mageline/erp/erphttp"
 	"github.com/mageline/mageline/event"
 )
-
-// downstream is the name that errors bear.
-const downstream = "erp"
-
-// maxBody bounds an answer. The longest good one is a list of documents with one reference.
-const maxBody = 1 << 20
 
 // Options is what the connector needs to know.
 type Options struct {
 	// URL is the adapter's base address, http or https; paths are added to it, and its query is kept.
 	URL string
+	// AddressName and CredentialName are what the settings are called that hold URL, and Token and Secret, for errors.
+	AddressName, CredentialName string
 	// Token and Secret are asked before each request, so that a secret that was changed in its file is used at once.
 	// Token is the bearer; Secret signs the body. nil or "": the header is left out.
 	Token, Secret func() string
@@ -41,25 +35,16 @@ type Options struct {
 
 // Client is the connector. It keeps no state and is safe for concurrent use.
 type Client struct {
-	http          *http.Client
-	base          *url.URL
+	http          *erphttp.Client
 	token, secret func() string
 	now           func() time.Time
 }
 
-var _ erp.Connector = (*Client)(nil)
+var _ erp.OrderConnector = (*Client)(nil)
 
 // New makes a connector that calls through c, whose transport may have limits, a circuit and the traceparent header.
-// Redirects are never followed, whatever c does: a POST would come out of one as a GET.
 func New(c *http.Client, o Options) (*Client, error) {
-	base, err := url.Parse(o.URL)
-	if err != nil || (base.Scheme != "http" && base.Scheme != "https") || base.Host == "" {
-		// The parser's error would repeat a password in the address.
-		return nil, errors.New("MAGELINE_ERP_URL is not an address: want http://host/path or https://host/path")
-	}
-	own := *c
-	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	w := &Client{http: &own, base: base, token: o.Token, secret: o.Secret, now: o.Now}
+	w := &Client{token: o.Token, secret: o.Secret, now: o.Now}
 	none := func() string { return "" }
 	if w.token == nil {
 		w.token = none
@@ -70,142 +55,24 @@ func New(c *http.Client, o Options) (*Client, error) {
 	if w.now == nil {
 		w.now = time.Now
 	}
+	var err error
+	w.http, err = erphttp.New(erphttp.Options{
+		HTTP: c, URL: o.URL, AddressName: o.AddressName, CredentialName: o.CredentialName, Authorize: w.authorize, Now: w.now,
+	})
+	if err != nil {
+		return nil, err
+	}
 	return w, nil
 }
 
-// Name is "webhook".
-func (c *Client) Name() string { return "webhook" }
-
-// CreateOrder posts the order to /sales-orders. A 409 that names a document says that it is there already, which is the
-// same as created. Another 2xx than one with a number, with a JSON object or with no body, is a Document that is Accepted.
-func (c *Client) CreateOrder(ctx context.Context, idempotencyKey string, o erp.SalesOrder) (erp.Document, error) {
-	what := "create sales order " + o.ExternalReference
-	res, err := c.post(ctx, what, []string{"sales-orders"}, idempotencyKey, o)
-	if err != nil {
-		return erp.Document{}, err
-	}
-	if res.ok() || res.status == http.StatusConflict {
-		number, err := documentNumber(res)
-		switch {
-		case err == nil && number != "":
-			return erp.Document{Number: number}, nil
-		case err == nil && res.ok():
-			return erp.Document{Accepted: true}, nil
-		case res.ok():
-			return erp.Document{}, unreadable(what, res, err)
-		}
-	}
-	return erp.Document{}, refused(what, res, personalData(o))
-}
-
-// FindOrder asks /sales-orders?external_reference=…; a 404 means none. A document without a number yet is Accepted. Its
-// errors are never marked by event.NotDone: a question that was not asked says nothing about the effect it asks for.
-func (c *Client) FindOrder(ctx context.Context, reference string) ([]erp.Document, error) {
-	what := "find sales order " + reference
-	res, err := c.do(what, func() (*http.Request, error) {
-		return c.request(ctx, http.MethodGet, []string{"sales-orders"}, url.Values{"external_reference": {reference}}, nil)
-	})
-	switch {
-	case err != nil:
-		return nil, unmarked(err)
-	case res.status == http.StatusNotFound:
-		return nil, nil
-	case !res.ok():
-		return nil, unmarked(refused(what, res, nil))
-	}
-	docs, err := documents(res, reference)
-	if err != nil {
-		return nil, unreadable(what, res, err)
-	}
-	return docs, nil
-}
-
-// CancelOrder posts to /sales-orders/{document number}/cancel. Any 2xx is success.
-func (c *Client) CancelOrder(ctx context.Context, idempotencyKey, number string, ca erp.Cancellation) (erp.Document, error) {
-	what := "cancel document " + number
-	res, err := c.post(ctx, what, []string{"sales-orders", number, "cancel"}, idempotencyKey, ca)
-	if err != nil {
-		return erp.Document{}, err
-	}
-	if !res.ok() {
-		return erp.Document{}, refused(what, res, nil)
-	}
-	// What else the body is does not matter: only the number in it is kept.
-	kept, _ := documentNumber(res)
-	return erp.Document{Number: kept}, nil
-}
-
-// answer is a response that was read as far as maxBody.
-type answer struct {
-	status     int
-	retryAfter time.Duration
-	body       []byte
-	tooLong    bool
-}
-
-func (a answer) ok() bool { return a.status >= 200 && a.status <= 299 }
-
-func (c *Client) post(ctx context.Context, what string, path []string, key string, v any) (answer, error) {
-	if strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		return answer{}, event.NotDone(&event.Error{
-			Class: event.Invalid, Downstream: downstream,
-			Err: fmt.Errorf("%s: the key %q can't be sent in a header: it has control characters", what, key),
-		})
-	}
-	body, err := json.Marshal(v)
-	if err != nil {
-		return answer{}, event.NotDone(&event.Error{
-			Class: event.Internal, Downstream: downstream, Err: fmt.Errorf("%s: write the body as JSON: %w", what, err),
-		})
-	}
-	return c.do(what, func() (*http.Request, error) {
-		req, err := c.request(ctx, http.MethodPost, path, nil, body)
-		if err != nil {
-			return nil, event.NotDone(err)
-		}
-		req.Header.Set("Idempotency-Key", key)
-		return req, nil
-	})
-}
-
-// request makes a request with the headers that every one bears. The segments of the path are escaped each.
-func (c *Client) request(ctx context.Context, method string, path []string, query url.Values, body []byte) (*http.Request, error) {
-	u := *c.base
-	u.Path = strings.TrimRight(u.Path, "/")
-	u.RawPath = strings.TrimRight(c.base.EscapedPath(), "/")
-	for _, segment := range path {
-		u.Path += "/" + segment
-		u.RawPath += "/" + url.PathEscape(segment)
-	}
-	if len(query) > 0 {
-		if u.RawQuery != "" {
-			u.RawQuery += "&"
-		}
-		u.RawQuery += query.Encode()
-	}
-	req, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(body))
-	if err != nil {
-		return nil, &event.Error{
-			Class: event.Invalid, Downstream: downstream,
-			Err: fmt.Errorf("no address can be made of MAGELINE_ERP_URL and /%s", strings.Join(path, "/")),
-		}
-	}
-	if method == http.MethodGet {
-		req.Body, req.ContentLength = nil, 0
-	}
-	// With GetBody, net/http would repeat a POST that has an Idempotency-Key by itself when a reused connection breaks,
-	// and nobody would know that it was sent twice.
-	req.GetBody = nil
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Accept", "application/json")
-	req.Header.Set("User-Agent", "mageline")
+func (c *Client) authorize(req *http.Request, body []byte, _ bool) error {
 	if token := c.token(); token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	if secret := c.secret(); secret != "" {
 		req.Header.Set("X-Mageline-Signature", sign(secret, c.now(), body))
 	}
-	return req, nil
+	return nil
 }
 
 // sign makes the value of X-Mageline-Signature.
@@ -217,35 +84,156 @@ func sign(secret string, at time.Time, body []byte) string {
 	return "t=" + t + ",v1=" + hex.EncodeToString(mac.Sum(nil))
 }
 
-// do makes and sends a request, and once more with what the credential is by then if it is refused: a refused request has not
-// been carried out, and a front that guards against robots refuses some at random.
-func (c *Client) do(what string, request func() (*http.Request, error)) (answer, error) {
-	for again := false; ; again = true {
-		req, err := request()
-		if err != nil {
-			return answer{}, err
+// Build returns one POST to /sales-orders with the order as it is.
+func (c *Client) Build(o erp.SalesOrder) (erp.Payload, error) {
+	body, err := json.Marshal(o)
+	if err != nil {
+		return erp.Payload{}, &event.Error{
+			Class: event.Internal, Downstream: erphttp.Downstream,
+			Err: fmt.Errorf("write sales order %s as JSON: %w", o.ExternalReference, err),
 		}
-		a, err := c.send(req, what)
-		if again || err != nil || event.ClassOfStatus(a.status) != event.Unauthorized {
-			return a, err
-		}
+	}
+	return erp.Payload{Order: o, Requests: []erp.Request{{Method: http.MethodPost, Path: erphttp.Path("sales-orders"), Body: body}}}, nil
+}
+
+// Create sends what Build made. A 409 that names a document says that it is there already, which is the same as created. A
+// 2xx without a number, with a JSON object or with no body, is a Document that is Accepted.
+func (c *Client) Create(ctx context.Context, key string, p erp.Payload) (erp.Document, error) {
+	what := "create sales order " + p.Order.ExternalReference
+	if len(p.Requests) != 1 {
+		return erp.Document{}, event.NotDone(&event.Error{
+			Class: event.Internal, Downstream: erphttp.Downstream,
+			Err: fmt.Errorf("%s: the payload has %d requests: want the one that Build makes", what, len(p.Requests)),
+		})
+	}
+	post := p.Requests[0]
+	a, err := c.http.Do(ctx, erphttp.Request{
+		What: what, Method: post.Method, Path: post.Path, Header: keyed(key), Body: post.Body, Order: &p.Order,
+	})
+	if err != nil {
+		return erp.Document{}, err
+	}
+	if !a.OK() && a.Status != http.StatusConflict {
+		return erp.Document{}, a.Refused()
+	}
+	number, err := documentNumber(a)
+	switch {
+	case err == nil && number != "":
+		return erp.Document{Number: number}, nil
+	case !a.OK():
+		return erp.Document{}, a.Refused()
+	case err != nil:
+		return erp.Document{}, a.Unreadable(err)
+	default:
+		return erp.Document{Accepted: true}, nil
 	}
 }
 
-func (c *Client) send(req *http.Request, what string) (answer, error) {
-	res, err := c.http.Do(req)
+// Find asks /sales-orders?external_reference=…; a 404 means none. A document without a number yet is Accepted.
+func (c *Client) Find(ctx context.Context, reference string) ([]erp.Document, error) {
+	a, err := c.http.Do(ctx, erphttp.Request{
+		What: "find sales order " + reference, Method: http.MethodGet, Path: erphttp.Path("sales-orders"),
+		Query: url.Values{"external_reference": {reference}}, Question: true,
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case a.Status == http.StatusNotFound:
+		return nil, nil
+	case !a.OK():
+		return nil, a.Refused()
+	}
+	found, err := documents(a, reference)
 	if err != nil {
-		return answer{}, lost(what, err)
+		return nil, a.Unreadable(err)
 	}
-	defer res.Body.Close()
-	a := answer{status: res.StatusCode, retryAfter: retryAfter(res.Header.Get("Retry-After"), c.now())}
-	a.body, err = io.ReadAll(io.LimitReader(res.Body, maxBody+1))
-	if len(a.body) > maxBody {
-		a.body, a.tooLong = a.body[:maxBody], true
+	return found, nil
+}
+
+// Cancel posts to /sales-orders/{document number}/cancel. Any 2xx is success, whatever its body is.
+func (c *Client) Cancel(ctx context.Context, key string, d erp.Document, ca erp.Cancellation) error {
+	what := "cancel document " + d.Number
+	body, err := json.Marshal(ca)
+	if err != nil {
+		return event.NotDone(&event.Error{
+			Class: event.Internal, Downstream: erphttp.Downstream, Err: fmt.Errorf("%s: write the body as JSON: %w", what, err),
+		})
 	}
-	// A refusal is one by its status alone; what is lost of its body is only its reason.
-	if err != nil && a.ok() {
-		return answer{}, lost(what, err)
+	a, err := c.http.Do(ctx, erphttp.Request{
+		What: what, Method: http.MethodPost, Path: erphttp.Path("sales-orders", d.Number, "cancel"), Header: keyed(key), Body: body,
+	})
+	switch {
+	case err != nil:
+		return err
+	case !a.OK():
+		return a.Refused()
+	default:
+		return nil
 	}
-	return a, nil
+}
+
+func keyed(key string) http.Header { return http.Header{"Idempotency-Key": {key}} }
+
+// documentNumber returns the document_number of a JSON object; "" if it has none, or if the body is empty. Every other
+// body is an error.
+func documentNumber(a *erphttp.Answer) (string, error) {
+	if a.Empty() {
+		return "", nil
+	}
+	var doc struct {
+		DocumentNumber json.RawMessage `json:"document_number"`
+	}
+	if err := a.Object(&doc); err != nil {
+		return "", err
+	}
+	return erphttp.Text("document_number", doc.DocumentNumber)
+}
+
+// documents reads the list that answers a search for a reference.
+func documents(a *erphttp.Answer, reference string) ([]erp.Document, error) {
+	var list struct {
+		Items json.RawMessage `json:"items"`
+	}
+	if err := a.Object(&list); err != nil {
+		return nil, err
+	}
+	if list.Items == nil {
+		return nil, errors.New("the object has no items")
+	}
+	var items []struct {
+		DocumentNumber    json.RawMessage `json:"document_number"`
+		ExternalReference json.RawMessage `json:"external_reference"`
+	}
+	if err := json.Unmarshal(list.Items, &items); err != nil {
+		return nil, errors.New("items is not a list of objects")
+	}
+	var docs []erp.Document
+	seen := make(map[string]bool, len(items))
+	others := 0
+	for _, item := range items {
+		ref, err := erphttp.Text("external_reference", item.ExternalReference)
+		if err != nil {
+			return nil, err
+		}
+		if ref != "" && ref != reference {
+			others++
+			continue
+		}
+		number, err := erphttp.Text("document_number", item.DocumentNumber)
+		if err != nil {
+			return nil, err
+		}
+		if ref == "" && number == "" {
+			return nil, errors.New("an item has neither document_number nor external_reference")
+		}
+		if !seen[number] {
+			seen[number] = true
+			docs = append(docs, erp.Document{Number: number, Accepted: number == ""})
+		}
+	}
+	// An adapter that does not filter, or shows only its first page, would make every order look new.
+	if len(docs) == 0 && others > 0 {
+		return nil, fmt.Errorf("%d items, and none has this external_reference: the adapter must search for it", others)
+	}
+	return docs, nil
 }

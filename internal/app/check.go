@@ -66,7 +66,7 @@ func (r registry) check(ctx context.Context, cfg *config.Config, version string)
 		probes = append(probes, c.magento)
 	}
 	if erp {
-		probes = append(probes, check.ERP{Address: cfg.ERPURL, Find: remotes.connector.FindOrder})
+		probes = append(probes, check.ERP{Address: cfg.ERPURL, Find: remotes.connector.Find})
 	}
 	return check.Run(ctx, append(append(probes, c.probes...), settings)...), nil
 }

@@ -19,7 +19,7 @@ import (
 
 	"github.com/mageline/mageline/consumer"
 	"github.com/mageline/mageline/consumer/circuit"
-	"github.com/mageline/mageline/erp/webhook"
+	"github.com/mageline/mageline/erp"
 	"github.com/mageline/mageline/handlers"
 	"github.com/mageline/mageline/idempotency"
 	"github.com/mageline/mageline/internal/config"
@@ -117,7 +117,7 @@ func Topology(cfg *config.Config) rabbitmq.Topology {
 type remotes struct {
 	magento, erp *downstream.Downstream
 	shop         *magentoapi.Client
-	connector    *webhook.Client
+	connector    erp.OrderConnector // nil without one
 }
 
 // wireRemotes makes clients for what the enabled consumers need; it connects to nothing.
@@ -149,13 +149,8 @@ func wireRemotes(cfg *config.Config, secrets *config.Secrets, version string, lo
 			return nil, err
 		}
 	}
-	if cfg.ERP == config.Webhook && cfg.ERPURL != "" {
-		r.connector, err = webhook.New(erpClient(r.erp), webhook.Options{
-			URL: cfg.ERPURL, Token: secrets.Value(&cfg.ERPToken), Secret: secrets.Value(&cfg.ERPSecret),
-		})
-		if err != nil {
-			return nil, err
-		}
+	if r.connector, err = wireERP(cfg, secrets, r.erp); err != nil {
+		return nil, err
 	}
 	return r, nil
 }

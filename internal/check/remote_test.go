@@ -227,7 +227,7 @@ func TestERP(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			found := lines(t, check.ERP{Address: server.URL, Find: client.FindOrder})
+			found := lines(t, check.ERP{Address: server.URL, Find: client.Find})
 			subject := tt.subject
 			if subject == "" {
 				subject = "ERP " + server.URL

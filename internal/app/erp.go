@@ -1,0 +1,19 @@
+package app
+
+import (
+	"github.com/mageline/mageline/erp"
+	"github.com/mageline/mageline/erp/webhook"
+	"github.com/mageline/mageline/internal/config"
+	"github.com/mageline/mageline/internal/downstream"
+)
+
+// wireERP returns the connector of the ERP that is configured; nil without one.
+func wireERP(cfg *config.Config, secrets *config.Secrets, d *downstream.Downstream) (erp.OrderConnector, error) {
+	if cfg.ERP != config.Webhook || cfg.ERPURL == "" {
+		return nil, nil //nolint:nilnil // no ERP is a configuration like any other
+	}
+	return webhook.New(erpClient(d), webhook.Options{
+		URL: cfg.ERPURL, AddressName: "MAGELINE_ERP_URL", CredentialName: "MAGELINE_ERP_TOKEN and MAGELINE_ERP_SECRET",
+		Token: secrets.Value(&cfg.ERPToken), Secret: secrets.Value(&cfg.ERPSecret),
+	})
+}
