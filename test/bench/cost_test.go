@@ -24,7 +24,7 @@ func cost(t *testing.T, out *table) {
 		p := l.process(program, s, pre, con, variables...)
 		done, _ := p.await(1, 20*time.Millisecond)
 		began := p.processor()
-		_, _ = p.await(size.orders, 200*time.Millisecond)
+		_, _ = p.await(size.orders, time.Second) // to answer costs mageline as much as several orders
 		spent := p.processor() - began
 		p.stop()
 		return spent.Seconds() / float64(max(1, size.orders-done))
