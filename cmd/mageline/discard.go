@@ -58,12 +58,12 @@ func discard(ctx context.Context, t terminal, queue string, f *discardFlags) (er
 	case f.out == "" && !f.dryRun:
 		return &exitError{exitUsage, errors.New("--out FILE is missing: what is dropped is kept there")}
 	}
-	reader, _, err := openDeadLetters()
+	letters, err := openDeadLetters()
 	if err != nil {
 		return err
 	}
 	if !f.dryRun {
-		if err := sure(ctx, t, reader, question{"discard", "dropped", queue, f.filters, f.limit, f.yes}); err != nil {
+		if err := sure(ctx, t, letters, question{"discard", "dropped", queue, f.filters, f.limit, f.yes}); err != nil {
 			return err
 		}
 	}
@@ -82,7 +82,7 @@ func discard(ctx context.Context, t terminal, queue string, f *discardFlags) (er
 		}
 		progress.show(fmt.Sprintf("%d of %d: %s", s.Summary.Discarded+s.Summary.Skipped+s.Summary.Failed, s.Set, s.Summary))
 	}
-	summary, err := reader.Discard(ctx, o)
+	summary, err := letters.Discard(ctx, o)
 	progress.clear()
 	var missing *deadletter.NoQueueError
 	var locked *deadletter.LockedError
@@ -110,12 +110,12 @@ func restore(ctx context.Context, t terminal, path, to string, asJSON bool) erro
 		defer f.Close() //nolint:errcheck // read only
 		in = f
 	}
-	reader, _, err := openDeadLetters()
+	letters, err := openDeadLetters()
 	if err != nil {
 		return err
 	}
-	summary, err := reader.Restore(ctx, in, deadletter.RestoreOptions{To: to, Failed: func(line int, err error) {
-		fmt.Fprintf(t.err, "line %d was not sent: %s\n", line, oneLine(err.Error()))
+	summary, err := letters.Restore(ctx, in, deadletter.RestoreOptions{To: to, Failed: func(line int, err error) {
+		fmt.Fprintf(t.err, "line %d was not sent: %s\n", line, oneLine(whyItStays(err)))
 	}})
 	if asJSON {
 		err = errors.Join(err, printJSON(t.out, summary))

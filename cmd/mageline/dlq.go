@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -16,7 +15,7 @@ import (
 	"github.com/mageline/mageline/internal/app"
 	"github.com/mageline/mageline/internal/config"
 	"github.com/mageline/mageline/internal/deadletter"
-	"github.com/mageline/mageline/rabbitmq"
+	"github.com/mageline/mageline/internal/operate"
 )
 
 func newDLQ(t terminal) *cobra.Command {
@@ -33,25 +32,17 @@ func newDLQ(t terminal) *cobra.Command {
 	return cmd
 }
 
-// openDeadLetters makes a reader of dead letters.
-func openDeadLetters() (*deadletter.Reader, *config.Config, error) {
+// openDeadLetters makes what works on dead letters.
+func openDeadLetters() (*operate.DeadLetters, error) {
 	cfg, err := loadConfig(config.Nothing)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	broker, err := app.Broker(cfg)
+	letters, err := app.DeadLetters(cfg)
 	if err != nil {
-		return nil, nil, &exitError{exitUsage, err}
+		return nil, &exitError{exitUsage, err}
 	}
-	topics := map[string]string{}
-	topology := app.Topology(cfg)
-	for _, s := range topology.Sources {
-		topics[topology.Queue(s.Consumer)] = s.Topics[0]
-	}
-	return deadletter.New(deadletter.Options{
-		Broker: broker, DatabaseURL: app.DirectURL(cfg), Prefix: cfg.QueuePrefix, Topics: topics, Host: app.Host(),
-		Log: zerolog.Nop(), // the command itself tells what happens
-	}), cfg, nil
+	return letters, nil
 }
 
 // filterFlags are the flags that choose letters.
@@ -122,14 +113,14 @@ Listing changes nothing: the letters, their order and their content stay, howeve
 			if len(args) == 0 && filters != (filterFlags{}) {
 				return &exitError{exitUsage, errors.New("the filters choose among the letters of a queue: say which, as in `mageline dlq list QUEUE --since 2h`")}
 			}
-			reader, cfg, err := openDeadLetters()
+			letters, err := openDeadLetters()
 			if err != nil {
 				return err
 			}
 			if len(args) == 0 {
-				return listQueues(cmd.Context(), t, reader, cfg.QueuePrefix, asJSON)
+				return listQueues(cmd.Context(), t, letters, asJSON)
 			}
-			lines, err := reader.List(cmd.Context(), args[0], filter)
+			lines, err := letters.List(cmd.Context(), args[0], filter)
 			if err != nil {
 				return failed(err)
 			}
@@ -141,35 +132,16 @@ Listing changes nothing: the letters, their order and their content stay, howeve
 	return cmd
 }
 
-// queueLine is a dead-letter queue as --json prints it.
-type queueLine struct {
-	deadletter.Overview
-	OldestAge int    `json:"oldest_age_seconds"`
-	Locked    string `json:"locked,omitempty"` // who works on it; then the classes are not known
-}
-
-func listQueues(ctx context.Context, t terminal, reader *deadletter.Reader, prefix string, asJSON bool) error {
-	topology := rabbitmq.Topology{Prefix: prefix}
-	var queues []string
-	for _, name := range app.ConsumerNames() {
-		queues = append(queues, topology.DeadLetterQueue(name))
-	}
-	all, err := reader.Overviews(ctx, queues)
+func listQueues(ctx context.Context, t terminal, letters *operate.DeadLetters, asJSON bool) error {
+	queues, err := letters.Queues(ctx)
 	if err != nil {
 		return failed(err)
 	}
-	for _, o := range all {
-		line := queueLine{Overview: o}
-		if !o.Oldest.IsZero() {
-			line.OldestAge = int(max(0, time.Since(o.Oldest)).Seconds())
-		}
-		if o.Locked != nil {
-			line.Locked = o.Locked.Error()
-		}
+	for _, q := range queues {
 		if asJSON {
-			err = printJSON(t.out, line)
+			err = printJSON(t.out, q)
 		} else {
-			err = printQueue(t, topology, line)
+			err = printQueue(t, q)
 		}
 		if err != nil {
 			return err
@@ -179,23 +151,17 @@ func listQueues(ctx context.Context, t terminal, reader *deadletter.Reader, pref
 }
 
 // printQueue prints a dead-letter queue, and under it a line for each cause.
-func printQueue(t terminal, topology rabbitmq.Topology, line queueLine) error {
-	head := fmt.Sprintf("%s  %s", line.Queue, counted(line.Depth, "letter"))
-	if line.Locked != "" {
-		head += "  " + oneLine(line.Locked)
+func printQueue(t terminal, q operate.Queue) error {
+	head := fmt.Sprintf("%s  %s", q.Queue, counted(q.Depth, "letter"))
+	if q.Locked != "" {
+		head += "  " + oneLine(q.Locked)
 	}
 	if _, err := fmt.Fprintln(t.out, head); err != nil {
 		return failed(err)
 	}
-	business := "key"
-	for _, c := range app.Consumers() {
-		if line.Queue == topology.DeadLetterQueue(c.Name) && c.Keys != "" {
-			business = c.Keys
-		}
-	}
-	rows := make([][]string, 0, len(line.Causes))
-	for _, c := range line.Causes {
-		keys := counted(c.Keys, business)
+	rows := make([][]string, 0, len(q.Causes))
+	for _, c := range q.Causes {
+		keys := counted(c.Keys, q.Keys)
 		if c.KeysAtLeast {
 			keys = "at least " + keys
 		}
@@ -252,15 +218,15 @@ func newDLQShow(t terminal) *cobra.Command {
 		Example: "  mageline dlq show mageline.order_placed.dlq 0123456789ab --redact",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			reader, _, err := openDeadLetters()
+			letters, err := openDeadLetters()
 			if err != nil {
 				return err
 			}
-			letters, err := reader.Show(cmd.Context(), args[0], args[1])
+			shown, err := letters.Show(cmd.Context(), args[0], args[1])
 			if err != nil {
 				return failed(err)
 			}
-			for _, l := range letters {
+			for _, l := range shown {
 				if redact {
 					l = l.Redacted()
 				}

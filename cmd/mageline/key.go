@@ -2,18 +2,17 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/spf13/cobra"
 
 	"github.com/mageline/mageline/idempotency"
 	"github.com/mageline/mageline/internal/app"
 	"github.com/mageline/mageline/internal/config"
+	"github.com/mageline/mageline/internal/operate"
 )
 
 func newKey(t terminal) *cobra.Command {
@@ -32,23 +31,15 @@ func newKey(t terminal) *cobra.Command {
 		Example: "  mageline key show order_placed:000000123",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withKey(cmd.Context(), args[0], func(l *idempotency.Ledger, consumer, key string) error {
-				rows, err := l.Rows(cmd.Context(), consumer, key)
+			return withKey(cmd.Context(), args[0], func(keys operate.Keys, consumer, key string) error {
+				rows, err := keys.Show(cmd.Context(), consumer, key, effect)
 				if err != nil {
 					return err
 				}
-				shown := 0
 				for _, row := range rows {
-					if effect != "" && row.Key.Effect != effect {
-						continue
-					}
-					shown++
 					if err := printKey(t, row, asJSON); err != nil {
 						return err
 					}
-				}
-				if shown == 0 {
-					return fmt.Errorf("the ledger has nothing of %s", args[0])
 				}
 				return nil
 			})
@@ -62,13 +53,10 @@ an order be sent once more that the ERP has accepted without ever giving it a nu
 		Example: "  mageline key release order_placed:000000123 --effect create",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withKey(cmd.Context(), args[0], func(l *idempotency.Ledger, consumer, key string) error {
-				n, err := l.Release(cmd.Context(), consumer, key, effect)
+			return withKey(cmd.Context(), args[0], func(keys operate.Keys, consumer, key string) error {
+				n, err := keys.Release(cmd.Context(), consumer, key, effect)
 				if err != nil {
 					return err
-				}
-				if n == 0 {
-					return fmt.Errorf("the ledger has nothing of %s", args[0])
 				}
 				if asJSON {
 					return printJSON(t.out, map[string]any{"released": n})
@@ -87,16 +75,16 @@ an order be sent once more that the ERP has accepted without ever giving it a nu
 }
 
 // withKey opens the ledger for a CONSUMER:KEY.
-func withKey(ctx context.Context, arg string, do func(l *idempotency.Ledger, consumer, key string) error) error {
+func withKey(ctx context.Context, arg string, do func(keys operate.Keys, consumer, key string) error) error {
 	consumer, key, ok := strings.Cut(arg, ":")
 	if !ok || consumer == "" || key == "" {
 		return &exitError{exitUsage, fmt.Errorf("%q: want CONSUMER:KEY, as order_placed:000000123", arg)}
 	}
-	return withLedger(ctx, func(l *idempotency.Ledger) error { return do(l, consumer, key) })
+	return withKeys(ctx, func(keys operate.Keys) error { return do(keys, consumer, key) })
 }
 
-// withLedger opens the ledger for a command.
-func withLedger(ctx context.Context, do func(*idempotency.Ledger) error) error {
+// withKeys opens the ledger for a command.
+func withKeys(ctx context.Context, do func(operate.Keys) error) error {
 	cfg, err := loadConfig(config.Nothing)
 	if err != nil {
 		return err
@@ -106,17 +94,7 @@ func withLedger(ctx context.Context, do func(*idempotency.Ledger) error) error {
 		return failed(err)
 	}
 	defer closeLedger()
-	err = do(ledger)
-	var answer *pgconn.PgError
-	if errors.As(err, &answer) && answer.Code == "42P01" { // undefined_table
-		err = fmt.Errorf("the database has no ledger yet, `mageline migrate` makes it: %w", err)
-	}
-	return failed(err)
-}
-
-// keyStates are those that a row of the ledger can have.
-var keyStates = []idempotency.State{
-	idempotency.InProgress, idempotency.Uncertain, idempotency.Failed, idempotency.Waiting, idempotency.Skipped, idempotency.Done,
+	return failed(do(operate.Keys{Ledger: ledger, Consumers: app.Consumers()}))
 }
 
 func newKeyList(t terminal) *cobra.Command {
@@ -135,8 +113,8 @@ by that time too. States: in_progress, uncertain, failed, waiting, skipped, done
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			which := idempotency.Filter{Consumer: consumer, State: idempotency.State(state), Limit: limit}
 			switch {
-			case state != "" && !slices.Contains(keyStates, which.State):
-				return &exitError{exitUsage, fmt.Errorf("--state %q: want one of %v", state, keyStates)}
+			case state != "" && !slices.Contains(operate.KeyStates, which.State):
+				return &exitError{exitUsage, fmt.Errorf("--state %q: want one of %v", state, operate.KeyStates)}
 			case limit < 0:
 				return &exitError{exitUsage, fmt.Errorf("--limit %d: want 0 (all) or more", limit)}
 			}
@@ -144,7 +122,7 @@ by that time too. States: in_progress, uncertain, failed, waiting, skipped, done
 			if which.Since, err = instant("since", since, time.Now()); err != nil {
 				return err
 			}
-			return withLedger(cmd.Context(), func(l *idempotency.Ledger) error { return listKeys(cmd.Context(), t, l, which, asJSON) })
+			return withKeys(cmd.Context(), func(keys operate.Keys) error { return listKeys(cmd.Context(), t, keys, which, asJSON) })
 		},
 	}
 	cmd.Flags().StringVar(&consumer, "consumer", "", "only rows of this consumer")
@@ -158,21 +136,12 @@ by that time too. States: in_progress, uncertain, failed, waiting, skipped, done
 // rowsAtOnce is how many rows have columns in common: however many there are, they are printed as they come.
 const rowsAtOnce = 1000
 
-func listKeys(ctx context.Context, t terminal, l *idempotency.Ledger, which idempotency.Filter, asJSON bool) error {
-	found := 0
-	list := func(do func(idempotency.Row) error) error {
-		err := l.List(ctx, which, func(row idempotency.Row) error { found++; return do(row) })
-		if err == nil && found == 0 && which.Consumer != "" && !slices.Contains(app.ConsumerNames(), which.Consumer) {
-			// A slip of the pen must not look like nothing to do.
-			err = fmt.Errorf("the ledger has no such rows, and there is no consumer %q: there are %s", which.Consumer, strings.Join(app.ConsumerNames(), ", "))
-		}
-		return err
-	}
+func listKeys(ctx context.Context, t terminal, keys operate.Keys, which idempotency.Filter, asJSON bool) error {
 	if asJSON {
-		return list(func(row idempotency.Row) error { return printKey(t, row, true) })
+		return keys.List(ctx, which, func(row idempotency.Row) error { return printKey(t, row, true) })
 	}
 	rows := [][]string{{"CONSUMER", "KEY", "EFFECT", "STATE", "RESULT", "CLASS", "CREATED", "UPDATED", "REASON"}}
-	err := list(func(row idempotency.Row) error {
+	err := keys.List(ctx, which, func(row idempotency.Row) error {
 		rows = append(rows, []string{
 			row.Key.Consumer, row.Key.Key, row.Key.Effect, string(row.State), row.Result.Value, string(row.Class),
 			stamp(row.Created), stamp(row.Updated), row.Result.Reason,

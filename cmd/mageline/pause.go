@@ -5,21 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"os/user"
-	"slices"
-	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/spf13/cobra"
 
 	"github.com/mageline/mageline/internal/app"
 	"github.com/mageline/mageline/internal/config"
+	"github.com/mageline/mageline/internal/operate"
 	"github.com/mageline/mageline/internal/pause"
 )
-
-// pausable are the names that can be paused, those of consumers and of downstreams, also of such as this build or
-// deployment does not run: others may.
-func pausable() []string { return append(app.ConsumerNames(), "magento", "erp", "search") }
 
 func newPause(t terminal) *cobra.Command {
 	var until string
@@ -33,13 +27,13 @@ is in flight finishes; messages wait in their queue. A pause that stands gets th
 Downstreams are magento, erp and search.`,
 		Example:   "  mageline pause erp --until 2h\n  mageline pause order_placed --until 2026-11-23T22:00:00Z\n  mageline pause",
 		Args:      cobra.MaximumNArgs(1),
-		ValidArgs: pausable(),
+		ValidArgs: operate.Pausable(app.Consumers()),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				if cmd.Flags().Changed("until") {
 					return &exitError{exitUsage, errors.New("--until goes with the name of a consumer or downstream, which is missing")}
 				}
-				return withPauses(cmd.Context(), func(db pause.DB) error { return listPauses(cmd.Context(), t, db, asJSON) })
+				return withPauses(cmd.Context(), func(pauses operate.Pauses) error { return listPauses(cmd.Context(), t, pauses, asJSON) })
 			}
 			if err := checkPausable(args[0]); err != nil {
 				return err
@@ -51,8 +45,8 @@ Downstreams are magento, erp and search.`,
 					return &exitError{exitUsage, err}
 				}
 			}
-			return withPauses(cmd.Context(), func(db pause.DB) error {
-				p, err := pause.Set(cmd.Context(), db, args[0], end, operator())
+			return withPauses(cmd.Context(), func(pauses operate.Pauses) error {
+				p, err := pauses.Pause(cmd.Context(), args[0], end, operator())
 				if err != nil {
 					return err
 				}
@@ -79,13 +73,13 @@ again at once that has asked for one (429, Retry-After), the probe of an open ci
 that was refused is tried again.`,
 		Example:   "  mageline resume erp",
 		Args:      cobra.ExactArgs(1),
-		ValidArgs: pausable(),
+		ValidArgs: operate.Pausable(app.Consumers()),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkPausable(args[0]); err != nil {
 				return err
 			}
-			return withPauses(cmd.Context(), func(db pause.DB) error {
-				stood, err := pause.Clear(cmd.Context(), db, args[0])
+			return withPauses(cmd.Context(), func(pauses operate.Pauses) error {
+				stood, err := pauses.Resume(cmd.Context(), args[0])
 				if err != nil {
 					return err
 				}
@@ -106,10 +100,10 @@ that was refused is tried again.`,
 }
 
 func checkPausable(name string) error {
-	if slices.Contains(pausable(), name) {
-		return nil
+	if err := operate.CheckPausable(app.Consumers(), name); err != nil {
+		return &exitError{exitUsage, err}
 	}
-	return &exitError{exitUsage, fmt.Errorf("%q is neither a consumer nor a downstream: want one of %s", name, strings.Join(pausable(), ", "))}
+	return nil
 }
 
 // parseUntil reads when a pause ends.
@@ -129,7 +123,7 @@ func parseUntil(text string, now time.Time) (time.Time, error) {
 }
 
 // withPauses opens the database for the pauses.
-func withPauses(ctx context.Context, do func(db pause.DB) error) error {
+func withPauses(ctx context.Context, do func(operate.Pauses) error) error {
 	cfg, err := loadConfig(config.Nothing)
 	if err != nil {
 		return err
@@ -139,12 +133,7 @@ func withPauses(ctx context.Context, do func(db pause.DB) error) error {
 		return failed(err)
 	}
 	defer db.Close()
-	err = do(db)
-	var answer *pgconn.PgError
-	if errors.As(err, &answer) && answer.Code == "42P01" { // undefined_table
-		err = fmt.Errorf("the database has no table of pauses yet, `mageline migrate` makes it: %w", err)
-	}
-	return failed(err)
+	return failed(do(operate.Pauses{DB: db}))
 }
 
 // operator is who calls this, as far as the machine knows.
@@ -155,8 +144,8 @@ func operator() string {
 	return app.Host()
 }
 
-func listPauses(ctx context.Context, t terminal, db pause.DB, asJSON bool) error {
-	list, err := pause.List(ctx, db)
+func listPauses(ctx context.Context, t terminal, pauses operate.Pauses, asJSON bool) error {
+	list, err := pauses.List(ctx)
 	if err != nil {
 		return err
 	}

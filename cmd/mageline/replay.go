@@ -14,8 +14,8 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
-	"github.com/mageline/mageline/internal/app"
 	"github.com/mageline/mageline/internal/deadletter"
+	"github.com/mageline/mageline/internal/operate"
 )
 
 // replayFlags are the flags of a replay.
@@ -104,55 +104,21 @@ func replay(ctx context.Context, t terminal, queue string, f *replayFlags) error
 	case f.to == queue:
 		return &exitError{exitUsage, fmt.Errorf("--to %s: letters can't go to the queue that they are taken from", f.to)}
 	}
-	reader, cfg, err := openDeadLetters()
+	letters, err := openDeadLetters()
 	if err != nil {
 		return err
 	}
-	o := deadletter.ReplayOptions{Queue: queue, Filter: filter, Limit: f.limit, Rate: f.rate, To: f.to, DryRun: f.dryRun}
-	if o.Canary, err = f.canaryFor(cfg, queue); err != nil {
-		return err
-	}
-	o.Follow = f.followFor(cfg)
-	if o.Canary != nil || o.Follow != nil {
-		ledger, closeLedger, err := app.OpenLedger(ctx, cfg)
-		if err != nil {
-			return failed(err)
-		}
-		defer closeLedger()
-		if o.Canary != nil {
-			o.Canary.Effects = effects(ledger)
-		}
-		if o.Follow != nil {
-			o.Follow.Standings = standings(ledger)
-		}
+	progress := newProgress(t)
+	r := f.request(t, progress, queue, filter)
+	if err := letters.CheckReplay(r); err != nil {
+		return noCanary(err)
 	}
 	if !f.dryRun {
-		if err := sure(ctx, t, reader, question{"replay", "replayed", queue, f.filters, f.limit, f.yes}); err != nil {
+		if err := sure(ctx, t, letters, question{"replay", "replayed", queue, f.filters, f.limit, f.yes}); err != nil {
 			return err
 		}
 	}
-	progress := newProgress(t)
-	o.Progress = func(s deadletter.ReplayStep) {
-		progress.clear()
-		if s.Err != nil {
-			fmt.Fprintf(t.err, "letter %s stays: %s\n", s.ID, oneLine(s.Err.Error()))
-		}
-		progress.show(fmt.Sprintf("%d of %d: %s", s.Summary.Replayed+s.Summary.Skipped+s.Summary.Failed, s.Set, s.Summary))
-	}
-	if o.Canary != nil {
-		first := t.out
-		if f.asJSON { // its object has it too
-			first = t.err
-		}
-		o.Canary.Ended = func(end deadletter.CanaryResult) {
-			progress.clear()
-			fmt.Fprintln(first, oneLine(end.String()))
-		}
-	}
-	if o.Follow != nil {
-		o.Follow.Progress = func(s deadletter.Followed) { progress.show(fmt.Sprintf("published; %s", s)) }
-	}
-	summary, err := reader.Replay(ctx, o)
+	summary, err := letters.Replay(ctx, r)
 	progress.clear()
 	var missing *deadletter.NoQueueError
 	var locked *deadletter.LockedError
@@ -176,6 +142,58 @@ func replay(ctx context.Context, t terminal, queue string, f *replayFlags) error
 	})
 }
 
+// request is what the flags ask for. What happens meanwhile is printed.
+func (f *replayFlags) request(t terminal, progress *progress, queue string, filter deadletter.Filter) operate.Replay {
+	r := operate.Replay{ReplayOptions: deadletter.ReplayOptions{
+		Queue: queue, Filter: filter, Limit: f.limit, Rate: f.rate, To: f.to, DryRun: f.dryRun,
+		Progress: func(s deadletter.ReplayStep) {
+			progress.clear()
+			if s.Err != nil {
+				fmt.Fprintf(t.err, "letter %s stays: %s\n", s.ID, oneLine(whyItStays(s.Err)))
+			}
+			progress.show(fmt.Sprintf("%d of %d: %s", s.Summary.Replayed+s.Summary.Skipped+s.Summary.Failed, s.Set, s.Summary))
+		},
+	}}
+	if f.canary {
+		first := t.out
+		if f.asJSON { // its object has it too
+			first = t.err
+		}
+		r.CanaryTimeout = f.canaryTimeout
+		r.CanaryEnded = func(end deadletter.CanaryResult) {
+			progress.clear()
+			fmt.Fprintln(first, oneLine(end.String()))
+		}
+	}
+	if f.wait {
+		r.FollowTimeout = f.waitTimeout
+		r.FollowedProgress = func(s deadletter.Followed) { progress.show(fmt.Sprintf("published; %s", s)) }
+	}
+	return r
+}
+
+// noCanary words what a canary can't look at.
+func noCanary(err error) error {
+	var no *operate.NoCanaryError
+	if !errors.As(err, &no) {
+		return &exitError{exitUsage, err}
+	}
+	what := no.Consumer + ": it works on entries, and the ledger has no row for a message"
+	if no.Consumer == "" {
+		what = "what goes to " + no.To + ": it is no queue of a consumer that the ledger has rows of"
+	}
+	return &exitError{exitUsage, fmt.Errorf("--canary can't look at %s; replay one with --limit 1 first, and look", what)}
+}
+
+// whyItStays is why a letter was not sent.
+func whyItStays(err error) string {
+	var noTarget *deadletter.NoTargetError
+	if errors.As(err, &noTarget) {
+		return err.Error() + "; say --to QUEUE"
+	}
+	return err.Error()
+}
+
 // notDone counts the letters that were followed and are not done.
 func notDone(f *deadletter.Followed) int {
 	if f == nil {
@@ -192,7 +210,8 @@ func runEnd(ctx context.Context, err error, queue, done string, failures int, ne
 	var follow *deadletter.FollowError
 	switch {
 	case errors.As(err, &noCanary):
-		return &exitError{exitUsage, err}
+		return &exitError{exitUsage, fmt.Errorf("the first letter, %s, goes to %s, whose messages have no row in the ledger that --canary could look at: "+
+			"replay one with --limit 1 and look", noCanary.ID, noCanary.To)}
 	case errors.As(err, &canary):
 		return &exitError{exitPartial, err}
 	case errors.As(err, &stopped):
@@ -256,7 +275,7 @@ const mostUnasked = 1000
 
 // sure gives an error unless the letters may leave their queue: a person at a terminal is asked, and a call that chooses none
 // of many needs --yes.
-func sure(ctx context.Context, t terminal, reader *deadletter.Reader, q question) error {
+func sure(ctx context.Context, t terminal, letters *operate.DeadLetters, q question) error {
 	if q.yes {
 		return nil
 	}
@@ -264,7 +283,7 @@ func sure(ctx context.Context, t terminal, reader *deadletter.Reader, q question
 	if !asked && (q.filters != filterFlags{} || q.limit > 0 && q.limit <= mostUnasked) {
 		return nil
 	}
-	n, err := reader.Depth(ctx, q.queue)
+	n, err := letters.Depth(ctx, q.queue)
 	if err != nil {
 		return failed(err)
 	}

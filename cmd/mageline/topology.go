@@ -11,6 +11,7 @@ import (
 
 	"github.com/mageline/mageline/internal/app"
 	"github.com/mageline/mageline/internal/config"
+	"github.com/mageline/mageline/internal/operate"
 	"github.com/mageline/mageline/rabbitmq"
 )
 
@@ -30,19 +31,18 @@ added, also while mageline runs; --unbind removes one.`,
 			if err != nil {
 				return err
 			}
-			topology := app.Topology(cfg)
+			topology := operate.Topology{Topology: app.Topology(cfg)}
 			if show {
-				return printTopology(t, topology, asJSON)
+				return printTopology(t, topology.Topology, asJSON)
 			}
-			conn, err := app.Dial(cmd.Context(), cfg, "mageline topology")
-			if err != nil {
+			if topology.Conn, err = app.Dial(cmd.Context(), cfg, "mageline topology"); err != nil {
 				return failed(err)
 			}
-			defer rabbitmq.Close(conn)
+			defer rabbitmq.Close(topology.Conn)
 			if unbind != "" {
-				return unbindTopic(t, conn, topology, unbind, asJSON)
+				return unbindTopic(t, topology, unbind, asJSON)
 			}
-			made, err := topology.Declare(cmd.Context(), conn)
+			made, err := topology.Declare(cmd.Context())
 			if asJSON {
 				return errors.Join(failed(err), printJSON(t.out, map[string][]string{"made": append([]string{}, made...)}))
 			}
@@ -107,35 +107,22 @@ func arguments(args amqp.Table) string {
 	return strings.Join(list, " ")
 }
 
-func unbindTopic(t terminal, conn *amqp.Connection, topology rabbitmq.Topology, binding string, asJSON bool) error {
+func unbindTopic(t terminal, topology operate.Topology, binding string, asJSON bool) error {
 	consumer, topic, ok := strings.Cut(binding, ":")
 	if !ok || consumer == "" || topic == "" {
 		return &exitError{exitUsage, fmt.Errorf("--unbind %q: want consumer:topic, as order_placed:sales.order.updated", binding)}
 	}
-	queue := topology.Queue(consumer)
-	if _, there, err := rabbitmq.Depth(conn, queue); err != nil {
-		return failed(err)
-	} else if !there {
-		return failed(fmt.Errorf("there is no queue %s", queue))
-	}
-	err := rabbitmq.OnChannel(conn, func(ch *amqp.Channel) error {
-		return ch.QueueUnbind(queue, topic, topology.Exchange, nil)
-	})
+	unbound, err := topology.Unbind(consumer, topic)
 	if err != nil {
-		return failed(fmt.Errorf("unbind queue %s from %s: %w", queue, topic, err))
+		return failed(err)
 	}
 	if asJSON {
-		err = printJSON(t.out, map[string]string{"queue": queue, "exchange": topology.Exchange, "unbound": topic})
+		err = printJSON(t.out, unbound)
 	} else {
-		_, err = fmt.Fprintf(t.out, "queue %s is no longer bound to %s\n", queue, topic)
+		_, err = fmt.Fprintf(t.out, "queue %s is no longer bound to %s\n", unbound.Queue, unbound.Topic)
 	}
-	if err != nil {
-		return failed(err)
+	if err == nil && unbound.BoundAgain {
+		fmt.Fprintf(t.err, "a mageline that runs binds it again within a minute, and so does the next one, unless MAGELINE_BINDINGS leaves it out\n")
 	}
-	for _, b := range topology.Bindings() {
-		if b.Queue == queue && b.Key == topic {
-			fmt.Fprintf(t.err, "a mageline that runs binds it again within a minute, and so does the next one, unless MAGELINE_BINDINGS leaves it out\n")
-		}
-	}
-	return nil
+	return failed(err)
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/mageline/mageline/internal/check"
 	"github.com/mageline/mageline/internal/config"
-	"github.com/mageline/mageline/internal/deadletter"
 )
 
 // checks is what `mageline check` looks at. Each enabled consumer adds to it.
@@ -37,6 +36,10 @@ func (r registry) check(ctx context.Context, cfg *config.Config, version string)
 	}
 	defer remotes.close()
 
+	letters, err := DeadLetters(cfg)
+	if err != nil {
+		return nil, err
+	}
 	topology := Topology(cfg)
 	settings := check.Settings{Retention: cfg.IdempotencyRetention, RetryDelays: cfg.RetryDelays, Warnings: cfg.Warnings}
 	c := &checks{
@@ -56,9 +59,7 @@ func (r registry) check(ctx context.Context, cfg *config.Config, version string)
 		c.rabbitmq,
 		check.DeadLetters{
 			Options: broker, Topology: topology, Retention: cfg.IdempotencyRetention,
-			Reader: deadletter.New(deadletter.Options{
-				Broker: broker, DatabaseURL: DirectURL(cfg), Prefix: cfg.QueuePrefix, Host: Host(), Log: zerolog.Nop(),
-			}),
+			Reader: letters,
 		},
 		check.Postgres{URL: cfg.DatabaseURL.Reveal(), DirectURL: cfg.MigrateDatabaseURL.Reveal(), Migrate: cfg.Migrate},
 	}

@@ -13,7 +13,9 @@ import (
 type DeadLetters struct {
 	Options  rabbitmq.Options
 	Topology rabbitmq.Topology
-	Reader   *deadletter.Reader
+	Reader   interface {
+		Overviews(ctx context.Context, queues []string) ([]deadletter.Overview, error)
+	}
 	// Retention is how long the ledger keeps keys.
 	Retention time.Duration
 }

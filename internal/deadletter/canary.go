@@ -77,8 +77,7 @@ const (
 type NoCanaryError struct{ ID, To string }
 
 func (e *NoCanaryError) Error() string {
-	return fmt.Sprintf("the first letter, %s, goes to %s, whose messages have no row in the ledger that --canary could look at: "+
-		"replay one with --limit 1 and look", e.ID, e.To)
+	return fmt.Sprintf("the first letter, %s, goes to %s, whose messages have no row in the ledger that would show its end", e.ID, e.To)
 }
 
 const (

@@ -27,7 +27,7 @@ type Cause struct {
 	StillHappening bool `json:"still_happening"`
 	// Replayable is false for letters that a replay can only make again.
 	Replayable bool   `json:"replayable"`
-	Help       string `json:"help"` // what usually helps
+	Help       string `json:"help"` // what usually helps, by Options.Help
 }
 
 const (
@@ -46,6 +46,7 @@ const OtherErrors = "(other errors: there are too many to tell them apart)"
 // which it counts a million at most.
 type causes struct {
 	queue string
+	help  func(l Letter, queue, id string) string
 	of    map[causeID]*Cause
 	keys  map[uint64]struct{} // hashes of cause and key
 	seed  maphash.Seed
@@ -57,13 +58,13 @@ type causeID struct {
 	reason       string // only where it decides what helps
 }
 
-func newCauses(queue string) *causes {
-	return &causes{queue: queue, of: map[causeID]*Cause{}, keys: map[uint64]struct{}{}, seed: maphash.MakeSeed()}
+func newCauses(queue string, help func(l Letter, queue, id string) string) *causes {
+	return &causes{queue: queue, help: help, of: map[causeID]*Cause{}, keys: map[uint64]struct{}{}, seed: maphash.MakeSeed()}
 }
 
 func (c *causes) add(l Letter) {
-	id := causeID{class: l.Class, error: commonError(l.Error), replayable: l.canSucceed()}
-	if l.Class == Unknown || l.Reason == crashLoop {
+	id := causeID{class: l.Class, error: commonError(l.Error), replayable: l.CanSucceed()}
+	if l.Class == Unknown || l.Reason == CrashLoop {
 		id.reason = l.Reason
 	}
 	one := c.of[id]
@@ -72,7 +73,7 @@ func (c *causes) add(l Letter) {
 		one = c.of[id]
 	}
 	if one == nil {
-		one = &Cause{Class: id.class, Error: id.error, Replayable: id.replayable, Help: l.help(c.queue, "ID")}
+		one = &Cause{Class: id.class, Error: id.error, Replayable: id.replayable, Help: c.help(l, c.queue, "ID")}
 		if id.error == OtherErrors {
 			one.Help = "look at them one by one"
 		}
@@ -151,44 +152,10 @@ func commonError(text string) string {
 	return rabbitmq.Bounded(text, maxCause)
 }
 
-// crashLoop is the reason of a letter that has killed the process that handled it.
-const crashLoop = "crash_loop"
+// CrashLoop is the reason of a letter that has killed the process that handled it.
+const CrashLoop = "crash_loop"
 
-// canSucceed is false for a letter that a replay can only make again: its body can't be read, or it names no order.
-func (l Letter) canSucceed() bool {
+// CanSucceed is false for a letter that a replay can only make again: its body can't be read, or it names no order.
+func (l Letter) CanSucceed() bool {
 	return event.Class(l.Class) != event.Malformed && (event.Class(l.Class) != event.Invalid || l.Key != "")
-}
-
-// help returns what usually helps, for a person who has not seen such a letter before. queue is its dead-letter queue.
-func (l Letter) help(queue, id string) string {
-	keep := "keep it with `mageline dlq discard " + queue + " --id " + id + " --out FILE`"
-	switch {
-	case l.Reason == crashLoop:
-		return "processes have died over it: look at their last lines in the log, and for OOMKilled; then replay it alone (--limit 1)"
-	case event.Class(l.Class) == event.Malformed:
-		return "can't be replayed with success: its body can't be read; tell whoever publishes it, have it sent again, and " + keep
-	case !l.canSucceed():
-		return "can't be replayed with success: it names no order; ask whoever publishes it which one is meant, publish that with `mageline publish`, and " + keep
-	}
-	switch event.Class(l.Class) {
-	case event.Malformed: // above
-	case event.Invalid:
-		return "put right what the error names, in Magento, in the settings or with a corrected event (`mageline publish`), then replay"
-	case event.NotFound:
-		return "look whether it is there by now: if so replay, else " + keep
-	case event.Rejected:
-		return "put right what the error says, there where it was refused, then replay with --canary"
-	case event.Unauthorized:
-		return "put right the credential or permission that the error names (`mageline check`), then replay"
-	case event.Throttled:
-		return "replay slowly, with --rate; set the downstream's rate limit"
-	case event.Unavailable, event.Timeout:
-		return "passing: replay with --canary when /readyz shows that the downstream answers"
-	case event.Internal:
-		return "a fault of mageline: look for the letter's id in the log, report it, replay after the update"
-	}
-	if l.Queue == "" {
-		return "it does not say where it was consumed: replay it with --to QUEUE"
-	}
-	return "the broker has dead-lettered it (" + cmp.Or(l.Reason, "it does not say why") + "): `mageline check` finds policies and queues that do, then replay"
 }

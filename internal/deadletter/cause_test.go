@@ -48,8 +48,9 @@ func FuzzCommonError(f *testing.F) {
 // Causes are told apart by class and error; each counts its letters and orders, and knows when they failed.
 func TestCauses(t *testing.T) {
 	t.Parallel()
+	help := func(l Letter, queue, id string) string { return l.Class + queue + id }
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	c := newCauses("m.dlq")
+	c := newCauses("m.dlq", help)
 	for i := range 17 {
 		c.add(Letter{Class: "rejected", Error: fmt.Sprintf("order %d is refused", i), Key: fmt.Sprint(i % 12), FailedAt: now.Add(-time.Duration(i) * time.Hour)})
 	}
@@ -67,8 +68,8 @@ func TestCauses(t *testing.T) {
 		t.Fatalf("%d causes: %+v", len(got), got)
 	}
 	for i := range got {
-		if got[i].Help == "" {
-			t.Errorf("no help for %+v", got[i])
+		if got[i].Help != got[i].Class+"m.dlq"+"ID" {
+			t.Errorf("the help for %+v is %q", got[i], got[i].Help)
 		}
 		got[i].Help = ""
 		if got[i] != want[i] {
@@ -80,7 +81,7 @@ func TestCauses(t *testing.T) {
 // However many letters, causes and keys there are, what is kept of them is bounded, and nothing is left out of the counts.
 func TestCauses_AreBounded(t *testing.T) {
 	t.Parallel()
-	c := newCauses("m.dlq")
+	c := newCauses("m.dlq", func(Letter, string, string) string { return "" })
 	word := func(i int) string { return strings.Repeat(string(rune('a'+i%26)), 1+i/26) }
 	for i := range 1000 {
 		c.add(Letter{Class: "rejected", Error: word(i), Key: word(i)})

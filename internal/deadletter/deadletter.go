@@ -39,6 +39,9 @@ type Options struct {
 	Topics map[string]string
 	// Host names this machine to whoever finds a queue locked.
 	Host string
+	// Help says what usually helps with a letter that lies in a queue; id is the letter's, or a word for it where many are
+	// meant. Nil: nothing.
+	Help func(l Letter, queue, id string) string
 	Log  zerolog.Logger
 
 	maxReading time.Duration // for tests; 0 is the constant
@@ -58,6 +61,9 @@ func New(o Options) *Reader {
 	if o.step == nil {
 		o.step = func(string) {}
 	}
+	if o.Help == nil {
+		o.Help = func(Letter, string, string) string { return "" }
+	}
 	return &Reader{o}
 }
 
@@ -65,14 +71,14 @@ func New(o Options) *Reader {
 type NoQueueError struct{ Queue string }
 
 func (e *NoQueueError) Error() string {
-	return fmt.Sprintf("the queue %s does not exist: see `mageline dlq list` for those that do", e.Queue)
+	return fmt.Sprintf("the queue %s does not exist", e.Queue)
 }
 
 // NoLetterError means that no letter of the queue has the id.
 type NoLetterError struct{ Queue, ID string }
 
 func (e *NoLetterError) Error() string {
-	return fmt.Sprintf("no letter in %s has the id %s: see `mageline dlq list %s`", e.Queue, e.ID, e.Queue)
+	return fmt.Sprintf("no letter in %s has the id %s", e.Queue, e.ID)
 }
 
 // LockedError means that another reader has the lock of the queue.

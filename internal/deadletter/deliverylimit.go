@@ -21,8 +21,7 @@ type FragileError struct {
 }
 
 func (e *FragileError) Error() string {
-	return fmt.Sprintf("the queue %s would lose letters that are read and requeued: %s. Nothing was read. Move them to another queue with a shovel "+
-		"of RabbitMQ's, delete this one, and `mageline topology` makes it as it should be", e.Queue, e.Why)
+	return fmt.Sprintf("the queue %s would lose letters that are read and requeued: %s. Nothing was read", e.Queue, e.Why)
 }
 
 // keepBelowDeliveryLimit makes sure that readings lose no letter. A queue that mageline has not declared may have a low

@@ -195,7 +195,7 @@ func TestDiscardOfTheBroker(t *testing.T) {
 	if strings.Contains(text, "x-mageline-") || !strings.Contains(text, `"x-death"`) {
 		t.Errorf("written %s", text)
 	}
-	if stay := l.restore(text, "", 1, 0); !strings.Contains(stay[2], "--to QUEUE") {
+	if stay := l.restore(text, "", 1, 0); !strings.Contains(stay[2], "does not say where it was consumed") {
 		t.Errorf("%v", stay)
 	}
 	got := l.drain(l.work, 1)[0]

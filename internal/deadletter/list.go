@@ -32,7 +32,7 @@ func (r *Reader) Overviews(ctx context.Context, queues []string) ([]Overview, er
 			continue
 		}
 		o := Overview{Queue: queue, Classes: map[string]int{}}
-		causes := newCauses(queue)
+		causes := newCauses(queue, r.o.Help)
 		err := r.each(ctx, queue, func(l letter) {
 			o.Depth++
 			causes.add(l.Letter)
@@ -104,10 +104,12 @@ type ListedLetter struct {
 type Advice struct {
 	// Replayable is false for a letter that a replay can only make again. Help then says what to do instead.
 	Replayable bool   `json:"replayable"`
-	Help       string `json:"help"`
+	Help       string `json:"help"` // by Options.Help
 }
 
-func (l Letter) advice(queue string) Advice { return Advice{l.canSucceed(), l.help(queue, l.ID)} }
+func (r *Reader) advice(l Letter, queue string) Advice {
+	return Advice{l.CanSucceed(), r.o.Help(l, queue, l.ID)}
+}
 
 // maxListedError bounds the error of a listed letter, in bytes. Show returns all of it.
 const maxListedError = 512
@@ -127,7 +129,7 @@ func (r *Reader) List(ctx context.Context, queue string, f Filter) ([]ListedLett
 		}
 		l.Error = rabbitmq.Bounded(l.Error, maxListedError)
 		at[l.ID] = len(lines)
-		lines = append(lines, ListedLetter{l.Letter, 1, l.advice(queue)})
+		lines = append(lines, ListedLetter{l.Letter, 1, r.advice(l.Letter, queue)})
 	})
 	return lines, err
 }
@@ -137,7 +139,7 @@ func (r *Reader) Show(ctx context.Context, queue, id string) ([]Shown, error) {
 	var shown []Shown
 	err := r.each(ctx, queue, func(l letter) {
 		if l.ID == id {
-			shown = append(shown, show(l, queue))
+			shown = append(shown, r.show(l, queue))
 		}
 	})
 	if err == nil && len(shown) == 0 {

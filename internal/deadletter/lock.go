@@ -31,7 +31,7 @@ type lock struct {
 func (r *Reader) lock(ctx context.Context, queue string) (*lock, error) {
 	pool, err := pgxpool.ParseConfig(r.o.DatabaseURL) // which removes the parameters of a pool, such as pool_max_conns
 	if err != nil {                                   // its text may have the password
-		return nil, errors.New("the address of the database (MIGRATE_DATABASE_URL, else DATABASE_URL) can't be read")
+		return nil, errors.New("the address of the database can't be read")
 	}
 	config := pool.ConnConfig
 	// Postgres truncates it to 63 bytes.

@@ -113,7 +113,7 @@ func FuzzLetter(f *testing.F) {
 			if len(l.ID) != 12 || r.isRetry(l.Queue) && rabbitmq.Text(d.Headers, rabbitmq.HeaderQueue) == "" {
 				t.Fatalf("letter %+v", l.Letter)
 			}
-			if _, err := json.Marshal(show(l, "p.dlq").Redacted()); err != nil {
+			if _, err := json.Marshal(r.show(l, "p.dlq").Redacted()); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -455,17 +455,22 @@ func (r *run) wouldStay(to string) (stays, err error) {
 
 const publishGrace = 5 * time.Second
 
+// NoTargetError means that a letter stays because it does not say to which queue it goes: ReplayOptions.To can.
+type NoTargetError struct{ Why string }
+
+func (e *NoTargetError) Error() string { return e.Why }
+
 // target returns the queue that a letter is published to, or why it stays.
 func (r *run) target(l letter) (string, error) {
 	switch {
 	case r.o.To != "":
 		return r.o.To, nil
 	case l.Queue == "":
-		return "", errors.New("it does not say where it was consumed: it has neither x-mageline-queue nor an x-death of a queue; say --to QUEUE")
+		return "", &NoTargetError{"it does not say where it was consumed: it has neither x-mageline-queue nor an x-death of a queue"}
 	case !strings.HasPrefix(l.Queue, r.r.o.Prefix+"."):
-		return "", fmt.Errorf("it was consumed from %s, which is not one of %s.*; say --to QUEUE", l.Queue, r.r.o.Prefix)
+		return "", &NoTargetError{fmt.Sprintf("it was consumed from %s, which is not one of %s.*", l.Queue, r.r.o.Prefix)}
 	case l.Queue == r.o.Queue:
-		return "", fmt.Errorf("it says that it was consumed from %s itself; say --to QUEUE", l.Queue)
+		return "", &NoTargetError{fmt.Sprintf("it says that it was consumed from %s itself", l.Queue)}
 	}
 	return l.Queue, nil
 }

@@ -20,9 +20,9 @@ type Shown struct {
 	BodyBase64 string `json:"body_base64,omitempty"`
 }
 
-func show(l letter, queue string) Shown {
+func (r *Reader) show(l letter, queue string) Shown {
 	d := l.d
-	s := Shown{Letter: l.Letter, Advice: l.advice(queue), Properties: map[string]any{}, Headers: plainTable(d.Headers)}
+	s := Shown{Letter: l.Letter, Advice: r.advice(l.Letter, queue), Properties: map[string]any{}, Headers: plainTable(d.Headers)}
 	for name, v := range map[string]string{
 		"content_type": d.ContentType, "content_encoding": d.ContentEncoding, "correlation_id": d.CorrelationId,
 		"reply_to": d.ReplyTo, "expiration": d.Expiration, "message_id": d.MessageId, "type": d.Type, "user_id": d.UserId,

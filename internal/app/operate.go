@@ -1,0 +1,37 @@
+package app
+
+import (
+	"context"
+
+	"github.com/rs/zerolog"
+
+	"github.com/mageline/mageline/idempotency"
+	"github.com/mageline/mageline/internal/config"
+	"github.com/mageline/mageline/internal/deadletter"
+	"github.com/mageline/mageline/internal/operate"
+)
+
+// DeadLetters makes what works on dead letters. It connects to nothing yet, and logs nothing: whoever uses it tells what
+// happens.
+func DeadLetters(cfg *config.Config) (*operate.DeadLetters, error) {
+	broker, err := Broker(cfg)
+	if err != nil {
+		return nil, err
+	}
+	topology := Topology(cfg)
+	topics := map[string]string{}
+	for _, s := range topology.Sources {
+		topics[topology.Queue(s.Consumer)] = s.Topics[0]
+	}
+	return &operate.DeadLetters{
+		Reader: deadletter.New(deadletter.Options{
+			Broker: broker, DatabaseURL: DirectURL(cfg), Prefix: cfg.QueuePrefix, Topics: topics, Host: Host(),
+			Help: operate.Help, Log: zerolog.Nop(),
+		}),
+		Consumers: Consumers(),
+		Topology:  topology,
+		Ledger: func(ctx context.Context) (*idempotency.Ledger, func(), error) {
+			return OpenLedger(ctx, cfg)
+		},
+	}, nil
+}
