@@ -311,7 +311,7 @@ func (d *decoder) object(v []byte, w wrapping) {
 	d.emit(v, w)
 }
 
-// operation takes the events out of one of Magento's asynchronous API, which has data as its serialized_data.
+// operation adds the events in an operation of Magento's asynchronous API, whose serialized_data is data.
 func (d *decoder) operation(v, data []byte, w wrapping) {
 	inner, err := unquoteJSON(data)
 	if err != nil {

@@ -12,9 +12,9 @@ import (
 	"github.com/mageline/mageline/magentoapi"
 )
 
-// Cancelled lists how much of each line of the sales order is cancelled by now, leaving out lines of which nothing is.
-// An order that is canceled as a whole has everything cancelled that was neither shipped nor refunded, also where a row
-// does not say so: Magento leaves the rows of bundles at 0, and the event may come before the rows are saved.
+// Cancelled returns how much of each line of the sales order is cancelled so far, without lines of which nothing is. Of an order
+// that is canceled as a whole everything counts as cancelled that was neither shipped nor refunded, also where a row says
+// otherwise: Magento leaves the rows of bundles at 0, and the event may come before the rows are saved.
 func Cancelled(o *magentoapi.Order) []erp.CancellationLine {
 	ls := []erp.CancellationLine{}
 	for _, s := range sold(o) {
@@ -29,8 +29,8 @@ func Cancelled(o *magentoapi.Order) []erp.CancellationLine {
 	return ls
 }
 
-// cancelled is the row's own quantity. Where a composite's row has it and a component's has not, the component's share
-// is that of the composite, and the other way round for the variant of a configurable.
+// cancelled returns the cancelled quantity of a row. Where only the composite's row has it, a component's share is that of the
+// composite; where only the variant's row of a configurable has it, it is the variant's.
 func (s sale) cancelled() decimal.Decimal {
 	q := s.item.QtyCanceled.Decimal
 	if s.variant != nil {
@@ -43,11 +43,11 @@ func (s sale) cancelled() decimal.Decimal {
 	return q
 }
 
-// maxKey is how long the part of a key may be that holds quantities: it is sent in a header.
+// maxKey bounds the part of a key that has the quantities, because it is sent in a header.
 const maxKey = 200
 
-// CancellationKey is the business key of a cancellation: the order's, and the cancelled quantities by line, so that a
-// later cancellation of more is another. Of an order with very many lines it has their number and a digest.
+// CancellationKey returns the business key of a cancellation: the order's, and the cancelled quantities by line. A later
+// cancellation of more has another key. For an order with very many lines it has their number and a digest.
 func CancellationKey(businessKey string, cancelled []erp.CancellationLine) string {
 	parts := make([]string, 0, len(cancelled))
 	for _, l := range cancelled {
@@ -61,9 +61,9 @@ func CancellationKey(businessKey string, cancelled []erp.CancellationLine) strin
 	return businessKey + ":" + quantities
 }
 
-// Cancellation is what to take from the ERP's document: what is Cancelled, less what was taken from it before (the
-// quantity by the line's reference). It is complete where the whole order is canceled; else without lines it asks for
-// nothing, and need not be sent.
+// Cancellation returns what to cancel in the ERP's document: what is Cancelled, less what was cancelled there before (quantities by
+// the reference of their line). It is complete if the whole order is canceled. If it is neither complete nor has lines it need not
+// be sent.
 func Cancellation(o *magentoapi.Order, taken map[string]decimal.Decimal) erp.Cancellation {
 	c := erp.Cancellation{
 		Reason:   "canceled in Magento",

@@ -7,9 +7,8 @@ import (
 	"github.com/mageline/mageline/magentoapi"
 )
 
-// MissingNumbers gives the amounts and quantities without which no document is made of an order, whatever its source: what
-// Magento does not tell of the rest is null in the document, but a number that is null is a zero to many an ERP. The names
-// are Magento's, such as items[0].row_total; there are none for an order that is complete.
+// MissingNumbers returns the amounts and quantities that an order lacks and that a document can't be made without: many an ERP reads
+// a null as 0. Any other missing value is null in the document. The names are Magento's, such as items[0].row_total.
 func MissingNumbers(o *magentoapi.Order) []string {
 	var missing []string
 	if !o.GrandTotal.Valid {
@@ -21,7 +20,7 @@ func MissingNumbers(o *magentoapi.Order) []string {
 	return missing
 }
 
-// missingOf names a row by its id: a composite's may be told only inside of its components.
+// missingOf names a row by its id: that of a composite may be only inside of its components.
 func missingOf(item *magentoapi.OrderItem, money bool) []string {
 	var missing []string
 	if !item.QtyOrdered.Valid {
@@ -33,8 +32,8 @@ func missingOf(item *magentoapi.OrderItem, money bool) []string {
 	return missing
 }
 
-// MissingFromPayload gives what an order that an event brings lacks to be taken as the order itself. Dumps and thin payloads
-// have an entity_id, a state and items too. There is none for one that can be trusted.
+// MissingFromPayload returns what the order in an event lacks to be used instead of reading the order. It returns nothing for one
+// that can be trusted. Dumps and thin payloads have an entity_id, a state and items too.
 func MissingFromPayload(o *magentoapi.Order) []string {
 	var missing []string
 	need := func(has bool, name string) {
@@ -65,7 +64,7 @@ func MissingFromPayload(o *magentoapi.Order) []string {
 	return missing
 }
 
-// isAddress reports whether something can be sent to an address: an object that holds next to nothing is none.
+// isAddress reports whether an object has enough of an address to send something to.
 func isAddress(a *magentoapi.OrderAddress) bool {
 	return a != nil && a.CountryID != "" && a.City != "" && slices.ContainsFunc(a.Street, func(line string) bool { return line != "" })
 }

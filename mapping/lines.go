@@ -7,23 +7,23 @@ import (
 	"github.com/mageline/mageline/magentoapi"
 )
 
-// sale is one thing that was sold, at the level at which the warehouse ships: one line of the sales order.
+// sale is one product that was sold, as the warehouse ships it: one line of the sales order.
 type sale struct {
 	item *magentoapi.OrderItem
-	// parent is the composite's row, where there is one that is not this item's own.
+	// parent is the row of the composite, if there is one that is not item.
 	parent *magentoapi.OrderItem
-	// included says that the parent is a line too, and its price includes this one.
+	// included is true if the parent is a line too, whose price includes this one.
 	included bool
-	// variant is what the buyer chose of a configurable product, whose row item is; else nil.
+	// variant is the row of the variant, if item is the row of a configurable product; else nil.
 	variant *magentoapi.OrderItem
 }
 
-// sold picks the rows that are lines. Magento has a row for a composite product and one for each component:
-//   - configurable: the composite's row has quantity and money; the component's has the variant's SKU. One line.
-//   - bundle with dynamic price: the components' rows have the money, the composite's repeats their sum. The components.
-//   - bundle with fixed price: the composite's row has the money. Both, the components at 0.
+// sold returns the rows that are lines. Magento has a row for a composite product and one for each component:
+//   - configurable: the composite's row has quantity and money, the component's has the variant's SKU. They are one line.
+//   - bundle with dynamic price: the components' rows have the money, the composite's repeats their sum. Lines are the components.
+//   - bundle with fixed price: the composite's row has the money. Lines are both, the components at 0.
 //
-// The two kinds of bundle are told by the money, since REST does not give the price type. Every other row is a line.
+// REST does not have the price type of a bundle: where the money is distinguishes the two. Every other row is a line.
 func sold(o *magentoapi.Order) []sale {
 	items := rows(o)
 	byID := make(map[magentoapi.ID]*magentoapi.OrderItem, len(items))
@@ -57,7 +57,7 @@ func sold(o *magentoapi.Order) []sale {
 				sales = append(sales, sale{item: item})
 			}
 		case parent.ProductType == "configurable":
-			// It is in the parent's line.
+			// It is a part of the parent's line.
 		default:
 			sales = append(sales, sale{item: item, parent: parent, included: hasThePrice(parent, components[parent])})
 		}
@@ -65,7 +65,7 @@ func sold(o *magentoapi.Order) []sale {
 	return sales
 }
 
-// rows gives the order's items, and those that are only told inside of their components.
+// rows returns the order's items, with those that are only inside of their components.
 func rows(o *magentoapi.Order) []*magentoapi.OrderItem {
 	told := make(map[magentoapi.ID]bool, len(o.Items))
 	for i := range o.Items {
@@ -83,8 +83,8 @@ func rows(o *magentoapi.Order) []*magentoapi.OrderItem {
 	return items
 }
 
-// hasThePrice reports whether the money of a composite is on its own row and not on those of its components. Where it is
-// on neither, nothing was paid for it, and the components are what the warehouse ships.
+// hasThePrice reports whether the money of a composite is on its own row and not on those of its components. If it is on neither,
+// nothing was paid for it, and the lines are the components, which the warehouse ships.
 func hasThePrice(composite *magentoapi.OrderItem, components []*magentoapi.OrderItem) bool {
 	for _, c := range components {
 		if hasMoney(c) {
@@ -138,7 +138,7 @@ func line(s sale) erp.Line {
 	return l
 }
 
-// sku is the variant's where there is one: the composite's own row may have the composite's.
+// sku returns the SKU of the variant, if there is one: the composite's row may have that of the composite.
 func (s sale) sku() *string {
 	if s.variant != nil && s.variant.SKU != "" {
 		return text(s.variant.SKU)
@@ -146,7 +146,7 @@ func (s sale) sku() *string {
 	return text(s.item.SKU)
 }
 
-// options are the custom options; Magento tells no titles of them.
+// options returns the custom options. Magento has no titles of them.
 func options(item *magentoapi.OrderItem) []erp.Option {
 	custom := item.ProductOption.ExtensionAttributes.CustomOptions
 	os := make([]erp.Option, 0, len(custom))

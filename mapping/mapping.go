@@ -1,5 +1,5 @@
-// Package mapping turns what Magento tells into what an ERP is sent. Its functions are pure: no I/O, no clock, no log.
-// What Magento does not tell stays untold (null), and nothing is rounded.
+// Package mapping maps Magento's orders, shipments and cancellations to what an ERP is sent. Its functions are pure: no I/O, no
+// clock, no log. A value that Magento's answer does not have is null in the result, and nothing is rounded.
 package mapping
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/mageline/mageline/magentoapi"
 )
 
-// KeyRule says how the business key of an order is made. The values are those of MAGELINE_ORDER_KEY.
+// KeyRule says how the business key of an order is made. Its values are those of the setting ORDER_KEY.
 type KeyRule string
 
 const (
@@ -24,8 +24,8 @@ const (
 	ByStoreAndIncrementID KeyRule = "store_increment_id"
 )
 
-// BusinessKey names an order in the ledger, in logs and, behind a prefix, in the ERP. It is an Invalid error where the
-// order lacks what the rule needs.
+// BusinessKey returns the name of an order in the ledger, in logs and, after a prefix, in the ERP. It fails as Invalid if the order
+// lacks what the rule needs.
 func BusinessKey(rule KeyRule, o *magentoapi.Order) (string, error) {
 	if o.IncrementID == "" {
 		return "", event.Errorf(event.Invalid, "order with entity id %d has no increment_id, so it can't be told from others: look at it in Magento", o.EntityID)
@@ -43,10 +43,10 @@ func BusinessKey(rule KeyRule, o *magentoapi.Order) (string, error) {
 	}
 }
 
-// ExternalReference is the name that the order has in the ERP.
+// ExternalReference returns the name of an order in the ERP.
 func ExternalReference(prefix, businessKey string) string { return prefix + businessKey }
 
-// Store is what Magento's configuration tells of the order's store view, and the order itself does not.
+// Store is what Magento's configuration has about the store view of an order, and the order itself has not.
 type Store struct {
 	Code      string // "" if not known
 	Name      string // "" if not known: then it is taken from the order
@@ -54,11 +54,10 @@ type Store struct {
 	Location  *time.Location // the store's time zone; nil is UTC
 }
 
-// Warning is something of an order that a person should look at, though it can be sent. It holds no personal data.
+// Warning is something about an order that a person should check, though it can be sent. It has no personal data.
 type Warning string
 
-// SalesOrder maps an order. reference is its ExternalReference. It is an Invalid error if it is not
-// Readable.
+// SalesOrder maps an order. reference is its ExternalReference. It fails as Invalid if the order is not Readable.
 func SalesOrder(o *magentoapi.Order, reference string, s Store) (erp.SalesOrder, []Warning, error) {
 	if err := Readable(o); err != nil {
 		return erp.SalesOrder{}, nil, err
@@ -109,7 +108,7 @@ func SalesOrder(o *magentoapi.Order, reference string, s Store) (erp.SalesOrder,
 	return so, warnings, nil
 }
 
-// storeName is the store view's: of store_name, which has website, store and view in a line each, the last line.
+// storeName returns the name of the store view: the last line of store_name, which has website, store and view in a line each.
 func storeName(o *magentoapi.Order, s Store) *string {
 	if s.Name != "" {
 		return &s.Name
@@ -128,7 +127,7 @@ func customer(o *magentoapi.Order, s Store) erp.Customer {
 		LastName:  text(o.CustomerLastname),
 		TaxID:     text(o.CustomerTaxvat),
 	}
-	// An order with a customer is no guest's, also where the flag is not told.
+	// An order with a customer is no guest's, even without the flag.
 	if o.CustomerIsGuest.Valid || o.CustomerID != 0 {
 		guest := o.CustomerIsGuest.Bool
 		c.Guest = &guest
@@ -162,8 +161,7 @@ func address(a *magentoapi.OrderAddress) *erp.Address {
 	return &told
 }
 
-// isShipped reports whether the order has shipping: it is not virtual, or, where that is not told, it has something of a
-// shipping.
+// isShipped reports whether the order has shipping: it is not virtual or, if the flag is missing, it has a value about shipping.
 func isShipped(o *magentoapi.Order) bool {
 	if o.IsVirtual.Valid {
 		return !o.IsVirtual.Bool
@@ -188,8 +186,8 @@ func shipping(o *magentoapi.Order) *erp.Shipping {
 	return sh
 }
 
-// shippingTaxPercent is the sum of the rates that Magento lists for shipping (it gives those that build on one another
-// as shares of the whole). Where it lists none, but taxes shipping and the order has one rate only, it is that one.
+// shippingTaxPercent returns the sum of the rates that Magento lists for shipping (compound rates are listed as shares of the
+// whole). If it lists none, shipping is taxed and the order has one rate only, it is that rate.
 func shippingTaxPercent(o *magentoapi.Order) erp.Quantity {
 	var percent erp.Quantity
 	for _, item := range o.ExtensionAttributes.ItemAppliedTaxes {
@@ -208,7 +206,7 @@ func shippingTaxPercent(o *magentoapi.Order) erp.Quantity {
 	return percent
 }
 
-// text gives nil for an empty text: Magento stores an empty one and none alike, and neither tells anything.
+// text returns nil for an empty text: Magento does not distinguish an empty one from none.
 func text(t magentoapi.Text) *string { return known(string(t)) }
 
 func known(s string) *string {

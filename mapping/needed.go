@@ -7,23 +7,22 @@ import (
 	"github.com/mageline/mageline/magentoapi"
 )
 
-// A Need lists the fields of Magento's answer that must be readable for something to be made of it. Whatever else is in
-// a form that nobody expects (magentoapi.OddField) is left out, and keeps nothing back. A field that is null or missing is
-// readable: it tells nothing.
+// Need lists the fields of Magento's answer that must be readable for a purpose. Any other field of an unexpected form
+// (magentoapi.OddField) is left out and does no harm. A field that is null or missing counts as readable.
 type Need struct {
 	fields []string
-	// orNothing are fields for which false, "", [] and {} are as good as null: what PHP writes for none.
+	// orNothing are fields for which false, "", [] and {} count as null: PHP writes them for none.
 	orNothing []string
 }
 
-// What is needed of an order.
+// What a purpose needs of an order.
 var (
-	// Identity says which order it is.
+	// Identity is what identifies the order.
 	Identity = Need{fields: []string{"entity_id", "increment_id", "store_id"}}
 
-	// Document is what the sales order is made of: what was sold, and all that its price is made of. Who bought it, where
-	// it goes, how it is paid, and what it comes to in the base currency, may be left out. So may be what was paid with
-	// gift cards, credit or points, and wrapping: the totals then have it in Other, with a warning.
+	// Document is what a sales order can't be made without: what was sold, and all parts of its price. The customer, the
+	// addresses, the payment and the amounts in the base currency may be missing. So may gift cards, credit, points and
+	// wrapping: the totals have them in Other then, with a warning.
 	Document = Need{
 		fields: append([]string{
 			"entity_id", "increment_id", "store_id", "order_currency_code",
@@ -33,20 +32,20 @@ var (
 		orNothing: of("items", "parent_item_id"),
 	}
 
-	// shippingCosts are a part of the document of an order that is shipped.
+	// shippingCosts is what Document needs besides for an order that is shipped.
 	shippingCosts = Need{fields: []string{"shipping_incl_tax", "shipping_tax_amount", "shipping_discount_amount"}}
 
-	// parentRow is a part of the document where a component's row is there and the row of its composite is not.
+	// parentRow is what Document needs besides where there is a component's row and not the row of its composite.
 	parentRow = Need{fields: of("items.parent_item", row...)}
 
-	// Quantities are what a cancellation and a parcel are made of.
+	// Quantities is what a cancellation and a parcel can't be made without.
 	Quantities = Need{
 		fields: append([]string{"entity_id", "increment_id", "state"},
 			of("items", "item_id", "product_type", "sku", "qty_ordered")...),
 		orNothing: of("items", "parent_item_id", "qty_canceled", "qty_shipped", "qty_refunded"),
 	}
 
-	// Replacement says which order has taken the place of one that was edited.
+	// Replacement is which order replaces one that was edited.
 	Replacement = Need{orNothing: []string{"relation_child_id", "relation_child_real_id"}}
 )
 
@@ -55,10 +54,10 @@ var row = []string{
 	"discount_tax_compensation_amount", "tax_percent", "tax_amount", "row_total", "row_total_incl_tax",
 }
 
-// Parceled is what is needed of the shipments that an order has already.
+// Parceled is what a parcel needs of the shipments that the order has already.
 var Parceled = Need{fields: append(of("items", "order_item_id", "qty"), "entity_id", "tracks.track_number")}
 
-// Needed are fields by their names.
+// Needed returns a Need of fields.
 func Needed(fields ...string) Need { return Need{fields: fields} }
 
 func of(list string, names ...string) []string {
@@ -69,7 +68,7 @@ func of(list string, names ...string) []string {
 	return fields
 }
 
-// Odd gives the first of the needed fields that can't be read.
+// Odd returns the first of the needed fields that can't be read.
 func (n Need) Odd(odd []magentoapi.OddField) (magentoapi.OddField, bool) {
 	for _, f := range odd {
 		if f.In(n.fields...) || !f.Empty && f.In(n.orNothing...) {
@@ -79,7 +78,7 @@ func (n Need) Odd(odd []magentoapi.OddField) (magentoapi.OddField, bool) {
 	return magentoapi.OddField{}, false
 }
 
-// Check is an Invalid error where something can't be read of an order that is needed of it.
+// Check fails as Invalid if a needed field of an order can't be read.
 func (n Need) Check(o *magentoapi.Order) error {
 	f, found := n.Odd(o.Odd())
 	if !found {
@@ -93,7 +92,7 @@ func (n Need) Check(o *magentoapi.Order) error {
 		"look for the module or the import that does, put the order right and replay", name, o.EntityID, f)
 }
 
-// Readable is an Invalid error where something can't be read that the sales order of an order is made of.
+// Readable fails as Invalid if a field of an order can't be read that its sales order can't be made without.
 func Readable(o *magentoapi.Order) error {
 	if len(o.Odd()) == 0 {
 		return nil

@@ -11,17 +11,17 @@ import (
 	"github.com/mageline/mageline/magentoapi"
 )
 
-// Parcel is what a warehouse says is in a parcel, beside an order and the shipments that Magento has of it.
+// Parcel compares what a warehouse says is in a parcel with an order and the shipments that Magento has of it.
 //
-// A warehouse knows pieces: a variant, a component of a bundle. Magento has a row for the composite and one for each
-// component, and ships a configurable product by its own row, a bundle by its row ("ship together") or by those of its
-// components ("separately"). Which of these a bundle is, REST does not tell.
+// A warehouse knows pieces: a variant, a component of a bundle. Magento has a row for the composite and one for each component. It
+// ships a configurable product by the row of the composite. It ships a bundle by its row ("ship together") or by those of its
+// components ("separately"); REST does not have which.
 type Parcel struct {
 	pieces []*piece
 	wants  []want
 }
 
-// piece is something that can be in a parcel.
+// piece is a product that can be in a parcel.
 type piece struct {
 	row    *magentoapi.OrderItem // by which Magento ships it, unless that is bundle
 	skus   []string
@@ -30,15 +30,15 @@ type piece struct {
 	open   decimal.Decimal
 }
 
-// want is one SKU of a parcel; the same SKU may be on several rows of an order.
+// want is one SKU of a parcel. Several rows of an order may have it.
 type want struct {
 	sku    string
 	pieces []*piece
 	qty    decimal.NullDecimal // not Valid: all that is open
 }
 
-// NewParcel matches items to the order's rows, without regard to case as Magento's database does. A SKU that the order
-// has nothing to ship of is Invalid, as are quantities that can't be read.
+// NewParcel matches items to the order's rows, ignoring case as Magento's database does. It fails as Invalid for a SKU of which
+// the order has nothing to ship, and for quantities that can't be read.
 func NewParcel(o *magentoapi.Order, shipments []*magentoapi.Shipment, items []event.ParcelItem) (*Parcel, error) {
 	if err := Quantities.Check(o); err != nil {
 		return nil, err
@@ -56,7 +56,7 @@ func NewParcel(o *magentoapi.Order, shipments []*magentoapi.Shipment, items []ev
 		}
 	}
 	for _, piece := range p.pieces {
-		// The order may have been read before the last of the shipments; and Magento may count more than it shows.
+		// The order may have been read before the last shipment. And Magento may count more than its shipments have.
 		piece.open = piece.open.Sub(decimal.Max(shipped[piece], piece.row.QtyShipped.Decimal))
 	}
 	for _, item := range items {
@@ -89,7 +89,7 @@ func pieces(o *magentoapi.Order) []*piece {
 		}
 		switch {
 		case composite != nil && composite.ProductType == "configurable":
-			// Its product's row stands for it.
+			// The row of its product counts.
 		case composite != nil:
 			all = append(all, component(item, composite))
 		case item.ProductType == "configurable" || len(components) == 0:
@@ -104,7 +104,7 @@ func pieces(o *magentoapi.Order) []*piece {
 	return all
 }
 
-// component is a piece of a bundle. What was cancelled or refunded may be told on its own row or on the bundle's.
+// component returns a piece of a bundle. Its own row or the bundle's has what was cancelled or refunded.
 func component(item, bundle *magentoapi.OrderItem) *piece {
 	p := &piece{row: item, skus: []string{string(item.SKU)}, bundle: bundle, per: decimal.New(1, 0)}
 	if bundle.QtyOrdered.Decimal.IsPositive() && item.QtyOrdered.Decimal.IsPositive() {
@@ -116,8 +116,8 @@ func component(item, bundle *magentoapi.OrderItem) *piece {
 	return p
 }
 
-// content tells how many of each piece a shipment has. A bundle that is shipped together may be in it without rows for
-// its components; one whose components are shipped separately has a row that counts for nothing.
+// content returns how many of each piece a shipment has. A bundle that is shipped together may have no rows for its components.
+// One whose components are shipped separately has a row that does not count.
 func (p *Parcel) content(s *magentoapi.Shipment) map[*piece]decimal.Decimal {
 	qty := map[magentoapi.ID]decimal.Decimal{}
 	for _, item := range s.Items {
@@ -142,7 +142,7 @@ func (p *Parcel) content(s *magentoapi.Shipment) map[*piece]decimal.Decimal {
 	return content
 }
 
-// named finds the pieces of a SKU; of a bundle's SKU all of its components.
+// named returns the pieces of a SKU. For a bundle's SKU these are all of its components.
 func (p *Parcel) named(item event.ParcelItem) []want {
 	w := want{sku: item.SKU, qty: item.Quantity}
 	for _, piece := range p.pieces {
@@ -167,7 +167,7 @@ func (p *Parcel) named(item event.ParcelItem) []want {
 	return wants
 }
 
-// Just reports whether a shipment holds just what is in the parcel.
+// Just reports whether a shipment has exactly what is in the parcel.
 func (p *Parcel) Just(s *magentoapi.Shipment) bool { return p.just(p.content(s)) }
 
 func (p *Parcel) just(content map[*piece]decimal.Decimal) bool {
@@ -184,8 +184,8 @@ func (p *Parcel) just(content map[*piece]decimal.Decimal) bool {
 	return true
 }
 
-// Made reports whether a shipment holds just what is in the parcel, or what Ways makes of it: whole bundles, of which a
-// part is in the parcel.
+// Made reports whether a shipment has exactly what is in the parcel, or what Ways returns for it: whole bundles of which the
+// parcel has a part.
 func (p *Parcel) Made(s *magentoapi.Shipment) bool {
 	content := p.content(s)
 	if p.just(content) {
@@ -217,10 +217,10 @@ func (p *Parcel) Made(s *magentoapi.Shipment) bool {
 	return p.just(content)
 }
 
-// bundles is how many bundles have to be shipped so that n of a component are.
+// bundles returns how many bundles must be shipped to ship n of a component.
 func (p *piece) bundles(n decimal.Decimal) decimal.Decimal { return n.Div(p.per).Round(4).Ceil() }
 
-// Within reports whether a shipment holds at least what is in the parcel.
+// Within reports whether a shipment has at least what is in the parcel.
 func (p *Parcel) Within(s *magentoapi.Shipment) bool {
 	content := p.content(s)
 	return !slices.ContainsFunc(p.wants, func(w want) bool {
@@ -237,10 +237,10 @@ func (w want) in(content map[*piece]decimal.Decimal) decimal.Decimal {
 	return n
 }
 
-// Ways gives the quantities to ship by, in the order in which they are to be tried: Magento refuses what is not the
-// bundle's way, if nothing else is in the parcel. Beside other things it leaves the bundle out and says nothing
-// (Sales\Model\Order\ShipmentFactory), and takes of a bundle's row and its components' those that it ships by; so there
-// both come first. More than what is open is Invalid, for Magento would ship what is open and say nothing.
+// Ways returns the quantities to ship by, in the order in which to try them. If the parcel is one bundle, Magento refuses the rows
+// by which it does not ship the bundle. If other products are in the parcel, Magento silently leaves the bundle out then
+// (Sales\Model\Order\ShipmentFactory); of a request with both it uses the right rows, so that is the first way. Ways fails as
+// Invalid for more than what is open, of which Magento would silently ship what is open.
 //
 // A parcel without items is everything that is open: one way, without quantities.
 func (p *Parcel) Ways() ([][]magentoapi.NewDocumentItem, error) {
@@ -275,7 +275,7 @@ func (p *Parcel) Ways() ([][]magentoapi.NewDocumentItem, error) {
 			others = append(others, magentoapi.NewDocumentItem{OrderItemID: int64(piece.row.ItemID), Qty: n})
 		default:
 			components = append(components, magentoapi.NewDocumentItem{OrderItemID: int64(piece.row.ItemID), Qty: n})
-			// A bundle of which a part is in the parcel counts as shipped: Magento knows no part of it.
+			// A bundle of which the parcel has a part counts as shipped: Magento can't ship a part.
 			whole := piece.bundles(n)
 			at := slices.IndexFunc(bundles, func(i magentoapi.NewDocumentItem) bool { return i.OrderItemID == int64(piece.bundle.ItemID) })
 			if at < 0 {

@@ -9,21 +9,20 @@ import (
 	"github.com/mageline/mageline/magentoapi"
 )
 
-// unexplained is how much of a grand total may be in none of the named parts before somebody should look: what the
-// rounding of a few rows comes to.
+// unexplained is how much of a grand total may belong to no named part without a warning: the rounding of a few rows.
 var unexplained = decimal.RequireFromString("0.02")
 
-// totals takes the parts of the grand total from the order's own columns, never from the rows: Magento adds them up as
+// totals returns the parts of the grand total from the order's own columns, never from the rows. Magento adds them up as
 //
 //	subtotal + discount_amount (0 or below, with that of shipping)
 //	+ discount_tax_compensation_amount + shipping_discount_tax_compensation_amount
 //	+ shipping_amount + tax_amount (with that of shipping, WEEE and wrapping)
 //	+ WEEE + gift wrapping - gift cards - store credit - reward points
 //
-// The compensation is there because with prices that include tax the discount is taken off the price with tax, and
-// subtotal and shipping_amount are without: it is the tax inside the discount. Magento keeps it in two columns, one for
-// all rows and one for shipping; both are in Totals.DiscountTaxCompensation, so that it is the sum of those of the lines
-// and of Shipping, as Discount and Tax are. What is left (an extension's fee, rounding) is Other.
+// The compensation is the tax inside the discount: with prices that include tax the discount reduces the price with tax, while
+// subtotal and shipping_amount are without. Magento has it in two columns, one for all rows and one for shipping. Both are in
+// Totals.DiscountTaxCompensation, which is the sum of those of the lines and of Shipping, as Discount and Tax are. The rest (an
+// extension's fee, rounding) is Other.
 func totals(o *magentoapi.Order, sales []sale) (erp.Totals, []Warning) {
 	t := erp.Totals{
 		Subtotal:                amount(o.Subtotal),
@@ -49,7 +48,7 @@ func totals(o *magentoapi.Order, sales []sale) (erp.Totals, []Warning) {
 	return t, nil
 }
 
-// adjustments lists what is told and not zero.
+// adjustments returns those that the order has and that are not zero.
 func adjustments(o *magentoapi.Order, sales []sale) []erp.Adjustment {
 	x := &o.ExtensionAttributes
 	cards := amount(x.GiftCardsAmount)
@@ -72,7 +71,7 @@ func adjustments(o *magentoapi.Order, sales []sale) []erp.Adjustment {
 	return as
 }
 
-// wrappedItems is the wrapping of single items; where the order does not tell it, the rows' price of one piece tells.
+// wrappedItems returns the price of the wrapping of single items. Where the order does not have it, it is computed from the rows.
 func wrappedItems(o *magentoapi.Order) erp.Amount {
 	if o.ExtensionAttributes.GwItemsPrice.Valid {
 		return amount(o.ExtensionAttributes.GwItemsPrice)
@@ -90,8 +89,8 @@ func wrappedItems(o *magentoapi.Order) erp.Amount {
 	return all
 }
 
-// weee adds up the fixed product taxes, which only the rows tell. A shop may have them in the subtotal already (the
-// setting "Include FPT In Subtotal"): then the subtotal exceeds the rows by them, and they are no part of their own.
+// weee returns the sum of the fixed product taxes, which only the rows have. A shop may include them in the subtotal (the setting
+// "Include FPT In Subtotal"): then the subtotal exceeds the rows by them, and they are no part of their own.
 func weee(o *magentoapi.Order, sales []sale) erp.Amount {
 	var all, rows erp.Amount
 	for _, s := range sales {
@@ -109,7 +108,7 @@ func weee(o *magentoapi.Order, sales []sale) erp.Amount {
 	return all
 }
 
-// paid is what a means of payment takes off the grand total. Magento tells it as what was used of it.
+// paid returns what a means of payment takes off the grand total: Magento has what was used of it.
 func paid(a erp.Amount) erp.Amount {
 	if !a.Valid {
 		return a
@@ -117,7 +116,7 @@ func paid(a erp.Amount) erp.Amount {
 	return erp.NewAmount(a.Decimal.Abs().Neg())
 }
 
-// sum adds what is told; nothing told is not told.
+// sum adds the values that are not null; without any it is null.
 func sum(as ...erp.Amount) erp.Amount {
 	var all erp.Amount
 	for _, a := range as {

@@ -1,8 +1,8 @@
 -- +goose NO TRANSACTION
 -- +goose Up
 
--- `mageline key list` gives the newest rows. created_at never changes, so that updates stay in place (HOT). Made beside the
--- writers, which run on; one that was begun and broke off is of no use.
+-- `mageline key list` reads the newest rows. created_at never changes, so updates stay in place (HOT). The index is built
+-- concurrently, while writers run. One that was left incomplete is invalid, and dropped first.
 DROP INDEX IF EXISTS effect_created;
 CREATE INDEX CONCURRENTLY effect_created ON effect (created_at);
 

@@ -1,6 +1,6 @@
 -- +goose Up
 
--- When Magento says that the order was created: a database that was restored may give its entity id and its number to another.
+-- The order's created_at in Magento. A shop whose database was restored may use its entity id and number again for another order.
 ALTER TABLE orders ADD COLUMN placed_at timestamptz;
 
 -- +goose Down

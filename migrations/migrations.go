@@ -1,5 +1,5 @@
-// Package migrations holds the database schema as numbered SQL files and brings a database up to it. Migrations only
-// add, so that the previous version of the program runs on while the new one is rolled out.
+// Package migrations has the database schema as numbered SQL files, and migrates a database to it. Migrations only add, so that the
+// previous version of the program runs on while a new one is rolled out.
 package migrations
 
 import (
@@ -24,9 +24,9 @@ import (
 var files embed.FS
 
 const (
-	// table is where goose keeps what was applied; named so that it clashes with no other use of goose in the database.
+	// table is where goose records what was applied. Its name clashes with no other use of goose in the database.
 	table = "mageline_migrations"
-	// lockID is the advisory lock under which replicas that start together migrate one after the other.
+	// lockID is the advisory lock that lets replicas that start together migrate one after the other.
 	lockID = 0x6d6167656c696e65 // "mageline"
 )
 
@@ -38,9 +38,9 @@ type Migration struct {
 	At      time.Time `json:"at,omitzero"`
 }
 
-// Up applies what is missing and gives what it applied. It takes a session's advisory lock, so url must be a direct
-// connection and no pooler in transaction mode; replicas that call it together wait for each other, up to five minutes,
-// and all but the first find nothing to do.
+// Up applies the missing migrations and returns them. It takes an advisory lock of the session, so url must be a direct connection
+// and no pooler in transaction mode. Replicas that call it together wait for each other, up to five minutes, and all but the first
+// find nothing to do.
 func Up(ctx context.Context, url string) ([]Migration, error) {
 	locker, err := lock.NewPostgresSessionLocker(lock.WithLockID(lockID), lock.WithLockTimeout(1, 300))
 	if err != nil {
@@ -48,7 +48,7 @@ func Up(ctx context.Context, url string) ([]Migration, error) {
 	}
 	var applied []Migration
 	err = with(url, func(p *goose.Provider) error {
-		// Most starts find nothing to do, and need not queue for the lock.
+		// Most starts find nothing to do, and need not wait for the lock.
 		if pending, err := p.HasPending(ctx); err != nil || !pending {
 			return err
 		}
@@ -64,8 +64,8 @@ func Up(ctx context.Context, url string) ([]Migration, error) {
 	return applied, nil
 }
 
-// Status lists every migration this program knows, oldest first. It changes nothing but making the table of goose
-// where there is none.
+// Status returns every migration that this program has, oldest first. It creates goose's table if there is none, and changes nothing
+// else.
 func Status(ctx context.Context, url string) ([]Migration, error) {
 	var list []Migration
 	err := with(url, func(p *goose.Provider) error {
@@ -84,8 +84,8 @@ func Status(ctx context.Context, url string) ([]Migration, error) {
 	return list, nil
 }
 
-// Pending reports whether the database lacks a migration that this program needs. It is one question that writes nothing,
-// not even the table that goose makes before it looks, and needs no lock: it may go through a pooler.
+// Pending reports whether the database lacks a migration. It is one query that takes no lock and writes nothing, not even goose's
+// table, so it may go through a pooler.
 func Pending(ctx context.Context, db Querier) (bool, error) {
 	names, err := fs.Glob(files, "*.sql")
 	if err != nil {
@@ -112,12 +112,12 @@ func Pending(ctx context.Context, db Querier) (bool, error) {
 	return false, nil
 }
 
-// Querier is what a look at the schema needs of a pool or a connection.
+// Querier is a pool or a connection.
 type Querier interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-// FirstAt gives the time of the first migration: since when this database has been mageline's.
+// FirstAt returns the time of the first migration: since when mageline uses this database.
 func FirstAt(ctx context.Context, db Querier) (time.Time, error) {
 	var at time.Time
 	if err := db.QueryRow(ctx, `SELECT min(migrated_at) FROM installation`).Scan(&at); err != nil {
@@ -127,12 +127,12 @@ func FirstAt(ctx context.Context, db Querier) (time.Time, error) {
 }
 
 func with(url string, do func(*goose.Provider) error, opts ...goose.ProviderOption) (err error) {
-	pool, err := pgxpool.ParseConfig(url) // takes the parameters of a pool out, such as pool_max_conns
+	pool, err := pgxpool.ParseConfig(url) // which removes the parameters of a pool, such as pool_max_conns
 	if err != nil {
 		return err
 	}
 	config := pool.ConnConfig
-	// Prepared statements belong to a session, which a pooler in transaction mode does not give.
+	// Prepared statements belong to a session, which a pooler in transaction mode does not keep.
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec
 	db := stdlib.OpenDB(*config)
 	defer func() { err = errors.Join(err, closeDB(db)) }()

@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// tables are those of the migrations, with what the service does to them.
+// tables are the tables of the schema with the rights that the service needs on them.
 var tables = map[string][]string{
 	"effect":       {"SELECT", "INSERT", "UPDATE", "DELETE"},
 	"orders":       {"SELECT", "INSERT", "UPDATE", "DELETE"},
@@ -19,8 +19,8 @@ var tables = map[string][]string{
 	"installation": {"SELECT"},
 }
 
-// MissingRights gives what the role of db lacks on the tables that are there, as "SELECT, INSERT ON effect" for a GRANT, and
-// how many of the tables there are.
+// MissingRights returns the rights that the role of db lacks on existing tables, as "SELECT, INSERT ON effect" for a GRANT, and how
+// many of the tables exist.
 func MissingRights(ctx context.Context, db Querier) (grants []string, there int, err error) {
 	var names, rights []string // of the same length: a right on a table
 	for _, table := range slices.Sorted(maps.Keys(tables)) {

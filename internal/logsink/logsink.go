@@ -1,5 +1,5 @@
-// Package logsink lets a program write its log without ever waiting for whoever reads it: a pipe whose reader has stopped
-// holds up each write to it, for ever, and with it everything that logs.
+// Package logsink writes a log without waiting for its reader. A write to a pipe whose reader has stopped blocks for ever, and with
+// it everything that logs.
 package logsink
 
 import (
@@ -10,17 +10,18 @@ import (
 )
 
 const (
-	// limit is how much may wait to be written, in bytes. As much again may be under way.
+	// limit bounds what waits to be written, in bytes. As much again may be in the write.
 	limit = 256 << 10
-	// pipeBuf is PIPE_BUF of Linux, what a pipe takes whole (pipe(7)): processes that share one do not cut each other's lines.
+	// pipeBuf is PIPE_BUF of Linux, the size of an atomic write to a pipe (pipe(7)): processes that share one do not cut each
+	// other's lines.
 	pipeBuf = 4096
 )
 
-// Sink is an io.Writer that takes each line at once; a goroutine of its own writes it. Lines that find the buffer full, or
-// that can't be written, are dropped and counted. It is safe for use by many goroutines.
+// Sink is an io.Writer that buffers lines, which a goroutine of its own writes. Lines that find the buffer full, or that can't be
+// written, are dropped and counted. Its methods may be called concurrently.
 type Sink struct {
 	w    io.Writer
-	wake chan struct{} // says to the goroutine that there is something to do
+	wake chan struct{} // wakes the goroutine
 	done chan struct{} // closed when it has ended
 
 	mu       sync.Mutex
@@ -28,27 +29,27 @@ type Sink struct {
 	barriers []chan struct{} // closed when what was pending before them is written
 	gap      func(lines uint64) []byte
 	dropped  uint64
-	told     uint64 // how many of them the log tells of
+	told     uint64 // how many of them the log has reported
 	failing  bool   // the last write failed
 	closed   bool
 }
 
-// New makes one that writes to w. Close ends it.
+// New returns a Sink that writes to w. It must be closed.
 func New(w io.Writer) *Sink {
 	s := &Sink{w: w, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	go s.run()
 	return s
 }
 
-// Gap has the log tell where lines are missing: f gives the line for so many of them, with its line break. It must not write
-// to the sink.
+// Gap sets f, which returns the line that the log has where so many lines are missing, with its line break. f must not write to the
+// sink.
 func (s *Sink) Gap(f func(lines uint64) []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.gap = f
 }
 
-// Write takes p, which is one line or several whole ones. It never waits and never fails.
+// Write buffers p, which is one or several whole lines. It never blocks and never fails.
 func (s *Sink) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -65,7 +66,7 @@ func (s *Sink) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// missing is the line that tells of dropped ones, if there is something to tell. It is called with mu held.
+// missing returns the line about dropped lines, if there are new ones. It is called with mu locked.
 func (s *Sink) missing() []byte {
 	if s.gap == nil || s.dropped == s.told || s.failing {
 		return nil
@@ -73,14 +74,14 @@ func (s *Sink) missing() []byte {
 	return s.gap(s.dropped - s.told)
 }
 
-// Dropped counts the lines that were dropped.
+// Dropped returns how many lines were dropped.
 func (s *Sink) Dropped() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.dropped
 }
 
-// Flush waits until what was taken before is written or dropped, for at most so long. It reports whether it is.
+// Flush waits until all that was buffered before is written or dropped, for at most so long, and reports whether it is.
 func (s *Sink) Flush(atMost time.Duration) bool {
 	s.mu.Lock()
 	if s.closed {
@@ -94,8 +95,8 @@ func (s *Sink) Flush(atMost time.Duration) bool {
 	return await(written, atMost)
 }
 
-// Close writes what was taken, for at most so long, and ends the goroutine; one that hangs in a write is left behind. What is
-// written afterwards is dropped.
+// Close writes what is buffered, for at most so long, and ends the goroutine. One that blocks in a write is left behind. Later lines
+// are dropped.
 func (s *Sink) Close(atMost time.Duration) {
 	s.mu.Lock()
 	if gap := s.missing(); gap != nil {
@@ -150,7 +151,7 @@ func (s *Sink) run() {
 	}
 }
 
-// write writes whole lines, as many at once as a pipe takes whole.
+// write writes whole lines, as many at once as a pipe writes atomically.
 func (s *Sink) write(batch []byte) {
 	for len(batch) > 0 {
 		n := cut(batch)
@@ -165,7 +166,7 @@ func (s *Sink) write(batch []byte) {
 	}
 }
 
-// cut gives the length of the lines at the start of b that go together; a line that is longer goes alone.
+// cut returns the length of the lines at the start of b that go in one write. A line that is too long goes alone.
 func cut(b []byte) int {
 	if len(b) <= pipeBuf {
 		return len(b)
@@ -179,7 +180,7 @@ func cut(b []byte) int {
 	return len(b)
 }
 
-// lines counts those of p; what has no line break is one, too.
+// lines returns the number of lines of p. Text without a line break counts as one.
 func lines(p []byte) uint64 {
 	n := uint64(bytes.Count(p, []byte{'\n'})) //nolint:gosec // a count is not negative
 	if len(p) > 0 && p[len(p)-1] != '\n' {

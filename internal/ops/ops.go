@@ -1,4 +1,5 @@
-// Package ops is what the platform asks over HTTP: whether the process runs, whether it is ready, and its metrics.
+// Package ops serves what a platform asks a process over HTTP: whether it runs (/healthz), whether it is ready (/readyz), and its
+// metrics (/metrics).
 package ops
 
 import (
@@ -15,49 +16,48 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Readiness is the document of /readyz.
+// Readiness is the answer of /readyz.
 type Readiness struct {
 	// Ready is true when RabbitMQ and Postgres are reachable and each consumer is subscribed or paused on purpose.
 	Ready bool `json:"ready"`
-	// Problems are what a person would want to hear first, a sentence each. Handler makes them of the rest.
+	// Problems are what a person should know first, a sentence each. Handler makes them from the other fields.
 	Problems    []string              `json:"problems"`
 	RabbitMQ    Dependency            `json:"rabbitmq"`
 	Postgres    Dependency            `json:"postgres"`
 	Downstreams map[string]Downstream `json:"downstreams"` // those that an enabled consumer needs
 	Consumers   map[string]Consumer   `json:"consumers"`
 
-	// What only the problems tell.
+	// These show in the problems only.
 	Stopping    bool           `json:"-"`
 	DeadLetters map[string]int `json:"-"` // by queue
 	LongWaiting int            `json:"-"` // orders that have waited for longer than a day
 	OldestWait  time.Time      `json:"-"` // since when the first of them has; zero if there is none
 }
 
-// Dependency is one part of it.
+// Dependency is the state of RabbitMQ or Postgres.
 type Dependency struct {
 	State  string     `json:"state"`            // such as connected, blocked, closed, open, subscribed, paused
 	Reason string     `json:"reason,omitempty"` // for the person on call; no secret in it
 	Since  *time.Time `json:"since,omitempty"`  // of this state
 }
 
-// Downstream is a remote API, with what its calls of the last 5 minutes have come to.
+// Downstream is the state of a remote API, with its calls of the last 5 minutes.
 type Downstream struct {
 	Dependency
 	Calls    int `json:"calls"`
 	Failures int `json:"failures"` // time-outs among them
 	Timeouts int `json:"timeouts"`
-	// Codes counts the calls by their status, or by the class of the error where there was none.
+	// Codes counts the calls by status, or by error class where there was none.
 	Codes map[string]int `json:"codes"`
 }
 
-// Consumer is a consumer, and how many messages wait in its queue.
+// Consumer is the state of a consumer, and the backlog of its queue.
 type Consumer struct {
 	Dependency
 	Messages int `json:"messages"`
 }
 
-// Handler serves /healthz, /readyz and /metrics. ready is called for each request to /readyz and must not wait for
-// anything remote.
+// Handler serves /healthz, /readyz and /metrics. ready is called for each request to /readyz and must not wait for anything remote.
 func Handler(ready func() Readiness, metrics prometheus.Gatherer) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -81,17 +81,17 @@ func Handler(ready func() Readiness, metrics prometheus.Gatherer) http.Handler {
 		_ = json.NewEncoder(w).Encode(r) // fails only when the client has gone
 	})
 	mux.Handle("GET /{$}", http.RedirectHandler("/readyz", http.StatusFound))
-	// One metric that can't be gathered must not hide the others on the day they are needed.
+	// One metric that can't be gathered must not hide the others.
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{
 		ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4, Timeout: 10 * time.Second,
 	}))
 	return mux
 }
 
-// endTimeout is for requests that are answered when Serve ends.
+// endTimeout bounds the requests that are in flight when Serve ends.
 const endTimeout = 2 * time.Second
 
-// Listen takes the address, host:port, so that one in use is an error before anything else begins.
+// Listen listens on an address, host:port. It is apart from Serve so that an address in use is an error before anything else begins.
 func Listen(ctx context.Context, addr string) (net.Listener, error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if err != nil {
@@ -100,8 +100,7 @@ func Listen(ctx context.Context, addr string) (net.Listener, error) {
 	return l, nil
 }
 
-// Serve answers on l until ctx ends, and returns when all that it started has ended: nil if only because of ctx. It
-// closes l.
+// Serve answers requests on l until ctx ends, and closes l. It returns when its goroutines have ended: nil if ctx has ended.
 func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
 	srv := &http.Server{
 		Handler:           h,
@@ -130,7 +129,7 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
 	return fmt.Errorf("serving health and metrics on %s: %w", l.Addr(), err)
 }
 
-// BuildInfo is the metric mageline_build_info, always 1.
+// BuildInfo returns the metric mageline_build_info, which is always 1.
 func BuildInfo(version, commit string) prometheus.Collector {
 	g := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name:        "mageline_build_info",

@@ -11,11 +11,10 @@ import (
 	"time"
 )
 
-// A downstream of whose calls in the last 5 minutes more than a tenth failed is a problem, once there were enough of them to
-// tell.
+// A downstream is a problem if more than a tenth of its calls in the last 5 minutes failed, of at least so many.
 const fewestCalls = 20
 
-// problems are sentences for who has not looked here for months: the first one is what keeps most from going on.
+// problems returns sentences for a person who has not looked here for months. The first is what stops most of the work.
 func (r *Readiness) problems(now time.Time) []string {
 	all := []string{}
 	say := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
@@ -67,7 +66,7 @@ func (r *Readiness) problems(now time.Time) []string {
 	return all
 }
 
-// trimmed ends a text so that a sentence can go on behind it.
+// trimmed returns a text to which a sentence can be added.
 func trimmed(text string) string { return strings.TrimRight(text, ". ") }
 
 func since(at *time.Time, now time.Time) string {
@@ -111,7 +110,7 @@ func share(n, of int) string {
 	return fmt.Sprintf("%.0f %%", math.Round(percent))
 }
 
-// shares says what the calls have come to, the most frequent first.
+// shares returns the shares of each status, the most frequent first.
 func (d *Downstream) shares() string {
 	names := map[string]string{"timeout": "time-outs", "unavailable": "no answer of the API", "unreadable": "answers that can't be read"}
 	all := slices.SortedFunc(maps.Keys(d.Codes), func(a, b string) int {

@@ -1,5 +1,5 @@
-// Package pause keeps in Postgres what an operator has paused for maintenance, so that every replica knows of it, also
-// one that is started later.
+// Package pause keeps the pauses that an operator has set, for maintenance, in Postgres. Every replica reads them, also one that is
+// started later.
 package pause
 
 import (
@@ -17,18 +17,18 @@ type DB interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-// timeout bounds each statement; replicas obey within 5 s, so a slow answer is as bad as none.
+// timeout bounds each statement: replicas must obey within 5 s.
 const timeout = 2 * time.Second
 
-// Pause is one that stands.
+// Pause is a pause that has not ended.
 type Pause struct {
-	Name  string // of a consumer, or of a downstream: then it covers every consumer that needs it
+	Name  string // of a consumer, or of a downstream, which pauses every consumer that needs it
 	Since time.Time
 	Until time.Time // zero: until it is cleared
 	By    string    // who set it last: user and host
 }
 
-// Reason says it in words, without who: /readyz is open to everybody.
+// Reason returns the reason of the pause for /readyz. It does not name who set it: everybody may read /readyz.
 func (p Pause) Reason() string {
 	text := p.Name + " is paused by an operator since " + p.Since.UTC().Format(time.RFC3339)
 	if !p.Until.IsZero() {
@@ -39,8 +39,8 @@ func (p Pause) Reason() string {
 
 const columns = ` name, since, until, set_by`
 
-// Set pauses name until a time, zero for until it is cleared. A pause that stands gets the new end and keeps its
-// beginning.
+// Set pauses name until a time; the zero time means until it is cleared. A pause that is set already keeps its beginning and gets
+// the new end.
 func Set(ctx context.Context, db DB, name string, until time.Time, by string) (Pause, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -63,7 +63,7 @@ RETURNING`+columns, name, end, by)
 	return p, nil
 }
 
-// Clear ends the pause of name, and reports whether one stood. Every call of it is counted: see Resumes.
+// Clear ends the pause of name and reports whether there was one. Each call is counted: see Resumes.
 func Clear(ctx context.Context, db DB, name string) (stood bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -78,8 +78,8 @@ DELETE FROM pause WHERE name = $1 RETURNING until IS NULL OR until > now()`, nam
 	return stood, nil
 }
 
-// Resumes gives how often each name was cleared. A replica that finds a higher number than before ends what the consumer or
-// downstream waits for, though no pause may have stood.
+// Resumes returns how often each name was cleared. A replica that reads a higher number than before ends what the consumer or
+// downstream waits for, even if there was no pause.
 func Resumes(ctx context.Context, db DB) (map[string]int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -99,7 +99,7 @@ func Resumes(ctx context.Context, db DB) (map[string]int64, error) {
 	return times, nil
 }
 
-// List gives the pauses that stand, by name. Postgres's clock says which have ended, so that replicas agree.
+// List returns the pauses that have not ended, by name. Postgres's clock decides, so that replicas agree.
 func List(ctx context.Context, db DB) ([]Pause, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

@@ -1,4 +1,4 @@
-// Package periodic runs work that one replica does at a time: reading waiting orders again, forgetting old keys.
+// Package periodic runs periodic tasks that one replica runs at a time, such as reading waiting orders again and deleting old keys.
 package periodic
 
 import (
@@ -14,28 +14,28 @@ import (
 	"github.com/mageline/mageline/event"
 )
 
-// Task is done every so often.
+// Task is run every Every.
 type Task struct {
 	Name  string
 	Every time.Duration
-	// Shared is true for work of which every replica does its own, for the first time as soon as it is ready; else one
-	// replica at a time holds its lease.
+	// Shared is true for a task that every replica runs for itself, for the first time as soon as it is ready. Otherwise the
+	// replica that has the task's lease runs it.
 	Shared bool
 	Run    func(ctx context.Context) error
 }
 
-// Leases gives a claim on a name that one replica has at a time. *idempotency.Ledger does.
+// Leases returns leases: one replica at a time has that of a name. *idempotency.Ledger implements it.
 type Leases interface {
 	Lease(ctx context.Context, name string) (held context.Context, release func(), err error)
 }
 
-// Run does the tasks until ctx ends, and waits for them. ready says whether anything may be done now.
+// Run runs the tasks until ctx ends, and waits for them. No task is started while ready returns false.
 func Run(ctx context.Context, leases Leases, ready func() bool, log zerolog.Logger, tasks ...Task) {
 	var all sync.WaitGroup
 	for _, t := range tasks {
 		all.Go(func() {
 			for first := t.Shared; ; {
-				// Replicas started together must not ask for the lease together for ever.
+				// Replicas that are started together must not ask for the lease together each time.
 				wait := t.Every - t.Every/20 + rand.N(t.Every/10+1)
 				if first {
 					wait = min(wait, time.Second)
@@ -55,7 +55,7 @@ func Run(ctx context.Context, leases Leases, ready func() bool, log zerolog.Logg
 	all.Wait()
 }
 
-// run makes an error of a panic: the process has orders to move, whatever a task comes across.
+// run turns a panic into an error: a task must not end the process.
 func run(ctx context.Context, t Task) (err error) {
 	defer func() {
 		if p := recover(); p != nil {

@@ -16,8 +16,8 @@ import (
 	"github.com/mageline/mageline/event"
 )
 
-// client sends spans by OTLP over HTTP. The exporter that OpenTelemetry ships for it, otlptracehttp, links gRPC, which is
-// 7 MB of the binary and nothing that is used.
+// client sends spans by OTLP over HTTP. OpenTelemetry's exporter for that, otlptracehttp, links gRPC, which is unused and 7 MB of
+// the binary.
 type client struct {
 	settings settings
 	http     *http.Client
@@ -31,7 +31,7 @@ func newClient(s settings) *client {
 	return &client{settings: s, http: &http.Client{Transport: transport, Timeout: s.timeout}}
 }
 
-// Start connects to nothing: a collector may come later than this process.
+// Start does nothing: a collector may start later than this process.
 func (c *client) Start(context.Context) error { return nil }
 
 // Stop closes the idle connections.
@@ -40,7 +40,7 @@ func (c *client) Stop(context.Context) error {
 	return nil
 }
 
-// UploadTraces sends spans, and repeats what the collector may take later, until ctx ends.
+// UploadTraces sends spans. It repeats requests that the collector may accept later, until ctx ends.
 func (c *client) UploadTraces(ctx context.Context, spans []*tracepb.ResourceSpans) error {
 	// On the wire TracesData is the same as the ExportTraceServiceRequest that the collector expects.
 	body, err := proto.Marshal(&tracepb.TracesData{ResourceSpans: spans})
@@ -70,7 +70,7 @@ func (c *client) UploadTraces(ctx context.Context, spans []*tracepb.ResourceSpan
 	}
 }
 
-// send makes one request. again says that it may be repeated, not sooner than after.
+// send sends one request. again is true if it may be repeated, no sooner than after.
 func (c *client) send(ctx context.Context, body []byte) (again bool, after time.Duration, err error) {
 	address := c.settings.endpoint.Redacted()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.settings.endpoint.String(), bytes.NewReader(body))

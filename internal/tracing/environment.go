@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// settings are what the OTLP variables say:
+// settings are the values of the OTLP variables:
 // https://opentelemetry.io/docs/specs/otel/protocol/exporter/
 type settings struct {
 	endpoint *url.URL // nil: nothing is exported
@@ -27,7 +27,7 @@ type settings struct {
 	tls      *tls.Config // nil: the system's
 }
 
-// A Problem is a variable that is wrong.
+// Problem is a variable with a wrong value.
 type Problem struct {
 	Variable string
 	Value    string // what it got; *** where it may hold a secret
@@ -36,7 +36,7 @@ type Problem struct {
 
 func (p *Problem) Error() string { return fmt.Sprintf("%s=%q: %s", p.Variable, p.Value, p.Want) }
 
-// Check gives what is wrong with the variables, which count only where an endpoint is set.
+// Check returns the problems of the variables. Without an endpoint there are none: then the variables have no effect.
 func Check(getenv func(string) string) []*Problem {
 	_, err := fromEnvironment(getenv)
 	var all []*Problem
@@ -51,10 +51,10 @@ func Check(getenv func(string) string) []*Problem {
 	return all
 }
 
-// fromEnvironment reads them; an error joins a *Problem for each variable that is wrong.
+// fromEnvironment reads the variables. Its error joins a *Problem for each wrong one.
 func fromEnvironment(getenv func(string) string) (settings, error) {
 	s := settings{headers: http.Header{}, timeout: 10 * time.Second}
-	// A variable of traces alone goes before the one of all signals.
+	// A variable for traces alone overrides the one for all signals.
 	get := func(name string) (variable, value string) {
 		for _, variable := range []string{"OTEL_EXPORTER_OTLP_TRACES_" + name, "OTEL_EXPORTER_OTLP_" + name} {
 			if value := getenv(variable); value != "" {
@@ -124,13 +124,13 @@ func isPort(port string) bool {
 	return port == "" || err == nil && n >= 1 && n <= math.MaxUint16
 }
 
-// samplers are those of the SDK; true: OTEL_TRACES_SAMPLER_ARG is its ratio.
+// samplers are those of the SDK. The value is true if OTEL_TRACES_SAMPLER_ARG is a ratio.
 var samplers = map[string]bool{
 	"always_on": false, "always_off": false, "traceidratio": true,
 	"parentbased_always_on": false, "parentbased_always_off": false, "parentbased_traceidratio": true,
 }
 
-// checkSDK looks at the variables that the SDK reads by itself: what it can't use it leaves out.
+// checkSDK checks the variables that the SDK reads itself: it ignores what it can't use.
 func checkSDK(getenv func(string) string, wrong func(variable, format string, args ...any)) {
 	sampler := strings.ToLower(strings.TrimSpace(getenv("OTEL_TRACES_SAMPLER")))
 	ratio, known := samplers[sampler]

@@ -15,16 +15,16 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace"
 )
 
-// Options say what exports, and who hears of a failure.
+// Options say what the program is called, and what is called after a failure.
 type Options struct {
 	Service string // where OTEL_SERVICE_NAME does not name another
 	Version string
-	// Failed is told, from any goroutine, of spans that were not exported. They are dropped.
+	// Failed is called, from any goroutine, when spans could not be exported. They are dropped.
 	Failed func(error)
 }
 
-// Start makes the process's global tracer provider export, if a variable names an endpoint; else it does nothing. stop
-// exports what is left, for as long as its context allows, and is called once.
+// Start sets a global tracer provider that exports spans, if a variable names an endpoint; else it does nothing. stop exports what is
+// left until its context ends. It must be called once.
 func Start(ctx context.Context, o Options) (stop func(context.Context) error, err error) {
 	settings, err := fromEnvironment(os.Getenv)
 	if err != nil {
@@ -37,7 +37,7 @@ func Start(ctx context.Context, o Options) (stop func(context.Context) error, er
 	if err != nil {
 		return nil, fmt.Errorf("set up the export of traces: %w", err)
 	}
-	// What is named by the environment wins over what is named before it.
+	// The environment overrides what is set before it.
 	about, err := resource.New(ctx, resource.WithTelemetrySDK(),
 		resource.WithAttributes(attribute.String("service.name", o.Service), attribute.String("service.version", o.Version)),
 		resource.WithFromEnv())
@@ -50,5 +50,5 @@ func Start(ctx context.Context, o Options) (stop func(context.Context) error, er
 	return provider.Shutdown, nil
 }
 
-// exportTimeout bounds one export with its repeats, so that the spans that wait meanwhile fit in the batcher's queue.
+// exportTimeout bounds an export with its repeats. The spans of that time must fit in the batcher's queue.
 const exportTimeout = 30 * time.Second

@@ -13,7 +13,7 @@ func isSpace(r rune) bool {
 	return unicode.IsSpace(r) || r == '\u200b' || r == '\ufeff' // what is pasted from web pages brings them along
 }
 
-// unmarked takes off what spreadsheets and people put around a cell so that it stays a text: ="…", a leading ' or #.
+// unmarked removes what spreadsheets and people put around a cell so that it stays a text: ="…", a leading ' or #.
 func unmarked(cell string) string {
 	if n := len(cell); n > 0 && isPlain(cell[0]) && isPlain(cell[n-1]) {
 		return cell // as nearly all are
@@ -27,17 +27,17 @@ func unmarked(cell string) string {
 	return strings.TrimFunc(strings.TrimLeft(cell, "'#"), isSpace)
 }
 
-// isPlain says of a byte that nothing of it is ever taken off.
+// isPlain reports whether a byte is never removed.
 func isPlain(c byte) bool {
 	return '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
 }
 
-// isPrintable says that there is nothing in a text but letters, digits and signs of ASCII. It looks at eight bytes at once.
+// isPrintable reports whether a text has only printable characters of ASCII. It checks eight bytes at once.
 func isPrintable(text []byte) bool {
 	const ones, tops = 0x0101010101010101, 0x8080808080808080
 	for len(text) >= 8 {
 		b := binary.LittleEndian.Uint64(text)
-		// A top bit is set in a byte above 127, where a byte is below 32, or where one is 127.
+		// The top bit of a byte is set if the byte is above 127, below 32 or 127.
 		if (b|(b-32*ones)|(b+ones))&tops != 0 {
 			return false
 		}
@@ -51,10 +51,10 @@ func isPrintable(text []byte) bool {
 	return true
 }
 
-// code is what Magento's carrier codes look like.
+// code matches Magento's carrier codes.
 var code = regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`)
 
-// isSpoilt says that a cell is what a spreadsheet shows for a long number: 1.23E+11, with a decimal comma in some countries.
+// isSpoilt reports whether a cell is what a spreadsheet shows for a long number: 1.23E+11, with a decimal comma in some countries.
 func isSpoilt(cell string) bool {
 	sign := len(cell) - 2 // of three digits at most
 	for sign > 1 && sign > len(cell)-4 && isDigits(cell[sign:sign+1]) {
@@ -67,7 +67,7 @@ func isSpoilt(cell string) bool {
 	return isDigits(mantissa[:1]) && (len(mantissa) == 1 || (mantissa[1] == '.' || mantissa[1] == ',') && isDigits(mantissa[2:]))
 }
 
-// isDigits says that there is nothing but digits, and at least one.
+// isDigits reports whether there are only digits, at least one.
 func isDigits(s string) bool {
 	for i := range len(s) {
 		if s[i] < '0' || s[i] > '9' {
@@ -77,12 +77,12 @@ func isDigits(s string) bool {
 	return s != ""
 }
 
-// identifiers are the columns that must be exactly as they were meant.
+// identifiers are the columns whose values must be exact.
 var identifiers = [columns]bool{
 	columnOrder: true, columnTracking: true, columnShipment: true, columnSKU: true, columnSource: true,
 }
 
-// parcel makes a parcel of a row's cells. A reason says why they are a bad row.
+// parcel fills in a parcel from a row. reason is why the row is bad.
 func (r *Reader) parcel(p *Parcel, row row) (reason string) {
 	var values [columns]string
 	cells, whole := row.cells, string(row.raw) // one piece of memory for all that is kept of the row
@@ -133,7 +133,7 @@ func (r *Reader) parcel(p *Parcel, row row) (reason string) {
 	return ""
 }
 
-// value gives what a cell of a row says, or the reason why it can't be used.
+// value returns the value of a cell, or the reason why it can't be used.
 func value(column int, c cell, row string, printable bool) (value, reason string) {
 	name, text := columnNames[column], c.text
 	if len(text) > maxCell || identifiers[column] && len(text) > maxIdentifier && utf8.RuneCount(text) > maxIdentifier {
@@ -167,8 +167,8 @@ func value(column int, c cell, row string, printable bool) (value, reason string
 	return value, ""
 }
 
-// quantity reads a positive decimal as Magento's columns hold it (decimal(12,4)): 8 digits, and 4 that are not 0 behind the
-// point. Behind a comma there are not three digits: that may be a thousand or a decimal one, and is nobody's guess.
+// quantity reads a positive decimal that fits in Magento's columns (decimal(12,4)): at most 8 digits before the decimal point and 4
+// after it. Three digits after a comma are refused: the comma may separate thousands or decimals.
 func quantity(text string) (json.Number, bool) {
 	text = strings.TrimPrefix(text, "+")
 	whole, rest, point := strings.Cut(text, ".")
@@ -193,17 +193,17 @@ func quantity(text string) (json.Number, bool) {
 	return json.Number(whole + "." + rest), true
 }
 
-// custom is Magento's code for a carrier that it does not know.
+// custom is Magento's code for any other carrier.
 const custom = "custom"
 
-// named is a carrier as it is told.
+// named is a carrier's code and title.
 type named struct{ code, title string }
 
-// maxNamed is how many carriers of a file are remembered.
+// maxNamed bounds the carriers of a file that are remembered.
 const maxNamed = 1000
 
-// carrier gives Magento's code for the file's carrier, and the file's text for the title. Without TRACKING_CARRIERS what
-// looks like a code is one.
+// carrier returns Magento's code for the file's carrier, and the file's text as the title. Without TRACKING_CARRIERS a text in the
+// form of a code is the code.
 func (r *Reader) carrier(c cell) (carrierCode, title, reason string) {
 	if n := r.carrierBefore; n.title != "" && string(c.text) == n.title { // most rows have that of the one before
 		return n.code, n.title, ""
@@ -214,7 +214,7 @@ func (r *Reader) carrier(c cell) (carrierCode, title, reason string) {
 		}
 		return n.code, n.title, ""
 	}
-	c.at = -1 // what is remembered is not to hold a row
+	c.at = -1 // so that no row is kept in memory
 	if title, reason = value(columnCarrier, c, "", false); reason != "" {
 		return "", "", reason
 	}

@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// delimiters are those that a file may have, the most usual first.
+// delimiters are those that a file may have, the most common first.
 const delimiters = ",;\t|"
 
-// layout is where the columns are.
+// layout is which column is where.
 type layout struct {
 	at        [columns]int // index of the cell, -1 where the file has no such column
 	header    bool         // the first row is one
@@ -18,7 +18,7 @@ type layout struct {
 	names     []string
 }
 
-// layoutOf finds the layout by the first row, whose cells split gives as they are with a delimiter.
+// layoutOf finds the layout in the first row. split returns its cells for a delimiter.
 func layoutOf(f Format, split func(delimiter byte) []string) (layout, error) {
 	byNumber, err := f.numbers()
 	if err != nil {
@@ -34,7 +34,7 @@ func layoutOf(f Format, split func(delimiter byte) []string) (layout, error) {
 			l.at = *byNumber
 			l.names = nil
 		} else {
-			score = 10_000_000*l.find(f) + l.width // a column that is known counts more than any number of others
+			score = 10_000_000*l.find(f) + l.width // a known column counts more than any number of others
 		}
 		if score > most {
 			best, most = l, score
@@ -43,7 +43,7 @@ func layoutOf(f Format, split func(delimiter byte) []string) (layout, error) {
 	return best, best.enough()
 }
 
-// numbers gives the indexes of the columns where the format has numbers; nil where it has names, or nothing.
+// numbers returns the indexes of the columns if the format has numbers, else nil.
 func (f Format) numbers() (*[columns]int, error) {
 	at, numbers := none(), 0
 	for ours, theirs := range f.Columns {
@@ -82,7 +82,7 @@ func none() (at [columns]int) {
 	return at
 }
 
-// find looks for the columns in the header, and gives how many are there. Of two of one name the first counts.
+// find looks for the known columns in the header and returns how many there are. Of two with one name the first counts.
 func (l *layout) find(f Format) (found int) {
 	l.at = none()
 	index := make(map[string]int, len(l.names))
@@ -102,7 +102,7 @@ func (l *layout) find(f Format) (found int) {
 	return found
 }
 
-// enough says whether rows can be read with it.
+// enough fails if a column is missing that rows need.
 func (l *layout) enough() error {
 	order, tracking := l.at[columnOrder], l.at[columnTracking]
 	switch {

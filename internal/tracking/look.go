@@ -13,7 +13,7 @@ import (
 	"golang.org/x/text/encoding/unicode"
 )
 
-// Encoding is how a file's text is written.
+// Encoding is the character encoding of a file.
 type Encoding string
 
 // The encodings.
@@ -27,7 +27,7 @@ const (
 
 var byteOrderMarks = map[Encoding]string{UTF8BOM: "\xef\xbb\xbf", UTF16LE: "\xff\xfe", UTF16BE: "\xfe\xff"}
 
-// text gives what comes after the byte order mark, as UTF-8.
+// text returns what follows the byte order mark, as UTF-8.
 func (e Encoding) text(r io.Reader) (io.Reader, error) {
 	if _, err := io.CopyN(io.Discard, r, int64(len(byteOrderMarks[e]))); err != nil {
 		return nil, fmt.Errorf("read the byte order mark: %w", err)
@@ -44,7 +44,7 @@ func (e Encoding) text(r io.Reader) (io.Reader, error) {
 	return r, nil
 }
 
-// About is what a first look at a file has found.
+// About is what Look has found.
 type About struct {
 	SHA256   string // hex
 	Size     int64  // bytes
@@ -54,7 +54,7 @@ type About struct {
 	zero  bool // a byte is 0, where none can be in a text
 }
 
-// Look reads a file to its end. Its only errors are those of r: whether the file is one to be read, [NewReader] says.
+// Look reads a file to its end. It returns errors of r only: [NewReader] checks whether the file is usable.
 func Look(r io.Reader) (About, error) {
 	var (
 		a       = About{Encoding: UTF8}
@@ -100,7 +100,7 @@ func Look(r io.Reader) (About, error) {
 	a.SHA256 = hex.EncodeToString(hash.Sum(nil))
 	switch wide := a.Encoding == UTF16LE || a.Encoding == UTF16BE; {
 	case wide:
-		// The reader looks at each character; here half of one may be 0.
+		// The reader checks each character. Half of a character may be 0.
 	case !valid && a.Encoding == UTF8:
 		a.Encoding = Windows1252
 		a.zero = zero
@@ -110,7 +110,7 @@ func Look(r io.Reader) (About, error) {
 	return a, nil
 }
 
-// incomplete gives how many bytes at the end of text are the beginning of a character that goes on after it.
+// incomplete returns how many bytes at the end of text are the beginning of a character.
 func incomplete(text []byte) int {
 	for n := 1; n < utf8.UTFMax && n <= len(text); n++ {
 		if c := text[len(text)-n]; utf8.RuneStart(c) {

@@ -8,17 +8,17 @@ import (
 	"strings"
 )
 
-// Reader gives what is in a file, in its order. It holds one row and one parcel at a time.
+// Reader returns the parcels and bad rows of a file, in its order. It keeps one row and one parcel in memory.
 type Reader struct {
 	rows     *rows
 	layout   layout
 	carriers map[string]string // by what the file says, in lower case
 	named    map[string]named  // by what the file says, those that were read
 	items    []Item            // that the next parcels will have
-	// carrierBefore is that of the row before, if it is told as it stands in the file.
+	// carrierBefore is the carrier of the row before, if its title is the file's text.
 	carrierBefore named
 	about         About
-	wide          bool // UTF-16: only its characters tell whether it is text
+	wide          bool // UTF-16: whether it is text shows in its characters only
 
 	total  int     // rows so far, bad ones included
 	next   *Parcel // gathers, if it has rows
@@ -27,9 +27,8 @@ type Reader struct {
 	failed error
 }
 
-// NewReader begins at the beginning of a file that was looked at. Its error is an *UnusableError where nothing can be made
-// of the file. That it has too many rows, or bytes that no text has, only [Reader.Next] can say, at the last moment: see
-// [Check].
+// NewReader returns a Reader of a file, which must be at its beginning. about is from [Look]. It fails with an *UnusableError if no
+// row of the file can be used. That the file has too many rows, or bytes that are no text, only [Reader.Next] finds: see [Check].
 func NewReader(file io.Reader, about About, format Format) (*Reader, error) {
 	switch {
 	case about.Size == 0:
@@ -63,7 +62,7 @@ var (
 	errNotText = unusable("the file is not text: it has bytes of 0, as workbooks (.xlsx), archives and images have; export it as CSV")
 )
 
-// begin finds the layout by the first row.
+// begin finds the layout in the first row.
 func (r *Reader) begin(format Format) error {
 	end, err := r.rows.begin()
 	switch {
@@ -96,8 +95,7 @@ func (r *Reader) begin(format Format) error {
 	return err
 }
 
-// Next gives the next parcel or the next bad row; io.EOF at the end. A parcel comes when the row after it is read, so that
-// a bad row that is behind it comes later.
+// Next returns the next parcel or the next bad row, and io.EOF at the end.
 func (r *Reader) Next() (Parcel, *BadRow, error) {
 	for {
 		if r.bad != nil && r.next.Rows == 0 {
@@ -136,7 +134,7 @@ func (r *Reader) fail(err error) (Parcel, *BadRow, error) {
 	return Parcel{}, nil, err
 }
 
-// take takes a row in, and gives the parcel that ends with it, if one does.
+// take adds a row, and returns the parcel that is complete by it, if any.
 func (r *Reader) take(row row) *Parcel {
 	r.total++
 	n, p := r.next, r.spare
@@ -174,13 +172,13 @@ func (r *Reader) take(row row) *Parcel {
 	return nil
 }
 
-// Rows counts those that were read so far, bad ones included.
+// Rows returns how many rows were read so far, bad ones included.
 func (r *Reader) Rows() int { return r.total }
 
-// Delimiter is that of the file.
+// Delimiter returns the delimiter of the file.
 func (r *Reader) Delimiter() byte { return r.layout.delimiter }
 
-// Columns gives the file's own names, or the numbers, of the columns that were found, by ours.
+// Columns maps our names of the columns that were found to the file's names or numbers.
 func (r *Reader) Columns() map[string]string {
 	found := map[string]string{}
 	for column, i := range r.layout.at {
@@ -195,8 +193,8 @@ func (r *Reader) Columns() map[string]string {
 	return found
 }
 
-// Check reads the whole file where its size leaves it open whether it has more rows than it may, or bytes that no text has;
-// nothing of such a file is to go out.
+// Check fails with an *UnusableError for a file with too many rows, or with bytes that are no text: no parcel of such a file may go
+// out. It reads the file only if its size leaves that open.
 func Check(file io.Reader, about About, format Format) error {
 	if about.lines < MaxRows && !slices.Contains([]Encoding{UTF16LE, UTF16BE}, about.Encoding) {
 		return nil

@@ -9,15 +9,14 @@ import (
 
 func number(n int) string { return strconv.Itoa(n) }
 
-// The columns that are added to rejected rows.
+// Columns that are added to rejected rows.
 const (
 	addedLine   = "line"
 	addedReason = "reason"
 )
 
-// Rejected writes bad rows so that a corrected copy of them can be read again: the rows as they were, in UTF-8 with the
-// file's header and delimiter, with their line and the reason in two columns behind the header's. Those of an earlier time
-// are replaced.
+// Rejected writes bad rows in a form in which a corrected copy can be read again: in UTF-8, with the file's header and delimiter,
+// and with two more columns for the line and the reason. These two columns of an earlier rejection are replaced.
 type Rejected struct {
 	w      io.Writer
 	l      *layout
@@ -26,7 +25,7 @@ type Rejected struct {
 	split  *rows
 }
 
-// NewRejected begins with the header.
+// NewRejected returns a Rejected that has written the header.
 func (r *Reader) NewRejected(w io.Writer) (*Rejected, error) {
 	j := &Rejected{w: w, l: &r.layout, width: r.layout.width, split: &rows{delimiter: r.layout.delimiter}}
 	for column := range r.layout.at {
@@ -49,7 +48,7 @@ func (r *Reader) NewRejected(w io.Writer) (*Rejected, error) {
 	return j, err
 }
 
-// Write adds a row.
+// Write writes a row.
 func (j *Rejected) Write(b *BadRow) error {
 	var before, after string
 	var have int // cells
@@ -58,7 +57,7 @@ func (j *Rejected) Write(b *BadRow) error {
 		before = j.join(b.cells[:min(have, j.width)])
 		after = j.join(b.cells[min(have, j.behind):])
 	} else {
-		// A row that could be read is written as it was, with what its cells need to be cells again.
+		// A row that could be read is written with its cells quoted where needed.
 		before = b.Raw
 		if _, state := j.split.split([]byte(b.Raw), true); state != closed {
 			j.split.splitPlain([]byte(b.Raw)) // one that was cut
@@ -92,7 +91,7 @@ func (j *Rejected) join(cells []string) string {
 	return strings.Join(quoted, string(j.l.delimiter))
 }
 
-// quote quotes a cell where it would not be read as it is.
+// quote quotes a cell if it would be read differently without.
 func (j *Rejected) quote(cell string) string {
 	if strings.ContainsAny(cell, "\"\r\n"+string(j.l.delimiter)) || strings.HasPrefix(cell, " ") {
 		return `"` + strings.ReplaceAll(cell, `"`, `""`) + `"`

@@ -6,14 +6,14 @@ import (
 	"io"
 )
 
-// rows cuts a text into rows and cells. encoding/csv can't: it takes a quote inside an unquoted cell for an error or,
-// lazily, lets a quote that is never closed swallow the rest of the file; it does not give a row as it was; and it holds
-// a row however long it is. What is read here:
+// rows splits a text into rows and cells. encoding/csv can't do it: to it a quote inside an unquoted cell is an error or, lazily, a
+// quote that is never closed swallows the rest of the file; it does not return the text of a row; and it does not bound a row. The
+// rules here:
 //
-//   - a row ends with its line (LF or CRLF), unless a quoted cell goes on over it; lines without anything are no rows;
-//   - a cell is quoted when it begins with a quote (after spaces); in it "" is a quote, and so is one that neither the
-//     delimiter nor the end of the line follows;
-//   - of a quote that is never closed the line is the row, which is bad, and the next line is a row of its own.
+//   - a row ends with its line (LF or CRLF), unless a quoted cell continues after it; empty lines are no rows;
+//   - a cell is quoted if it begins with a quote (after spaces); inside of it "" is a quote, and so is a quote that is followed by
+//     neither the delimiter nor the end of the line;
+//   - a quote that is never closed makes its line a bad row, and the next line begins a row.
 type rows struct {
 	r         io.Reader
 	err       error  // of r, once it has given one
@@ -31,16 +31,16 @@ type cell struct {
 	at    int    // of text in row.raw; -1 where it is not there as it is
 }
 
-// row is one of them. All of it is valid until the next one is read.
+// row is valid until the next one is read.
 type row struct {
 	line  int
 	raw   []byte // without its line break
 	cells []cell
-	// fault says why the row can't be read, "" if it can.
+	// fault is why the row can't be read; "" if it can.
 	fault string
 }
 
-// The faults of a row.
+// Faults of a row.
 const (
 	faultQuote = "a quote is opened and never closed: close it, or take it away"
 	faultLong  = "the row is longer than a mebibyte"
@@ -52,7 +52,7 @@ func newRows(r io.Reader) *rows {
 	return &rows{r: r, buf: make([]byte, 0, readSize), line: 1, delimiter: ','}
 }
 
-// fill reads more, and reports whether anything came.
+// fill reads more and reports whether there was any.
 func (s *rows) fill() bool {
 	if s.err != nil {
 		return false
@@ -74,8 +74,8 @@ func (s *rows) fill() bool {
 	}
 }
 
-// lineEnd gives the index in what is not used yet of the line break that ends the first line, or its length at the end of
-// the text; whole is false where the line is longer than a row may be.
+// lineEnd returns the index, in the unused text, of the line break that ends the first line, or the length of the text at its end.
+// whole is false if the line is longer than a row may be.
 func (s *rows) lineEnd() (end int, whole bool) {
 	seen := 0
 	for {
@@ -93,7 +93,7 @@ func (s *rows) lineEnd() (end int, whole bool) {
 	}
 }
 
-// skip uses n bytes, which hold so many lines.
+// skip uses n bytes, which have so many lines.
 func (s *rows) skip(n, lines int) {
 	s.start += n
 	s.line += lines
@@ -102,7 +102,7 @@ func (s *rows) skip(n, lines int) {
 	}
 }
 
-// next gives the next row, io.EOF at the end.
+// next returns the next row, and io.EOF at the end.
 func (s *rows) next() (row, error) {
 	end, err := s.begin()
 	if err != nil {
@@ -118,7 +118,7 @@ func (s *rows) next() (row, error) {
 
 var errLong = errors.New(faultLong)
 
-// begin finds the line on which the next row begins, and where it ends. errLong says that it is longer than a row may be.
+// begin finds the line on which the next row begins, and where it ends. It fails with errLong if it is longer than a row may be.
 func (s *rows) begin() (end int, err error) {
 	for {
 		end, whole := s.lineEnd()
@@ -136,7 +136,7 @@ func (s *rows) begin() (end int, err error) {
 	}
 }
 
-// look gives the row whose first line ends at end, how long it is, and how many lines it has. It uses nothing of it.
+// look returns the row whose first line ends at end, its length, and how many lines it has. It uses none of the text.
 func (s *rows) look(end int) (r row, n, lines int) {
 	r.line, lines = s.line, 1
 	n, state := s.split(withoutCR(s.buf[s.start:s.start+end]), false)
@@ -144,7 +144,7 @@ func (s *rows) look(end int) (r row, n, lines int) {
 	case closed:
 		n = end
 	case open:
-		// Only now is more of the text needed in one piece.
+		// Only now more of the text must be in memory.
 		for len(s.buf)-s.start <= MaxRow && s.fill() {
 			continue
 		}
@@ -165,7 +165,7 @@ func (s *rows) look(end int) (r row, n, lines int) {
 	return r, n, lines
 }
 
-// long takes a line that is longer than a row may be.
+// long skips a line that is longer than a row may be.
 func (s *rows) long() row {
 	r := row{line: s.line, fault: faultLong, raw: bytes.Clone(s.buf[s.start : s.start+MaxRow])}
 	for {
@@ -190,7 +190,7 @@ func withoutCR(line []byte) []byte {
 	return line
 }
 
-// splitState is how the quotes of a text have ended.
+// splitState is how the quotes of a text end.
 type splitState int
 
 const (
@@ -199,7 +199,7 @@ const (
 	lost              // the quotes make no sense
 )
 
-// splitPlain cuts a line into cells, every quote a character.
+// splitPlain splits a line into cells. A quote is a character like any other.
 func (s *rows) splitPlain(line []byte) {
 	s.cells = s.cells[:0]
 	for start := 0; ; {
@@ -213,8 +213,8 @@ func (s *rows) splitPlain(line []byte) {
 	}
 }
 
-// split cuts text into cells up to the first line break outside of quotes, and gives the index behind the row, with its
-// carriage return. text is one line or, with several true, as much as there may be.
+// split splits text into cells up to the first line break outside of quotes, and returns the index after the row, with its carriage
+// return. text is one line or, if several is true, as much as a row may have.
 func (s *rows) split(text []byte, several bool) (n int, state splitState) {
 	if !several && bytes.IndexByte(text, '"') < 0 {
 		s.splitPlain(text)
@@ -256,7 +256,7 @@ func (s *rows) split(text []byte, several bool) (n int, state splitState) {
 	}
 }
 
-// cellEnd gives the index of what ends an unquoted cell: the delimiter, a line break, or the end of the text.
+// cellEnd returns the index of what ends an unquoted cell: the delimiter, a line break, or the end of the text.
 func (s *rows) cellEnd(text []byte, at int, several bool) int {
 	end := bytes.IndexByte(text[at:], s.delimiter)
 	if end < 0 {
@@ -270,8 +270,8 @@ func (s *rows) cellEnd(text []byte, at int, several bool) int {
 	return at + end
 }
 
-// quoted reads a cell from behind its opening quote, and gives the index of what ends it: the delimiter, a line break, or
-// the end of the text.
+// quoted reads a cell from after its opening quote, and returns the index of what ends it: the delimiter, a line break, or the end
+// of the text.
 func (s *rows) quoted(text []byte, at int, several bool) (value []byte, next int, stray bool, state splitState) {
 	begin := len(s.scratch)
 	from, looked := at, at // from is what scratch does not have yet; up to looked there is no line break

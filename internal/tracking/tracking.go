@@ -1,8 +1,8 @@
-// Package tracking reads the files in which a 3PL tells its tracking numbers, as docs/tracking.md has them: it makes
-// parcels and bad rows of a stream of bytes. It knows nothing of directories (internal/tracking/inbox), events or Magento.
+// Package tracking reads a 3PL's files of tracking numbers (docs/tracking.md): it turns a stream of bytes into parcels and bad rows.
+// It knows nothing of directories (internal/tracking/inbox), events or Magento.
 //
-// A file is read twice, and never held: [Look] finds its hash, its encoding and whether it is one to be read at all, so
-// that nothing has gone out of a file that turns out to be none; a [Reader] then gives what is in it.
+// A file is read twice and never kept in memory. [Look] finds its hash, its encoding and whether it is a text at all, so that no
+// parcel of an unusable file goes out. Then a [Reader] returns its parcels and bad rows.
 package tracking
 
 import (
@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// Parcel is a message shipping.tracking.received: one row, or neighbouring rows of one parcel.
+// Parcel is the body of a message shipping.tracking.received. It comes from one row, or from adjacent rows of one parcel.
 type Parcel struct {
 	OrderNumber    string `json:"order_number"`
 	TrackingNumber string `json:"tracking_number"`
@@ -23,56 +23,56 @@ type Parcel struct {
 	SourceCode     string `json:"source_code,omitempty"`
 	Items          []Item `json:"items,omitempty"`
 
-	// Line is that of the file on which the first of its rows begins, LastLine that of its last one; Rows counts them.
+	// Line is the line of the file on which the first of its rows begins, LastLine that of the last one. Rows counts them.
 	Line, LastLine, Rows int `json:"-"`
 }
 
-// Item is what a parcel holds of a SKU.
+// Item is a SKU of a parcel.
 type Item struct {
 	SKU string `json:"sku"`
-	// Quantity is a decimal above 0, as short as it can be written; empty is all that is open of the SKU.
+	// Quantity is a decimal above 0 in its shortest form; empty means all that is open of the SKU.
 	Quantity json.Number `json:"quantity,omitempty"`
 }
 
-// BadRow is a row of which no parcel can be made.
+// BadRow is a row that no parcel can be made of.
 type BadRow struct {
 	Line   int    // on which it begins
 	Reason string // names columns, and nothing of what is in them
-	// Raw is the row as it was, in UTF-8, without its line break; cut where it has more than MaxRow bytes.
+	// Raw is the row in UTF-8, without its line break, truncated to MaxRow bytes.
 	Raw string
 
 	cells []string // set where Raw can't be read again as what it was meant to be: a quote that is never closed
 }
 
-// Format is what a 3PL's files are like, where the contract does not say it.
+// Format is what is particular to a 3PL's files.
 type Format struct {
-	// Columns has the file's own name of a column by ours (order_number=Auftragsnr.), or the column's number, from 1,
-	// for files without a header: then for all of them.
+	// Columns maps our name of a column to the file's (order_number=Auftragsnr.) or, for files without a header, to the
+	// number of the column, from 1: then for all columns.
 	Columns map[string]string
-	// Carriers has Magento's carrier code by the file's carrier.
+	// Carriers maps the file's carriers to Magento's carrier codes.
 	Carriers map[string]string
 }
 
-// The bounds of a file. What a 3PL sends stays far below each of them.
+// Bounds of a file, far above what a 3PL sends.
 const (
-	// MaxRows is how many rows a file may have, bad ones included.
+	// MaxRows bounds the rows of a file, bad ones included.
 	MaxRows = 1_000_000
-	// MaxBytes is how large it may be.
+	// MaxBytes bounds the size of a file.
 	MaxBytes = 256 << 20
-	// MaxRow is how long a row may be, in bytes of UTF-8; a longer one is bad.
+	// MaxRow bounds a row, in bytes of UTF-8. A longer one is bad.
 	MaxRow = 1 << 20
-	// maxCell is how long a cell may be that is used, in bytes; maxIdentifier one with a number or a code, in characters.
+	// maxCell bounds a cell that is used, in bytes, and maxIdentifier one with a number or a code, in characters.
 	maxCell       = 1024
 	maxIdentifier = 255
-	// maxItems is how many items a parcel may have; the rows that follow make another one.
+	// maxItems bounds the items of a parcel. The rows that follow make another parcel.
 	maxItems = 1000
 )
 
-// UnusableError says that nothing can be made of a file.
+// UnusableError means that no row of a file can be used.
 type UnusableError struct {
-	// Reason tells what is wrong, and what to do. It holds nothing of the file.
+	// Reason is what is wrong and what to do. It has nothing of the file's content.
 	Reason string
-	// Header is the first row, where that is what is wrong; for the person at whose side the file is, not for logs.
+	// Header is the first row, if that is what is wrong. It is for the person who has the file, not for logs.
 	Header []string
 }
 
@@ -82,24 +82,24 @@ func unusable(format string, args ...any) error {
 	return &UnusableError{Reason: fmt.Sprintf(format, args...)}
 }
 
-// ErrRefused says that a path leads to what is not to be read: out of the inbox, through a symbolic link, or to something
-// that is no file.
+// ErrRefused means that a path must not be read: it leads out of the inbox, through a symbolic link, or to something that is no
+// regular file.
 var ErrRefused = errors.New("not a file of the inbox")
 
-// File is an opened file of the inbox. Its ways out each give the name under which it is now, in the directory that they
-// name; that it is gone already is no error, and gives "".
+// File is an open file of the inbox. Processed and Failed return its new name in the directory that they move it to, or "" if it is
+// gone already.
 type File interface {
 	io.ReadSeekCloser
-	// Rejected begins the file of bad rows anew. id names it until Processed shows it, also over the end of this process;
-	// closed, it is on the disk.
+	// Rejected returns an empty file for bad rows. It is on the disk when it is closed. id names it until Processed moves it,
+	// also after the end of this process.
 	Rejected(id string) (io.WriteCloser, error)
-	// Processed moves the file to processed/, and first the bad rows of that id, if there are any, to failed/.
+	// Processed moves the bad rows of that id, if there are any, to failed/, and then the file to processed/.
 	Processed(id string) (name string, err error)
-	// Failed moves the file to failed/, with what is wrong beside it, and forgets the bad rows of that id.
+	// Failed moves the file to failed/, with the explanation beside it, and deletes the bad rows of that id.
 	Failed(id, explanation string) (name string, err error)
 }
 
-// The columns that are known.
+// The known columns.
 const (
 	columnOrder = iota
 	columnTracking
@@ -116,10 +116,10 @@ var columnNames = [columns]string{
 	"order_number", "tracking_number", "carrier_code", "title", "shipment_number", "sku", "quantity", "source_code",
 }
 
-// ColumnNames gives the names of the columns that are known.
+// ColumnNames returns the names of the known columns.
 func ColumnNames() []string { return columnNames[:] }
 
-// folded is a column's name without what does not count in it.
+// folded returns the name of a column in the form in which names are compared.
 func folded(name string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '_' || isSpace(r) {

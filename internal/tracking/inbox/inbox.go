@@ -1,8 +1,8 @@
-// Package inbox is the directory into which a 3PL's files are dropped: it finds those that are complete, opens them, and
-// moves them away when they are done. It knows nothing of what is in them.
+// Package inbox is the directory that a 3PL's files are dropped into: it finds complete files (Watcher), opens them, and moves them
+// away when they are done (Dir). It knows nothing of their content.
 //
-// Any number of processes may use one directory, on a network file system too: nothing is locked, and each way out of the
-// inbox is a rename that never overwrites anything.
+// Any number of processes may use one directory, also on a network file system: nothing is locked, and a file leaves the inbox by a
+// rename that never overwrites anything.
 package inbox
 
 import (
@@ -20,7 +20,7 @@ import (
 	"github.com/mageline/mageline/internal/tracking"
 )
 
-// The directories beneath the inbox.
+// Directories beneath the inbox.
 const (
 	Processed = "processed"
 	Failed    = "failed"
@@ -28,20 +28,19 @@ const (
 
 // Dir is the inbox.
 type Dir struct {
-	// Path is that of the directory.
+	// Path is the path of the directory.
 	Path string
-	// Pattern is the glob that the names of files match; names that begin with a dot never do.
+	// Pattern is a glob for the names of files. Names that begin with a dot never match.
 	Pattern string
 
 	now    func() time.Time                           // nil: time.Now
 	rename func(root *os.Root, from, to string) error // nil: (*os.Root).Rename
 }
 
-// ErrAway says that the directory itself can't be opened.
+// ErrAway means that the directory itself can't be opened.
 var ErrAway = errors.New("the inbox can't be opened")
 
-// open opens the directory for one use: a handle that is kept would go on showing a directory that has been replaced, as
-// by a mount.
+// open opens the directory for one use. A handle that is kept would show a directory that was replaced since, such as by a mount.
 func (d *Dir) open() (*os.Root, error) {
 	root, err := os.OpenRoot(d.Path)
 	if err != nil {
@@ -50,8 +49,8 @@ func (d *Dir) open() (*os.Root, error) {
 	return root, nil
 }
 
-// Open opens a file of the inbox by its path relative to it. One that is not there is fs.ErrNotExist; a path that leads
-// elsewhere, a symbolic link, or what is no regular file, is tracking.ErrRefused.
+// Open opens a file by its path relative to the inbox. It fails with fs.ErrNotExist if there is none, and with tracking.ErrRefused
+// for a path that leads out of the inbox, a symbolic link, or what is no regular file.
 func (d *Dir) Open(path string) (tracking.File, error) {
 	if !filepath.IsLocal(path) || !utf8.ValidString(path) || strings.ContainsRune(path, 0) {
 		return nil, fmt.Errorf("%w: the path %q leads out of it", tracking.ErrRefused, path)
@@ -71,7 +70,7 @@ func (d *Dir) Open(path string) (tracking.File, error) {
 	return &file{File: f, dir: d, root: root, path: filepath.Clean(path), info: info}, nil
 }
 
-// openRegular opens a file on whose path there is no symbolic link. os.Root itself keeps it from leading out of root.
+// openRegular opens a file without following a symbolic link on its path. os.Root keeps the path inside of root.
 func openRegular(root *os.Root, path string) (*os.File, error) {
 	for i, r := range path + string(filepath.Separator) {
 		if r != filepath.Separator {
@@ -88,7 +87,7 @@ func openRegular(root *os.Root, path string) (*os.File, error) {
 		case !last:
 			continue
 		}
-		f, err := root.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // should it have become a pipe since
+		f, err := root.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // in case it has become a pipe since
 		if err != nil {
 			return nil, err
 		}
@@ -100,7 +99,7 @@ func openRegular(root *os.Root, path string) (*os.File, error) {
 	return nil, fs.ErrNotExist
 }
 
-// file is an opened one.
+// file is an open file of the inbox.
 type file struct {
 	*os.File
 	dir  *Dir
@@ -111,11 +110,11 @@ type file struct {
 
 func (f *file) Close() error { return errors.Join(f.File.Close(), f.root.Close()) }
 
-// part is where bad rows are until all of the file is done. Its name shows in no glob, and is the same for whoever goes on
-// with the file.
+// part is the path of the bad rows until all of the file is done. No glob matches it, and it is the same for every process that
+// continues with the file.
 func part(id string) string { return filepath.Join(Failed, "."+id+".rejected.part") }
 
-// Rejected begins the file of bad rows anew. What another process may still have open of it is another file then.
+// Rejected creates a new file. Another process may still write to the old one.
 func (f *file) Rejected(id string) (io.WriteCloser, error) {
 	if err := f.root.MkdirAll(Failed, 0o755); err != nil { //nolint:gosec // people look into it
 		return nil, fmt.Errorf("make %s beneath TRACKING_DIR: %w", Failed, err)
@@ -137,12 +136,12 @@ func (f *file) forget(id string) error {
 	return nil
 }
 
-// synced is on the disk when it is closed.
+// synced is a file that is on the disk when it is closed.
 type synced struct{ *os.File }
 
 func (s synced) Close() error { return errors.Join(s.Sync(), s.File.Close()) }
 
-// Processed moves the bad rows first: while the file is in the inbox it can be asked for again.
+// Processed moves the bad rows first: as long as the file is in the inbox it can be repeated.
 func (f *file) Processed(id string) (name string, err error) {
 	base := filepath.Base(f.path)
 	if _, err := f.move(part(id), Failed, base, ".rejected.csv"); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -155,7 +154,7 @@ func (f *file) Processed(id string) (name string, err error) {
 	return f.left(Processed, name, err)
 }
 
-// Failed writes the explanation first: a file that lies in failed/ without one would tell nobody anything.
+// Failed writes the explanation first, so that no file is in failed/ without one.
 func (f *file) Failed(id, explanation string) (name string, err error) {
 	if err := f.forget(id); err != nil {
 		return "", err
@@ -179,7 +178,7 @@ func (f *file) Failed(id, explanation string) (name string, err error) {
 	return f.left(Failed, name, err)
 }
 
-// left looks at how a move of the file has ended.
+// left finds out how a move of the file has ended.
 func (f *file) left(dir, name string, err error) (string, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -187,7 +186,7 @@ func (f *file) left(dir, name string, err error) (string, error) {
 	case err != nil:
 		return "", fmt.Errorf("move %s to %s: %w", f.path, dir, err)
 	}
-	// What was put under the name between the last look and the move has been moved for nothing: it goes back.
+	// Another file was put under the name between the last look and the move: it is moved back.
 	moved, err := f.root.Lstat(filepath.Join(dir, name))
 	if err == nil && (moved.Size() != f.info.Size() || !moved.ModTime().Equal(f.info.ModTime())) {
 		_, err := f.move(filepath.Join(dir, name), filepath.Dir(f.path), filepath.Base(f.path), "")
@@ -205,7 +204,7 @@ func (f *file) write(path, text string) error {
 	return errors.Join(err, out.Close())
 }
 
-// unchanged reports whether the name still leads to the file that was opened, as it was then.
+// unchanged reports whether the name still leads to the file that was opened, with the same content.
 func (f *file) unchanged() (bool, error) {
 	now, err := f.root.Lstat(f.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -214,13 +213,13 @@ func (f *file) unchanged() (bool, error) {
 	return err == nil && sameContent(f.info, now), err
 }
 
-// sameContent reports whether two looks were at one file that nobody has written to in between.
+// sameContent reports whether a and b are of one file that was not written to in between.
 func sameContent(a, b fs.FileInfo) bool {
 	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
-// reserve makes empty files under the first free name, with each of the endings: nobody else takes them, and a rename onto
-// one overwrites nothing. The name that it gives is without ending.
+// reserve creates empty files under the first free name, one with each ending: then no other process uses the name, and a rename
+// onto it overwrites nothing. It returns the name without an ending.
 func (f *file) reserve(dir, base string, endings ...string) (name string, err error) {
 	if err := f.root.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // people look into it
 		return "", fmt.Errorf("make %s beneath TRACKING_DIR: %w", dir, err)
@@ -252,7 +251,7 @@ func (f *file) reserve(dir, base string, endings ...string) (name string, err er
 	return "", err
 }
 
-// stamp is what is added to a name that is taken: the time, and a number when that is taken too.
+// stamp returns what is added to a name that is in use: the time, and a number if that is in use too.
 func (f *file) stamp(attempt int) string {
 	if attempt == 0 {
 		return ""
@@ -268,7 +267,7 @@ func (f *file) stamp(attempt int) string {
 	return stamp
 }
 
-// move moves a file to the first free name of dir, and gives that without its ending.
+// move moves a file to the first free name of dir, which it returns without its ending.
 func (f *file) move(from, dir, base, ending string) (name string, err error) {
 	if _, err := f.root.Lstat(from); err != nil {
 		return "", err
@@ -283,7 +282,7 @@ func (f *file) move(from, dir, base, ending string) (name string, err error) {
 	return name, nil
 }
 
-// onto moves a file onto a reserved name. Across file systems it is copied, and shows only when all of it is on the disk.
+// onto moves a file onto a reserved name. Across file systems it copies the file, which appears when all of it is on the disk.
 func (f *file) onto(from, to string) error {
 	rename := (*os.Root).Rename
 	if f.dir.rename != nil {
@@ -328,11 +327,11 @@ func (f *file) copyTo(from, to string) (err error) {
 	return f.root.Remove(from)
 }
 
-// maxName is how long a name may be, in bytes.
+// maxName bounds the name of a file, in bytes.
 const maxName = 255
 
-// named puts a time into a name, before its ending, and leaves room behind it. A name that would be too long loses the end
-// of its first part.
+// named inserts a stamp into a name, before its ending, and leaves so many bytes for more behind it. A name that would be too long
+// is truncated before the stamp.
 func named(base, stamp string, behind int) string {
 	ending := filepath.Ext(base)
 	stem := strings.TrimSuffix(base, ending)

@@ -9,9 +9,8 @@ import (
 	"syscall"
 )
 
-// moves tells which files are moved into a directory: these are complete at once. That is all that is asked of inotify,
-// because polling is needed anyway. fsnotify can't be asked it: it calls a file that is moved in and one that has just been
-// opened for writing alike.
+// moves reports files that are moved into a directory: these are complete at once. Nothing else is needed of inotify, because the
+// directory is polled anyway. fsnotify would not do: it has one event for a file that is moved in and one that is created.
 type moves struct {
 	file  *os.File
 	names chan string
@@ -33,7 +32,7 @@ func watchMoves(dir string) (*moves, error) {
 	return m, nil
 }
 
-// read takes events until the file is closed. What the system drops in between is found by polling.
+// read reads events until the file is closed. Polling finds what the system drops in between.
 func (m *moves) read() {
 	buf := make([]byte, 64<<10)
 	for {
@@ -51,7 +50,7 @@ func (m *moves) read() {
 	}
 }
 
-// movedIn reads inotify(7)'s events: four numbers of 32 bits (watch, mask, cookie, length) and a name with zeros behind.
+// movedIn parses events of inotify(7): four numbers of 32 bits (watch, mask, cookie, length) and a name padded with zeros.
 func movedIn(events []byte) (names []string) {
 	for len(events) >= syscall.SizeofInotifyEvent {
 		mask, length := binary.NativeEndian.Uint32(events[4:]), binary.NativeEndian.Uint32(events[12:])
@@ -65,7 +64,7 @@ func movedIn(events []byte) (names []string) {
 	return names
 }
 
-// into gives the names; nothing ever comes from a nil m.
+// into returns the channel of names; for a nil m it blocks for ever.
 func (m *moves) into() <-chan string {
 	if m == nil {
 		return nil

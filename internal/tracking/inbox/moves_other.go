@@ -4,7 +4,7 @@ package inbox
 
 import "errors"
 
-// moves is inotify's, which only Linux has: elsewhere files count as complete when they have been still.
+// moves needs inotify, which only Linux has. Elsewhere files count as complete when they have not changed for a while.
 type moves struct{}
 
 func watchMoves(string) (*moves, error) { return nil, errors.ErrUnsupported }

@@ -22,11 +22,11 @@ import (
 const (
 	// defaultStill is how long a file's size and time must not have changed for it to be complete.
 	defaultStill = 2 * time.Second
-	// every is how often the directory is looked at: on network file systems nobody tells of changes.
+	// every is how often the directory is polled: network file systems report no changes.
 	every = 500 * time.Millisecond
-	// The waits until it is tried again to tell of a file double from the first to the last.
+	// firstWait is the wait after Tell has failed. It doubles up to lastWait.
 	firstWait, lastWait = time.Second, time.Minute
-	// batch is how many names of the directory are read at once.
+	// batch is how many names of the directory one read returns.
 	batch = 1000
 )
 
@@ -37,10 +37,10 @@ type Found struct {
 	Size   int64  // bytes
 }
 
-// Watcher tells of each file of the inbox when it is complete, once for each content that it sees.
+// Watcher calls Tell for each complete file of the inbox, once for each content.
 type Watcher struct {
 	Dir *Dir
-	// Tell tells of a file; with an error it is told of again later. While Ready says no, it is not asked to.
+	// Tell is called with a complete file. After an error it is called again later. It is not called while Ready returns false.
 	Tell  func(ctx context.Context, f Found) error
 	Ready func() bool
 	Log   zerolog.Logger
@@ -56,10 +56,10 @@ type Watcher struct {
 	again   time.Time     // when it is tried again
 }
 
-// known is what is known of a file that is in the inbox.
+// known is the state of a file of the inbox.
 type known struct {
 	info   fs.FileInfo
-	since  time.Time // it has not changed since, by our clock: that of a file server may be another
+	since  time.Time // when it was first seen as it is, by this machine's clock: that of a file server may differ
 	moved  bool      // into the inbox, whole
 	sha256 string    // once it was complete
 	told   bool
@@ -81,7 +81,7 @@ func (w *Watcher) Run(ctx context.Context) {
 			return
 		case <-tick.C:
 		case name := <-w.moves.into():
-			// What is moved in at one time is looked at together.
+			// Files that are moved in together are looked at together.
 			for more := true; more; {
 				w.known[name] = &known{moved: true}
 				select {
@@ -94,7 +94,7 @@ func (w *Watcher) Run(ctx context.Context) {
 	}
 }
 
-// complain logs something once, until the inbox can be opened anew.
+// complain logs a problem once, until the inbox is opened again.
 func (w *Watcher) complain(text string) {
 	if len(w.said) > batch {
 		clear(w.said)
@@ -105,7 +105,7 @@ func (w *Watcher) complain(text string) {
 	}
 }
 
-// look looks at each file of the directory.
+// look checks each file of the directory.
 func (w *Watcher) look(ctx context.Context) error {
 	root, err := w.Dir.open()
 	if err != nil {
@@ -145,8 +145,8 @@ func (w *Watcher) look(ctx context.Context) error {
 	}
 }
 
-// Oldest gives since when the file that has been in the inbox the longest is there, as this process has seen it; ok is false
-// if there is none. It may be called while Run runs.
+// Oldest returns since when this process has seen the oldest file of the inbox; ok is false if there is none. It may be called
+// while Run runs.
 func (w *Watcher) Oldest() (since time.Time, ok bool) {
 	n := w.oldest.Load()
 	return time.Unix(0, n), n != 0
@@ -166,8 +166,7 @@ func (w *Watcher) noteOldest() {
 	}
 }
 
-// watch has the system tell what is moved into the directory, and makes those beneath it, whenever it is another one than
-// before.
+// watch creates the directories beneath the inbox and starts to watch it, whenever it is another directory than before.
 func (w *Watcher) watch(root *os.Root, dir *os.File) error {
 	info, err := dir.Stat()
 	if err != nil {
@@ -193,7 +192,7 @@ func (w *Watcher) watch(root *os.Root, dir *os.File) error {
 	return nil
 }
 
-// file looks at one name of the directory, and tells of the file if it is complete.
+// file checks one name of the directory, and calls Tell if the file is complete.
 func (w *Watcher) file(ctx context.Context, root *os.Root, e fs.DirEntry) error {
 	name := e.Name()
 	matches, err := filepath.Match(w.Dir.Pattern, name)
@@ -243,14 +242,14 @@ func (w *Watcher) file(ctx context.Context, root *os.Root, e fs.DirEntry) error 
 	return nil
 }
 
-// unreadable says that a file can't be read, unless it has gone since it was listed.
+// unreadable logs that a file can't be read, unless it is gone since it was listed.
 func (w *Watcher) unreadable(name string, err error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, context.Canceled) {
 		w.complain(fmt.Sprintf("the file %q of the inbox can't be read: %v", name, err))
 	}
 }
 
-// hashOf gives the hash of a file's content; "" if it is not as info says, before and after.
+// hashOf returns the hash of a file's content; "" if the file has changed since info, or while it was read.
 func hashOf(ctx context.Context, root *os.Root, name string, info fs.FileInfo) (string, error) {
 	f, err := openRegular(root, name)
 	if err != nil {
@@ -267,7 +266,7 @@ func hashOf(ctx context.Context, root *os.Root, name string, info fs.FileInfo) (
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// stopped reads no more once ctx has ended.
+// stopped is a reader that fails once ctx has ended.
 type stopped struct {
 	ctx context.Context
 	r   io.Reader
