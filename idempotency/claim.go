@@ -1,8 +1,6 @@
 package idempotency
 
 import (
-	"context"
-	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -58,11 +56,21 @@ func (c *Claim) isAccepted() bool {
 	return c.accepted || c.Accepted
 }
 
-// end gives what is recorded for an effect that returned res and err.
-func (c *Claim) end(res Result, err error) *op {
+// renewal returns the change that renews the lease.
+func (c *Claim) renewal() change {
+	o := c.change()
+	o.state, o.accepted = InProgress, c.isAccepted()
+	return o
+}
+
+// change returns one that only the owner of the claim can make.
+func (c *Claim) change() change { return change{key: c.Key, owner: c.token, number: c.Number + 1} }
+
+// end returns what is recorded for an effect that returned res and err.
+func (c *Claim) end(res Result, err error) change {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	o := effectOp(c.Key, c.token, c.Number+1)
+	o := c.change()
 	old := c.Uncertain && !c.looked // what made it uncertain before is still open
 	switch {
 	case err == nil && res.State == Done:
@@ -95,115 +103,4 @@ func text(s string, limit int) string {
 		s = strings.ToValidUTF8(s[:limit], "")
 	}
 	return s
-}
-
-// hold keeps a claim in this process: a context that ends before the lease does, by this process's own monotonic clock,
-// and the event.Clock that renews it.
-type hold struct {
-	l      *Ledger
-	what   string // for messages
-	renew  func() *op
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-
-	mu       sync.Mutex
-	timer    *time.Timer
-	deadline time.Time
-	waits    int // event.Waits that have not ended: no request is out, and the renewal at their end decides
-	ended    bool
-	cause    error
-}
-
-// hold begins one whose claim was sent to the database at started.
-func (l *Ledger) hold(ctx context.Context, what string, started time.Time, renew func() *op) *hold {
-	h := &hold{l: l, what: what, renew: renew}
-	ctx, h.cancel = context.WithCancelCause(ctx)
-	h.ctx = event.WithClock(ctx, h)
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.deadline = started.Add(l.lease - l.margin())
-	h.timer = time.AfterFunc(time.Until(h.deadline), h.check)
-	return h
-}
-
-// check ends the context when the deadline has passed.
-func (h *hold) check() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.ended || h.waits > 0 {
-		return
-	}
-	if left := time.Until(h.deadline); left > 0 {
-		h.timer.Reset(left)
-		return
-	}
-	h.stop(event.Errorf(event.Timeout, "%s made no progress within its lease of %s", h.what, h.l.lease))
-}
-
-// Expired gives what has ended the context, or would have if the timer had had its turn.
-func (h *hold) Expired() error {
-	h.check()
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.cause
-}
-
-// stop ends the context for a cause, with mu held.
-func (h *hold) stop(cause error) {
-	if h.cause == nil {
-		h.cause = cause
-		h.cancel(cause)
-	}
-}
-
-// end says that the work is over, and gives what has cut it short, if anything did.
-func (h *hold) end() error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.ended = true
-	h.timer.Stop()
-	h.cancel(context.Canceled)
-	return h.cause
-}
-
-// Progress renews the lease.
-func (h *hold) Progress(ctx context.Context) error {
-	h.mu.Lock()
-	over := h.ended
-	h.mu.Unlock()
-	if over {
-		return fmt.Errorf("renew %s: it has ended", h.what)
-	}
-	o := h.renew()
-	got := h.l.submit(ctx, o)
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	switch {
-	case got.err != nil:
-		return fmt.Errorf("renew the lease of %s: %w", h.what, got.err)
-	case got.owner != o.owner:
-		err := lost(h.what, got.owner)
-		h.stop(err)
-		return err
-	}
-	h.deadline = got.started.Add(h.l.lease - h.l.margin())
-	return nil
-}
-
-// Wait stops the clock; resume renews the lease, which fails if another owner has taken over meanwhile.
-func (h *hold) Wait() (resume func(ctx context.Context) error) {
-	h.mu.Lock()
-	h.waits++
-	h.mu.Unlock()
-	var once sync.Once
-	return func(ctx context.Context) (err error) {
-		once.Do(func() {
-			err = h.Progress(ctx)
-			h.mu.Lock()
-			h.waits--
-			h.mu.Unlock()
-			h.check()
-		})
-		return err
-	}
 }

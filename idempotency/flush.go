@@ -1,21 +1,106 @@
 package idempotency
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/mageline/mageline/event"
+	"github.com/mageline/mageline/internal/pg"
 )
 
-// A flush is one round trip: pgx sends a batch's statements together, and Postgres runs them as one transaction that no
-// frozen client can hold open. Each statement takes its rows in the order of their keys, and the tables come in the order
-// effect, orders, lease, so that two replicas can't wait for each other in a circle. Effects and leases are sorted before
-// they are sent (byte by byte, as COLLATE "C" does): Postgres inserts what unnest gives in the order of the arrays. Effects
-// have an unnest for each column, because one of several arrays makes Postgres keep each array in a table of its own first.
+// change is what is asked of the ledger's group: a change of one effect's row, or of one lease.
+type change struct {
+	key   Key    // of an effect
+	owner string // the token of the claim
+	// number is 1 to claim the row, whoever had it, if it may be claimed. A higher one belongs to who has claimed it
+	// already: its claim's number plus one.
+	number   int64
+	state    State // what an effect becomes
+	sent     int64 // sentNever, sentNow, or microseconds since 1970
+	accepted bool
+	result   string
+	reason   string
+	class    event.Class
+	order    *Order
+
+	lease pg.LeaseChange // of a lease, if it has a name
+
+	got outcome
+}
+
+const (
+	sentNever int64 = 0
+	sentNow   int64 = -1
+)
+
+func (c *change) ofLease() bool { return c.lease.Name != "" }
+
+// outcome is the row as it was after the transaction: the change was made if the owner is its own.
+type outcome struct {
+	err      error
+	found    bool      // for the writer
+	started  time.Time // this process's clock, before the transaction that wrote it was sent
+	owner    string
+	number   int64
+	state    State
+	sentAt   time.Time
+	sentFor  time.Duration
+	accepted bool
+	result   string
+	reason   string
+	// takenOver: the claim was another's, whose lease had passed.
+	takenOver bool
+}
+
+// submit has a change of an effect's row written and returns the row as it is then.
+func (l *Ledger) submit(ctx context.Context, c change) outcome {
+	r := pg.NewRequest(c)
+	return outcomeOf(r, l.group.Do(ctx, r))
+}
+
+func outcomeOf(r *pg.Request[change], err error) outcome {
+	if err != nil {
+		return outcome{err: err}
+	}
+	return r.Value.got
+}
+
+// compare is the order in which the rows are locked: effects by their keys, byte by byte, and leases by their names.
+func compare(a, b *change) int {
+	if c := strings.Compare(a.key.Consumer, b.key.Consumer); c != 0 {
+		return c
+	}
+	if c := strings.Compare(a.key.Key, b.key.Key); c != 0 {
+		return c
+	}
+	if c := strings.Compare(a.key.Effect, b.key.Effect); c != 0 {
+		return c
+	}
+	return a.lease.Compare(&b.lease)
+}
+
+// rowsOf appends the rows that a change writes.
+func rowsOf(rows []pg.Row, c *change) []pg.Row {
+	if c.ofLease() {
+		return append(rows, pg.Row{"lease", c.lease.Name})
+	}
+	if c.order != nil {
+		rows = append(rows, pg.Row{"orders", c.key.Key})
+	}
+	return append(rows, pg.Row{"effect", c.key.Consumer, c.key.Key, c.key.Effect})
+}
+
+// A transaction of the group is one round trip: pgx sends a batch's statements together, and Postgres runs them as one
+// transaction that no frozen client can hold open. Each statement takes its rows in the order of their keys, and the tables
+// come in the order effect, orders, lease, so that two replicas can't wait for each other in a circle. Rows are sorted
+// before they are sent (byte by byte, as COLLATE "C" does): Postgres inserts what unnest returns in the order of the arrays.
+// Effects have an unnest for each column, because one of several arrays makes Postgres keep each array in a table of its own
+// first.
 //
 // The rows that were changed come back with the change. What is not among them has lost to another owner; only for those
 // is a second round trip made, to say to whom. By then the row may have gone on. That does no harm: who has lost is told
@@ -95,112 +180,80 @@ ON CONFLICT (key) DO UPDATE SET
 	waiting_since = CASE WHEN excluded.waiting THEN coalesce(o.waiting_since, excluded.waiting_since) END,
 	looked_at = excluded.looked_at`
 
-// changeLeases has the rules of changeEffects. A lease that is given back has no owner and has passed.
-const changeLeases = `
-INSERT INTO lease AS e (name, owner, claim, lease_until)
-SELECT r.name, r.owner, r.claim,
-	CASE WHEN r.free THEN now() ELSE now() + $1::interval END
-FROM unnest($2::text[], $3::text[], $4::bigint[], $5::boolean[]) AS r(name, owner, claim, free)
-ON CONFLICT (name) DO UPDATE SET
-	owner = CASE WHEN excluded.lease_until <= now() THEN '' ELSE excluded.owner END,
-	claim = CASE WHEN excluded.claim = 1 AND e.owner <> excluded.owner THEN e.claim + 1 ELSE e.claim END,
-	lease_until = excluded.lease_until
-WHERE CASE
-	WHEN e.owner = excluded.owner THEN true
-	WHEN excluded.claim > 1 THEN false
-	ELSE e.lease_until <= now() END
-RETURNING name, owner, claim`
-
-const readLeases = `
-SELECT r.n, e.owner, e.claim
-FROM unnest($1::text[]) WITH ORDINALITY AS r(name, n)
-CROSS JOIN LATERAL (SELECT * FROM lease WHERE lease.name = r.name OFFSET 0) AS e`
-
-// errRows says that rows can't be found that the flush before has met: they were removed in between, or row-level security
-// hides them.
-var errRows = errors.New("the ledger's rows can't be read back")
-
-// errOrder says that Postgres has not changed the rows in the order in which they were sent: a bug.
-var errOrder = errors.New("the ledger's rows came back in another order than they were sent")
-
-// flush writes ops in one transaction and answers each. With an error none is answered; whether it was committed is then
-// unknown.
-func (l *Ledger) flush(ctx context.Context, ops []*op) error {
-	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
-	defer cancel()
+// commit writes changes in one transaction, and notes in each what became of it.
+func (l *Ledger) commit(ctx context.Context, requests []*pg.Request[change]) error {
 	started := time.Now()
-	slices.SortFunc(ops, inRowOrder)
-	for _, o := range ops {
-		o.got = outcome{started: started}
+	for _, r := range requests {
+		r.Value.got = outcome{started: started}
 	}
-	if err := l.change(ctx, ops); err != nil {
+	if err := l.write(ctx, requests); err != nil {
 		return err
 	}
-	var lost []*op
-	for _, o := range ops {
-		if !o.got.found {
-			lost = append(lost, o)
+	var lost []*change
+	for _, r := range requests {
+		if !r.Value.found() {
+			lost = append(lost, &r.Value)
 		}
 	}
-	if len(lost) > 0 {
-		if err := l.read(ctx, lost); err != nil {
-			return err
-		}
+	if len(lost) == 0 {
+		return nil
 	}
-	for _, o := range ops {
-		o.answer(nil)
-	}
-	l.metrics.flushed(len(ops), time.Since(started))
-	return nil
+	return l.read(ctx, lost)
 }
 
-// change writes ops, and notes the outcome of those that have won.
-func (l *Ledger) change(ctx context.Context, ops []*op) error {
+func (c *change) found() bool {
+	if c.ofLease() {
+		return c.lease.Found
+	}
+	return c.got.found
+}
+
+// write makes changes, and notes the outcome of those that have won.
+func (l *Ledger) write(ctx context.Context, requests []*pg.Request[change]) error {
 	var (
 		effects effectColumns
 		orders  orderColumns
-		leases  leaseColumns
+		leases  []*pg.LeaseChange
 		batch   pgx.Batch
 	)
-	effects.grow(len(ops))
-	for _, o := range ops {
-		if o.name != "" {
-			leases.add(o)
+	effects.grow(len(requests))
+	for _, r := range requests {
+		c := &r.Value
+		if c.ofLease() {
+			leases = append(leases, &c.lease)
 			continue
 		}
-		effects.add(o)
-		if o.order != nil {
-			orders.add(o)
+		effects.add(c)
+		if c.order != nil {
+			orders.add(c)
 		}
 	}
-	if c := &effects; len(c.ops) > 0 {
+	if c := &effects; len(c.changes) > 0 {
 		batch.Queue(changeEffects, l.lease, c.consumer, c.key, c.effect, c.state, c.owner, c.claim, c.sent, c.accepted,
 			c.result, c.reason, c.class).Query(c.won)
 	}
 	if c := &orders; len(c.key) > 0 {
 		batch.Queue(changeOrders, c.key, c.consumer, c.effect, c.owner, c.entity, c.store, c.state, c.document, c.placed)
 	}
-	if c := &leases; len(c.ops) > 0 {
-		batch.Queue(changeLeases, l.lease, c.name, c.owner, c.claim, c.free).Query(c.won)
-	}
+	pg.ChangeLeases(&batch, l.lease, leases)
 	return l.pool.SendBatch(ctx, &batch).Close()
 }
 
-// read notes the outcome of ops that have lost.
-func (l *Ledger) read(ctx context.Context, ops []*op) error {
+// read notes the outcome of changes that have lost.
+func (l *Ledger) read(ctx context.Context, changes []*change) error {
 	var (
 		effects effectColumns
-		leases  leaseColumns
+		leases  []*pg.LeaseChange
 		batch   pgx.Batch
 	)
-	for _, o := range ops {
-		if o.name != "" {
-			leases.add(o)
+	for _, c := range changes {
+		if c.ofLease() {
+			leases = append(leases, &c.lease)
 		} else {
-			effects.add(o)
+			effects.add(c)
 		}
 	}
-	if c := &effects; len(c.ops) > 0 {
+	if c := &effects; len(c.changes) > 0 {
 		batch.Queue(readEffects, c.consumer, c.key, c.effect).Query(func(rows pgx.Rows) error {
 			var (
 				n   int64
@@ -208,51 +261,27 @@ func (l *Ledger) read(ctx context.Context, ops []*op) error {
 			)
 			_, err := pgx.ForEachRow(rows, []any{&n, &row.owner, &row.number, &row.state, &row.result, &row.reason}, func() error {
 				row.found = true
-				c.ops[n-1].got = row
+				c.changes[n-1].got = row
 				return nil
 			})
 			return err
 		})
 	}
-	if c := &leases; len(c.ops) > 0 {
-		batch.Queue(readLeases, c.name).Query(func(rows pgx.Rows) error {
-			var (
-				n   int64
-				row outcome
-			)
-			_, err := pgx.ForEachRow(rows, []any{&n, &row.owner, &row.number}, func() error {
-				row.found = true
-				c.ops[n-1].got = row
-				return nil
-			})
-			return err
-		})
-	}
+	pg.ReadLeases(&batch, leases)
 	if err := l.pool.SendBatch(ctx, &batch).Close(); err != nil {
 		return err
 	}
-	for _, o := range ops {
-		if !o.got.found {
-			return fmt.Errorf("%w: %s", errRows, cmp.Or(o.name, o.key.String()))
+	for _, c := range changes {
+		if !c.found() {
+			return fmt.Errorf("%w: it was removed meanwhile, or row-level security hides it: %s%s", pg.ErrRow, c.key, c.lease.Name)
 		}
 	}
 	return nil
 }
 
-// inRowOrder is the order in which every flush takes the locks of its rows.
-func inRowOrder(a, b *op) int {
-	if c := cmp.Compare(a.key.Consumer, b.key.Consumer); c != 0 {
-		return c
-	}
-	if c := cmp.Compare(a.key.Key, b.key.Key); c != 0 {
-		return c
-	}
-	return cmp.Or(cmp.Compare(a.key.Effect, b.key.Effect), cmp.Compare(a.name, b.name))
-}
-
 // effectColumns are the rows of changeEffects, a slice for each column.
 type effectColumns struct {
-	ops                                                        []*op
+	changes                                                    []*change
 	consumer, key, effect, state, owner, result, reason, class []string
 	claim, sent                                                []int64
 	accepted                                                   []bool
@@ -260,7 +289,7 @@ type effectColumns struct {
 
 // grow makes room for n rows.
 func (c *effectColumns) grow(n int) {
-	c.ops = make([]*op, 0, n)
+	c.changes = make([]*change, 0, n)
 	for _, column := range []*[]string{&c.consumer, &c.key, &c.effect, &c.state, &c.owner, &c.result, &c.reason, &c.class} {
 		*column = make([]string, 0, n)
 	}
@@ -279,14 +308,14 @@ func (c *effectColumns) won(rows pgx.Rows) error {
 		next    int
 	)
 	_, err := pgx.ForEachRow(rows, []any{&owner, &number, &sentAt, &sentFor, &taken, &over}, func() error {
-		for next < len(c.ops) && c.ops[next].owner != owner {
+		for next < len(c.changes) && c.changes[next].owner != owner {
 			next++
 		}
-		if next == len(c.ops) {
-			return errOrder
+		if next == len(c.changes) {
+			return fmt.Errorf("%w: effects came back in another order than they were sent", pg.ErrRow)
 		}
-		got := &c.ops[next].got
-		got.found, got.owner, got.number, got.accepted = true, c.ops[next].owner, number, taken
+		got := &c.changes[next].got
+		got.found, got.owner, got.number, got.accepted = true, c.changes[next].owner, number, taken
 		got.takenOver = over
 		if sentAt != nil {
 			got.sentAt, got.sentFor = *sentAt, time.Duration(*sentFor)*time.Microsecond
@@ -296,8 +325,8 @@ func (c *effectColumns) won(rows pgx.Rows) error {
 	return err
 }
 
-func (c *effectColumns) add(o *op) {
-	c.ops = append(c.ops, o)
+func (c *effectColumns) add(o *change) {
+	c.changes = append(c.changes, o)
 	c.consumer = append(c.consumer, o.key.Consumer)
 	c.key = append(c.key, o.key.Key)
 	c.effect = append(c.effect, o.key.Effect)
@@ -319,7 +348,7 @@ type orderColumns struct {
 	entity, store, placed                         []int64 // placed in microseconds since 1970, 0 for not known
 }
 
-func (c *orderColumns) add(o *op) {
+func (c *orderColumns) add(o *change) {
 	c.key = append(c.key, o.key.Key)
 	c.consumer = append(c.consumer, o.key.Consumer)
 	c.effect = append(c.effect, o.key.Effect)
@@ -335,38 +364,32 @@ func (c *orderColumns) add(o *op) {
 	c.placed = append(c.placed, placed)
 }
 
-type leaseColumns struct {
-	ops         []*op
-	name, owner []string
-	claim       []int64
-	free        []bool
+type metrics struct {
+	rows, seconds prometheus.Histogram
+	conflicts     prometheus.Counter
 }
 
-// won notes the leases that changeLeases has changed, which are in the order of the ops.
-func (c *leaseColumns) won(rows pgx.Rows) error {
-	var (
-		name string
-		got  outcome
-		next int
-	)
-	_, err := pgx.ForEachRow(rows, []any{&name, &got.owner, &got.number}, func() error {
-		for next < len(c.name) && c.name[next] != name {
-			next++
-		}
-		if next == len(c.name) {
-			return errOrder
-		}
-		got.found, got.started = true, c.ops[next].got.started
-		c.ops[next].got = got
-		return nil
-	})
-	return err
+func newMetrics(r prometheus.Registerer) metrics {
+	m := metrics{
+		rows: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "mageline_ledger_flush_rows", Help: "Rows of one transaction of the ledger.",
+			Buckets: prometheus.ExponentialBuckets(1, 2, 10),
+		}),
+		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "mageline_ledger_flush_seconds", Help: "Time of one transaction of the ledger.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
+		}),
+		conflicts: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "mageline_ledger_conflicts_total", Help: "Transactions of the ledger that lost to another one and were repeated.",
+		}),
+	}
+	if r != nil {
+		r.MustRegister(m.rows, m.seconds, m.conflicts)
+	}
+	return m
 }
 
-func (c *leaseColumns) add(o *op) {
-	c.ops = append(c.ops, o)
-	c.name = append(c.name, o.name)
-	c.owner = append(c.owner, o.owner)
-	c.claim = append(c.claim, o.number)
-	c.free = append(c.free, o.free)
+func (m metrics) committed(rows int, took time.Duration) {
+	m.rows.Observe(float64(rows))
+	m.seconds.Observe(took.Seconds())
 }

@@ -30,22 +30,19 @@ func TestLateClaimChangesNothing(t *testing.T) {
 
 	for state, result := range map[State]string{Done: "SO-1", Failed: "", Uncertain: "", Waiting: "", Skipped: ""} {
 		key := Key{Consumer: "order_placed", Key: string(state), Effect: "create"}
-		token := l.token()
-		claim := effectOp(key, token, 1)
-		claim.state = InProgress
+		token := l.process.Token()
+		claim := change{key: key, owner: token, number: 1, state: InProgress}
 		got := l.submit(t.Context(), claim)
 		if got.err != nil || got.owner != token {
 			t.Fatalf("claimed: %+v", got)
 		}
-		end := effectOp(key, token, got.number+1)
-		end.state, end.result = state, result
+		end := change{key: key, owner: token, number: got.number + 1, state: state, result: result}
 		if got = l.submit(t.Context(), end); got.err != nil || got.owner != token {
 			t.Fatalf("ended: %+v", got)
 		}
-		for _, late := range []*op{claim, end} { // the claim, and then a renewal
-			o := late.again()
-			o.state = InProgress
-			if got = l.submit(t.Context(), o); got.err != nil {
+		for _, late := range []change{claim, end} { // the claim, and then a renewal
+			late.state = InProgress
+			if got = l.submit(t.Context(), late); got.err != nil {
 				t.Fatal(got.err)
 			}
 			row, ok, err := l.Lookup(t.Context(), key)
@@ -71,8 +68,7 @@ func TestTakeOverIsTold(t *testing.T) {
 	l := Open(t.Context(), Options{Pool: db, Process: "one", Log: zerolog.Nop()})
 	t.Cleanup(l.Close)
 	key := Key{Consumer: "order_placed", Key: "1", Effect: "create"}
-	claim := effectOp(key, l.token(), 1)
-	claim.state = InProgress
+	claim := change{key: key, owner: l.process.Token(), number: 1, state: InProgress}
 	if got := l.submit(t.Context(), claim); got.err != nil {
 		t.Fatal(got.err)
 	}

@@ -12,10 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -24,6 +21,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/mageline/mageline/event"
+	"github.com/mageline/mageline/internal/pg"
 )
 
 // DB is what a Ledger needs of a pool of connections; *pgxpool.Pool is one. Each call is a transaction of its own, and
@@ -52,26 +50,21 @@ type Options struct {
 
 // Ledger is safe for use by many goroutines. Its claims and finishes of one moment share one transaction.
 type Ledger struct {
-	pool    DB
-	process string
-	id      string        // of this start of the process
-	tokens  atomic.Uint64 // given
-	lease   time.Duration
-	gone    time.Duration
-	log     zerolog.Logger
-	metrics metrics
-	queue   queue
-	writers sync.WaitGroup
-	late    sync.WaitGroup // ends that Postgres was away for
-	living  sync.Mutex     // held for each sign of life
-	left    bool           // with living: no more of them
-	closing context.Context
-	close   context.CancelFunc
+	pool      DB
+	process   *pg.Process
+	heartbeat pg.Heartbeat
+	group     *pg.Group[change]
+	leases    pg.Leases
+	lease     time.Duration
+	gone      time.Duration
+	log       zerolog.Logger
+	metrics   metrics
+	late      sync.WaitGroup // ends that are recorded when Postgres is back
+	closing   context.Context
+	close     context.CancelFunc
 }
 
 const (
-	// writers flush side by side: one prepares while the other waits for the disk.
-	writers = 2
 	// flushTimeout is for one transaction; a Postgres that takes longer counts as away.
 	flushTimeout = 4 * time.Second
 	// finishTimeout is for recording how an effect ended, tries against a Postgres that is away included. With the flush
@@ -81,50 +74,42 @@ const (
 	finishPause = finishTimeout / 25
 )
 
-// Open starts the ledger's writers. They run until Close and not until ctx ends, because a drain that cancels the
-// effects still has to record how they ended.
+// Open starts the ledger. It runs until Close and not until ctx ends, because a drain that cancels the effects still has to
+// record how they ended.
 func Open(ctx context.Context, o Options) *Ledger {
 	if o.Lease == 0 {
 		o.Lease = 90 * time.Second
 	}
 	if o.Gone == 0 {
-		o.Gone = processGone
+		o.Gone = pg.Gone
 	}
-	process := text(o.Process, 200)
 	l := &Ledger{
-		pool: o.Pool, process: process, id: newProcessID(process), lease: o.Lease, gone: o.Gone, log: o.Log,
-		metrics: newMetrics(o.Registerer), queue: newQueue(),
+		pool: o.Pool, process: pg.NewProcess(text(o.Process, 200)), lease: o.Lease, gone: o.Gone, log: o.Log,
+		metrics: newMetrics(o.Registerer),
 	}
+	l.heartbeat = pg.Heartbeat{DB: o.Pool, Process: l.process, Timeout: flushTimeout}
+	l.leases = pg.Leases{Process: l.process, TTL: o.Lease, Write: l.writeLease, Unreleased: l.unreleased}
 	ctx = context.WithoutCancel(ctx)
 	l.closing, l.close = context.WithCancel(ctx)
-	for range writers {
-		l.writers.Go(func() { l.write(ctx) })
-	}
+	l.group = pg.NewGroup(ctx, pg.GroupOptions[change]{
+		Name: ledgerName, Commit: l.commit, Compare: compare, Rows: rowsOf, Timeout: flushTimeout, Reset: o.Pool.Reset,
+		Committed: l.metrics.committed, Repeated: l.metrics.conflicts.Inc,
+	})
 	return l
 }
 
-// Close writes what is queued and waits for the writers. Close it after the last effect has returned: what comes later
-// fails. The pool stays open.
+// ledgerName is what errors of Postgres say that they are about.
+const ledgerName = "the ledger"
+
+// failure turns an error of Postgres into what a handler returns.
+func failure(err error) error { return pg.Failure(ledgerName, err) }
+
+// Close writes what is queued and waits until it is written. Close the ledger after the last effect has returned: what comes
+// later fails. The pool stays open.
 func (l *Ledger) Close() {
 	l.close()
 	l.late.Wait()
-	l.queue.close()
-	l.writers.Wait()
-}
-
-// margin is how long before its lease an effect ends, so that nothing it started outlasts the lease.
-func (l *Ledger) margin() time.Duration { return min(2*time.Second, l.lease/10) }
-
-// token makes the owner of one claim. It is unique to the claim, so that a flush whose commit is unknown can be repeated
-// and recognises what it wrote.
-func (l *Ledger) token() string { return l.id + "." + strconv.FormatUint(l.tokens.Add(1), 36) }
-
-// processOf gives the part of an owner that people know.
-func processOf(owner string) string {
-	if i := strings.LastIndexByte(owner, '/'); i >= 0 {
-		return owner[:i]
-	}
-	return owner
+	l.group.Close()
 }
 
 // Do runs an effect once on any replica: the first caller runs it, later ones get its stored result, with duplicate true.
@@ -154,25 +139,24 @@ func (l *Ledger) Do(ctx context.Context, e Effect, run func(ctx context.Context,
 	if err != nil {
 		return Result{}, false, err
 	}
-	var a *lease
+	var held *pg.Lease
 	if e.Lease != "" {
-		if a, err = l.newLease(e.Lease); err != nil {
+		if held, err = l.newLease(e.Lease); err != nil {
 			return Result{}, false, err
 		}
 	}
-	token := l.token()
-	claim := effectOp(key, token, 1)
-	claim.state = InProgress
+	token := l.process.Token()
+	claim := change{key: key, owner: token, number: 1, state: InProgress}
 	if e.Repeat {
 		claim.sent = sentNow
 	}
-	got, leased := l.claim(ctx, claim, a)
-	if leased != nil {
-		a = nil
+	got, refused := l.claim(ctx, claim, held)
+	if refused != nil {
+		held = nil
 	}
 	if got.err != nil || got.owner != token {
-		if a != nil {
-			l.late.Go(func() { a.giveBack(ctx) })
+		if held != nil {
+			l.late.Go(func() { held.Release(ctx) })
 		}
 		switch {
 		case got.err != nil:
@@ -181,7 +165,7 @@ func (l *Ledger) Do(ctx context.Context, e Effect, run func(ctx context.Context,
 			return Result{State: Done, Value: got.result, Reason: got.reason}, true, nil
 		default:
 			return Result{}, false, &event.Deferral{
-				Reason: fmt.Sprintf("%s is in progress at %s", key, processOf(got.owner)), Busy: true,
+				Reason: fmt.Sprintf("%s is in progress at %s", key, pg.NameOf(got.owner)), Busy: true,
 			}
 		}
 	}
@@ -190,33 +174,36 @@ func (l *Ledger) Do(ctx context.Context, e Effect, run func(ctx context.Context,
 		Key: key, Number: got.number, Accepted: got.accepted,
 		Uncertain: !got.sentAt.IsZero(), UncertainFor: got.sentFor, token: token, sentAt: got.sentAt,
 	}
-	h := l.hold(ctx, key.String(), got.started, func() *op {
-		o := effectOp(key, token, c.Number+1)
-		o.state, o.accepted = InProgress, c.isAccepted()
-		return o
+	h := pg.NewHold(ctx, pg.Claim{
+		What: key.String(), Owner: token, Started: got.started, Lease: l.lease,
+		Renew: func(ctx context.Context) (time.Time, string, error) {
+			now := l.submit(ctx, c.renewal())
+			return now.started, now.owner, now.err
+		},
 	})
 	returned := false
 	defer func() {
 		if !returned { // a panic, or the end of the goroutine
-			_ = h.end()
-			if ferr := l.finish(ctx, c, Result{}, event.Errorf(event.Internal, "the effect panicked"), a); ferr != nil {
-				l.log.Error().Str("event", "panic_not_recorded").Err(ferr).Str("key", key.String()).Msg("could not record that an effect panicked")
+			_ = h.End()
+			if ferr := l.finish(ctx, c, Result{}, event.Errorf(event.Internal, "the effect panicked"), held); ferr != nil {
+				l.log.Error().Str("event", "ledger_panic_not_recorded").Err(ferr).Str("key", key.String()).
+					Msg("could not record that an effect panicked")
 			}
 		}
 	}()
-	if err = cmp.Or(leased, ctx.Err()); err == nil && got.takenOver {
+	if err = cmp.Or(refused, ctx.Err()); err == nil && got.takenOver {
 		err = event.TakeOver(ctx)
 	}
 	switch {
 	case err != nil:
 		err = event.NotDone(err)
-	case a != nil:
-		res, err = a.around(h.ctx, c, run)
+	case held != nil:
+		res, err = under(h.Context(), held, c, run)
 	default:
-		res, err = run(h.ctx, c)
+		res, err = run(h.Context(), c)
 	}
 	returned = true
-	cause := h.end()
+	cause := h.End()
 	if err != nil && cause != nil && ctx.Err() == nil {
 		// The effect saw only a cancelled context: say why. Whether it is NotDone stays visible.
 		err = &causedError{cause: cause, err: err}
@@ -227,7 +214,7 @@ func (l *Ledger) Do(ctx context.Context, e Effect, run func(ctx context.Context,
 	case err == nil && res.State != Done && res.State != Waiting && res.State != Skipped:
 		err = event.Errorf(event.Internal, "%s ended in state %q, which no effect can end in", key, res.State)
 	}
-	if ferr := l.finish(ctx, c, res, err, a); ferr != nil {
+	if ferr := l.finish(ctx, c, res, err, held); ferr != nil {
 		var d *event.Deferral
 		if errors.As(ferr, &d) {
 			return Result{}, false, &event.Deferral{
@@ -242,49 +229,60 @@ func (l *Ledger) Do(ctx context.Context, e Effect, run func(ctx context.Context,
 	return res, false, nil
 }
 
-// claim has an effect claimed, and a lease with it if there is one; leased says why it was not taken.
-func (l *Ledger) claim(ctx context.Context, o *op, a *lease) (got outcome, leased error) {
-	if a == nil {
-		return l.submit(ctx, o), nil
-	}
-	got = l.submit(ctx, o, a.claim)
-	return got, a.taken(l.await(ctx, a.claim))
+// under runs an effect under a lease.
+func under(ctx context.Context, held *pg.Lease, c *Claim, run func(context.Context, *Claim) (Result, error)) (Result, error) {
+	h := held.Hold(ctx)
+	defer func() { _ = h.End() }()
+	return run(h.Context(), c)
 }
 
-// finish records how the claimed effect ended, and gives its lease back if it had one. It goes on trying for finishTimeout,
+// claim has an effect claimed, and a lease with it if there is one; refused says why that was not taken.
+func (l *Ledger) claim(ctx context.Context, c change, held *pg.Lease) (got outcome, refused error) {
+	if held == nil {
+		return l.submit(ctx, c), nil
+	}
+	with := pg.NewRequest(change{lease: held.Change()})
+	r := pg.NewRequest(c)
+	got = outcomeOf(r, l.group.Do(ctx, r, with))
+	err := l.group.Wait(ctx, with)
+	return got, held.Taken(with.Value.lease, with.Value.got.started, err)
+}
+
+// finish records how the claimed effect ended, and releases its lease if it had one. It goes on trying for finishTimeout,
 // whatever becomes of ctx.
-func (l *Ledger) finish(ctx context.Context, c *Claim, res Result, err error, a *lease) error {
+func (l *Ledger) finish(ctx context.Context, c *Claim, res Result, err error, held *pg.Lease) error {
 	ctx = context.WithoutCancel(ctx)
 	until := time.Now().Add(finishTimeout) // not in ctx, which would cost each finish a timer
-	o := c.end(res, err)
-	var with []*op
-	if a != nil {
-		free := a.free()
+	end := c.end(res, err)
+	var with []*pg.Request[change]
+	if held != nil {
+		free := pg.NewRequest(change{lease: held.Free()})
 		with = append(with, free)
 		l.late.Go(func() { // nobody need wait for it
-			<-free.done
-			a.freed(free, free.got)
+			if err := l.group.Wait(ctx, free); err != nil {
+				l.unreleased(free.Value.lease, err)
+			}
 		})
 	}
 	for {
-		o.until = until
-		got := l.submit(ctx, o, with...)
+		r := pg.NewRequest(end)
+		r.Until = until
+		got := outcomeOf(r, l.group.Do(ctx, r, with...))
 		with = nil
 		switch {
 		case got.err == nil && got.owner == c.token:
 			return nil
 		case got.err == nil:
-			return lost(c.Key.String(), got.owner)
+			return pg.TakenOver(c.Key.String(), got.owner)
 		}
 		var d *event.Deferral
 		away := errors.As(got.err, &d)
 		if away && time.Until(until) > finishPause {
 			time.Sleep(finishPause)
-			o = o.again()
 			continue
 		}
 		if away {
-			l.recordLate(o)
+			l.recordLate(end)
 		}
 		return fmt.Errorf("record the end of %s: %w", c.Key, got.err)
 	}
@@ -293,7 +291,7 @@ func (l *Ledger) finish(ctx context.Context, c *Claim, res Result, err error, a 
 // recordLate goes on trying to write an end that Postgres was away for, until its lease has passed or the ledger is
 // closed. Else what was in flight would wait for its lease, though its owner lives and knows how it ended. Who has taken
 // the row over keeps it: it has another token.
-func (l *Ledger) recordLate(o *op) {
+func (l *Ledger) recordLate(end change) {
 	l.late.Go(func() {
 		ctx, cancel := context.WithTimeout(l.closing, l.lease)
 		defer cancel()
@@ -303,20 +301,51 @@ func (l *Ledger) recordLate(o *op) {
 				return
 			case <-time.After(finishTimeout / 10):
 			}
-			o = o.again()
 			var d *event.Deferral
-			away = errors.As(l.submit(ctx, o).err, &d)
+			away = errors.As(l.submit(ctx, end).err, &d)
 		}
 	})
 }
 
-// lost is the end of an effect or lease that another owner has taken over: it, not this handling, goes on with it.
-func lost(what, owner string) error {
-	by := processOf(owner)
-	if by == "" {
-		by = "key release"
+// Lease takes the claim on a name: the writer of an order ("order:57"), a periodic task, the reader of a dead-letter
+// queue. No two holders on any replica have one at a time. Held by another, or with Postgres away, it fails with an
+// *event.Deferral.
+//
+// The context that it returns ends before the lease does, and carries an event.Clock that renews it as in [Ledger.Do].
+// release releases the lease at once, whatever has become of ctx; it must be called, and more than once does no harm.
+func (l *Ledger) Lease(ctx context.Context, name string) (held context.Context, release func(), err error) {
+	name, err = leaseName(name)
+	if err != nil {
+		return nil, nil, err
 	}
-	return &event.Deferral{Reason: fmt.Sprintf("%s was taken over by %s after its lease had passed", what, by)}
+	return l.leases.Take(ctx, name)
+}
+
+func (l *Ledger) newLease(name string) (*pg.Lease, error) {
+	name, err := leaseName(name)
+	if err != nil {
+		return nil, err
+	}
+	return l.leases.New(name), nil
+}
+
+// leaseName returns the name as it is stored.
+func leaseName(name string) (string, error) {
+	key, err := Key{Consumer: "lease", Key: name, Effect: "hold"}.canonical()
+	return key.Key, err
+}
+
+// writeLease has a change of a lease written with what else is asked in the same moment.
+func (l *Ledger) writeLease(ctx context.Context, c pg.LeaseChange) (made pg.LeaseChange, started time.Time, err error) {
+	r := pg.NewRequest(change{lease: c})
+	err = l.group.Do(ctx, r)
+	return r.Value.lease, r.Value.got.started, err
+}
+
+func (l *Ledger) unreleased(c pg.LeaseChange, err error) {
+	l.recordLate(change{lease: c})
+	l.log.Warn().Str("event", "lease_not_released").Err(err).Str("lease", c.Name).Time("until", time.Now().Add(l.lease)).
+		Msg("could not release a lease yet; it passes by itself")
 }
 
 // causedError adds to what a cut effect returned why it was cut.

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/mageline/mageline/event"
+	"github.com/mageline/mageline/internal/pg"
 )
 
 // Ready reports, with an *event.Deferral, that Postgres can't be reached or that it only reads, as a server does that a
@@ -23,7 +24,7 @@ func (l *Ledger) Ready(ctx context.Context) error {
 	}
 	if reads {
 		l.pool.Reset()
-		return &event.Deferral{Reason: "Postgres only reads: DATABASE_URL must lead to the primary", Downstream: "postgres"}
+		return &event.Deferral{Reason: "Postgres is away", Downstream: "postgres", Err: pg.ErrReadOnly}
 	}
 	return nil
 }
@@ -137,7 +138,7 @@ func scanRow(r pgx.CollectableRow) (Row, error) {
 	if sent != nil {
 		row.Sent = *sent
 	}
-	row.Owner = processOf(row.Owner)
+	row.Owner = pg.NameOf(row.Owner)
 	switch row.State {
 	case Done, Waiting, Skipped:
 		row.Result.State = row.State
@@ -317,6 +318,9 @@ DELETE FROM lease WHERE name IN (
 	return deleted, nil
 }
 
+// maxRepeats is how often a transaction that loses to another one is tried.
+const maxRepeats = 10
+
 // repeat does a transaction again that lost to another one.
 func (l *Ledger) repeat(ctx context.Context, do func() error) error {
 	for n := 1; ; n++ {
@@ -324,7 +328,7 @@ func (l *Ledger) repeat(ctx context.Context, do func() error) error {
 		if err == nil {
 			return nil
 		}
-		if !isConflict(err) || n == maxRepeats || ctx.Err() != nil {
+		if pg.ClassOf(err) != pg.Repeat || n == maxRepeats || ctx.Err() != nil {
 			return failure(err)
 		}
 	}

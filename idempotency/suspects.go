@@ -2,42 +2,35 @@ package idempotency
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/mageline/mageline/event"
+	"github.com/mageline/mageline/internal/pg"
 )
 
 // A message that kills the process that handles it must not do so for ever. A process enters in the ledger which messages
 // it handles that may have killed another one, and keeps a row for itself while it lives: an entry whose process is gone
 // has seen it die.
 
-// processGone is after which time without a sign of life a process counts as dead.
-const processGone = 30 * time.Second
-
-// newProcessID names a start of a process: a container that starts again has the host name and the process id of before.
-func newProcessID(process string) string { return process + "/" + rand.Text() }
-
-// Live gives a sign of life, without which the messages that this process enters would count as killing it. Call it
+// Live renews the heartbeat of this process, without which the messages that it enters would count as killing it. Call it
 // before the first Enter and then every 5 s. After Leave it does nothing.
 func (l *Ledger) Live(ctx context.Context) error {
-	l.living.Lock()
-	defer l.living.Unlock()
-	if l.left {
-		return nil
+	if err := l.heartbeat.Beat(ctx); err != nil {
+		return failure(err)
 	}
-	return l.exec(ctx, `
-INSERT INTO process (id, renewed_at) VALUES ($1, now()) ON CONFLICT (id) DO UPDATE SET renewed_at = excluded.renewed_at`,
-		l.id)
+	return nil
 }
 
 // Leave says that the process ends in order: what it had entered is innocent.
 func (l *Ledger) Leave(ctx context.Context) error {
-	l.living.Lock()
-	defer l.living.Unlock()
-	l.left = true
-	return l.exec(ctx, `WITH own AS (DELETE FROM suspect WHERE process = $1) DELETE FROM process WHERE id = $1`, l.id)
+	err := l.heartbeat.Leave(ctx, func(b *pgx.Batch) { b.Queue(`DELETE FROM suspect WHERE process = $1`, l.process.ID()) })
+	if err != nil {
+		return failure(err)
+	}
+	return nil
 }
 
 // Enter notes that this process is about to handle a message that may have killed another one. suspect is true when a
@@ -59,13 +52,13 @@ ON CONFLICT (consumer, id) DO UPDATE SET (process, suspected, alone, deaths, ent
 		CASE WHEN other AND lives THEN s.entered_at ELSE now() END
 	FROM (SELECT s.process NOT IN ('', excluded.process) AS other, EXISTS (SELECT FROM process AS p
 		WHERE p.id = s.process AND p.renewed_at > now() - $4::bigint * interval '1 microsecond') AS lives) AS holder)
-RETURNING process, suspected, deaths`, consumer, message, l.id, l.gone.Microseconds()).Scan(&process, &suspect, &deaths)
+RETURNING process, suspected, deaths`, consumer, message, l.process.ID(), l.gone.Microseconds()).Scan(&process, &suspect, &deaths)
 	switch {
 	case err != nil:
 		return false, 0, fmt.Errorf("enter message %s of %s: %w", message, consumer, failure(err))
-	case process != l.id:
+	case process != l.process.ID():
 		return false, 0, &event.Deferral{
-			Reason: fmt.Sprintf("message %s was with %s, which has shown itself less than %s ago", message, processOf(process), l.gone),
+			Reason: fmt.Sprintf("message %s was with %s, which has shown itself less than %s ago", message, pg.NameOf(process), l.gone),
 			Busy:   true,
 		}
 	}
@@ -75,19 +68,19 @@ RETURNING process, suspected, deaths`, consumer, message, l.id, l.gone.Microseco
 // Alone notes that this process now handles a suspect with nothing else in flight: should it die, this message has done it.
 func (l *Ledger) Alone(ctx context.Context, consumer, message string) error {
 	return l.exec(ctx, `UPDATE suspect SET alone = true WHERE consumer = $1 AND id = $2 AND process = $3`,
-		consumer, message, l.id)
+		consumer, message, l.process.ID())
 }
 
 // PutOff notes that a message that was entered waits in a queue: it stays entered, with what is known of it, but nobody
 // has it. It kills nobody there, and the next to get it need not be this process, which may be paused for long.
 func (l *Ledger) PutOff(ctx context.Context, consumer, message string) error {
 	return l.exec(ctx, `UPDATE suspect SET process = '', alone = false WHERE consumer = $1 AND id = $2 AND process = $3`,
-		consumer, message, l.id)
+		consumer, message, l.process.ID())
 }
 
 // Strike takes a message out that this process has entered: its handling has ended, and the process lives.
 func (l *Ledger) Strike(ctx context.Context, consumer, message string) error {
-	return l.exec(ctx, `DELETE FROM suspect WHERE consumer = $1 AND id = $2 AND process = $3`, consumer, message, l.id)
+	return l.exec(ctx, `DELETE FROM suspect WHERE consumer = $1 AND id = $2 AND process = $3`, consumer, message, l.process.ID())
 }
 
 // exec runs a statement, however late in the life of ctx: what has ended must be written down also while stopping.

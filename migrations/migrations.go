@@ -13,11 +13,12 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
+
+	"github.com/mageline/mageline/internal/pg"
 )
 
 //go:embed *.sql
@@ -93,8 +94,7 @@ func Pending(ctx context.Context, db Querier) (bool, error) {
 	}
 	var applied []int64
 	err = db.QueryRow(ctx, `SELECT coalesce(array_agg(version_id), '{}') FROM `+table+` WHERE is_applied`).Scan(&applied)
-	var answer *pgconn.PgError
-	if errors.As(err, &answer) && answer.Code == "42P01" { // undefined_table: none was ever applied
+	if pg.Code(err) == pg.UndefinedTable { // none was ever applied
 		return true, nil
 	}
 	if err != nil {

@@ -119,6 +119,9 @@ func connect(ctx context.Context, url, direct, variable string) (*link, []Line) 
 // part of the address is at fault. It is empty where the error's own words must do.
 func Remedy(err error, variable string) string {
 	var answer *pgconn.PgError
+	if errors.Is(err, pg.ErrReadOnly) {
+		return "lead " + variable + " to the primary"
+	}
 	if errors.As(err, &answer) {
 		switch {
 		case answer.Code == "28000" && strings.Contains(answer.Message, "certificate"):

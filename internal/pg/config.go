@@ -1,5 +1,7 @@
-// Package pg leads to the ledger's database: directly, or through a pooler in transaction mode, where nothing may
-// depend on the connection.
+// Package pg is what the tables of mageline have in common: the way to the database, directly or through a pooler in
+// transaction mode, where nothing may depend on the connection ([Parse]); what its errors mean ([ClassOf], [Failure]); group
+// commit ([Group]); claims with a lease that work renews ([Hold], [Leases]); and a heartbeat by which others tell that a
+// process lives ([Heartbeat]).
 package pg
 
 import (
