@@ -24,6 +24,7 @@ type Claim struct {
 
 	token  string
 	sentAt time.Time // the database's time of what made it uncertain
+	data   string    // of the row
 
 	mu               sync.Mutex
 	looked, accepted bool
@@ -64,7 +65,9 @@ func (c *Claim) renewal() change {
 }
 
 // change returns one that only the owner of the claim can make.
-func (c *Claim) change() change { return change{key: c.Key, owner: c.token, number: c.Number + 1} }
+func (c *Claim) change() change {
+	return change{key: c.Key, owner: c.token, number: c.Number + 1, data: c.data}
+}
 
 // end returns what is recorded for an effect that returned res and err.
 func (c *Claim) end(res Result, err error) change {

@@ -26,9 +26,10 @@ type change struct {
 	result   string
 	reason   string
 	class    event.Class
+	data     string // JSON; empty for none
 	order    *Order
 
-	lease pg.LeaseChange // of a lease, if it has a name
+	lease *pg.LeaseChange // of a lease instead; nil for an effect
 
 	got outcome
 }
@@ -38,7 +39,7 @@ const (
 	sentNow   int64 = -1
 )
 
-func (c *change) ofLease() bool { return c.lease.Name != "" }
+func (c *change) ofLease() bool { return c.lease != nil }
 
 // outcome is the row as it was after the transaction: the change was made if the owner is its own.
 type outcome struct {
@@ -53,6 +54,7 @@ type outcome struct {
 	accepted bool
 	result   string
 	reason   string
+	data     []byte
 	// takenOver: the claim was another's, whose lease had passed.
 	takenOver bool
 }
@@ -81,7 +83,10 @@ func compare(a, b *change) int {
 	if c := strings.Compare(a.key.Effect, b.key.Effect); c != 0 {
 		return c
 	}
-	return a.lease.Compare(&b.lease)
+	if a.ofLease() && b.ofLease() {
+		return a.lease.Compare(b.lease)
+	}
+	return 0
 }
 
 // rowsOf appends the rows that a change writes.
@@ -116,16 +121,28 @@ func rowsOf(rows []pg.Row, c *change) []pg.Row {
 // request that outlasts it.
 //
 // A renewal or finish whose row is gone (a failover to a replica that lagged) writes the row anew.
-const changeEffects = `
+//
+// The data of a row is its claim's. Rows without any are written by a statement that leaves the columns alone: what a claim
+// before has left there no longer counts.
+var changeEffects, changeEffectsAndData = effectsStatement("", "", "", ""), effectsStatement(
+	`, data, data_claim`, `, nullif(r.data, '')::jsonb, CASE WHEN r.data <> '' THEN r.claim END`, `, unnest($13::text[]) AS data`, `,
+	data = excluded.data,
+	data_claim = CASE
+		WHEN excluded.data IS NULL THEN NULL
+		WHEN e.owner = excluded.owner THEN e.claim
+		ELSE e.claim + 1 END`)
+
+func effectsStatement(columns, values, arrays, sets string) string {
+	return `
 INSERT INTO effect AS e (consumer, key, effect, state, owner, claim, lease_until, sent_at, accepted, result, reason,
-	class, created_at, updated_at)
+	class, created_at, updated_at` + columns + `)
 SELECT r.consumer, r.key, r.effect, r.state, r.owner, r.claim, now() + $1::interval,
 	CASE r.sent WHEN 0 THEN NULL WHEN -1 THEN now() ELSE 'epoch'::timestamptz + r.sent * interval '1 microsecond' END,
-	r.accepted, r.result, r.reason, r.class, now(), now()
+	r.accepted, r.result, r.reason, r.class, now(), now()` + values + `
 FROM (SELECT unnest($2::text[]) AS consumer, unnest($3::text[]) AS key, unnest($4::text[]) AS effect,
 	unnest($5::text[]) AS state, unnest($6::text[]) AS owner, unnest($7::bigint[]) AS claim, unnest($8::bigint[]) AS sent,
 	unnest($9::boolean[]) AS accepted, unnest($10::text[]) AS result, unnest($11::text[]) AS reason,
-	unnest($12::text[]) AS class) AS r
+	unnest($12::text[]) AS class` + arrays + `) AS r
 ON CONFLICT (consumer, key, effect) DO UPDATE SET
 	state = excluded.state,
 	owner = excluded.owner,
@@ -143,17 +160,18 @@ ON CONFLICT (consumer, key, effect) DO UPDATE SET
 	class = CASE
 		WHEN e.owner <> excluded.owner AND e.state = 'in_progress' THEN 'taken_over'
 		ELSE excluded.class END,
-	updated_at = excluded.updated_at
+	updated_at = excluded.updated_at` + sets + `
 WHERE CASE
 	WHEN e.owner = excluded.owner THEN excluded.state <> 'in_progress' OR e.state = 'in_progress'
 	WHEN excluded.claim > 1 OR e.state = 'done' THEN false
 	ELSE e.state <> 'in_progress' OR e.lease_until <= now() END
 RETURNING owner, claim, sent_at, (extract(epoch FROM now() - sent_at) * 1000000)::bigint, accepted,
 	class = 'taken_over'`
+}
 
 // readEffects gives the rows of those that have lost. The subselect keeps the planner from scanning the table.
 const readEffects = `
-SELECT r.n, e.owner, e.claim, e.state, e.result, e.reason
+SELECT r.n, e.owner, e.claim, e.state, e.result, e.reason, CASE WHEN e.data_claim = e.claim THEN e.data END
 FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS r(consumer, key, effect, n)
 CROSS JOIN LATERAL (SELECT * FROM effect
 	WHERE effect.consumer = r.consumer AND effect.key = r.key AND effect.effect = r.effect OFFSET 0) AS e`
@@ -201,6 +219,14 @@ func (l *Ledger) commit(ctx context.Context, requests []*pg.Request[change]) err
 	return l.read(ctx, lost)
 }
 
+// what names the row in messages.
+func (c *change) what() string {
+	if c.ofLease() {
+		return "lease " + c.lease.Name
+	}
+	return c.key.String()
+}
+
 func (c *change) found() bool {
 	if c.ofLease() {
 		return c.lease.Found
@@ -220,7 +246,7 @@ func (l *Ledger) write(ctx context.Context, requests []*pg.Request[change]) erro
 	for _, r := range requests {
 		c := &r.Value
 		if c.ofLease() {
-			leases = append(leases, &c.lease)
+			leases = append(leases, c.lease)
 			continue
 		}
 		effects.add(c)
@@ -229,8 +255,14 @@ func (l *Ledger) write(ctx context.Context, requests []*pg.Request[change]) erro
 		}
 	}
 	if c := &effects; len(c.changes) > 0 {
-		batch.Queue(changeEffects, l.lease, c.consumer, c.key, c.effect, c.state, c.owner, c.claim, c.sent, c.accepted,
-			c.result, c.reason, c.class).Query(c.won)
+		sql := changeEffects
+		args := []any{
+			l.lease, c.consumer, c.key, c.effect, c.state, c.owner, c.claim, c.sent, c.accepted, c.result, c.reason, c.class,
+		}
+		if c.data != nil {
+			sql, args = changeEffectsAndData, append(args, c.data)
+		}
+		batch.Queue(sql, args...).Query(c.won)
 	}
 	if c := &orders; len(c.key) > 0 {
 		batch.Queue(changeOrders, c.key, c.consumer, c.effect, c.owner, c.entity, c.store, c.state, c.document, c.placed)
@@ -248,7 +280,7 @@ func (l *Ledger) read(ctx context.Context, changes []*change) error {
 	)
 	for _, c := range changes {
 		if c.ofLease() {
-			leases = append(leases, &c.lease)
+			leases = append(leases, c.lease)
 		} else {
 			effects.add(c)
 		}
@@ -259,7 +291,7 @@ func (l *Ledger) read(ctx context.Context, changes []*change) error {
 				n   int64
 				row outcome
 			)
-			_, err := pgx.ForEachRow(rows, []any{&n, &row.owner, &row.number, &row.state, &row.result, &row.reason}, func() error {
+			_, err := pgx.ForEachRow(rows, []any{&n, &row.owner, &row.number, &row.state, &row.result, &row.reason, &row.data}, func() error {
 				row.found = true
 				c.changes[n-1].got = row
 				return nil
@@ -273,7 +305,7 @@ func (l *Ledger) read(ctx context.Context, changes []*change) error {
 	}
 	for _, c := range changes {
 		if !c.found() {
-			return fmt.Errorf("%w: it was removed meanwhile, or row-level security hides it: %s%s", pg.ErrRow, c.key, c.lease.Name)
+			return fmt.Errorf("%w: it was removed meanwhile, or row-level security hides it: %s", pg.ErrRow, c.what())
 		}
 	}
 	return nil
@@ -281,10 +313,10 @@ func (l *Ledger) read(ctx context.Context, changes []*change) error {
 
 // effectColumns are the rows of changeEffects, a slice for each column.
 type effectColumns struct {
-	changes                                                    []*change
-	consumer, key, effect, state, owner, result, reason, class []string
-	claim, sent                                                []int64
-	accepted                                                   []bool
+	changes                                                          []*change
+	consumer, key, effect, state, owner, result, reason, class, data []string
+	claim, sent                                                      []int64
+	accepted                                                         []bool
 }
 
 // grow makes room for n rows.
@@ -338,6 +370,12 @@ func (c *effectColumns) add(o *change) {
 	c.result = append(c.result, text(o.result, maxText))
 	c.reason = append(c.reason, text(o.reason, maxText))
 	c.class = append(c.class, string(o.class))
+	if o.data != "" && c.data == nil {
+		c.data = make([]string, len(c.key)-1, cap(c.key))
+	}
+	if c.data != nil {
+		c.data = append(c.data, o.data)
+	}
 }
 
 // maxText bounds what is kept of a downstream's words, in bytes.

@@ -3,6 +3,7 @@ package idempotency
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -29,6 +30,9 @@ type Effect struct {
 	// transaction of the claim and released in that of the finish. While another holds it, the effect does not run and Do
 	// returns an *event.Deferral.
 	Lease string
+	// Data is what later handlings need to know of the effect, however it ends: a JSON object, or nil. It is in the row from
+	// the claim on, and stays there unless the [Result] has other.
+	Data json.RawMessage
 }
 
 // maxKey is the longest business key that is stored as it is, in bytes.
@@ -48,6 +52,32 @@ func (k Key) canonical() (Key, error) {
 		k.Key = "sha256:" + hex.EncodeToString(sum[:])
 	}
 	return k, nil
+}
+
+// maxData bounds the data of an effect, in bytes.
+const maxData = 1 << 20
+
+// storable returns data as Postgres can store it: a JSON string may hold a NUL, and its text may not.
+func storable(data json.RawMessage) (string, error) {
+	switch {
+	case len(data) == 0:
+		return "", nil
+	case len(data) > maxData:
+		return "", event.Errorf(event.Internal, "the data of an effect has %d bytes, and the ledger takes %d", len(data), maxData)
+	case !json.Valid(data) || !utf8.Valid(data):
+		return "", event.Errorf(event.Internal, "the data of an effect is no JSON")
+	}
+	text := string(data)
+	for i := 0; i < len(text); i++ {
+		if text[i] != '\\' {
+			continue
+		}
+		if strings.HasPrefix(text[i:], `\u0000`) {
+			text = text[:i] + `\ufffd` + text[i+len(`\u0000`):]
+		}
+		i++ // what is escaped begins no escape
+	}
+	return text, nil
 }
 
 // State is what the ledger knows of an effect.
@@ -72,8 +102,11 @@ const (
 type Result struct {
 	State  State  // Done, which the zero value means too, Waiting or Skipped
 	Value  string // what the effect gave: a document number
-	Reason string // why it waits or is skipped, such as Magento's state of the order
-	Order  *Order // what the table of orders shall know; nil leaves it as it is
+	Reason string // for people: why it waits or is skipped
+	// Data is what later handlings need to know, as a JSON object of the caller's; nil leaves what [Effect] had. Nothing
+	// that steers a handling belongs in a name or a reason.
+	Data  json.RawMessage
+	Order *Order // what the table of orders shall know; nil leaves it as it is
 }
 
 // Order is what an effect tells the ledger of an order.
@@ -102,7 +135,7 @@ type Row struct {
 	Expired  bool      // in progress, and its lease has passed by the database's clock
 	Sent     time.Time // until when something sent may have taken effect unrecorded; zero if nothing may have
 	Accepted bool
-	Result   Result // State Waiting, Skipped or Done only; Order is always nil
+	Result   Result // State Waiting, Skipped or Done only; Data in every state; Order is always nil
 	Class    event.Class
 	Created  time.Time
 	Updated  time.Time

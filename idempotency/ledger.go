@@ -145,8 +145,12 @@ func (l *Ledger) Do(ctx context.Context, e Effect, run func(ctx context.Context,
 			return Result{}, false, err
 		}
 	}
+	data, err := storable(e.Data)
+	if err != nil {
+		return Result{}, false, err
+	}
 	token := l.process.Token()
-	claim := change{key: key, owner: token, number: 1, state: InProgress}
+	claim := change{key: key, owner: token, number: 1, state: InProgress, data: data}
 	if e.Repeat {
 		claim.sent = sentNow
 	}
@@ -162,7 +166,7 @@ func (l *Ledger) Do(ctx context.Context, e Effect, run func(ctx context.Context,
 		case got.err != nil:
 			return Result{}, false, fmt.Errorf("claim %s: %w", key, got.err)
 		case got.state == Done:
-			return Result{State: Done, Value: got.result, Reason: got.reason}, true, nil
+			return Result{State: Done, Value: got.result, Reason: got.reason, Data: got.data}, true, nil
 		default:
 			return Result{}, false, &event.Deferral{
 				Reason: fmt.Sprintf("%s is in progress at %s", key, pg.NameOf(got.owner)), Busy: true,
@@ -172,7 +176,7 @@ func (l *Ledger) Do(ctx context.Context, e Effect, run func(ctx context.Context,
 
 	c := &Claim{
 		Key: key, Number: got.number, Accepted: got.accepted,
-		Uncertain: !got.sentAt.IsZero(), UncertainFor: got.sentFor, token: token, sentAt: got.sentAt,
+		Uncertain: !got.sentAt.IsZero(), UncertainFor: got.sentFor, token: token, sentAt: got.sentAt, data: data,
 	}
 	h := pg.NewHold(ctx, pg.Claim{
 		What: key.String(), Owner: token, Started: got.started, Lease: l.lease,
@@ -214,6 +218,12 @@ func (l *Ledger) Do(ctx context.Context, e Effect, run func(ctx context.Context,
 	case err == nil && res.State != Done && res.State != Waiting && res.State != Skipped:
 		err = event.Errorf(event.Internal, "%s ended in state %q, which no effect can end in", key, res.State)
 	}
+	if data, derr := storable(res.Data); derr != nil {
+		res.Data = nil
+		err = errors.Join(err, derr)
+	} else if data != "" {
+		c.data = data
+	}
 	if ferr := l.finish(ctx, c, res, err, held); ferr != nil {
 		var d *event.Deferral
 		if errors.As(ferr, &d) {
@@ -241,11 +251,12 @@ func (l *Ledger) claim(ctx context.Context, c change, held *pg.Lease) (got outco
 	if held == nil {
 		return l.submit(ctx, c), nil
 	}
-	with := pg.NewRequest(change{lease: held.Change()})
+	take := held.Change()
+	with := pg.NewRequest(change{lease: &take})
 	r := pg.NewRequest(c)
 	got = outcomeOf(r, l.group.Do(ctx, r, with))
 	err := l.group.Wait(ctx, with)
-	return got, held.Taken(with.Value.lease, with.Value.got.started, err)
+	return got, held.Taken(take, with.Value.got.started, err)
 }
 
 // finish records how the claimed effect ended, and releases its lease if it had one. It goes on trying for finishTimeout,
@@ -256,11 +267,12 @@ func (l *Ledger) finish(ctx context.Context, c *Claim, res Result, err error, he
 	end := c.end(res, err)
 	var with []*pg.Request[change]
 	if held != nil {
-		free := pg.NewRequest(change{lease: held.Free()})
+		lease := held.Free()
+		free := pg.NewRequest(change{lease: &lease})
 		with = append(with, free)
 		l.late.Go(func() { // nobody need wait for it
 			if err := l.group.Wait(ctx, free); err != nil {
-				l.unreleased(free.Value.lease, err)
+				l.unreleased(lease, err)
 			}
 		})
 	}
@@ -337,13 +349,13 @@ func leaseName(name string) (string, error) {
 
 // writeLease has a change of a lease written with what else is asked in the same moment.
 func (l *Ledger) writeLease(ctx context.Context, c pg.LeaseChange) (made pg.LeaseChange, started time.Time, err error) {
-	r := pg.NewRequest(change{lease: c})
+	r := pg.NewRequest(change{lease: &c})
 	err = l.group.Do(ctx, r)
-	return r.Value.lease, r.Value.got.started, err
+	return c, r.Value.got.started, err
 }
 
 func (l *Ledger) unreleased(c pg.LeaseChange, err error) {
-	l.recordLate(change{lease: c})
+	l.recordLate(change{lease: &c})
 	l.log.Warn().Str("event", "lease_not_released").Err(err).Str("lease", c.Name).Time("until", time.Now().Add(l.lease)).
 		Msg("could not release a lease yet; it passes by itself")
 }

@@ -31,7 +31,7 @@ func (l *Ledger) Ready(ctx context.Context) error {
 
 const selectAll = `
 SELECT consumer, key, effect, state, owner, claim, lease_until, state = 'in_progress' AND lease_until <= now(), sent_at, accepted,
-	result, reason, class, created_at, updated_at
+	result, reason, class, created_at, updated_at, CASE WHEN data_claim = claim THEN data END
 FROM effect`
 
 const selectRows = selectAll + " WHERE consumer = $1 AND key = $2"
@@ -134,7 +134,7 @@ func scanRow(r pgx.CollectableRow) (Row, error) {
 	var row Row
 	var sent *time.Time
 	err := r.Scan(&row.Key.Consumer, &row.Key.Key, &row.Key.Effect, &row.State, &row.Owner, &row.Number, &row.Lease, &row.Expired, &sent,
-		&row.Accepted, &row.Result.Value, &row.Result.Reason, &row.Class, &row.Created, &row.Updated)
+		&row.Accepted, &row.Result.Value, &row.Result.Reason, &row.Class, &row.Created, &row.Updated, (*[]byte)(&row.Result.Data))
 	if sent != nil {
 		row.Sent = *sent
 	}
@@ -211,7 +211,8 @@ WITH locked AS (
 	SELECT effect FROM effect WHERE consumer = $1 AND key = $2 AND ($3 = '' OR effect = $3)
 	ORDER BY effect FOR UPDATE)
 UPDATE effect AS e SET state = 'uncertain', owner = '', claim = claim + 1, accepted = false, updated_at = now(),
-	sent_at = CASE WHEN state = 'uncertain' THEN sent_at ELSE now() END
+	sent_at = CASE WHEN state = 'uncertain' THEN sent_at ELSE now() END,
+	data_claim = CASE WHEN data_claim = claim THEN claim + 1 END
 FROM locked WHERE e.consumer = $1 AND e.key = $2 AND e.effect = locked.effect`, k.Consumer, k.Key, effect)
 	if err != nil {
 		return 0, failure(err)

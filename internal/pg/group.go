@@ -113,7 +113,7 @@ func (g *Group[T]) Close() {
 // Each gets its own answer, for which [Group.Wait] waits.
 func (g *Group[T]) Do(ctx context.Context, r *Request[T], with ...*Request[T]) error {
 	err := ctx.Err()
-	if err == nil && !g.queue.add(append(with, r)...) {
+	if err == nil && !g.queue.add(r, with) {
 		err = fmt.Errorf("%s: %w", g.Name, ErrClosed)
 	}
 	if err != nil {
@@ -258,14 +258,14 @@ func (q *queue[T]) close() {
 	q.ready.Broadcast()
 }
 
-// add queues requests, for one transaction if none of their rows is in it twice.
-func (q *queue[T]) add(requests ...*Request[T]) bool {
+// add queues r and what goes with it, for one transaction if none of their rows is in it twice.
+func (q *queue[T]) add(r *Request[T], with []*Request[T]) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
 		return false
 	}
-	q.waiting = append(q.waiting, requests...)
+	q.waiting = append(append(q.waiting, with...), r)
 	q.ready.Signal()
 	return true
 }
@@ -331,10 +331,9 @@ func (q *queue[T]) take(r *Request[T]) bool {
 	q.some = q.rowsOf(q.some[:0], &r.Value)
 	free := true
 	for _, row := range q.some {
-		if _, taken := q.rows[row]; taken {
-			free = false
-		}
+		n := len(q.rows)
 		q.rows[row] = struct{}{}
+		free = free && len(q.rows) > n
 	}
 	return free
 }

@@ -61,7 +61,7 @@ func newGathering(t *testing.T) *gathering {
 
 func (g *gathering) put(from, n int) {
 	for i := range n {
-		g.add(NewRequest(strconv.Itoa(from + i)))
+		g.add(NewRequest(strconv.Itoa(from+i)), nil)
 	}
 }
 
@@ -112,7 +112,7 @@ func TestQueue_GathersWhileATransactionIsUnderWay(t *testing.T) {
 func TestQueue_HasNoRowTwiceInATransaction(t *testing.T) {
 	q := newQueue(rowsIn)
 	for _, rows := range []string{"a", "ab", "b", "c", "cd", "e"} {
-		q.add(NewRequest(rows))
+		q.add(NewRequest(rows), nil)
 	}
 	for n, want := range [][]string{{"a", "c", "e"}, {"ab", "cd"}, {"b"}, nil} {
 		if want == nil {
