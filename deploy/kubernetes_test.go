@@ -20,7 +20,7 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 )
 
-// afterCancel is what a handler has to return in once its context is cancelled (contract, Deliveries): a stop lasts as long as
+// afterCancel is what a handler has to return in once its context is cancelled (docs/deliveries.md): a stop lasts as long as
 // SHUTDOWN_TIMEOUT and this.
 const afterCancel = 10 * time.Second
 
@@ -89,7 +89,7 @@ func container(t *testing.T, r rendered) corev1.Container {
 	return containers[0]
 }
 
-func TestReplicas(t *testing.T) {
+func TestReplicas_AreReplacedOneAtATime(t *testing.T) {
 	r := render(t)
 	if n := r.deployment.Spec.Replicas; n == nil || *n < 2 {
 		t.Errorf("replicas = %v, want at least 2", n)
@@ -102,7 +102,7 @@ func TestReplicas(t *testing.T) {
 	}
 }
 
-func TestSelectorsMeetThePods(t *testing.T) {
+func TestSelectors_MatchThePods(t *testing.T) {
 	r := render(t)
 	pods := labels.Set(r.deployment.Spec.Template.Labels)
 	spread := r.deployment.Spec.Template.Spec.TopologySpreadConstraints
@@ -126,7 +126,7 @@ func TestSelectorsMeetThePods(t *testing.T) {
 	}
 }
 
-func TestGraceFitsTheDrain(t *testing.T) {
+func TestGracePeriod_FitsTheDrain(t *testing.T) {
 	r := render(t)
 	drain, err := time.ParseDuration(r.settings.Data["MAGELINE_SHUTDOWN_TIMEOUT"])
 	if err != nil {
@@ -141,7 +141,7 @@ func TestGraceFitsTheDrain(t *testing.T) {
 	}
 }
 
-func TestProbes(t *testing.T) {
+func TestProbes_AskHealthAndReadiness(t *testing.T) {
 	r := render(t)
 	c := container(t, r)
 	if len(c.Ports) != 1 || c.Ports[0].Name != "http" || c.Ports[0].ContainerPort != 8080 {
@@ -168,7 +168,7 @@ func TestProbes(t *testing.T) {
 	}
 }
 
-func TestNoMoreRightsThanNeeded(t *testing.T) {
+func TestPod_HasNoMoreRightsThanNeeded(t *testing.T) {
 	r := render(t)
 	pod, c := r.deployment.Spec.Template.Spec, container(t, r)
 	isTrue := func(b *bool) bool { return b != nil && *b }
@@ -195,7 +195,7 @@ func TestNoMoreRightsThanNeeded(t *testing.T) {
 	}
 }
 
-func TestSecretsAreFiles(t *testing.T) {
+func TestSecrets_AreFiles(t *testing.T) {
 	r := render(t)
 	example, err := os.ReadFile("kubernetes/secret.example.yaml")
 	if err != nil {
@@ -240,7 +240,7 @@ func TestSecretsAreFiles(t *testing.T) {
 	}
 }
 
-func TestSettingsReachTheContainer(t *testing.T) {
+func TestSettings_ReachTheContainer(t *testing.T) {
 	r := render(t)
 	from := container(t, r).EnvFrom
 	if len(from) != 1 || from[0].ConfigMapRef == nil || from[0].ConfigMapRef.Name != r.settings.Name {

@@ -88,7 +88,7 @@ func TestConfiguration_NamesOtherVariablesOfTheEnvironment(t *testing.T) {
 var ofTests = regexp.MustCompile(`^MAGELINE_(TEST|E2E|FAULTS)(_|$)`)
 
 // The other pages name variables that are there, with or without the prefix.
-func TestVariablesInPages(t *testing.T) {
+func TestConfiguration_PagesNameKnownVariables(t *testing.T) {
 	known := map[string]bool{}
 	for _, v := range config.Table() {
 		known[v.Name] = true

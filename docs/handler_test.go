@@ -11,7 +11,7 @@ import (
 )
 
 // The README's handler gives the points once, though the event comes twice.
-func TestExampleHandler(t *testing.T) {
+func TestExampleHandler_GivesPointsOnce(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "handler")
 	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", binary, "./examples/handler")
 	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")

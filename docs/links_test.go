@@ -12,7 +12,7 @@ import (
 var link = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 
 // Every link from a page of ours to a file of ours leads to one that is there.
-func TestLinks(t *testing.T) {
+func TestLinks_LeadToFiles(t *testing.T) {
 	pages := []string{"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"}
 	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
 		if err == nil && filepath.Ext(path) == ".md" {
@@ -42,7 +42,7 @@ func TestLinks(t *testing.T) {
 }
 
 // Nobody should have to search for a page.
-func TestEveryPageIsLinkedFromTheReadme(t *testing.T) {
+func TestReadme_LinksEveryPage(t *testing.T) {
 	pages, err := filepath.Glob("*.md")
 	if err != nil {
 		t.Fatal(err)

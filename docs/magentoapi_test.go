@@ -13,12 +13,12 @@ import (
 	"testing"
 )
 
-//go:generate go test . -run ^TestEndpointsPage$ -update
+//go:generate go test . -run ^TestMagentoAPIPage_IsGenerated$ -update
 
 const endpointsBegin, endpointsEnd = "<!-- from the comments in magentoapi/, written by go generate -->\n", "<!-- end -->\n"
 
 // The page has each endpoint that a comment in magentoapi names, and no other.
-func TestEndpointsPage(t *testing.T) {
+func TestMagentoAPIPage_IsGenerated(t *testing.T) {
 	const page = "magentoapi.md"
 	before, rest, ok := strings.Cut(read(t, "docs", page), endpointsBegin)
 	_, after, ok2 := strings.Cut(rest, endpointsEnd)

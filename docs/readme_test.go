@@ -88,7 +88,7 @@ var steps = []step{
 
 // Every command of the README is run, in its order, with the addresses of simulators, a broker and a database in place of
 // those of its exports, and does what the README says.
-func TestReadmeCommands(t *testing.T) {
+func TestReadme_CommandsWork(t *testing.T) {
 	commands, exports := parseReadme(t)
 	known := make([]string, 0, len(steps))
 	for _, step := range steps {
@@ -139,7 +139,7 @@ func parseReadme(t *testing.T) (commands []string, exports map[string]string) {
 }
 
 // What the README exports is an environment in which everything runs.
-func TestReadmeExports(t *testing.T) {
+func TestReadme_ExportsAreKnown(t *testing.T) {
 	_, exports := parseReadme(t)
 	for _, entry := range os.Environ() {
 		if name, value, _ := strings.Cut(entry, "="); strings.HasPrefix(name, "MAGELINE_") {
@@ -201,7 +201,7 @@ func (s *session) await(number string, order fakemagento.Placed) {
 }
 
 // The handler in the README is the one that runs.
-func TestReadmeHandler(t *testing.T) {
+func TestReadme_ShowsTheExampleHandler(t *testing.T) {
 	_, shown, ok := strings.Cut(read(t, "README.md"), "```go\n")
 	shown, _, ok2 := strings.Cut(shown, "```\n")
 	_, body, ok3 := strings.Cut(read(t, "examples", "handler", "main.go"), "\nfunc main() {\n")

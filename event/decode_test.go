@@ -26,7 +26,7 @@ func operation(parameters string) string {
 		`,"result_serialized_data":null,"status":4,"result_message":"","error_code":null}`
 }
 
-func TestDecodeShapes(t *testing.T) {
+func TestDecode_UnwrapsEachShape(t *testing.T) {
 	const a, b = `{"increment_id":"000000123"}`, `{"entity_id":57,"store_id":"1"}`
 	tests := []struct {
 		name, body string
@@ -76,7 +76,7 @@ func TestDecodeShapes(t *testing.T) {
 	}
 }
 
-func TestDecodeMalformed(t *testing.T) {
+func TestDecode_RefusesWhatCantBeRead(t *testing.T) {
 	tests := []struct{ name, body string }{
 		{"nothing", ""},
 		{"white space", "  "},
@@ -116,7 +116,7 @@ func TestDecodeMalformed(t *testing.T) {
 }
 
 // All events of an array are tried, also when one of the array can't be read.
-func TestDecodeGivesWhatCanBeRead(t *testing.T) {
+func TestDecode_ReturnsEventsBesideErrors(t *testing.T) {
 	got, err := event.Decode([]byte(`[{"increment_id":"1"},"no JSON",{"increment_id":"2"},3]`), event.Anything)
 	if event.ClassOf(err) != event.Malformed || !strings.Contains(err.Error(), "1 more") {
 		t.Errorf("error %v, want a malformed one that counts the other", err)
@@ -177,7 +177,7 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-func TestParseOrder(t *testing.T) {
+func TestParseOrder_FindsIDAndNumber(t *testing.T) {
 	store := func(id event.ID) *event.ID { return &id }
 	tests := []struct {
 		name, body string

@@ -8,7 +8,7 @@ import (
 	"github.com/mageline/mageline/event"
 )
 
-func TestParseTracking(t *testing.T) {
+func TestParseTracking_ReadsAndRefusesBodies(t *testing.T) {
 	tests := []struct {
 		name, body string
 		key        string

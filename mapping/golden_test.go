@@ -18,7 +18,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 // The orders of testdata are whole answers of GET /V1/orders/:id, with the amounts that Magento's own calculation (by
 // row, tax after discount) comes to.
-func TestGoldenOrders(t *testing.T) {
+func TestSalesOrder_OfGoldenOrders(t *testing.T) {
 	berlin, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {
 		t.Fatal(err)
@@ -216,7 +216,7 @@ func checkTotals(t *testing.T, written []byte, other string, rows, taxes bool) {
 }
 
 // The personal data of the fixtures is listed for the test that looks for it in all logs.
-func TestPersonalDataOfFixturesIsListed(t *testing.T) {
+func TestFixtures_ListTheirPersonalData(t *testing.T) {
 	data, err := os.ReadFile("testdata/PERSONAL.txt")
 	if err != nil {
 		t.Fatal(err)

@@ -26,7 +26,7 @@ func parseOrder(t *testing.T, text string) *magentoapi.Order {
 	return &o
 }
 
-func TestBusinessKey(t *testing.T) {
+func TestBusinessKey_FollowsTheRule(t *testing.T) {
 	for _, c := range []struct {
 		rule  KeyRule
 		order string
@@ -51,7 +51,7 @@ func TestBusinessKey(t *testing.T) {
 	}
 }
 
-func TestPlacedOnIsTheStoresDay(t *testing.T) {
+func TestSalesOrder_PlacedOnIsTheStoresDay(t *testing.T) {
 	o := parseOrder(t, `{"created_at":"2026-11-23 23:30:00"}`)
 	for zone, want := range map[string]string{"Europe/Berlin": "2026-11-24", "America/New_York": "2026-11-23", "UTC": "2026-11-23"} {
 		location, err := time.LoadLocation(zone)
@@ -65,7 +65,7 @@ func TestPlacedOnIsTheStoresDay(t *testing.T) {
 	}
 }
 
-func TestShippingOnlyWhereThereIsSome(t *testing.T) {
+func TestSalesOrder_HasShippingOnlyIfShipped(t *testing.T) {
 	address := `"extension_attributes":{"shipping_assignments":[{"shipping":{"address":{"city":"Leipzig"},"method":"dhl_std"}}]}`
 	for order, want := range map[string]bool{
 		`{"is_virtual":1,` + address + `}`:       false,
@@ -87,7 +87,7 @@ func TestShippingOnlyWhereThereIsSome(t *testing.T) {
 	}
 }
 
-func TestShippingTaxPercent(t *testing.T) {
+func TestSalesOrder_FindsTheShippingTaxRate(t *testing.T) {
 	for order, want := range map[string]string{
 		`{"is_virtual":0,"shipping_tax_amount":0.95,"extension_attributes":{"applied_taxes":[{"percent":19}]}}`:                                                                                     "19",
 		`{"is_virtual":0,"shipping_tax_amount":0,"extension_attributes":{"applied_taxes":[{"percent":19}]}}`:                                                                                        "",
@@ -117,7 +117,7 @@ func lineText(ls []erp.Line) string {
 	return strings.Join(out, "; ")
 }
 
-func TestLines(t *testing.T) {
+func TestSalesOrder_PicksTheRowsThatAreLines(t *testing.T) {
 	for name, c := range map[string]struct{ items, want string }{
 		"the variant's SKU where the parent has its own": {
 			`{"item_id":1,"product_type":"configurable","sku":"TEE","qty_ordered":2,"row_total":20},{"item_id":2,"parent_item_id":1,"sku":"TEE-S","qty_ordered":2}`,
@@ -167,7 +167,7 @@ func TestLines(t *testing.T) {
 	}
 }
 
-func TestAdjustments(t *testing.T) {
+func TestSalesOrder_ListsAdjustments(t *testing.T) {
 	for order, want := range map[string]string{
 		`{"extension_attributes":{"gift_cards":[{"amount":10},{"amount":"5.5"}]}}`:                                                                                                                       "gift_card -15.50",
 		`{"extension_attributes":{"gift_cards":[{"amount":10}],"gift_cards_amount":0}}`:                                                                                                                  "",
@@ -190,7 +190,7 @@ func TestAdjustments(t *testing.T) {
 	}
 }
 
-func TestWarnsOnlyOfWhatRoundingDoesNotExplain(t *testing.T) {
+func TestSalesOrder_WarnsOnlyBeyondRounding(t *testing.T) {
 	for total, warn := range map[string]bool{"10": false, "10.02": false, "9.98": false, "10.0201": true, "9.97": true} {
 		so, warnings, _ := SalesOrder(parseOrder(t, `{"increment_id":"7","subtotal":10,"grand_total":`+total+`}`), "r", Store{})
 		if (len(warnings) > 0) != warn {
@@ -199,7 +199,7 @@ func TestWarnsOnlyOfWhatRoundingDoesNotExplain(t *testing.T) {
 	}
 }
 
-func TestNothingToldIsNothingSaid(t *testing.T) {
+func TestSalesOrder_KeepsMissingValuesNull(t *testing.T) {
 	so, _, _ := SalesOrder(&magentoapi.Order{}, "r", Store{})
 	got, err := json.Marshal(so)
 	if err != nil {
@@ -216,7 +216,7 @@ func TestNothingToldIsNothingSaid(t *testing.T) {
 	}
 }
 
-func TestCancellation(t *testing.T) {
+func TestCancellation_SubtractsWhatWasCancelledBefore(t *testing.T) {
 	for name, c := range map[string]struct {
 		order string
 		taken map[string]decimal.Decimal
@@ -273,7 +273,7 @@ func TestCancellation(t *testing.T) {
 	}
 }
 
-func TestCancellationKeyOfManyLinesFitsInAHeader(t *testing.T) {
+func TestCancellationKey_OfManyLinesFitsInAHeader(t *testing.T) {
 	var ls []erp.CancellationLine
 	for i := range 500 {
 		ls = append(ls, erp.CancellationLine{Reference: fmt.Sprint(1000 + i), Quantity: erp.NewQuantity(decimal.NewFromInt(1))})

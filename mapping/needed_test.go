@@ -96,7 +96,7 @@ var oddForms = []string{
 
 // Of each value in an order, in each form: nothing is lost; the order is readable or the error names just that value; and
 // what the value's form says nothing of is in the sales order as if Magento had not told it, but never a number.
-func TestOneValueOfAnyFormDoesNoHarmToTheRest(t *testing.T) {
+func TestSalesOrder_SurvivesOneOddValue(t *testing.T) {
 	for _, name := range []string{"bundle-fixed", "b2b-company"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -184,7 +184,7 @@ func numbers(t *testing.T, so []byte) map[string]bool {
 }
 
 // What is right for values that were met in shops.
-func TestOddValuesOfRealShops(t *testing.T) {
+func TestSalesOrder_ReadsOddValuesOfRealShops(t *testing.T) {
 	order := orderJSON(t, "simple")
 	places := placesIn(t, order)
 	for change, refused := range map[string]string{
@@ -278,7 +278,7 @@ func TestOddValuesOfRealShops(t *testing.T) {
 }
 
 // The rows of a composite may be told in its components alone, and then they are what the document is made of.
-func TestTheParentsRowIsNeededWhereItIsToldNowhereElse(t *testing.T) {
+func TestReadable_NeedsTheParentsRowWithoutAnother(t *testing.T) {
 	const child = `{"item_id":2,"parent_item_id":1,"sku":"A","parent_item":{"item_id":1,"product_type":"configurable","row_total":false}}`
 	for items, readable := range map[string]bool{
 		child: false, `{"item_id":1,"product_type":"configurable","sku":"A","row_total":10},` + child: true,

@@ -70,7 +70,7 @@ func parcelOf(t *testing.T, items string, shipments ...string) (*mapping.Parcel,
 	return mapping.NewParcel(&o, all, itemsOf(t, items))
 }
 
-func TestParcelWays(t *testing.T) {
+func TestParcel_ReturnsWaysToShip(t *testing.T) {
 	for _, tt := range []struct {
 		name, items string
 		shipped     []string
@@ -129,7 +129,7 @@ func TestParcelWays(t *testing.T) {
 	}
 }
 
-func TestParcelInShipments(t *testing.T) {
+func TestParcel_IsFoundInShipments(t *testing.T) {
 	for _, tt := range []struct {
 		name, items, shipment string
 		just, made, within    bool

@@ -24,7 +24,7 @@ func connect(t *testing.T, url string) *pgx.Conn {
 }
 
 // Ten replicas that start together migrate once, and all see it done.
-func TestUpTogether(t *testing.T) {
+func TestUp_MigratesOnceForReplicasTogether(t *testing.T) {
 	url := kit.Database(t)
 	plain := url
 	if strings.Contains(url, "?") {
@@ -79,7 +79,7 @@ func TestUpTogether(t *testing.T) {
 	}
 }
 
-func TestUnreachable(t *testing.T) {
+func TestUp_FailsWithoutPostgres(t *testing.T) {
 	const url = "postgres://someone:secret@127.0.0.1:1/none?connect_timeout=2"
 	for name, do := range map[string]func() error{
 		"up":     func() error { _, err := migrations.Up(t.Context(), url); return err },
@@ -92,7 +92,7 @@ func TestUnreachable(t *testing.T) {
 }
 
 // Looking writes nothing, so that a role that may make no tables can look.
-func TestPendingWritesNothing(t *testing.T) {
+func TestPending_WritesNothing(t *testing.T) {
 	conn := connect(t, kit.Database(t))
 	pending, err := migrations.Pending(t.Context(), conn)
 	if err != nil || !pending {

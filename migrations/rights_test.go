@@ -13,7 +13,7 @@ import (
 )
 
 // What a role lacks is told as a GRANT would give it, in one question, also through a pooler.
-func TestMissingRights(t *testing.T) {
+func TestMissingRights_NamesTheGrant(t *testing.T) {
 	url := kit.Database(t)
 	config, err := pgx.ParseConfig(url)
 	if err != nil {

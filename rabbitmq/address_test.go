@@ -15,7 +15,7 @@ import (
 
 const password = "hunter2"
 
-func TestParseURL(t *testing.T) {
+func TestParseURL_ReadsAndRefusesAddresses(t *testing.T) {
 	noPEM := filepath.Join(t.TempDir(), "ca.pem")
 	if err := os.WriteFile(noPEM, []byte("no certificate"), 0o600); err != nil {
 		t.Fatal(err)
@@ -107,7 +107,7 @@ func FuzzParseURL(f *testing.F) {
 }
 
 // Of several nodes one that takes a connection is found, whichever is asked first; with none, each says why.
-func TestDialSeveral(t *testing.T) {
+func TestDial_TriesEachNode(t *testing.T) {
 	t.Parallel()
 	broker := kit.Broker(t)
 	gone := "amqp://guest:guest@127.0.0.1:1/"
@@ -131,7 +131,7 @@ func TestDialSeveral(t *testing.T) {
 }
 
 // What RabbitMQ says of each limit (3.10) has the hint that helps, and not the one for another refusal of that code.
-func TestExplainLimits(t *testing.T) {
+func TestExplain_NamesTheLimitReached(t *testing.T) {
 	tests := []struct {
 		code         int
 		reason, says string

@@ -3,7 +3,7 @@ package rabbitmq
 import "testing"
 
 // What the broker says of an argument, in each of its forms.
-func TestInequivalent(t *testing.T) {
+func TestDifferences_ReadTheBrokersText(t *testing.T) {
 	tests := []struct{ text, argument, current, kind string }{
 		{"inequivalent arg 'x-max-length' for queue 'q' in vhost '/': received none but current is the value '5' of type 'signedint'", "x-max-length", "5", "signedint"},
 		{"inequivalent arg 'x-dead-letter-exchange' for queue 'q' in vhost '/': received the value '' of type 'longstr' but current is none", "x-dead-letter-exchange", "", ""},
@@ -50,7 +50,7 @@ func FuzzInequivalent(f *testing.F) {
 }
 
 // What a limit means depends on the broker's version.
-func TestDeclaredLimit(t *testing.T) {
+func TestDeliveryLimit_DependsOnTheVersion(t *testing.T) {
 	for _, tt := range []struct {
 		version, argument string
 		want              int64

@@ -11,7 +11,7 @@ import (
 )
 
 // While a quorum queue's leader does not answer, RabbitMQ says that the queue is empty.
-func TestLookWaitsForTheLeader(t *testing.T) {
+func TestLook_WaitsForTheLeader(t *testing.T) {
 	private.Require(t)
 	server, err := private.StartRabbitMQ()
 	if server != nil {

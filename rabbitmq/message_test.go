@@ -28,7 +28,7 @@ func everyType() amqp.Table {
 }
 
 // What is published again has gone through a real broker twice and is as it was.
-func TestAgainKeeps(t *testing.T) {
+func TestAgain_KeepsTheMessage(t *testing.T) {
 	t.Parallel()
 	broker := kit.Broker(t)
 	conn, publish := dial(t, broker.URL), publisher(t, broker.URL)
@@ -76,7 +76,7 @@ func TestAgainKeeps(t *testing.T) {
 	}
 }
 
-func TestAgainHeaders(t *testing.T) {
+func TestAgain_SetsAndRemovesHeaders(t *testing.T) {
 	came := amqp.Table{
 		"mine": "kept", "x-death": []any{amqp.Table{"count": int64(3)}}, "x-first-death-queue": "q", "x-last-death-reason": "expired",
 		"x-delivery-count": int64(4), "x-acquired-count": int64(5), "CC": []any{"other"}, "BCC": []any{"other"}, "x-deaths": "kept",
@@ -114,7 +114,7 @@ func TestAgainHeaders(t *testing.T) {
 }
 
 // Headers near the size of a frame, on a real broker: one that is too large closes the connection.
-func TestAgainFits(t *testing.T) {
+func TestAgain_FitsHeadersInAFrame(t *testing.T) {
 	t.Parallel()
 	broker := kit.Broker(t)
 	conn, publish := dial(t, broker.URL), publisher(t, broker.URL)
@@ -220,7 +220,7 @@ func FuzzAgainFits(f *testing.F) {
 	})
 }
 
-func TestBounded(t *testing.T) {
+func TestBounded_TruncatesToValidUTF8(t *testing.T) {
 	for _, tt := range []struct {
 		text  string
 		limit int
@@ -235,7 +235,7 @@ func TestBounded(t *testing.T) {
 	}
 }
 
-func TestID(t *testing.T) {
+func TestID_IsTheSameForEachCopy(t *testing.T) {
 	// printf 'sales.order.placed\0m1\0{}' | sha256sum
 	const want = "dbc67abbc0c9"
 	if got := rabbitmq.ID("sales.order.placed", "m1", []byte("{}")); got != want {
@@ -246,7 +246,7 @@ func TestID(t *testing.T) {
 	}
 }
 
-func TestTopic(t *testing.T) {
+func TestTopic_ComesFromKeyOrHeader(t *testing.T) {
 	tests := []struct {
 		name string
 		d    amqp.Delivery
@@ -265,7 +265,7 @@ func TestTopic(t *testing.T) {
 	}
 }
 
-func TestHeaderValues(t *testing.T) {
+func TestHeaders_ReadAnyAMQPType(t *testing.T) {
 	h := amqp.Table{"text": "a", "bytes": []byte("b"), "i8": int8(-1), "u8": uint8(2), "i16": int16(3), "u16": uint16(4), "i32": int32(5), "u32": uint32(6), "i64": int64(7), "int": 8}
 	for name, want := range map[string]int64{"i8": -1, "u8": 2, "i16": 3, "u16": 4, "i32": 5, "u32": 6, "i64": 7, "int": 8, "text": 0, "missing": 0} {
 		if got := rabbitmq.Int(h, name); got != want {

@@ -16,7 +16,7 @@ import (
 	"github.com/mageline/mageline/test/kit"
 )
 
-func TestDialFails(t *testing.T) {
+func TestDial_FailsWithoutThePassword(t *testing.T) {
 	t.Parallel()
 	broker := kit.Broker(t)
 	const secret = "tops3cret"
@@ -44,7 +44,7 @@ func TestDialFails(t *testing.T) {
 }
 
 // Publishes of many goroutines are under way at once, good ones among some that no queue takes: each learns its own end.
-func TestPublishTogether(t *testing.T) {
+func TestPublisher_PipelinesPublishes(t *testing.T) {
 	t.Parallel()
 	broker := kit.Broker(t)
 	conn, p := dial(t, broker.URL), publisher(t, broker.URL)
@@ -91,7 +91,7 @@ func TestPublishTogether(t *testing.T) {
 }
 
 // Equal messages to a missing and to an existing queue are told apart, and the error names the target.
-func TestPublishReturned(t *testing.T) {
+func TestPublisher_ReportsReturns(t *testing.T) {
 	t.Parallel()
 	broker := kit.Broker(t)
 	conn, p := dial(t, broker.URL), publisher(t, broker.URL)
@@ -111,7 +111,7 @@ func TestPublishReturned(t *testing.T) {
 	}
 }
 
-func TestPublishRefused(t *testing.T) {
+func TestPublisher_ReportsRefusals(t *testing.T) {
 	t.Parallel()
 	broker := kit.Broker(t)
 	conn, p := dial(t, broker.URL), publisher(t, broker.URL)
@@ -132,7 +132,7 @@ func TestPublishRefused(t *testing.T) {
 
 // The broker closes the channel of a publish to an exchange that is not there: that is said, publishes to others go on, and
 // so do those to this one when it is there.
-func TestPublishToMissingExchange(t *testing.T) {
+func TestPublisher_SurvivesAMissingExchange(t *testing.T) {
 	t.Parallel()
 	broker := kit.Broker(t)
 	conn, p := dial(t, broker.URL), publisher(t, broker.URL)
@@ -171,7 +171,7 @@ func TestPublishToMissingExchange(t *testing.T) {
 	}
 }
 
-func TestPublishCut(t *testing.T) {
+func TestPublisher_IsUnconfirmedAfterACut(t *testing.T) {
 	t.Parallel()
 	broker := kit.Broker(t)
 	conn := dial(t, broker.URL)
@@ -198,7 +198,7 @@ func TestPublishCut(t *testing.T) {
 	}
 }
 
-func TestNoAlarmNoBlock(t *testing.T) {
+func TestPublisher_IsNotBlockedWithoutAlarm(t *testing.T) {
 	t.Parallel()
 	broker := kit.Broker(t)
 	p := publisher(t, broker.URL)
@@ -210,7 +210,7 @@ func TestNoAlarmNoBlock(t *testing.T) {
 	}
 }
 
-func TestBlocked(t *testing.T) {
+func TestPublisher_IsBlockedInAnAlarm(t *testing.T) {
 	t.Parallel()
 	broker := kit.Broker(t)
 	alarm := kit.NewAlarm(t, broker.URL)

@@ -12,7 +12,7 @@ import (
 )
 
 // What RabbitMQ refuses is told with the right that is missing, in the words of old and of new versions.
-func TestExplainRefusal(t *testing.T) {
+func TestExplain_NamesTheMissingPermission(t *testing.T) {
 	t.Parallel()
 	top := rabbitmq.Topology{Exchange: "magento", Prefix: "shop.line"}
 	const grant = `rabbitmqctl set_permissions -p / o-1 '^shop\.line\.' '^(shop\.line\.|amq\.default$|magento$)' '^(shop\.line\.|magento$)'`

@@ -24,7 +24,7 @@ func topology(broker *kit.Queues, typ string) rabbitmq.Topology {
 }
 
 // The arguments are those of docs/deliveries.md to the letter: they can never be changed later.
-func TestQueueArguments(t *testing.T) {
+func TestTopology_HasTheQueueArguments(t *testing.T) {
 	delays := []time.Duration{5 * time.Second, time.Hour, 5 * time.Second}
 	top := rabbitmq.Topology{Exchange: "magento", Prefix: "mageline", Sources: []rabbitmq.Source{{Consumer: "a", Topics: []string{"t.1", "t.2"}}}, Delays: delays}
 	want := []rabbitmq.Queue{
@@ -74,7 +74,7 @@ func TestQueueArguments(t *testing.T) {
 }
 
 // The broker has the queues as they are listed, and declaring again makes nothing.
-func TestDeclare(t *testing.T) {
+func TestTopology_DeclaresWhatIsMissing(t *testing.T) {
 	for _, typ := range []string{rabbitmq.Quorum, rabbitmq.Classic} {
 		t.Run(typ, func(t *testing.T) {
 			t.Parallel()
@@ -133,7 +133,7 @@ func TestDeclare(t *testing.T) {
 }
 
 // A queue that exists is used as it is, whatever its arguments.
-func TestDeclareUsesWhatIsThere(t *testing.T) {
+func TestTopology_UsesWhatExists(t *testing.T) {
 	t.Parallel()
 	broker := kit.Broker(t)
 	conn := dial(t, broker.URL)
@@ -151,7 +151,7 @@ func TestDeclareUsesWhatIsThere(t *testing.T) {
 	kit.Eventually(t, 10*time.Second, func() bool { return broker.Depth(broker.Queue("order_placed")) == 1 }, "the queue is bound")
 }
 
-func TestDeclareFails(t *testing.T) {
+func TestTopology_ReportsEveryRefusal(t *testing.T) {
 	t.Parallel()
 	broker := kit.Broker(t)
 	conn := dial(t, broker.URL)
@@ -166,7 +166,7 @@ func TestDeclareFails(t *testing.T) {
 	}
 }
 
-func TestDepth(t *testing.T) {
+func TestDepth_CountsReadyMessages(t *testing.T) {
 	t.Parallel()
 	broker := kit.Broker(t)
 	conn := dial(t, broker.URL)

@@ -14,7 +14,7 @@ import (
 )
 
 // What can't be seen to have gone well is not through, and the rest stays in its order.
-func TestCanaryNotThrough(t *testing.T) {
+func TestCanary_ExplainsWhyItIsNotThrough(t *testing.T) {
 	done := []LedgerRow{{Name: "create", State: "done", Over: true, Claim: 1, Updated: 1}}
 	for _, test := range []struct {
 		name, says string

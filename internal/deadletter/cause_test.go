@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-func TestCommonError(t *testing.T) {
+func TestCommonError_IsTheSameForOneCause(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ text, want string }{
 		{"Customer group 3 has no account", "Customer group <n> has no account"},
@@ -46,7 +46,7 @@ func FuzzCommonError(f *testing.F) {
 }
 
 // Causes are told apart by class and error; each counts its letters and orders, and knows when they failed.
-func TestCauses(t *testing.T) {
+func TestCauses_GroupLetters(t *testing.T) {
 	t.Parallel()
 	help := func(l Letter, queue, id string) string { return l.Class + queue + id }
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)

@@ -79,7 +79,7 @@ func everyType() amqp.Table {
 }
 
 // What a discard has written comes back as a replay would have sent it.
-func TestDiscardRoundTrip(t *testing.T) {
+func TestDiscard_WritesWhatRestoreSends(t *testing.T) {
 	t.Parallel()
 	l := newLine(t)
 	p := l.dead(1, "rejected")
@@ -147,7 +147,7 @@ func sameTime(a, b any) bool {
 }
 
 // A discard drops what a replay would take, and the rest keeps its place.
-func TestDiscardFilters(t *testing.T) {
+func TestDiscard_DropsOnlyWhatMatches(t *testing.T) {
 	t.Parallel()
 	const n = 120
 	l := newLine(t)
@@ -175,7 +175,7 @@ func TestDiscardFilters(t *testing.T) {
 }
 
 // Headers of a letter that are not ours stay unbelieved, and the broker's own letter goes where it came from.
-func TestDiscardOfTheBroker(t *testing.T) {
+func TestDiscard_TakesTheBrokersOwnLetters(t *testing.T) {
 	t.Parallel()
 	l := newLine(t)
 	ch := l.channel()
@@ -206,7 +206,7 @@ func TestDiscardOfTheBroker(t *testing.T) {
 }
 
 // A line that can't be sent says why, and keeps no other from it.
-func TestRestoreTargets(t *testing.T) {
+func TestRestore_ChoosesTheTargetQueue(t *testing.T) {
 	t.Parallel()
 	l := newLine(t)
 	other := l.Prefix + "other" // its name begins as the prefix does, and is outside of it
@@ -244,7 +244,7 @@ func TestRestoreTargets(t *testing.T) {
 }
 
 // What can't be written down stays in the queue.
-func TestDiscardNotWritten(t *testing.T) {
+func TestDiscard_KeepsLettersItCantWrite(t *testing.T) {
 	t.Parallel()
 	l := newLine(t)
 	l.fill(3, rejected)
@@ -268,7 +268,7 @@ func TestDiscardNotWritten(t *testing.T) {
 }
 
 // What the disk does not take is never dropped, whatever a later sync says.
-func TestFileBroken(t *testing.T) {
+func TestFile_StopsAfterAFailedSync(t *testing.T) {
 	t.Parallel()
 	r, w, err := os.Pipe() // a pipe can be written to and not synced
 	if err != nil {
@@ -297,7 +297,7 @@ func TestFileBroken(t *testing.T) {
 	}
 }
 
-func TestOpenFile(t *testing.T) {
+func TestOpenFile_ContinuesItsOwnFilesOnly(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "letters.jsonl")
 	long := `{"topic":"` + strings.Repeat("x", 100<<10)

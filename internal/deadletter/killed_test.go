@@ -31,8 +31,8 @@ type killing struct {
 
 const killingEnv = "MAGELINE_TEST_KILLING"
 
-// TestKilling is the process: it does nothing in a run of all tests but see that nobody has asked it to.
-func TestKilling(t *testing.T) {
+// TestKilling_AsChild is the process: it does nothing in a run of all tests but see that nobody has asked it to.
+func TestKilling_AsChild(t *testing.T) {
 	var k killing
 	given := os.Getenv(killingEnv)
 	if given == "" {
@@ -88,7 +88,7 @@ func (l *line) killed(n int, k killing) {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	cmd := exec.CommandContext(l.t.Context(), os.Args[0], "-test.run=^TestKilling$")
+	cmd := exec.CommandContext(l.t.Context(), os.Args[0], "-test.run=^TestKilling_AsChild$")
 	cmd.Env = append(os.Environ(), killingEnv+"="+string(given))
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
@@ -114,7 +114,7 @@ func (l *line) killed(n int, k killing) {
 
 // Killed at whichever step between publish and acknowledgement, and called again, a replay has moved exactly the letters
 // that match, and the others are in their order; a discard has them in its file.
-func TestKilledAtEachStep(t *testing.T) {
+func TestReplay_LosesNothingWhenKilledAtEachStep(t *testing.T) {
 	const n = 200
 	for _, command := range []string{"replay", "discard"} {
 		for _, step := range []string{"begun", "through", "left"} {
@@ -167,7 +167,7 @@ func (l *line) checkMoved(n int) {
 }
 
 // A great many letters: `make chaos` has 100,000.
-func TestKilledReplayOfMany(t *testing.T) {
+func TestReplay_LosesNothingOfManyWhenKilled(t *testing.T) {
 	t.Parallel()
 	n := 2000
 	if text := os.Getenv("MAGELINE_TEST_LETTERS"); text != "" {

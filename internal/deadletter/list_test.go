@@ -19,7 +19,7 @@ import (
 )
 
 // Listing never changes which messages are in the queue, their order or their content, however often it is done.
-func TestListChangesNothing(t *testing.T) {
+func TestList_ChangesNothing(t *testing.T) {
 	for _, queueType := range []string{rabbitmq.Quorum, rabbitmq.Classic} {
 		t.Run(queueType, func(t *testing.T) {
 			t.Parallel()
@@ -56,7 +56,7 @@ func TestListChangesNothing(t *testing.T) {
 }
 
 // A list that is interrupted gives back what it holds, in its place.
-func TestListInterrupted(t *testing.T) {
+func TestList_ChangesNothingWhenInterrupted(t *testing.T) {
 	t.Parallel()
 	const n = 600
 	l := newLine(t)
@@ -82,7 +82,7 @@ func TestListInterrupted(t *testing.T) {
 }
 
 // What comes while a list is made stays behind what was there.
-func TestListBesideTraffic(t *testing.T) {
+func TestList_ChangesNothingBesideTraffic(t *testing.T) {
 	t.Parallel()
 	const n, more = 300, 50
 	l := newLine(t)
@@ -106,7 +106,7 @@ func TestListBesideTraffic(t *testing.T) {
 	}
 }
 
-func TestListFilterAndCount(t *testing.T) {
+func TestList_FiltersAndCounts(t *testing.T) {
 	t.Parallel()
 	l := newLine(t)
 	l.fill(6, oddTimeout)
@@ -127,7 +127,7 @@ func TestListFilterAndCount(t *testing.T) {
 	}
 }
 
-func TestShow(t *testing.T) {
+func TestShow_ReturnsEveryLetterOfTheID(t *testing.T) {
 	t.Parallel()
 	l := newLine(t)
 	p := l.dead(1, "rejected")
@@ -166,7 +166,7 @@ func TestShow(t *testing.T) {
 	l.awaitDepth(l.dlq, 3)
 }
 
-func TestOverviews(t *testing.T) {
+func TestOverviews_SummarizeEachQueue(t *testing.T) {
 	t.Parallel()
 	l := newLine(t)
 	l.fill(5, oddTimeout)
@@ -195,7 +195,7 @@ func TestOverviews(t *testing.T) {
 	}
 }
 
-func TestNoQueue(t *testing.T) {
+func TestReader_FailsWithoutTheQueue(t *testing.T) {
 	t.Parallel()
 	l := newLine(t)
 	name := l.DeadLetters("order_canceled")

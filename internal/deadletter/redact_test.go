@@ -10,7 +10,7 @@ import (
 	"github.com/mageline/mageline/rabbitmq"
 )
 
-func TestRedacted(t *testing.T) {
+func TestRedacted_HidesPersonalData(t *testing.T) {
 	tests := []struct{ name, body, want string }{
 		{"ids stay", `{"increment_id":"000000123","entity_id":57,"state":"new"}`, `{"entity_id":57,"increment_id":"000000123","state":"new"}`},
 		{"money keeps its digits", `{"grand_total":10.50,"qty":1E2}`, `{"grand_total":10.50,"qty":1E2}`},

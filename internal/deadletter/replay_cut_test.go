@@ -12,7 +12,7 @@ import (
 )
 
 // Whatever cuts a replay, no letter is lost: each is in one of the two queues, or in both.
-func TestReplayCut(t *testing.T) {
+func TestReplay_LosesNothingWhenCut(t *testing.T) {
 	cuts := map[string]func(*kit.Proxy, context.CancelFunc){
 		"connection cut":       func(p *kit.Proxy, _ context.CancelFunc) { p.Cut() },
 		"the confirm was lost": func(p *kit.Proxy, _ context.CancelFunc) { p.LoseAnswer(nil) },
@@ -65,7 +65,7 @@ func TestReplayCut(t *testing.T) {
 }
 
 // With a rate a letter is taken only when its turn has come: the others stay where everybody sees them.
-func TestReplayRate(t *testing.T) {
+func TestReplay_KeepsTheRate(t *testing.T) {
 	t.Parallel()
 	const n = 8
 	l := newLine(t)
@@ -84,7 +84,7 @@ func TestReplayRate(t *testing.T) {
 }
 
 // What is held goes back in time, in its order, and the call can be repeated.
-func TestReplayHeldTooLong(t *testing.T) {
+func TestReplay_StopsBeforeTheBrokersTimeout(t *testing.T) {
 	t.Parallel()
 	const n = 60
 	l := newLine(t)

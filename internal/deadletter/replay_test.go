@@ -17,7 +17,7 @@ import (
 	"github.com/mageline/mageline/test/kit"
 )
 
-func TestReplayKeepsTheMessage(t *testing.T) {
+func TestReplay_KeepsTheMessage(t *testing.T) {
 	t.Parallel()
 	l := newLine(t)
 	p := l.dead(1, "rejected")
@@ -61,7 +61,7 @@ func TestReplayKeepsTheMessage(t *testing.T) {
 	}
 }
 
-func TestReplayKeepsTheOrderOfTheRest(t *testing.T) {
+func TestReplay_KeepsTheOrderOfTheRest(t *testing.T) {
 	for _, queueType := range []string{rabbitmq.Quorum, rabbitmq.Classic} {
 		t.Run(queueType, func(t *testing.T) {
 			t.Parallel()
@@ -84,7 +84,7 @@ func TestReplayKeepsTheOrderOfTheRest(t *testing.T) {
 	}
 }
 
-func TestReplayFilters(t *testing.T) {
+func TestReplay_PublishesOnlyWhatMatches(t *testing.T) {
 	t.Parallel()
 	l := newLine(t)
 	const n = 6
@@ -122,7 +122,7 @@ func TestReplayFilters(t *testing.T) {
 }
 
 // A crash can leave a letter twice, or more: one is published, all leave, wherever they are, and whichever matches.
-func TestReplayDuplicates(t *testing.T) {
+func TestReplay_PublishesOneOfEachID(t *testing.T) {
 	t.Parallel()
 	const n = 400
 	l := newLine(t)
@@ -143,7 +143,7 @@ func TestReplayDuplicates(t *testing.T) {
 	}
 }
 
-func TestReplayTargets(t *testing.T) {
+func TestReplay_ChoosesTheTargetQueue(t *testing.T) {
 	t.Parallel()
 	l := newLine(t)
 	other := l.Prefix + "other" // its name begins as the prefix does, and is outside of it
@@ -213,7 +213,7 @@ func (l *line) refuse(n int) {
 }
 
 // What the broker has dead-lettered has an x-death in place of our headers, and may have headers that only look ours.
-func TestReplayOfTheBrokersOwn(t *testing.T) {
+func TestReplay_TakesTheBrokersOwnLetters(t *testing.T) {
 	t.Parallel()
 	t.Run("published to Magento's exchange", func(t *testing.T) {
 		t.Parallel()
@@ -322,7 +322,7 @@ func testReplayGivenBackTooOften(t *testing.T) {
 }
 
 // The set is fixed: what comes back dead, or comes new, while a replay runs is not taken.
-func TestReplayOfWhatComesBackDead(t *testing.T) {
+func TestReplay_EndsAtWhatComesBackDead(t *testing.T) {
 	t.Parallel()
 	const n = 150
 	l := newLine(t)
@@ -360,7 +360,7 @@ func TestReplayOfWhatComesBackDead(t *testing.T) {
 }
 
 // What fails while a replay runs is not of its set, whatever it is: it stays behind the rest, in its order.
-func TestReplayBesideNewFailures(t *testing.T) {
+func TestReplay_LeavesNewLetters(t *testing.T) {
 	t.Parallel()
 	const n, more = 300, 40
 	l := newLine(t)
@@ -383,7 +383,7 @@ func TestReplayBesideNewFailures(t *testing.T) {
 }
 
 // A letter with this run's id ends the set although others were counted: somebody has taken some away meanwhile.
-func TestReplayEndsAtItsOwn(t *testing.T) {
+func TestReplay_EndsAtItsOwnLetters(t *testing.T) {
 	t.Parallel()
 	const n = 4
 	l := newLine(t)
@@ -412,7 +412,7 @@ func TestReplayEndsAtItsOwn(t *testing.T) {
 	}
 }
 
-func TestTwoReaders(t *testing.T) {
+func TestReader_ExcludesASecondOne(t *testing.T) {
 	t.Parallel()
 	l := newLine(t)
 	l.fill(3, rejected)
@@ -440,7 +440,7 @@ func TestTwoReaders(t *testing.T) {
 	l.list() // the lock is free again
 }
 
-func TestLockLost(t *testing.T) {
+func TestReplay_StopsWhenTheLockIsLost(t *testing.T) {
 	t.Parallel()
 	l := newLine(t)
 	proxy, url := kit.ProxyURL(t, l.o.DatabaseURL)

@@ -25,7 +25,7 @@ func get(h http.Handler, method, path string) *httptest.ResponseRecorder {
 	return w
 }
 
-func TestReadyz(t *testing.T) {
+func TestHandler_AnswersReadyz(t *testing.T) {
 	since := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 	tests := []struct {
 		name   string
@@ -68,7 +68,7 @@ func TestReadyz(t *testing.T) {
 	}
 }
 
-func TestHealthAndMetrics(t *testing.T) {
+func TestHandler_AnswersHealthAndMetrics(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(ops.BuildInfo("v1.2.3", "abcdef"))
 	h := ops.Handler(func() ops.Readiness { return ops.Readiness{} }, registry)
@@ -87,7 +87,7 @@ func TestHealthAndMetrics(t *testing.T) {
 }
 
 // What is being answered when the context ends is answered; then nothing is left.
-func TestServeEnds(t *testing.T) {
+func TestServe_EndsWithItsContext(t *testing.T) {
 	listener, err := ops.Listen(t.Context(), "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -124,7 +124,7 @@ func TestServeEnds(t *testing.T) {
 	}
 }
 
-func TestServeTellsOfABrokenListener(t *testing.T) {
+func TestServe_ReportsABrokenListener(t *testing.T) {
 	listener, err := ops.Listen(t.Context(), "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

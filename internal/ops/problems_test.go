@@ -104,7 +104,7 @@ func TestReadyz_SaysProblems(t *testing.T) {
 }
 
 // The address without a path leads to what there is to see.
-func TestRootLeadsToReadyz(t *testing.T) {
+func TestHandler_RedirectsRootToReadyz(t *testing.T) {
 	t.Parallel()
 	h := ops.Handler(well, prometheus.NewRegistry())
 	if w := get(h, http.MethodGet, "/"); w.Code != http.StatusFound || w.Header().Get("Location") != "/readyz" {

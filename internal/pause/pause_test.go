@@ -36,7 +36,7 @@ func list(t *testing.T, db *pgxpool.Pool) []pause.Pause {
 	return all
 }
 
-func TestSetAndClear(t *testing.T) {
+func TestPause_IsSetAndCleared(t *testing.T) {
 	db := database(t)
 	if all := list(t, db); len(all) != 0 {
 		t.Fatalf("a new database has the pauses %+v", all)
@@ -68,7 +68,7 @@ func TestSetAndClear(t *testing.T) {
 }
 
 // Each call of Clear is counted, whether a pause stood or not, so that replicas know of it.
-func TestResumes(t *testing.T) {
+func TestResumes_CountsEachClear(t *testing.T) {
 	db := database(t)
 	want := map[string]int64{}
 	for _, name := range []string{"", "erp", "erp", "order_placed"} {
@@ -85,7 +85,7 @@ func TestResumes(t *testing.T) {
 }
 
 // A pause that has reached its end is none.
-func TestEnded(t *testing.T) {
+func TestList_LeavesOutEndedPauses(t *testing.T) {
 	db := database(t)
 	ended := func() pause.Pause {
 		t.Helper()
@@ -108,7 +108,7 @@ func TestEnded(t *testing.T) {
 	}
 }
 
-func TestReason(t *testing.T) {
+func TestReason_DoesNotNameWhoPaused(t *testing.T) {
 	since := time.Date(2026, 11, 23, 20, 10, 0, 0, time.FixedZone("", 3600))
 	for want, p := range map[string]pause.Pause{
 		"erp is paused by an operator since 2026-11-23T19:10:00Z":                                   {Name: "erp", Since: since, By: "eva@one"},
@@ -120,7 +120,7 @@ func TestReason(t *testing.T) {
 	}
 }
 
-func TestUnreachable(t *testing.T) {
+func TestPause_FailsWithoutPostgres(t *testing.T) {
 	db, err := pgxpool.New(t.Context(), "postgres://someone:secret@127.0.0.1:1/none")
 	if err != nil {
 		t.Fatal(err)

@@ -62,7 +62,7 @@ func start(t *testing.T, l periodic.Leases, ready func() bool, log zerolog.Logge
 	return stop
 }
 
-func TestOneReplicaAtATime(t *testing.T) {
+func TestRun_RunsATaskOnOneReplicaAtATime(t *testing.T) {
 	t.Parallel()
 	var inside, most, runs atomic.Int32
 	by := [2]atomic.Int32{}
@@ -89,7 +89,7 @@ func TestOneReplicaAtATime(t *testing.T) {
 }
 
 // While one replica is at it, the other does nothing; its end lets the other go on.
-func TestTheOtherWaits(t *testing.T) {
+func TestRun_LetsTheOtherReplicaWait(t *testing.T) {
 	t.Parallel()
 	both := ledgers(t)
 	inside, leave := make(chan struct{}), make(chan struct{})
@@ -117,7 +117,7 @@ func TestTheOtherWaits(t *testing.T) {
 	kit.Eventually(t, 30*time.Second, func() bool { return second.Load() > 0 }, "the second to have its turn")
 }
 
-func TestSharedTasksRunOnEachReplica(t *testing.T) {
+func TestRun_RunsSharedTasksOnEachReplica(t *testing.T) {
 	t.Parallel()
 	meet := make(chan struct{})
 	var met atomic.Int32
@@ -137,7 +137,7 @@ func TestSharedTasksRunOnEachReplica(t *testing.T) {
 }
 
 // Run ends with its context, but not before its tasks have.
-func TestRunWaitsForItsTasks(t *testing.T) {
+func TestRun_WaitsForItsTasks(t *testing.T) {
 	t.Parallel()
 	l := ledgers(t)[0]
 	ctx, cancel := context.WithCancel(t.Context())
@@ -164,7 +164,7 @@ func TestRunWaitsForItsTasks(t *testing.T) {
 	release()
 }
 
-func TestNothingRunsBeforeItMay(t *testing.T) {
+func TestRun_StartsNothingBeforeReady(t *testing.T) {
 	t.Parallel()
 	var asked, runs atomic.Int32
 	var ready atomic.Bool
@@ -184,7 +184,7 @@ func TestNothingRunsBeforeItMay(t *testing.T) {
 }
 
 // However a task fails, it is logged and tried again, and the other tasks go on.
-func TestTasksThatFail(t *testing.T) {
+func TestRun_LogsAndRepeatsTasksThatFail(t *testing.T) {
 	t.Parallel()
 	var log kit.Log
 	var failed, deferred, panicked, good atomic.Int32

@@ -2,7 +2,7 @@ package tracking
 
 import "testing"
 
-func TestPrintable(t *testing.T) {
+func TestIsPrintable_AgreesWithASlowCheck(t *testing.T) {
 	for _, length := range []int{0, 1, 7, 8, 9, 16, 17} {
 		for c := range 256 {
 			for at := range max(1, length) {

@@ -61,7 +61,7 @@ func message(order, number, more string) string {
 	return fmt.Sprintf(`{"order_number":%q,"tracking_number":%q,"carrier_code":"custom"%s}`, order, number, more)
 }
 
-func TestParcels(t *testing.T) {
+func TestReader_ReturnsParcels(t *testing.T) {
 	own := tracking.Format{
 		Columns:  map[string]string{"order_number": "Auftragsnr.", "tracking_number": "Sendungsnr."},
 		Carriers: map[string]string{"DHL Paket": "dhl", "DPD DE": "dpd"},
@@ -135,7 +135,7 @@ func encodings(t *testing.T, text string) map[string]string {
 	}
 }
 
-func TestBadRows(t *testing.T) {
+func TestReader_ReturnsBadRowsWithReasons(t *testing.T) {
 	const header = "order_number,tracking_number,sku,quantity\n"
 	tests := []struct {
 		name, rows string
@@ -192,7 +192,7 @@ func TestBadRows(t *testing.T) {
 }
 
 // A corrected copy of what was rejected is a file as any other.
-func TestRejectedCorrected(t *testing.T) {
+func TestRejected_CanBeCorrectedAndReadAgain(t *testing.T) {
 	for _, f := range []struct {
 		content string
 		format  tracking.Format
@@ -221,7 +221,7 @@ func TestRejectedCorrected(t *testing.T) {
 	}
 }
 
-func TestUnusable(t *testing.T) {
+func TestNewReader_RefusesUnusableFiles(t *testing.T) {
 	many := strings.Repeat("1,2\n", tracking.MaxRows)
 	tests := []struct {
 		name, content string
@@ -267,7 +267,7 @@ func wide(text string) string {
 }
 
 // A character that lies over the edge of what is read at once is one all the same.
-func TestEncodingFound(t *testing.T) {
+func TestLook_FindsTheEncoding(t *testing.T) {
 	for _, shift := range []int{0, 1, 2, 3} {
 		text := strings.Repeat("x", shift) + strings.Repeat("€𝄞", 200_000)
 		about, err := tracking.Look(iotestHalf{strings.NewReader(text)})
@@ -286,7 +286,7 @@ type iotestHalf struct{ r io.Reader }
 
 func (h iotestHalf) Read(p []byte) (int, error) { return h.r.Read(p[:(len(p)+1)/2]) }
 
-func TestReadErrorIsNoRow(t *testing.T) {
+func TestReader_ReturnsReadErrors(t *testing.T) {
 	broken := errors.New("stale handle")
 	content := "order_number,tracking_number\n100,1Z\n101,2"
 	about, _ := tracking.Look(strings.NewReader(content))
@@ -327,7 +327,7 @@ func (g *generated) Read(p []byte) (int, error) {
 }
 
 // The memory that is in use does not grow with the file.
-func TestMemory(t *testing.T) {
+func TestReader_BoundsMemory(t *testing.T) {
 	peak := func(rows int) (most uint64) {
 		about, err := tracking.Look(&generated{rows: rows})
 		if err != nil {

@@ -85,7 +85,7 @@ func reject(t *testing.T, f tracking.File, id, text string) {
 	}
 }
 
-func TestRefused(t *testing.T) {
+func TestDir_RefusesPathsOutOfTheInbox(t *testing.T) {
 	outside := put(t, "secret", t.TempDir(), "outside.csv")
 	dir := t.TempDir()
 	put(t, "x", dir, "sub", "there.csv")
@@ -150,7 +150,7 @@ func FuzzOpen(f *testing.F) {
 	})
 }
 
-func TestWaysOut(t *testing.T) {
+func TestFile_MovesToProcessedOrFailed(t *testing.T) {
 	for _, apart := range []bool{false, true} { // on one file system, or on several
 		d := &Dir{Path: t.TempDir(), now: fixed}
 		if apart {
@@ -206,7 +206,7 @@ func TestWaysOut(t *testing.T) {
 }
 
 // Whoever comes second finds nothing left to do.
-func TestTwoAtOnce(t *testing.T) {
+func TestFile_MovesOnceForTwoProcesses(t *testing.T) {
 	d := &Dir{Path: t.TempDir(), now: fixed}
 	put(t, "1", d.Path, "a.csv")
 	first, second := open(t, d, "a.csv"), open(t, d, "a.csv")
@@ -224,7 +224,7 @@ func TestTwoAtOnce(t *testing.T) {
 }
 
 // A file that was put in the place of the one that was read, or written to since, is new and stays.
-func TestReplacedMeanwhile(t *testing.T) {
+func TestFile_LeavesOneThatWasReplaced(t *testing.T) {
 	d := &Dir{Path: t.TempDir(), now: fixed}
 	put(t, "1", d.Path, "a.csv")
 	f := open(t, d, "a.csv")
@@ -252,7 +252,7 @@ func TestReplacedMeanwhile(t *testing.T) {
 }
 
 // An error leaves no traces.
-func TestMoveFails(t *testing.T) {
+func TestFile_StaysWhenTheMoveFails(t *testing.T) {
 	d := &Dir{Path: t.TempDir(), now: fixed}
 	put(t, "1", d.Path, "a.csv")
 	broken := errors.New("input/output error")

@@ -91,7 +91,7 @@ func (r *rig) awaitLog(event string, fields ...string) {
 	kit.Eventually(r.t, patience, func() bool { return r.log.Has(event, fields...) }, fmt.Sprintf("the log to have %s with %q", event, fields))
 }
 
-func TestFilesAreFound(t *testing.T) {
+func TestWatcher_FindsFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	put(t, "there at start", dir, "old.csv")
@@ -135,7 +135,7 @@ func TestFilesAreFound(t *testing.T) {
 	r.awaitTold("old.csv", "old.csv", "with spaces – ü.csv")
 }
 
-func TestMovedInIsCompleteAtOnce(t *testing.T) {
+func TestWatcher_TakesAMovedFileAtOnce(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	r := watchWith(t, dir, time.Hour)
@@ -150,7 +150,7 @@ func TestMovedInIsCompleteAtOnce(t *testing.T) {
 	r.awaitTold("upload.csv")
 }
 
-func TestWrittenSlowly(t *testing.T) {
+func TestWatcher_WaitsForASlowWriter(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	r := watch(t, dir)
@@ -177,7 +177,7 @@ func TestWrittenSlowly(t *testing.T) {
 	})
 }
 
-func TestDirectoryVanishesAndReturns(t *testing.T) {
+func TestWatcher_SurvivesAVanishedDirectory(t *testing.T) {
 	t.Parallel()
 	parent := t.TempDir()
 	dir := filepath.Join(parent, "inbox")
@@ -198,7 +198,7 @@ func TestDirectoryVanishesAndReturns(t *testing.T) {
 }
 
 // What can't be told, or not yet, is told later; one file that can't be read keeps none of the others waiting.
-func TestToldLater(t *testing.T) {
+func TestWatcher_RepeatsATellThatFailed(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	r := watch(t, dir)
@@ -214,7 +214,7 @@ func TestToldLater(t *testing.T) {
 	}
 }
 
-func TestManyFiles(t *testing.T) {
+func TestWatcher_FindsManyFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	const files = 1500
@@ -229,7 +229,7 @@ func TestManyFiles(t *testing.T) {
 }
 
 // How long the oldest file waits is known while it is there, whatever comes and goes beside it.
-func TestOldest(t *testing.T) {
+func TestWatcher_KnowsTheOldestFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	r := watch(t, dir)
