@@ -40,6 +40,8 @@ type Options struct {
 	// Authorize adds the credential to a request, before each time that it is sent. refused is true where the ERP has
 	// refused the request with the credential of before, which is then to be renewed. nil adds none.
 	Authorize func(req *http.Request, body []byte, refused bool) error
+	// Secrets returns what else must be in no error: a secret that signs requests and is not sent itself. nil is none.
+	Secrets func() []string
 	// Dialect is how the ERP words its errors. The zero value reads the usual forms and decides by the status.
 	Dialect Dialect
 	// MaxBody bounds what is read of an answer; 0 is DefaultMaxBody.
@@ -208,7 +210,7 @@ func (c *Client) send(req *http.Request, r Request) (*Answer, error) {
 	}
 	defer res.Body.Close()
 	a := &Answer{
-		Status: res.StatusCode, Header: res.Header, client: c, request: r, secrets: secretsOf(req, c.base),
+		Status: res.StatusCode, Header: res.Header, client: c, request: r, secrets: c.secretsOf(req),
 		after: event.RetryAfter(res.Header, c.o.Now()),
 	}
 	body, err := io.ReadAll(io.LimitReader(res.Body, int64(c.o.MaxBody)+1))

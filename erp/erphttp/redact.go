@@ -2,7 +2,6 @@ package erphttp
 
 import (
 	"net/http"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -49,9 +48,12 @@ func redact(s string, o *erp.SalesOrder, secrets []string) string {
 // minSecret is the shortest part of a header that is taken for a secret: a shorter one would match inside of words.
 const minSecret = 6
 
-// secretsOf returns what a request has of credentials: in headers, and in the ERP's address.
-func secretsOf(req *http.Request, base *url.URL) []string {
+// secretsOf returns the credentials of a request: in its headers, in the ERP's address, and those of Options.Secrets.
+func (c *Client) secretsOf(req *http.Request) []string {
 	var found []string
+	if c.o.Secrets != nil {
+		found = c.o.Secrets()
+	}
 	for _, name := range []string{"Authorization", "Cookie", "X-Csrf-Token", "Apikey", "X-Api-Key"} {
 		for _, value := range req.Header.Values(name) {
 			if _, credential, ok := strings.Cut(value, " "); ok && name == "Authorization" {
@@ -61,10 +63,10 @@ func secretsOf(req *http.Request, base *url.URL) []string {
 			found = append(found, strings.FieldsFunc(value, func(r rune) bool { return strings.ContainsRune(` ,;="`, r) })...)
 		}
 	}
-	for _, values := range base.Query() {
+	for _, values := range c.base.Query() {
 		found = append(found, values...)
 	}
-	if password, ok := base.User.Password(); ok {
+	if password, ok := c.base.User.Password(); ok {
 		found = append(found, password)
 	}
 	found = slices.DeleteFunc(found, func(s string) bool { return len(s) < minSecret })

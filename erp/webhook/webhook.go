@@ -57,7 +57,8 @@ func New(c *http.Client, o Options) (*Client, error) {
 	}
 	var err error
 	w.http, err = erphttp.New(erphttp.Options{
-		HTTP: c, URL: o.URL, AddressName: o.AddressName, CredentialName: o.CredentialName, Authorize: w.authorize, Now: w.now,
+		HTTP: c, URL: o.URL, AddressName: o.AddressName, CredentialName: o.CredentialName,
+		Authorize: w.authorize, Secrets: func() []string { return []string{w.secret()} }, Now: w.now,
 	})
 	if err != nil {
 		return nil, err

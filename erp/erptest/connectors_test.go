@@ -1,0 +1,81 @@
+package erptest_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"testing"
+
+	"github.com/shopspring/decimal"
+	"go.uber.org/goleak"
+
+	"github.com/mageline/mageline/erp"
+	"github.com/mageline/mageline/erp/erptest"
+	"github.com/mageline/mageline/erp/webhook"
+	"github.com/mageline/mageline/internal/downstream"
+	"github.com/mageline/mageline/test/kit/fakeerp"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	token  = "s3cr3t-t0ken-of-the-erp"
+	secret = "s3cr3t-that-signs"
+)
+
+// webhookRig is a new fake of a shop's adapter, with the connector to it.
+func webhookRig(mode fakeerp.Mode) erptest.Rig {
+	fake := fakeerp.New(fakeerp.Options{Mode: mode, Token: token, Secret: secret})
+	return erptest.Rig{
+		Handler: fake,
+		Connect: func(url string, client *http.Client) (erp.OrderConnector, error) {
+			return webhook.New(client, webhook.Options{
+				URL: url, Token: func() string { return token }, Secret: func() string { return secret },
+			})
+		},
+		Close: fake.Close,
+		Books: func(reference string) []erptest.Booked {
+			var books []erptest.Booked
+			for _, d := range fake.DocumentsOf(reference) {
+				books = append(books, booked(d))
+			}
+			return books
+		},
+		Add: fake.Book,
+		ErrorBody: func(message string) string {
+			body, _ := json.Marshal(map[string]string{"message": message})
+			return string(body)
+		},
+		Secrets:     []string{token, secret},
+		HonoursKeys: mode == fakeerp.HonoursKeys,
+	}
+}
+
+func booked(d fakeerp.Document) erptest.Booked {
+	b := erptest.Booked{Number: d.Number, Canceled: d.Canceled, Taken: map[string]string{}}
+	for _, c := range d.Cancellations {
+		for _, l := range c.Lines {
+			before, _ := decimal.NewFromString(b.Taken[l.Reference])
+			quantity, _ := decimal.NewFromString(l.Quantity)
+			b.Taken[l.Reference] = before.Add(quantity).String()
+		}
+	}
+	return b
+}
+
+// behindTransport is a rig whose requests go through the transport that the program uses, without its circuit.
+func behindTransport(r erptest.Rig) erptest.Rig {
+	r.Client = func() (*http.Client, func()) {
+		d := downstream.New(downstream.Options{Name: "erp"})
+		return d.Client(), d.Close
+	}
+	return r
+}
+
+// A new connector is a line here.
+var connectors = []erptest.Connector{
+	{Name: "webhook", Open: func() erptest.Rig { return webhookRig(fakeerp.HonoursKeys) }},
+	{Name: "webhook in the program", Open: func() erptest.Rig { return behindTransport(webhookRig(fakeerp.HonoursKeys)) }},
+	{Name: "webhook without keys", Open: func() erptest.Rig { return webhookRig(fakeerp.Books) }},
+}
+
+func TestConnectors_PassTheSuite(t *testing.T) { erptest.Run(t, connectors...) }
