@@ -1,6 +1,6 @@
 package magentoapi
 
-// The order as GET /V1/orders/:id and GET /V1/orders answer it, with the keys that mageline reads. Names and meanings
+// The order as GET /V1/orders/:id and GET /V1/orders answer it, with the keys that this package knows. Names and meanings
 // are those of Magento's OrderInterface, OrderItemInterface, OrderAddressInterface and OrderPaymentInterface
 // (app/code/Magento/Sales/Api/Data). Magento leaves out what is null, so a missing key and a null are the same here:
 // the zero value, a nil pointer, or a Decimal that is not Valid.

@@ -35,7 +35,7 @@ func BusinessKey(rule KeyRule, o *magentoapi.Order) (string, error) {
 		return string(o.IncrementID), nil
 	case ByStoreAndIncrementID:
 		if o.StoreID == nil {
-			return "", event.Errorf(event.Invalid, "order %s has no store_id, which MAGELINE_ORDER_KEY=%s needs", o.IncrementID, rule)
+			return "", event.Errorf(event.Invalid, "order %s has no store_id, which a business key of the store and the number (%s) is made of", o.IncrementID, rule)
 		}
 		return strconv.FormatInt(int64(*o.StoreID), 10) + "-" + string(o.IncrementID), nil
 	default:
