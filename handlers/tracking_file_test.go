@@ -456,39 +456,6 @@ func TestInboxOfTwoReplicas(t *testing.T) {
 	t.Parallel()
 	r := newFileRig(t)
 	q := kit.Broker(t)
-	received := consumer.Consumer{
-		Name: "tracking_received", Topics: []string{"shipping.tracking.received"},
-		Handler: consumer.HandlerFunc(func(_ context.Context, e event.Event) (event.Outcome, error) {
-			var p struct {
-				TrackingNumber string `json:"tracking_number"`
-			}
-			if err := json.Unmarshal(e.Body, &p); err != nil {
-				return "", err
-			}
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			r.published[p.TrackingNumber]++
-			return event.Done, nil
-		}),
-	}
-	replica := func(name string, more ...consumer.Consumer) (stop func()) {
-		h := r.handler(r.ledger(name, 10*time.Second))
-		o := consumer.Options{Limits: consumer.Limits{HandlerTimeout: 5 * time.Second}, ShutdownTimeout: time.Millisecond, Lease: 10 * time.Second}
-		run := r.runtime(q, o, h, more...)
-		h.Publish = run.Publisher().Publish
-		w := &inbox.Watcher{
-			Dir: &inbox.Dir{Path: r.dir, Pattern: "*.csv"}, Log: zerolog.New(r.log), Ready: func() bool { return run.Status().RabbitMQ.OK },
-			Tell: func(ctx context.Context, f inbox.Found) error {
-				body, err := json.Marshal(handlers.FileReady(f))
-				if err != nil {
-					return err
-				}
-				return run.Publisher().Publish(ctx, "shipping.tracking_file.ready", body)
-			},
-		}
-		stopRun, stopWatch := r.run(func(ctx context.Context) { _ = run.Run(ctx) }), r.run(w.Run)
-		return func() { stopWatch(); stopRun() }
-	}
 	parcels := 0
 	file := func(rows int) string {
 		b := "order_number,tracking_number\n"
@@ -500,8 +467,8 @@ func TestInboxOfTwoReplicas(t *testing.T) {
 	}
 	// One is there before anybody runs.
 	r.put("before – ü.csv", file(10))
-	replica("stays", received)
-	stop := replica("leaves")
+	r.replica("stays", q, r.receiver())
+	stop := r.replica("leaves", q)
 	for i := range 20 {
 		r.put(fmt.Sprintf("file %d.csv", i), file(3)+",bad"+fmt.Sprint(i)+"\n")
 	}
@@ -516,32 +483,12 @@ func TestInboxOfTwoReplicas(t *testing.T) {
 		defer r.mu.Unlock()
 		return err == nil && len(entries) == 2 && len(r.published) == parcels
 	}, "every file to leave the inbox, and every parcel to arrive")
-	rejected := 0
-	for _, name := range r.lies() {
-		if strings.HasSuffix(name, ".rejected.csv") {
-			content, err := os.ReadFile(filepath.Join(r.dir, name))
-			if err != nil {
-				t.Fatal(err)
-			}
-			rejected += strings.Count(string(content), "bad")
-		}
-	}
-	if rejected != 20 {
-		t.Errorf("%d bad rows are in rejected files, want 20: %q", rejected, r.lies())
-	}
+	r.isRejected(20)
 	if n := len(r.lies()); n != 20*2+3+2 { // with the bad rows of 20, and what is wrong with one
 		t.Errorf("%d files: %q", n, r.lies())
 	}
-	doubled := 0
-	r.mu.Lock()
-	for number, times := range r.published {
-		if number != "T1" && times > 1 {
-			doubled++
-		}
-	}
-	r.mu.Unlock()
-	if doubled > 500 { // at the seam, a block
-		t.Errorf("%d parcels were sent twice", doubled)
+	if n := r.doubled("T1"); n > 500 { // at the seam, a block
+		t.Errorf("%d parcels were sent twice", n)
 	}
 	kit.Eventually(t, time.Minute, func() bool {
 		return q.Depth(q.Queue("tracking_file_ready")) == 0 && q.Depth(q.RetryQueue(time.Second)) == 0
@@ -549,4 +496,74 @@ func TestInboxOfTwoReplicas(t *testing.T) {
 	if n := q.Depth(q.DeadLetters("tracking_file_ready")); n != 0 {
 		t.Errorf("%d dead letters", n)
 	}
+}
+
+// receiver is tracking_received, which counts the parcels.
+func (r *fileRig) receiver() consumer.Consumer {
+	return consumer.Consumer{
+		Name: "tracking_received", Topics: []string{"shipping.tracking.received"},
+		Handler: consumer.HandlerFunc(func(_ context.Context, e event.Event) (event.Outcome, error) {
+			var p struct {
+				TrackingNumber string `json:"tracking_number"`
+			}
+			if err := json.Unmarshal(e.Body, &p); err != nil {
+				return "", err
+			}
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.published[p.TrackingNumber]++
+			return event.Done, nil
+		}),
+	}
+}
+
+// replica runs the watcher of an inbox, and the consumer of its files.
+func (r *fileRig) replica(name string, q *kit.Queues, more ...consumer.Consumer) (stop func()) {
+	r.t.Helper()
+	h := r.handler(r.ledger(name, 10*time.Second))
+	o := consumer.Options{Limits: consumer.Limits{HandlerTimeout: 5 * time.Second}, ShutdownTimeout: time.Millisecond, Lease: 10 * time.Second}
+	run := r.runtime(q, o, h, more...)
+	h.Publish = run.Publisher().Publish
+	w := &inbox.Watcher{
+		Dir: &inbox.Dir{Path: r.dir, Pattern: "*.csv"}, Log: zerolog.New(r.log), Ready: func() bool { return run.Status().RabbitMQ.OK },
+		Tell: func(ctx context.Context, f inbox.Found) error {
+			body, err := json.Marshal(handlers.FileReady(f))
+			if err != nil {
+				return err
+			}
+			return run.Publisher().Publish(ctx, "shipping.tracking_file.ready", body)
+		},
+	}
+	stopRun, stopWatch := r.run(func(ctx context.Context) { _ = run.Run(ctx) }), r.run(w.Run)
+	return func() { stopWatch(); stopRun() }
+}
+
+// isRejected fails the test when not so many bad rows are in rejected files.
+func (r *fileRig) isRejected(want int) {
+	r.t.Helper()
+	n := 0
+	for _, name := range r.lies() {
+		if strings.HasSuffix(name, ".rejected.csv") {
+			content, err := os.ReadFile(filepath.Join(r.dir, name))
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			n += strings.Count(string(content), "bad")
+		}
+	}
+	if n != want {
+		r.t.Errorf("%d bad rows are in rejected files, want %d: %q", n, want, r.lies())
+	}
+}
+
+// doubled counts the parcels that were sent more than once, besides one that is in two files.
+func (r *fileRig) doubled(besides string) (n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for number, times := range r.published {
+		if number != besides && times > 1 {
+			n++
+		}
+	}
+	return n
 }

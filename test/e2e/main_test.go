@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mageline/mageline/test/kit"
 	"github.com/mageline/mageline/test/kit/env"
 	"github.com/mageline/mageline/test/kit/fakemagento"
 	"github.com/mageline/mageline/test/kit/replica"
@@ -33,7 +34,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	env.Parallel("6")
+	kit.Parallel(6)
 	code, err := run(m)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "e2e:", err)

@@ -15,6 +15,7 @@ import (
 	"os"
 	"testing"
 
+	"github.com/mageline/mageline/test/kit"
 	"github.com/mageline/mageline/test/kit/env"
 	"github.com/mageline/mageline/test/kit/replica"
 )
@@ -27,7 +28,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	env.Parallel("6")
+	kit.Parallel(6)
 	code, err := run(m)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "faults:", err)
