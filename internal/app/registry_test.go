@@ -17,20 +17,20 @@ import (
 	"github.com/mageline/mageline/test/kit"
 )
 
-// giftCardSold is a consumer of which nothing but this registration is in the tree.
-func giftCardSold(sold chan<- event.Event) registration {
+// labelWanted is a consumer of which nothing but this registration is in the tree.
+func labelWanted(wanted chan<- event.Event) registration {
 	return registration{
 		Consumer: config.Consumer{
-			Name: "gift_card_sold", Topics: []string{"sales.gift_card.sold"}, Does: "tells a printer of each gift card",
+			Name: "label_wanted", Topics: []string{"shipping.label.wanted"}, Does: "has each label printed",
 			Requires: []config.Requirement{{Variable: "ERP_NAME", What: "a printer", Met: func(c *config.Config) bool { return c.ERPName != "" }}},
 		},
 		wire: func(s *Service) wired {
-			printed := prometheus.NewCounter(prometheus.CounterOpts{Name: "mageline_gift_cards_printed_total", Help: "Gift cards that were printed."})
+			printed := prometheus.NewCounter(prometheus.CounterOpts{Name: "mageline_labels_printed_total", Help: "Labels that were printed."})
 			s.registry.MustRegister(printed)
 			return wired{Consumer: consumer.Consumer{Handler: consumer.HandlerFunc(func(ctx context.Context, e event.Event) (event.Outcome, error) {
 				printed.Inc()
 				select {
-				case sold <- e:
+				case wanted <- e:
 					return event.Done, nil
 				case <-ctx.Done():
 					return "", ctx.Err()
@@ -50,32 +50,32 @@ func (p printer) Lines(context.Context) []check.Line {
 // All that the program, its operator and its pages know of a consumer follows from the one registration above.
 func TestRegistry_AllFollowsFromOneRegistration(t *testing.T) {
 	broker, database := kit.Broker(t), kit.Database(t)
-	broker.Own(broker.Queue("gift_card_sold"), broker.DeadLetters("gift_card_sold"))
-	sold := make(chan event.Event)
-	all := append(slices.Clone(registered), giftCardSold(sold))
+	broker.Own(broker.Queue("label_wanted"), broker.DeadLetters("label_wanted"))
+	wanted := make(chan event.Event)
+	all := append(slices.Clone(registered), labelWanted(wanted))
 	load := func(pairs ...string) (*config.Config, error) {
 		environment(t, append([]string{
 			"AMQP_URL", broker.URL, "AMQP_EXCHANGE", broker.Exchange, "QUEUE_PREFIX", broker.Prefix, "DATABASE_URL", database,
-			"CONSUMERS", "gift_card_sold", "HTTP_ADDR", "",
+			"CONSUMERS", "label_wanted", "HTTP_ADDR", "",
 		}, pairs...)...)
 		return config.Load(config.EnabledConsumers, all.consumers())
 	}
 
 	t.Run("configuration", func(t *testing.T) {
 		for want, pairs := range map[string][]string{
-			"MAGELINE_CONSUMERS=\"gift_card_sold\": the consumer gift_card_sold needs a printer: set MAGELINE_ERP_NAME, or leave it out": nil,
-			"there is no consumer \"gift_card\", but order_placed, ":                                                                     {"CONSUMERS", "gift_card"},
-			"stock_sync, gift_card_sold": {"BINDINGS", "gift_card:a.b"},
+			"MAGELINE_CONSUMERS=\"label_wanted\": the consumer label_wanted needs a printer: set MAGELINE_ERP_NAME, or leave it out": nil,
+			"there is no consumer \"label\", but order_placed, ":                                                                     {"CONSUMERS", "label"},
+			", label_wanted": {"BINDINGS", "label:a.b"},
 		} {
 			if _, err := load(pairs...); err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%v: %v, want %s", pairs, err, want)
 			}
 		}
-		cfg, err := load("ERP_NAME", "Epson", "BINDINGS", "gift_card_sold:acme.sold")
+		cfg, err := load("ERP_NAME", "Epson", "BINDINGS", "label_wanted:acme.label")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if one := cfg.EnabledConsumers(); len(one) != 1 || one[0].Name != "gift_card_sold" || !slices.Equal(one[0].Topics, []string{"acme.sold"}) {
+		if one := cfg.EnabledConsumers(); len(one) != 1 || one[0].Name != "label_wanted" || !slices.Equal(one[0].Topics, []string{"acme.label"}) {
 			t.Errorf("enabled: %+v", one)
 		}
 	})
@@ -91,8 +91,8 @@ func TestRegistry_AllFollowsFromOneRegistration(t *testing.T) {
 		}
 		for _, want := range []check.Line{
 			{Status: check.OK, Subject: "printer Epson", Detail: "has paper"},
-			{Status: check.OK, Subject: "queue " + broker.Queue("gift_card_sold"), Detail: "will be created"},
-			{Status: check.OK, Subject: "queue " + broker.DeadLetters("gift_card_sold"), Detail: "will be created"},
+			{Status: check.OK, Subject: "queue " + broker.Queue("label_wanted"), Detail: "will be created"},
+			{Status: check.OK, Subject: "queue " + broker.DeadLetters("label_wanted"), Detail: "will be created"},
 		} {
 			if !slices.Contains(lines, want) {
 				t.Errorf("no line %v in %v", want, lines)
@@ -101,7 +101,7 @@ func TestRegistry_AllFollowsFromOneRegistration(t *testing.T) {
 	})
 	t.Run("row of the docs", func(t *testing.T) {
 		list := all.consumers()
-		want := "| `gift_card_sold` | `sales.gift_card.sold` | tells a printer of each gift card |"
+		want := "| `label_wanted` | `shipping.label.wanted` | has each label printed |"
 		if one := list[len(list)-1]; !one.Built || one.Row() != want {
 			t.Errorf("built: %t, %s", one.Built, one.Row())
 		}
@@ -116,12 +116,12 @@ func TestRegistry_AllFollowsFromOneRegistration(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- s.Run(ctx) }()
-		broker.WaitForQueue(time.Minute, broker.Queue("gift_card_sold"))
+		broker.WaitForQueue(time.Minute, broker.Queue("label_wanted"))
 		kit.Eventually(t, time.Minute, func() bool { return s.runtime.Status().Ready() }, "the service to be ready")
-		broker.Publish("sales.gift_card.sold", `{"entity_id":1}`)
+		broker.Publish("shipping.label.wanted", `{"entity_id":1}`)
 		select {
-		case e := <-sold:
-			if e.Topic != "sales.gift_card.sold" {
+		case e := <-wanted:
+			if e.Topic != "shipping.label.wanted" {
 				t.Errorf("the event's topic is %q", e.Topic)
 			}
 		case <-time.After(time.Minute):
@@ -131,11 +131,11 @@ func TestRegistry_AllFollowsFromOneRegistration(t *testing.T) {
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
-		if got := value(t, metrics, "mageline_deliveries_total", "gift_card_sold"); got != 1 {
+		if got := value(t, metrics, "mageline_deliveries_total", "label_wanted"); got != 1 {
 			t.Errorf("%v deliveries are counted", got)
 		}
-		if got := value(t, metrics, "mageline_gift_cards_printed_total", ""); got != 1 {
-			t.Errorf("%v gift cards are counted", got)
+		if got := value(t, metrics, "mageline_labels_printed_total", ""); got != 1 {
+			t.Errorf("%v labels are counted", got)
 		}
 	})
 }
