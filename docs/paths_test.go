@@ -150,3 +150,39 @@ func headings(page string) map[string]bool {
 	}
 	return anchors
 }
+
+// A test that a page names, as consumer.TestX, is one of a package of that name.
+func TestPages_NameTestsThatExist(t *testing.T) {
+	tests := map[string]bool{}
+	declared := regexp.MustCompile(`(?m)^func (Test\w+)\(`)
+	walk := func(ending string, look func(path, text string)) {
+		err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() || !strings.HasSuffix(path, ending) {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			look(path, string(text))
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	walk("_test.go", func(path, text string) {
+		for _, match := range declared.FindAllStringSubmatch(text, -1) {
+			tests[filepath.Base(filepath.Dir(path))+"."+match[1]] = true
+		}
+	})
+	found := 0
+	named := regexp.MustCompile("`([a-z0-9]+\\.Test\\w+)`")
+	walk(".md", func(path, text string) {
+		for _, match := range named.FindAllStringSubmatch(text, -1) {
+			if found++; !tests[match[1]] {
+				t.Errorf("%s names %s, which there is not", path, match[1])
+			}
+		}
+	})
+	if found < 50 {
+		t.Errorf("%d tests: they are no longer found", found)
+	}
+}
