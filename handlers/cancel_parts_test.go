@@ -12,13 +12,14 @@ import (
 )
 
 // An order of very many lines must not lose more than was cancelled of it either.
-func TestPartsOfManyLines(t *testing.T) {
+func TestCanceled_PartsOfManyLines(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
-		lines int
-		told  bool // the rest can be told
-	}{{1, true}, {30, true}, {120, true}, {400, false}} {
-		t.Run(fmt.Sprint(tt.lines), func(t *testing.T) {
+		lines  int
+		before bool // the rows are as they were written before there was data
+		told   bool // the rest can be told
+	}{{1, false, true}, {400, false, true}, {1, true, true}, {30, true, true}, {120, true, true}, {400, true, false}} {
+		t.Run(fmt.Sprintf("%d lines, rows of before %t", tt.lines, tt.before), func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, settings{erpMode: fakeerp.HonoursKeys})
 			p := r.shop.PlaceOrder(fakemagento.Placing{Lines: lines(tt.lines, 5)})
@@ -30,6 +31,9 @@ func TestPartsOfManyLines(t *testing.T) {
 			r.cancelQuantities(p, one...)
 			outcome, err := r.canceled(number(p.IncrementID))
 			isOutcome(t, outcome, err, event.Done)
+			if tt.before {
+				r.withoutData()
+			}
 			r.cancelQuantities(p, more...)
 			outcome, err = r.canceled(number(p.IncrementID))
 			want := "2"
@@ -65,10 +69,11 @@ func TestPartsOfManyLines(t *testing.T) {
 
 // The answer to a cancellation of 1 is lost; then 3 are cancelled, of two lines. What may have arrived is sent again as it
 // was, under its own key, and the rest after it.
-func TestLostAnswerAndThenMore(t *testing.T) {
+func TestCanceled_LostAnswerAndThenMore(t *testing.T) {
 	t.Parallel()
-	for _, arrived := range []bool{true, false} {
-		t.Run(fmt.Sprintf("arrived %v", arrived), func(t *testing.T) {
+	for n := range 4 {
+		arrived, before := n%2 == 0, n > 1
+		t.Run(fmt.Sprintf("arrived %t, row of before %t", arrived, before), func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, settings{erpMode: fakeerp.HonoursKeys})
 			p := r.shop.PlaceOrder(fakemagento.Placing{Lines: lines(2, 5)})
@@ -78,6 +83,9 @@ func TestLostAnswerAndThenMore(t *testing.T) {
 			r.erp.Faults.Next(fault.Fault{Kind: map[bool]fault.Kind{true: fault.Drop, false: fault.Refuse}[arrived]})
 			_, err := r.canceled(number(p.IncrementID))
 			isClass(t, err, event.Unavailable)
+			if before {
+				r.withoutData()
+			}
 
 			r.cancelQuantities(p, 2, 1)
 			outcome, err := r.canceled(number(p.IncrementID), repeated)
@@ -103,7 +111,7 @@ func TestLostAnswerAndThenMore(t *testing.T) {
 }
 
 // An event whose handling read the order before more was cancelled comes last: it takes nothing twice.
-func TestOvertakenCancellation(t *testing.T) {
+func TestCanceled_OvertakenByMore(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{erpMode: fakeerp.HonoursKeys})
 	p := r.shop.PlaceOrder(fakemagento.Placing{Lines: lines(2, 5)})

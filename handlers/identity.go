@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -26,20 +25,10 @@ func createKey(businessKey string) idempotency.Key {
 	return idempotency.Key{Consumer: OrderPlaced, Key: businessKey, Effect: effectCreate}
 }
 
-// entityID is what a row that is done has as its reason: which order it was made for.
+// entityID names an order by its entity id, in messages and in the reason of a row that is done.
 func entityID(id int64) string { return entityIDPrefix + strconv.FormatInt(id, 10) }
 
 const entityIDPrefix = "entity_id "
-
-// madeFor reads what entityID has written; 0 for a row that does not tell.
-func madeFor(reason string) int64 {
-	text, ok := strings.CutPrefix(reason, entityIDPrefix)
-	id, err := strconv.ParseInt(text, 10, 64)
-	if !ok || err != nil {
-		return 0
-	}
-	return id
-}
 
 // another is an order that has the number of the one that a row was made for.
 type another struct {
@@ -84,7 +73,7 @@ func identity(o *magentoapi.Order) idempotency.Order {
 // nobody knows it. o is the order if it was read for this event already. One search is made for an event that names its
 // order by a number that another one may have; for one that names the entity id Magento is not asked.
 func (h *Placed) duplicate(ctx context.Context, ref event.Order, o *magentoapi.Order, key string, row idempotency.Result) (id int64, err error) {
-	id = madeFor(row.Reason)
+	id = madeFor(row)
 	is := idempotency.Order{EntityID: int64(ref.EntityID)}
 	switch {
 	case o != nil:

@@ -205,6 +205,7 @@ func TestPlaced_RowsOfBefore(t *testing.T) {
 			r := r.in(t)
 			one := r.shop.PlaceOrder(fakemagento.Placing{StoreID: 1, IncrementID: fmt.Sprintf("B-%d", n)})
 			r.exportedAs(number(one.IncrementID))
+			r.withoutData()
 			r.sql(tt.forget)
 			var two fakemagento.Placed
 			if tt.second {

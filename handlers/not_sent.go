@@ -251,7 +251,7 @@ func (n *NotSent) comment(ctx context.Context, f failedOrder) error {
 		case err != nil:
 			return err
 		case !known:
-		case created.State == idempotency.Done && (created.Result.Reason == "" || created.Result.Reason == entityID(int64(o.EntityID))):
+		case created.State == idempotency.Done && (madeFor(created.Result) == 0 || madeFor(created.Result) == int64(o.EntityID)):
 			return nil // it is in the ERP, by another event or before what failed: the comment of its document says so
 		case created.State == idempotency.InProgress && !created.Expired:
 			return &event.Deferral{Reason: fmt.Sprintf("order %s is on its way to the ERP (%s)", key, created.Owner)}

@@ -123,7 +123,7 @@ func (h *Canceled) ofAnother(ctx context.Context, exported idempotency.Row, o *m
 	case err != nil:
 		return err
 	case !ok:
-		row.EntityID = madeFor(exported.Result.Reason)
+		row.EntityID = madeFor(exported.Result)
 	case row.Waiting:
 		row.Placed = time.Time{} // whatever waited under its entity id is gone
 	}
@@ -145,7 +145,7 @@ type cancellation struct {
 type quantities map[string]decimal.Decimal
 
 // The effect of a cancellation is named "cancel " and the quantities, and ";whole" where it is the order's: what was
-// taken line by line leaves a document that is still to be cancelled.
+// taken line by line leaves a document that is still to be cancelled. The row's data says the same to later handlings.
 const (
 	effectCancel = "cancel "
 	suffixWhole  = ";whole"
@@ -153,7 +153,7 @@ const (
 	maxQuantities = 1500
 )
 
-// effectName names the effect by all quantities, so that a later one can tell what this one took.
+// effectName names the effect by all quantities: a cancellation of more is another effect.
 func effectName(cancelled []erp.CancellationLine, key string, whole bool) string {
 	parts := make([]string, 0, len(cancelled))
 	for _, l := range cancelled {
@@ -169,33 +169,39 @@ func effectName(cancelled []erp.CancellationLine, key string, whole bool) string
 	return effectCancel + quantities
 }
 
+// step is one cancellation of an order, by the name of its effect.
+type step struct {
+	effect string
+	data   cancelData
+}
+
 func (c cancellation) run(ctx context.Context, e event.Event) (event.Outcome, error) {
 	rows, err := c.Ledger.Rows(ctx, OrderCanceled, c.key)
 	if err != nil {
 		return "", err
 	}
 	complete := c.order.State == magentoapi.StateCanceled
-	name := effectName(c.cancelled, c.key, complete)
+	this := step{effectName(c.cancelled, c.key, complete), newCancelData(c.cancelled, complete)}
 	taken := quantities{}
 	document := ""
-	var open []string // cancellations of less that may or may not have reached the ERP
+	var open []step // cancellations of less that may or may not have reached the ERP
 	for _, row := range rows {
 		if !strings.HasPrefix(row.Key.Effect, effectCancel) {
 			continue
 		}
 		sent := row.State == idempotency.Uncertain || row.State == idempotency.InProgress
-		q, ok := parseQuantities(row.Key.Effect)
+		data, ok := cancelOf(row)
 		switch {
-		case row.Key.Effect == name && row.State == idempotency.Done:
+		case row.Key.Effect == this.effect && row.State == idempotency.Done:
 			document = row.Result.Value
-		case row.Key.Effect == name || !sent && row.State != idempotency.Done:
+		case row.Key.Effect == this.effect || !sent && row.State != idempotency.Done:
 		case !ok && !complete:
 			return "", event.Errorf(event.Rejected, "more was cancelled of order %s than can be told from what was cancelled before: "+
 				"it has too many lines. Cancel the rest in the ERP by hand", c.key)
 		case sent:
-			open = append(open, row.Key.Effect)
+			open = append(open, step{row.Key.Effect, data})
 		default:
-			taken.add(q)
+			taken.add(data.quantities())
 		}
 	}
 	if document == "" {
@@ -203,7 +209,7 @@ func (c cancellation) run(ctx context.Context, e event.Event) (event.Outcome, er
 			return "", err
 		}
 	}
-	before, err := c.all(ctx, e, name, document, open, taken)
+	before, err := c.all(ctx, e, this, document, open, taken)
 	if errors.Is(err, errNothingLeft) {
 		return event.Duplicate, nil
 	}
@@ -219,10 +225,10 @@ func (c cancellation) run(ctx context.Context, e event.Event) (event.Outcome, er
 		comment := orderComment{
 			orders: c.Orders, ledger: c.Ledger, statuses: c.Rules.Statuses, lock: c.key, text: text,
 			ref: event.Order{EntityID: event.ID(c.order.EntityID)},
-			key: idempotency.Key{Consumer: OrderCanceled, Key: c.key, Effect: "comment on " + name},
+			key: idempotency.Key{Consumer: OrderCanceled, Key: c.key, Effect: "comment on " + this.effect},
 		}
 		if refused {
-			comment.key.Effect = "comment on refused " + name
+			comment.key.Effect = "comment on refused " + this.effect
 		}
 		commented, commentErr := comment.write(ctx, e.Repeat)
 		if commentErr != nil {
@@ -240,12 +246,12 @@ func (c cancellation) run(ctx context.Context, e event.Event) (event.Outcome, er
 var errNothingLeft = errors.New("nothing is left to cancel")
 
 // all sends what is open, and then what is new.
-func (c cancellation) all(ctx context.Context, e event.Event, name, document string, open []string, taken quantities) (before bool, err error) {
+func (c cancellation) all(ctx context.Context, e event.Event, this step, document string, open []step, taken quantities) (before bool, err error) {
 	if c.order.State != magentoapi.StateCanceled {
 		// They are repeated first, as they were: under their own keys the ERP answers as before. What they took is then known.
-		slices.SortFunc(open, func(a, b string) int { return total(a).Cmp(total(b)) })
+		slices.SortFunc(open, func(a, b step) int { return a.data.total().Cmp(b.data.total()) })
 		for _, earlier := range open {
-			q, _ := parseQuantities(earlier)
+			q := earlier.data.quantities()
 			lines, err := c.less(q, taken)
 			if err != nil {
 				return false, err
@@ -261,7 +267,7 @@ func (c cancellation) all(ctx context.Context, e event.Event, name, document str
 	if !request.Complete && len(request.Lines) == 0 {
 		return false, errNothingLeft
 	}
-	return c.send(ctx, e, name, document, request)
+	return c.send(ctx, e, this, document, request)
 }
 
 // document looks the order's document up in the ERP.
@@ -292,10 +298,10 @@ func (c cancellation) document(ctx context.Context) (string, error) {
 
 // send sends one cancellation once. Where it may have been sent before there is nothing to look in: it is repeated as it
 // was, with the same idempotency key.
-func (c cancellation) send(ctx context.Context, e event.Event, name, document string, request erp.Cancellation) (before bool, err error) {
-	key := idempotency.Key{Consumer: OrderCanceled, Key: c.key, Effect: name}
-	idempotencyKey := OrderCanceled + ":" + c.key + ":" + shortened(strings.TrimPrefix(name, effectCancel))
-	_, before, err = c.Ledger.Do(ctx, idempotency.Effect{Key: key, Repeat: e.Repeat}, func(ctx context.Context, _ *idempotency.Claim) (idempotency.Result, error) {
+func (c cancellation) send(ctx context.Context, e event.Event, s step, document string, request erp.Cancellation) (before bool, err error) {
+	key := idempotency.Key{Consumer: OrderCanceled, Key: c.key, Effect: s.effect}
+	idempotencyKey := OrderCanceled + ":" + c.key + ":" + shortened(strings.TrimPrefix(s.effect, effectCancel))
+	_, before, err = c.Ledger.Do(ctx, idempotency.Effect{Key: key, Repeat: e.Repeat, Data: encoded(s.data)}, func(ctx context.Context, _ *idempotency.Claim) (idempotency.Result, error) {
 		if err := c.ERP.Cancel(ctx, idempotencyKey, erp.Document{Number: document}, request); err != nil {
 			return idempotency.Result{}, err
 		}
@@ -347,34 +353,20 @@ func (q quantities) add(other quantities) {
 	}
 }
 
-// parseQuantities reads the name of an effect, as effectName makes it. One with very many lines holds a digest instead,
-// and can't be read.
-func parseQuantities(effect string) (quantities, bool) {
-	list, ok := strings.CutPrefix(effect, effectCancel)
-	if !ok {
-		return nil, false
+// quantities returns what is cancelled by line.
+func (d cancelData) quantities() quantities {
+	q := make(quantities, len(d.Lines))
+	for _, l := range d.Lines {
+		q[l.Reference] = l.Quantity
 	}
-	list = strings.TrimSuffix(list, suffixWhole)
-	q := quantities{}
-	if list == "" { // an order without lines that can be cancelled
-		return q, true
-	}
-	for part := range strings.SplitSeq(list, ",") {
-		reference, n, ok := strings.Cut(part, "=")
-		quantity, err := decimal.NewFromString(n)
-		if !ok || err != nil {
-			return nil, false
-		}
-		q[reference] = quantity
-	}
-	return q, true
+	return q
 }
 
-func total(effect string) decimal.Decimal {
-	q, _ := parseQuantities(effect)
+// total orders the cancellations of one order: quantities count up.
+func (d cancelData) total() decimal.Decimal {
 	sum := decimal.Zero
-	for _, n := range q {
-		sum = sum.Add(n)
+	for _, l := range d.Lines {
+		sum = sum.Add(l.Quantity)
 	}
 	return sum
 }

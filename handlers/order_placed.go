@@ -69,7 +69,10 @@ func (h *Placed) export(ctx context.Context, e event.Event, ref event.Order, o *
 	created, before, err := h.Ledger.Do(ctx, idempotency.Effect{Key: createKey(key), Repeat: e.Repeat}, func(ctx context.Context, c *idempotency.Claim) (idempotency.Result, error) {
 		result, err := h.create(ctx, e, ref, key, c)
 		if errors.As(err, &other) && other.row.Waiting {
-			return idempotency.Result{State: idempotency.Waiting, Reason: other.row.State, Order: &other.row.Order}, nil // as it was
+			return idempotency.Result{ // as it was
+				State: idempotency.Waiting, Reason: other.row.State,
+				Data: encoded(createdData{EntityID: other.row.EntityID}), Order: &other.row.Order,
+			}, nil
 		}
 		return result, err
 	})
@@ -130,7 +133,10 @@ func (h *Placed) create(ctx context.Context, e event.Event, ref event.Order, key
 		return idempotency.Result{}, event.NotDone(err)
 	}
 	// Whatever becomes of it, the row remembers whose it is.
-	result := idempotency.Result{Order: &idempotency.Order{EntityID: int64(o.EntityID), StoreID: storeID(o), State: string(o.State)}}
+	result := idempotency.Result{
+		Data:  encoded(createdData{EntityID: int64(o.EntityID)}),
+		Order: &idempotency.Order{EntityID: int64(o.EntityID), StoreID: storeID(o), State: string(o.State)},
+	}
 	if fetched { // what an event says of it may be in another time zone
 		result.Order.Placed = o.CreatedAt.Time
 	}

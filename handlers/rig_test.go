@@ -358,6 +358,12 @@ func (r *rig) isCreate(key string, want idempotency.State) idempotency.Row {
 	return r.isRow(handlers.OrderPlaced, key, "create", want)
 }
 
+// withoutData makes the ledger's rows what they were before they had data: names and reasons say the same.
+func (r *rig) withoutData() {
+	r.t.Helper()
+	r.sql(`UPDATE effect SET data = NULL, data_claim = NULL`)
+}
+
 func (r *rig) sql(statement string, args ...any) {
 	r.t.Helper()
 	if _, err := r.pool.Exec(r.t.Context(), statement, args...); err != nil {

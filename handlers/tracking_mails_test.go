@@ -67,6 +67,9 @@ func TestMails(t *testing.T) {
 			_, err := r.tracked(parcel(p.IncrementID, "T"))
 			isClass(t, err, event.Unavailable)
 			r.isShipped(p, "0×2 T")
+			if kind == fault.Refuse {
+				r.withoutData() // as a row of before
+			}
 			before := r.mails(p)
 			r.shop.Faults.Set(fault.Plan{})
 			for _, want := range []event.Outcome{event.Done, event.Duplicate} {

@@ -41,8 +41,8 @@ type Tracked struct {
 	Rules     TrackingRules
 }
 
-// Effects of TrackingReceived, and what the row of the first has as its reason: that the second is due, or that the
-// shipment was made with the number, by its mail too.
+// Effects of TrackingReceived, and for people the reasons of the first: that the second is due, or that the shipment was made
+// with the number, by its mail too.
 const (
 	effectTrack  = "track"
 	effectMail   = "mail"
@@ -74,11 +74,15 @@ func (h *Tracked) handle(ctx context.Context, e event.Event, t event.Tracking, k
 		zerolog.Ctx(ctx).Info().Str("event", "tracking_duplicate").Str("key", key).Str("shipment", res.Value).
 			Msg("duplicate: the tracking number was recorded before")
 	}
-	if res.Reason != mailDue {
+	tracked, ok := trackOf(res)
+	switch {
+	case !ok:
+		return "", event.Errorf(event.Internal, "the ledger has %q as the shipment of %s", res.Value, key)
+	case !tracked.MailDue:
 		return doneOrDuplicate(before), nil
 	}
 	// A number that was added just now was not mailed before, whatever the delivery has been through.
-	mailed, err := h.mail(ctx, key, res.Value, e.Repeat && before)
+	mailed, err := h.mail(ctx, key, tracked.Shipment, e.Repeat && before)
 	if err != nil {
 		return "", err
 	}
@@ -122,7 +126,7 @@ func (h *Tracked) track(ctx context.Context, t event.Tracking, o *magentoapi.Ord
 	if s := p.recorded(); s != nil {
 		log.Info().Str("event", "tracking_found").Int64("shipment", int64(s.EntityID)).
 			Msg("found: the shipment has the tracking number already")
-		return idempotency.Result{Value: shipmentID(int64(s.EntityID))}, nil
+		return trackResult(int64(s.EntityID), ""), nil
 	}
 	s, err := p.shipment()
 	if err != nil {
@@ -141,14 +145,18 @@ func (h *Tracked) track(ctx context.Context, t event.Tracking, o *magentoapi.Ord
 		return idempotency.Result{}, fromMagento(err)
 	}
 	log.Info().Str("event", "tracking_added").Int64("shipment", int64(s.EntityID)).Msg("added: the tracking number is on the shipment")
-	result := idempotency.Result{Value: shipmentID(int64(s.EntityID))}
 	if h.Rules.Notify {
-		result.Reason = mailDue
+		return trackResult(int64(s.EntityID), mailDue), nil
 	}
-	return result, nil
+	return trackResult(int64(s.EntityID), ""), nil
 }
 
-func shipmentID(id int64) string { return strconv.FormatInt(id, 10) }
+// trackResult is that of effectTrack; the reason is one of those beside it, or none.
+func trackResult(shipment int64, reason string) idempotency.Result {
+	return idempotency.Result{
+		Value: strconv.FormatInt(shipment, 10), Reason: reason, Data: encoded(trackData{Shipment: shipment, MailDue: reason == mailDue}),
+	}
+}
 
 // ship makes a shipment with the number.
 func (h *Tracked) ship(ctx context.Context, p *parcel, c *idempotency.Claim) (idempotency.Result, error) {
@@ -162,7 +170,7 @@ func (h *Tracked) ship(ctx context.Context, p *parcel, c *idempotency.Claim) (id
 	ways, err := p.goods.Ways()
 	if err != nil {
 		if s := p.within(); s != nil {
-			return idempotency.Result{Value: shipmentID(int64(s.EntityID))}, nil
+			return trackResult(int64(s.EntityID), ""), nil
 		}
 		return idempotency.Result{}, event.NotDone(fmt.Errorf("order %s (state %s): %w", number, p.order.State, err))
 	}
@@ -181,7 +189,7 @@ func (h *Tracked) ship(ctx context.Context, p *parcel, c *idempotency.Claim) (id
 		if made, err = h.Shipments.Ship(ctx, id, shipment); err == nil {
 			zerolog.Ctx(ctx).Info().Str("key", c.Key.Key).Int64("entity_id", id).Int64("shipment", made).
 				Str("event", "shipment_created").Msg("created: a shipment with the tracking number")
-			return idempotency.Result{Value: shipmentID(made), Reason: shipmentMade}, nil
+			return trackResult(made, shipmentMade), nil
 		}
 		if !errors.Is(err, magentoapi.ErrBadRequest) {
 			return idempotency.Result{}, fromShip(err)
@@ -192,7 +200,7 @@ func (h *Tracked) ship(ctx context.Context, p *parcel, c *idempotency.Claim) (id
 			return idempotency.Result{}, uncertain(fromMagento(lookErr), fmt.Errorf("%w; and the shipments can't be read again: %w", err, lookErr))
 		}
 		if s := p.made(shipments); s != nil {
-			return idempotency.Result{Value: shipmentID(int64(s.EntityID)), Reason: shipmentMade}, nil
+			return trackResult(int64(s.EntityID), shipmentMade), nil
 		}
 		if err = fromShip(err); event.ClassOf(err) != event.Rejected {
 			return idempotency.Result{}, err
@@ -218,18 +226,14 @@ func uncertain(like, err error) error {
 
 // mail mails a shipment to which a number was added; before says that this was done before. A mail that may have been sent
 // is not sent again.
-func (h *Tracked) mail(ctx context.Context, key, shipment string, repeat bool) (before bool, err error) {
+func (h *Tracked) mail(ctx context.Context, key string, shipment int64, repeat bool) (before bool, err error) {
 	res, before, err := h.Ledger.Do(ctx, idempotency.Effect{Key: idempotency.Key{Consumer: TrackingReceived, Key: key, Effect: effectMail}, Repeat: repeat},
 		func(ctx context.Context, c *idempotency.Claim) (idempotency.Result, error) {
 			if c.Uncertain {
 				return idempotency.Result{Reason: "may have been sent before"}, nil
 			}
-			id, err := strconv.ParseInt(shipment, 10, 64)
-			if err != nil {
-				return idempotency.Result{}, event.Errorf(event.Internal, "the ledger has %q as the shipment of %s", shipment, key)
-			}
-			sent, err := h.Shipments.SendEmail(ctx, id)
-			log := zerolog.Ctx(ctx).With().Str("key", key).Str("shipment", shipment).Logger()
+			sent, err := h.Shipments.SendEmail(ctx, shipment)
+			log := zerolog.Ctx(ctx).With().Str("key", key).Str("shipment", strconv.FormatInt(shipment, 10)).Logger()
 			switch err = fromMagento(err); {
 			case isRefusal(err):
 				// The number is where it belongs: that Magento does not mail it must not make it a dead letter.
