@@ -47,7 +47,7 @@ func statuses(t *testing.T, e ended) map[string]check.Status {
 	return all
 }
 
-func TestCheck(t *testing.T) {
+func TestCheck_NamesEachDependency(t *testing.T) {
 	q, _ := services(t)
 	remotesOf(t)
 	e := call(t, "", "check")
@@ -76,7 +76,7 @@ func TestCheck(t *testing.T) {
 }
 
 // The management API is asked where its address is given, also by a file; without it being there nothing fails for it.
-func TestCheckManagement(t *testing.T) {
+func TestCheck_AsksTheManagementAPI(t *testing.T) {
 	services(t)
 	remotesOf(t)
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -110,7 +110,7 @@ func TestCheckManagement(t *testing.T) {
 }
 
 // Everything is looked at, even when all of it is away.
-func TestCheckAllAway(t *testing.T) {
+func TestCheck_LooksAtEverythingWhenAllIsAway(t *testing.T) {
 	services(t)
 	remotesOf(t)
 	for name, address := range map[string]string{
@@ -132,7 +132,7 @@ func TestCheckAllAway(t *testing.T) {
 }
 
 // What the enabled consumers do not need is not looked at.
-func TestCheckWithoutERP(t *testing.T) {
+func TestCheck_LeavesOutWhatNoConsumerNeeds(t *testing.T) {
 	services(t)
 	remotesOf(t)
 	t.Setenv("MAGELINE_ERP", "none")

@@ -82,7 +82,7 @@ func decode[T any](t *testing.T, e ended) (v T) {
 	return v
 }
 
-func TestVersion(t *testing.T) {
+func TestVersion_PrintsTheBuild(t *testing.T) {
 	environment(t)
 	call(t, "", "version").want(t, 0, runtime.Version(), "")
 	if got := decode[map[string]string](t, call(t, "", "version", "--json")); got["version"] != version || got["commit"] != commit || got["go"] != runtime.Version() {
@@ -90,7 +90,7 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-func TestUsage(t *testing.T) {
+func TestCommands_RefuseWrongUsage(t *testing.T) {
 	environment(t)
 	for _, args := range [][]string{
 		{"nonsense"},
@@ -121,7 +121,7 @@ func TestUsage(t *testing.T) {
 }
 
 // Each command has help with an example.
-func TestHelp(t *testing.T) {
+func TestHelp_HasAnExampleForEachCommand(t *testing.T) {
 	environment(t)
 	var visit func(cmd *cobra.Command, path []string)
 	visit = func(cmd *cobra.Command, path []string) {
@@ -158,7 +158,7 @@ func TestJSON_OnEachCommandWithAResult(t *testing.T) {
 	visit(newRoot(terminal{}))
 }
 
-func TestConfig(t *testing.T) {
+func TestConfig_PrintsEachVariable(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(file, []byte("s3cr3t-in-file\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -187,7 +187,7 @@ func TestConfig(t *testing.T) {
 }
 
 // All that is wrong is said at once, by every command, before anything is connected to.
-func TestConfigWrong(t *testing.T) {
+func TestConfig_NamesAllThatIsWrong(t *testing.T) {
 	environment(t, "PREFETCH", "0", "QUEUE_TYPE", "s3cond", "RETRY_DELAYS", "soon", "AMQP_URL", "http://u:s3cr3t@h/", "DATABASE_URL", "s3cr3t")
 	for _, args := range [][]string{
 		{"config"},
@@ -228,7 +228,7 @@ func TestConfigWrong(t *testing.T) {
 	}
 }
 
-func TestTopology(t *testing.T) {
+func TestTopology_DeclaresPrintsAndUnbinds(t *testing.T) {
 	q, _ := services(t)
 	work := q.Queue("order_placed")
 	e := call(t, "", "topology", "--print")
@@ -270,7 +270,7 @@ func TestTopology(t *testing.T) {
 	call(t, "", "topology", "--unbind", "order_placed").want(t, 2, "", "want consumer:topic")
 }
 
-func TestPublish(t *testing.T) {
+func TestPublish_ConfirmsEachEvent(t *testing.T) {
 	q, _ := services(t)
 	work := q.Queue("order_placed")
 	call(t, "", "topology").want(t, 0, "made", "")
@@ -325,7 +325,7 @@ func TestPublish(t *testing.T) {
 	}
 }
 
-func TestMigrate(t *testing.T) {
+func TestMigrate_AppliesOnce(t *testing.T) {
 	services(t)
 	call(t, "", "migrate", "status").want(t, 0, "not yet", "")
 	call(t, "", "migrate").want(t, 0, "applied 00001_", "")
@@ -352,7 +352,7 @@ func TestMigrate(t *testing.T) {
 }
 
 // The newest rows come first, and each flag leaves some out.
-func TestKeyList(t *testing.T) {
+func TestKey_ListsByFilter(t *testing.T) {
 	_, database := services(t)
 	call(t, "", "key", "list").want(t, 1, "", "mageline migrate")
 	call(t, "", "migrate").want(t, 0, "applied", "")
@@ -405,7 +405,7 @@ FROM (VALUES ('order_placed', 'a', 'done', 3), ('order_placed', 'b', 'failed', 1
 	}
 }
 
-func TestKey(t *testing.T) {
+func TestKey_ShowsAndReleases(t *testing.T) {
 	_, database := services(t)
 	call(t, "", "key", "show", "order_placed:1").want(t, 1, "", "mageline migrate")
 	call(t, "", "migrate").want(t, 0, "applied", "")

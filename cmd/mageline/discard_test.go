@@ -11,7 +11,7 @@ import (
 	"github.com/mageline/mageline/rabbitmq"
 )
 
-func TestDiscardUsage(t *testing.T) {
+func TestDiscard_RefusesWrongUsage(t *testing.T) {
 	environment(t, "AMQP_URL", "amqp://127.0.0.1:1/", "DATABASE_URL", "postgres://127.0.0.1:1/d") // nothing is connected to
 	out := filepath.Join(t.TempDir(), "letters.jsonl")
 	for _, args := range [][]string{
@@ -39,7 +39,7 @@ func TestDiscardUsage(t *testing.T) {
 	call(t, "", "publish", "--letters", out).want(t, exitFailed, "", out)
 }
 
-func TestDiscard(t *testing.T) {
+func TestDiscard_KeepsLettersInAFile(t *testing.T) {
 	l := newLetters(t)
 	foreign := l.dead(6)
 	foreign.Headers[rabbitmq.HeaderQueue] = "somebody.else"

@@ -95,7 +95,7 @@ func (l *letters) replayed(e ended, code, replayed, skipped, failed int) {
 	e.want(l.t, code, fmt.Sprintf("replayed %d, skipped %d, failed %d\n", replayed, skipped, failed), e.err)
 }
 
-func TestDLQUsage(t *testing.T) {
+func TestDLQ_RefusesWrongUsage(t *testing.T) {
 	environment(t, "AMQP_URL", "amqp://127.0.0.1:1/", "DATABASE_URL", "postgres://127.0.0.1:1/d") // nothing is connected to
 	for _, flags := range [][]string{
 		{"--since", "yesterday"},
@@ -150,7 +150,7 @@ func TestDLQUsage(t *testing.T) {
 	}
 }
 
-func TestDLQNoQueue(t *testing.T) {
+func TestDLQ_FailsWithoutTheQueue(t *testing.T) {
 	l := newLetters(t)
 	for _, name := range []string{l.Prefix + ".nothing.dlq", "nothing"} {
 		for _, args := range [][]string{
@@ -174,7 +174,7 @@ func TestDLQNoQueue(t *testing.T) {
 }
 
 // A second reader is told who holds the queue since when; the lock is free when that one has ended.
-func TestDLQLocked(t *testing.T) {
+func TestDLQ_NamesWhoHoldsTheQueue(t *testing.T) {
 	l := newLetters(t)
 	l.send(2)
 	reader := deadletter.New(deadletter.Options{
@@ -211,7 +211,7 @@ func TestDLQLocked(t *testing.T) {
 	l.replayed(call(t, "", "--replay-dlq", l.dlq), 0, 1, 0, 0)
 }
 
-func TestDLQListQueues(t *testing.T) {
+func TestDLQ_ListsQueuesByCause(t *testing.T) {
 	l := newLetters(t)
 	if e := call(t, "", "dlq", "list"); !regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(l.dlq) + `  0 letters$`).MatchString(e.out) {
 		t.Error("an empty queue is missing")
@@ -297,7 +297,7 @@ func TestDLQ_SaysWhatCanNotSucceed(t *testing.T) {
 	}
 }
 
-func TestDLQList(t *testing.T) {
+func TestDLQ_ListsLettersByFilter(t *testing.T) {
 	l := newLetters(t)
 	double := l.dead(1)
 	double.Headers[rabbitmq.HeaderFailedAt] = ago(0) // the same message, dead a second time
@@ -355,7 +355,7 @@ func TestDLQList(t *testing.T) {
 	}
 }
 
-func TestDLQShow(t *testing.T) {
+func TestDLQ_ShowsALetterRedacted(t *testing.T) {
 	l := newLetters(t)
 	l.send(3, l.dead(1))
 	e := call(t, "", "dlq", "show", l.dlq, id(1))
@@ -389,7 +389,7 @@ func TestDLQShow(t *testing.T) {
 }
 
 // With the broker or Postgres away, it is said which, without secrets.
-func TestDLQAway(t *testing.T) {
+func TestDLQ_SaysWhichServiceIsAway(t *testing.T) {
 	for _, away := range [][2]string{{"AMQP_URL", "amqp://u:s3cr3t@127.0.0.1:1/"}, {"DATABASE_URL", "postgres://u:s3cr3t@127.0.0.1:1/d"}} {
 		l := newLetters(t)
 		l.send(1)

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-func TestPauseCommands(t *testing.T) {
+func TestPause_ListsPausesAndResumes(t *testing.T) {
 	services(t)
 	for _, args := range [][]string{{"pause"}, {"pause", "erp"}, {"resume", "erp"}} {
 		call(t, "", args...).want(t, exitFailed, "", "`mageline migrate` makes it")
@@ -51,7 +51,7 @@ func TestPauseCommands(t *testing.T) {
 	}
 }
 
-func TestPauseUsage(t *testing.T) {
+func TestPause_RefusesWrongUsage(t *testing.T) {
 	environment(t, "DATABASE_URL", "postgres://127.0.0.1:1/none")
 	for _, args := range [][]string{
 		{"pause", "orders"},

@@ -60,7 +60,7 @@ func callOnTerminal(t *testing.T, typed string, args ...string) ended {
 	return e
 }
 
-func TestReplayAsksOnTerminal(t *testing.T) {
+func TestReplay_AsksOnATerminal(t *testing.T) {
 	l := newLetters(t)
 	l.send(4)
 	question := " letters of " + l.dlq + "?"
@@ -98,7 +98,7 @@ func TestReplayAsksOnTerminal(t *testing.T) {
 	}
 }
 
-func TestDiscardAsksOnTerminal(t *testing.T) {
+func TestDiscard_AsksOnATerminal(t *testing.T) {
 	l := newLetters(t)
 	l.send(3)
 	out := filepath.Join(t.TempDir(), "letters.jsonl")

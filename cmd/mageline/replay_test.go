@@ -18,7 +18,7 @@ import (
 	"github.com/mageline/mageline/rabbitmq"
 )
 
-func TestReplayDLQ(t *testing.T) {
+func TestReplay_SendsLettersBack(t *testing.T) {
 	l := newLetters(t)
 	l.send(6)
 	for _, test := range []struct {
@@ -87,7 +87,7 @@ func TestReplay_OfManyNeedsYes(t *testing.T) {
 }
 
 // Letters that can't go back stay, with the reason, and the rest goes.
-func TestReplayDLQPartly(t *testing.T) {
+func TestReplay_ExitsWith3WhenSomeStay(t *testing.T) {
 	l := newLetters(t)
 	gone, foreign := l.dead(7), l.dead(8)
 	gone.Headers[rabbitmq.HeaderQueue] = l.Queue("no_more")
@@ -136,7 +136,7 @@ func TestReplayDLQPartly(t *testing.T) {
 }
 
 // An interrupt ends a replay with the numbers so far, and what was not replayed stays where it was.
-func TestReplayDLQInterrupted(t *testing.T) {
+func TestReplay_ExitsWith3WhenInterrupted(t *testing.T) {
 	l := newLetters(t)
 	foreign := l.dead(3)
 	foreign.Headers[rabbitmq.HeaderQueue] = "somebody.else"
@@ -169,7 +169,7 @@ func (w *interrupting) Write(p []byte) (int, error) {
 }
 
 // The call that goes on after a stop is what a shell reads back as the same replay.
-func TestGoOn(t *testing.T) {
+func TestGoOn_RepeatsTheCallWithItsFlags(t *testing.T) {
 	until := time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
 	since := time.Date(2026, 11, 23, 8, 30, 0, 500_000_000, time.FixedZone("", 3600))
 	for _, test := range []struct {

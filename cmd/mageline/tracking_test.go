@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestTrackingCheck(t *testing.T) {
+func TestTrackingCheck_NamesBadRows(t *testing.T) {
 	// Nothing is connected to.
 	environment(t, "AMQP_URL", "amqp://127.0.0.1:1/", "DATABASE_URL", "postgres://127.0.0.1:1/x", "TRACKING_CARRIERS", "DHL Paket=dhl")
 	dir := t.TempDir()

@@ -29,7 +29,7 @@ func dead(failed time.Time) amqp.Publishing {
 	return p
 }
 
-func TestDeadLetters(t *testing.T) {
+func TestDeadLetters_ByAge(t *testing.T) {
 	t.Parallel()
 	q, topology, conn := broker(t)
 	database := kit.DatabaseURL()
@@ -58,7 +58,7 @@ func TestDeadLetters(t *testing.T) {
 	}
 }
 
-func TestDeadLettersUnknown(t *testing.T) {
+func TestDeadLetters_UnknownWhenNotReadable(t *testing.T) {
 	t.Parallel()
 	q, topology, conn := broker(t)
 	if _, err := topology.Declare(t.Context(), conn); err != nil {

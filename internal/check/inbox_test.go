@@ -9,7 +9,7 @@ import (
 	"github.com/mageline/mageline/internal/check"
 )
 
-func TestInbox(t *testing.T) {
+func TestInbox_InEachState(t *testing.T) {
 	dir := t.TempDir()
 	there, linked, file := filepath.Join(dir, "there"), filepath.Join(dir, "linked"), filepath.Join(dir, "file")
 	for _, d := range []string{filepath.Join(there, "processed"), linked} {

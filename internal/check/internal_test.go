@@ -8,7 +8,7 @@ import (
 )
 
 // What no server of a test is: too old.
-func TestTooOld(t *testing.T) {
+func TestServers_FailWhenTooOld(t *testing.T) {
 	for version, want := range map[string]Status{"3.9.29": Fail, "2.8.0": Fail, "3.10.0": OK, "3.13.7": OK, "4.3.1": OK, "": OK, "x.y": OK} {
 		if got := (RabbitMQ{Topology: rabbitmq.Topology{Type: rabbitmq.Quorum}}).version(version); got.Status != want {
 			t.Errorf("RabbitMQ %q: %s", version, got)
@@ -27,7 +27,7 @@ func TestTooOld(t *testing.T) {
 	}
 }
 
-func TestLineIsOne(t *testing.T) {
+func TestLine_PrintsAsOneLine(t *testing.T) {
 	got := Line{Fail, "a", "b\nc\t d", "e"}.String()
 	if got != "FAIL a: b c d; to do: e" || strings.Contains(got, "\n") {
 		t.Errorf("%q", got)

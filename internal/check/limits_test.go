@@ -10,7 +10,7 @@ import (
 )
 
 // A limit of the vhost is told as one, with the call that raises it, by a broker that has it.
-func TestVhostLimits(t *testing.T) {
+func TestRabbitMQ_VhostLimits(t *testing.T) {
 	t.Parallel()
 	private.Require(t)
 	n, err := private.StartRabbitMQ()

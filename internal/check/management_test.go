@@ -153,7 +153,7 @@ func wantNoSecret(t *testing.T, found []check.Line) {
 	}
 }
 
-func TestManagementAllWell(t *testing.T) {
+func TestManagement_AllWell(t *testing.T) {
 	t.Parallel()
 	q, topology, conn := broker(t)
 	if _, err := topology.Declare(t.Context(), conn); err != nil {
@@ -172,7 +172,7 @@ func TestManagementAllWell(t *testing.T) {
 }
 
 // Nothing is there yet: what run would create is OK, and policies that wait for it are told of.
-func TestManagementForesees(t *testing.T) {
+func TestManagement_ForeseesWhatWillBeDeclared(t *testing.T) {
 	t.Parallel()
 	q, topology, _ := broker(t)
 	f := manage(t, q, topology, false)
@@ -209,7 +209,7 @@ func TestManagementForesees(t *testing.T) {
 	want(t, found, check.Unknown, "alternate exchange of "+q.Exchange, "401")
 }
 
-func TestPolicies(t *testing.T) {
+func TestManagement_Policies(t *testing.T) {
 	t.Parallel()
 	const work, dlq, retry = "order_placed", "order_placed.dlq", "retry.60000"
 	type limits = map[string]any
@@ -260,7 +260,7 @@ func TestPolicies(t *testing.T) {
 	}
 }
 
-func TestBindingsAndAlternateExchange(t *testing.T) {
+func TestManagement_BindingsAndAlternateExchange(t *testing.T) {
 	t.Parallel()
 	q, topology, conn := broker(t)
 	if _, err := topology.Declare(t.Context(), conn); err != nil {
@@ -321,7 +321,7 @@ func TestBindingsAndAlternateExchange(t *testing.T) {
 }
 
 // What the broker does not compare at a declaration is seen all the same.
-func TestManagementShowsArguments(t *testing.T) {
+func TestManagement_ShowsArguments(t *testing.T) {
 	t.Parallel()
 	q, topology, conn := broker(t)
 	if _, err := topology.Declare(t.Context(), conn); err != nil {
@@ -341,7 +341,7 @@ func TestManagementShowsArguments(t *testing.T) {
 	want(t, lines(t, f.probe(t, q, topology)), check.Unknown, "policies", "another queue")
 }
 
-func TestManagementAway(t *testing.T) {
+func TestManagement_UnknownWhenAway(t *testing.T) {
 	t.Parallel()
 	q, topology, _ := broker(t)
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a redirect was followed") }))
@@ -389,7 +389,7 @@ func TestManagementAway(t *testing.T) {
 }
 
 // An API that does not answer ends with the check's time.
-func TestManagementStalls(t *testing.T) {
+func TestManagement_UnknownWhenStalled(t *testing.T) {
 	t.Parallel()
 	q, topology, _ := broker(t)
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))

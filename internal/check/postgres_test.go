@@ -74,7 +74,7 @@ func migrate(t *testing.T, address string) {
 	}
 }
 
-func TestPostgres(t *testing.T) {
+func TestPostgres_InEachState(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name    string
@@ -163,7 +163,7 @@ func TestPostgres(t *testing.T) {
 	}
 }
 
-func TestPostgresEncoding(t *testing.T) {
+func TestPostgres_FailsWithoutUTF8(t *testing.T) {
 	t.Parallel()
 	admin := kit.DatabaseURL()
 	name := "mageline_test_" + strings.ToLower(rand.Text()[:16])
@@ -174,7 +174,7 @@ func TestPostgresEncoding(t *testing.T) {
 }
 
 // Each table that the migrations make is looked at.
-func TestPostgresTables(t *testing.T) {
+func TestPostgres_TablesAndRights(t *testing.T) {
 	t.Parallel()
 	address := kit.Database(t)
 	migrate(t, address)
@@ -203,7 +203,7 @@ func TestPostgresTables(t *testing.T) {
 
 // A pooler in transaction mode is seen whatever its address is, and said where MAGELINE_MIGRATE_DATABASE_URL does not lead past
 // it; through one that is declared everything is seen that is seen directly.
-func TestPooler(t *testing.T) {
+func TestPostgres_BehindAPooler(t *testing.T) {
 	t.Parallel()
 	private.RequirePgBouncer(t)
 	poolers := map[string]*private.PgBouncer{}

@@ -84,7 +84,7 @@ func wantNo(t *testing.T, all []check.Line, statuses ...check.Status) {
 func options(q *kit.Queues) rabbitmq.Options { return rabbitmq.Options{URL: q.URL} }
 
 // What run would create is OK, and check creates none of it.
-func TestNothingThereYet(t *testing.T) {
+func TestRabbitMQ_NothingDeclaredYet(t *testing.T) {
 	t.Parallel()
 	q, topology, conn := broker(t)
 	found := lines(t, check.RabbitMQ{Options: options(q), Topology: topology, Publishes: true})
@@ -110,7 +110,7 @@ func TestNothingThereYet(t *testing.T) {
 	}
 }
 
-func TestAsDeclared(t *testing.T) {
+func TestRabbitMQ_AsDeclared(t *testing.T) {
 	t.Parallel()
 	for _, typ := range []string{rabbitmq.Quorum, rabbitmq.Classic} {
 		t.Run(typ, func(t *testing.T) {
@@ -134,7 +134,7 @@ func TestAsDeclared(t *testing.T) {
 	}
 }
 
-func TestUnseen(t *testing.T) {
+func TestRabbitMQ_UnknownWithoutManagement(t *testing.T) {
 	t.Parallel()
 	q, topology, _ := broker(t)
 	found := lines(t, check.RabbitMQ{Options: options(q), Topology: topology})
@@ -148,7 +148,7 @@ func TestUnseen(t *testing.T) {
 	}
 }
 
-func TestQueueDiffers(t *testing.T) {
+func TestRabbitMQ_QueueDiffers(t *testing.T) {
 	t.Parallel()
 	ours := func(name string) amqp.Table {
 		return amqp.Table{
@@ -217,7 +217,7 @@ func declareAs(t *testing.T, conn *amqp.Connection, name string, args amqp.Table
 	}
 }
 
-func TestExchangeDiffers(t *testing.T) {
+func TestRabbitMQ_ExchangeDiffers(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name, kind string
@@ -245,7 +245,7 @@ func TestExchangeDiffers(t *testing.T) {
 	}
 }
 
-func TestMessagesAndNoConsumer(t *testing.T) {
+func TestRabbitMQ_MessagesWithoutConsumer(t *testing.T) {
 	t.Parallel()
 	q, topology, conn := broker(t)
 	if _, err := topology.Declare(t.Context(), conn); err != nil {
@@ -271,7 +271,7 @@ func TestMessagesAndNoConsumer(t *testing.T) {
 	want(t, found, check.OK, "queue "+queue, "1 consumers")
 }
 
-func TestBrokerAway(t *testing.T) {
+func TestRabbitMQ_FailsWhenAway(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name    string
@@ -305,7 +305,7 @@ func TestBrokerAway(t *testing.T) {
 }
 
 // A broker that stops answering ends the probe with its context, and says so.
-func TestBrokerStalls(t *testing.T) {
+func TestRabbitMQ_FailsWhenStalled(t *testing.T) {
 	t.Parallel()
 	q, topology, _ := broker(t)
 	proxy, address := kit.ProxyURL(t, q.URL)

@@ -198,7 +198,7 @@ func channelClose(channel uint16, of method, code uint16, text string) []byte {
 }
 
 // A right that the user lacks is told, and no other.
-func TestRefused(t *testing.T) {
+func TestRabbitMQ_NamesMissingRights(t *testing.T) {
 	t.Parallel()
 	all := []string{"declare", "bind", "consume", "publish"}
 	for verb, m := range map[string]method{"declare": queueDeclare, "bind": queueUnbind, "consume": basicConsume, "publish": basicPublish} {
@@ -228,7 +228,7 @@ func TestRefused(t *testing.T) {
 }
 
 // Who may not configure queues that are there can run mageline all the same.
-func TestRefusedToConfigureWhatIsThere(t *testing.T) {
+func TestRabbitMQ_NeedsNoConfigureRightForWhatExists(t *testing.T) {
 	t.Parallel()
 	q, topology, conn := broker(t)
 	if _, err := topology.Declare(t.Context(), conn); err != nil {
@@ -243,7 +243,7 @@ func TestRefusedToConfigureWhatIsThere(t *testing.T) {
 }
 
 // A broker in alarm stops reading what is published; it says why.
-func TestAlarm(t *testing.T) {
+func TestRabbitMQ_WarnsOfAnAlarm(t *testing.T) {
 	t.Parallel()
 	q, topology, _ := broker(t)
 	const reason = "low on memory"

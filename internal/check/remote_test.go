@@ -37,7 +37,7 @@ func shop(t *testing.T, handler http.Handler, auth magentoapi.Credential) check.
 func bearer(value string) magentoapi.Credential { return magentoapi.Bearer(magentoapi.Fixed(value)) }
 
 // What is not asked shows nothing of the credential.
-func TestMagentoOfWhatIsNotNeeded(t *testing.T) {
+func TestMagento_AsksOnlyWhatIsNeeded(t *testing.T) {
 	t.Parallel()
 	fake := fakemagento.New(fakemagento.Options{Token: "t0ken"})
 	t.Cleanup(fake.Close)
@@ -65,7 +65,7 @@ func without(next http.Handler, method, suffix, resource string) http.Handler {
 	})
 }
 
-func TestMagento(t *testing.T) {
+func TestMagento_InEachState(t *testing.T) {
 	t.Parallel()
 	const (
 		credential = "Magento credential"
@@ -150,7 +150,7 @@ func TestMagento(t *testing.T) {
 }
 
 // Magento's API does not tell which statuses a state has: what can be seen is said, and what can't.
-func TestStatusesOfComments(t *testing.T) {
+func TestMagento_StatusesOfComments(t *testing.T) {
 	t.Parallel()
 	fake := fakemagento.New(fakemagento.Options{Token: token})
 	t.Cleanup(fake.Close)
@@ -176,7 +176,7 @@ func TestStatusesOfComments(t *testing.T) {
 }
 
 // Who never comments needs no right to.
-func TestMagentoWithoutComments(t *testing.T) {
+func TestMagento_WithoutComments(t *testing.T) {
 	t.Parallel()
 	fake := fakemagento.New(fakemagento.Options{Token: token})
 	t.Cleanup(fake.Close)
@@ -192,7 +192,7 @@ func TestMagentoWithoutComments(t *testing.T) {
 	}
 }
 
-func TestERP(t *testing.T) {
+func TestERP_InEachState(t *testing.T) {
 	t.Parallel()
 	const credential, lookup = "ERP credential", "ERP look-up by external reference"
 	tests := []struct {
@@ -245,7 +245,7 @@ func TestERP(t *testing.T) {
 	}
 }
 
-func TestSettings(t *testing.T) {
+func TestSettings_ThatCanLoseMessages(t *testing.T) {
 	t.Parallel()
 	good := check.Settings{Consumers: []string{"order_placed"}, Retention: 2160 * time.Hour, RetryDelays: []time.Duration{time.Minute, time.Hour}}
 	found := lines(t, good)
@@ -268,7 +268,7 @@ func TestSettings(t *testing.T) {
 }
 
 // Lines come in the order of the probes, and one that is at its end does not wait for the others' beginning.
-func TestRunTogether(t *testing.T) {
+func TestRun_LooksAtAllAtOnce(t *testing.T) {
 	t.Parallel()
 	ready := make(chan struct{})
 	found := check.Run(t.Context(),

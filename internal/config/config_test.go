@@ -51,7 +51,7 @@ func file(t *testing.T, content string) string {
 	return path
 }
 
-func TestDefaults(t *testing.T) {
+func TestLoad_UsesDefaults(t *testing.T) {
 	environment(t, nil)
 	t.Setenv("PREFETCH", "7") // other programs' variables are not ours
 	t.Setenv("DATABASE_URL", "postgres://elsewhere/db")
@@ -78,7 +78,7 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-func TestValues(t *testing.T) {
+func TestLoad_ReadsEachType(t *testing.T) {
 	environment(t, complete(
 		"RETRY_DELAYS", "5s, 5s ,1m", "CONSUMERS", "order_canceled", "BINDINGS", "order_canceled:a.b, order_canceled:c.#,order_placed:x",
 		"ORDER_EXPORT_STORES", "1, 3", "ORDER_EXPORT_FROM", "2026-11-01T00:00:00+01:00", "ORDER_EXPORT_STATES", "new",
@@ -109,7 +109,7 @@ func TestValues(t *testing.T) {
 	}
 }
 
-func TestEnabledConsumers(t *testing.T) {
+func TestEnabledConsumers_ByNameAndNeeds(t *testing.T) {
 	tests := []struct{ consumers, erp, want string }{
 		{"all", "webhook", "order_placed order_canceled tracking_received"},
 		{"order_placed", "webhook", "order_placed"},
@@ -228,7 +228,7 @@ var wrongVariables = []struct {
 	{[]string{"LOG_FORMAT", "xml", "PREFETCH", "x", "MAGENTO_URL", "", "RETRY_DELAYS", "1"}, "PREFETCH RETRY_DELAYS MAGENTO_URL LOG_FORMAT"},
 }
 
-func TestProblems(t *testing.T) {
+func TestLoad_NamesEveryProblem(t *testing.T) {
 	for _, tt := range wrongVariables {
 		t.Run(strings.Join(tt.vars, " "), func(t *testing.T) {
 			environment(t, complete(tt.vars...))
@@ -252,7 +252,7 @@ func TestProblems(t *testing.T) {
 }
 
 // Commands that use only RabbitMQ and Postgres run without Magento and an ERP; what is set must be right all the same.
-func TestNeeds(t *testing.T) {
+func TestLoad_RequiresWhatACommandNeeds(t *testing.T) {
 	tests := []struct {
 		need  config.Need
 		vars  map[string]string
@@ -282,7 +282,7 @@ func TestNeeds(t *testing.T) {
 	}
 }
 
-func TestSecretsFromFiles(t *testing.T) {
+func TestLoad_ReadsSecretsFromFiles(t *testing.T) {
 	for content, want := range map[string]string{"s3cret\n": "s3cret", "s3cret": "s3cret", "s3cret\r\n": "s3cret", "s3\ncret\n": "s3\ncret", "it's": "it's"} {
 		path := file(t, content)
 		environment(t, complete("ERP_SECRET", "", "ERP_SECRET_FILE", path))
@@ -304,7 +304,7 @@ func TestSecretsFromFiles(t *testing.T) {
 }
 
 // Nothing that is printed has a secret in it.
-func TestSecretsAreNotShown(t *testing.T) {
+func TestConfig_ShowsNoSecret(t *testing.T) {
 	const secret = "hunter2"
 	environment(t, map[string]string{
 		"AMQP_MANAGEMENT_URL": "http://u:" + secret + "@rabbit:x/",
@@ -345,7 +345,7 @@ func TestSecretsAreNotShown(t *testing.T) {
 	}
 }
 
-func TestUnknownVariablesWarn(t *testing.T) {
+func TestLoad_WarnsOfUnknownVariables(t *testing.T) {
 	environment(t, complete("PREFECTH", "1", "SEARCH_URL", "/in", "TEST_AMQP_URL", "x", "PREFETCH_FILE", "x"))
 	c, err := app.Load(config.EnabledConsumers)
 	if err != nil {
@@ -356,7 +356,7 @@ func TestUnknownVariablesWarn(t *testing.T) {
 	}
 }
 
-func TestTracking(t *testing.T) {
+func TestLoad_ReadsTrackingSettings(t *testing.T) {
 	environment(t, complete("TRACKING_DIR", "/there/is/none/yet", "CONSUMERS", "tracking_file_ready",
 		"TRACKING_COLUMNS", "order_number=Auftragsnr., tracking_number=Nr. = Sendung", "TRACKING_CARRIERS", "DHL Paket=dhl, DPD=DE=dpd"))
 	c, err := app.Load(config.EnabledConsumers)
@@ -378,7 +378,7 @@ func TestTracking(t *testing.T) {
 	}
 }
 
-func TestBytes(t *testing.T) {
+func TestBytes_DecodeAndString(t *testing.T) {
 	for value, want := range map[string]config.Bytes{
 		"256MiB": 256 << 20, "1GiB": 1 << 30, "2048KiB": 2 << 20, "3 MB": 3e6, "5GB": 5e9, "1048576": 1 << 20, "1048577B": 1<<20 + 1,
 	} {

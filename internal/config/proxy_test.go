@@ -10,7 +10,7 @@ import (
 )
 
 // The address of a proxy that can't be read is told, without its password: net/http would go without the proxy.
-func TestProxies(t *testing.T) {
+func TestLoad_RefusesUnreadableProxies(t *testing.T) {
 	const secret = "hunter2"
 	for value, right := range map[string]bool{
 		"":                                        true,

@@ -39,7 +39,7 @@ func wantOnly(t *testing.T, name, says string) {
 }
 
 // What an env-file, an editor or a shell puts around a value is told for every variable there is, in its name.
-func TestSurroundedValues(t *testing.T) {
+func TestLoad_RefusesWhatSurroundsAValue(t *testing.T) {
 	right := complete(
 		"AMQP_URL", "amqp://broker/", "AMQP_MANAGEMENT_URL", "http://u:p@broker:15672", "DATABASE_URL", "postgres://db/x", "TRACKING_SOURCE_CODE", "default",
 		"ERP_TOKEN", "s3cret", "ERP_SECRET", "s3cret", "TRACKING_DIR", "/srv/in", "ORDER_EXPORT_FROM", "2026-11-23T00:00:00Z", "ERP_NAME", "ACME",
@@ -89,7 +89,7 @@ func TestSurroundedValues(t *testing.T) {
 	}
 }
 
-func TestSecretFiles(t *testing.T) {
+func TestLoad_RefusesUnusableSecretFiles(t *testing.T) {
 	const name = "ERP_TOKEN"
 	path := file(t, "s3cret")
 	for given, says := range map[string]string{
@@ -103,7 +103,7 @@ func TestSecretFiles(t *testing.T) {
 }
 
 // Values that some library takes, and that are not right.
-func TestWrongValues(t *testing.T) {
+func TestLoad_RefusesWrongValues(t *testing.T) {
 	folder := t.TempDir()
 	noPEM := filepath.Join(folder, "none.pem")
 	if err := os.WriteFile(noPEM, []byte("no certificate"), 0o600); err != nil {
@@ -196,7 +196,7 @@ func TestWrongValues(t *testing.T) {
 }
 
 // What looks odd and is right.
-func TestRightValues(t *testing.T) {
+func TestLoad_TakesRightValues(t *testing.T) {
 	for name, values := range map[string][]string{
 		"AMQP_URL": {
 			"amqp://[::1]:5672/", "amqp://rabbit_mq", "amqps://u:p%40ss@b.example./%2F?heartbeat=0", "amqp://u:a,b@c/", "amqp://a/v,amqp://b/v, amqps://c/v",
