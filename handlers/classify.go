@@ -13,14 +13,14 @@ import (
 // magento is the downstream's name.
 const magento = "magento"
 
-// fromMagento gives an error of magentoapi its class. A definite refusal is marked by event.NotDone.
+// fromMagento returns an error of magentoapi with its class. It marks a definite refusal by event.NotDone.
 func fromMagento(err error) error {
 	classed, ok := classify(err)
 	if !ok {
 		return err
 	}
 	var answer *magentoapi.Error
-	refused := errors.As(err, &answer) && answer.Status >= 400 && answer.Status < 500 // a redirect says nothing of what was done before it
+	refused := errors.As(err, &answer) && answer.Status >= 400 && answer.Status < 500 // after a redirect the effect may have happened
 	switch classed.Class {
 	case event.Rejected, event.Unauthorized, event.NotFound:
 		if refused {
@@ -30,7 +30,7 @@ func fromMagento(err error) error {
 	return classed
 }
 
-// fromShip is fromMagento for what ships an order. A 400 that answers it is no proof that nothing was done.
+// fromShip is fromMagento for requests that ship an order. After a 400 the shipment may have been made.
 func fromShip(err error) error {
 	if classed, ok := classify(err); ok && errors.Is(err, magentoapi.ErrBadRequest) {
 		return classed
@@ -38,8 +38,8 @@ func fromShip(err error) error {
 	return fromMagento(err)
 }
 
-// LogOdd names in a debug line what has an unexpected form in an answer of Magento's, or in an event: where it is and its
-// form, never what it says.
+// LogOdd logs, at debug, fields of an unexpected form in an answer of Magento's or in an event: their paths and forms, never their
+// values.
 func LogOdd(ctx context.Context, where string, fields []magentoapi.OddField) {
 	const most = 20
 	if len(fields) == 0 || zerolog.Ctx(ctx).GetLevel() > zerolog.DebugLevel {
@@ -53,7 +53,7 @@ func LogOdd(ctx context.Context, where string, fields []magentoapi.OddField) {
 		Msg("fields of an unexpected form are kept as they came and not used")
 }
 
-// classify gives the class of an answer of Magento's. An error that is none is of the transport, which knows best; or a bug.
+// classify returns the class of an answer of Magento's. An error that is no answer is of the transport, which has classed it, or a bug.
 func classify(err error) (*event.Error, bool) {
 	var classed *event.Error
 	var deferral *event.Deferral
@@ -64,12 +64,12 @@ func classify(err error) (*event.Error, bool) {
 	class := event.ClassOfStatus(answer.Status)
 	var odd magentoapi.OddField
 	switch {
-	case errors.As(err, &odd) && odd.Field() != "": // it is Magento's answer, and the next one will be no other
+	case errors.As(err, &odd) && odd.Field() != "": // Magento's answer has it, and the next answer will have it too
 		class = event.Invalid
 	case errors.Is(err, magentoapi.ErrUnauthorized):
 		class = event.Unauthorized
 	case answer.Transient() && class == event.Rejected, errors.Is(err, magentoapi.ErrUnreadable):
-		class = event.Unavailable // a 400 that tells of a lock or a failed save
+		class = event.Unavailable // a 400 whose text says that a lock or a save failed
 	}
 	return &event.Error{
 		Class: class, Downstream: magento, RetryAfter: answer.RetryAfter, Err: err,

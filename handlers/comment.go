@@ -15,17 +15,17 @@ import (
 	"github.com/mageline/mageline/mapping"
 )
 
-// Statuses are the statuses that go with comments on orders. Every comment has one: without, Magento up to 2.4.6 sets the
-// order's to NULL, and the order vanishes from the admin's grid (magento2 issue 34180). nil has none configured.
+// Statuses are the statuses of comments on orders. Every comment has one: without it Magento up to 2.4.6 sets the order's status to
+// NULL, and the order vanishes from the admin's grid (magento2 issue 34180). A nil *Statuses has none configured.
 type Statuses struct {
-	// Exported gives the status that is configured for a state, "" where there is none (ORDER_STATUS_EXPORTED).
+	// Exported returns the status that is configured for a state, or "" (ORDER_STATUS_EXPORTED).
 	Exported func(state string) string
 
 	mu      sync.Mutex
-	refused map[string]bool // those that were warned of
+	refused map[string]bool // those that a warning was logged for
 }
 
-// of gives the statuses that a comment may go with, the one to be tried first in front.
+// of returns the statuses that a comment may have, in the order in which to try them.
 func (s *Statuses) of(o *magentoapi.Order) []string {
 	var all []string
 	if status := s.configured(string(o.State)); status != "" {
@@ -34,8 +34,8 @@ func (s *Statuses) of(o *magentoapi.Order) []string {
 	if present := string(o.Status); present != "" {
 		return slices.Compact(append(all, present))
 	}
-	// It has lost its status, and is in no grid, or never had one: that of its state brings it back. Where that is refused the
-	// comment can do no harm without.
+	// The order has lost its status and is in no grid, or never had one: the status of its state brings it back. If Magento
+	// refuses that, a comment without a status does no harm.
 	if installed := magentoapi.InstalledStatuses(string(o.State)); len(installed) > 0 {
 		all = append(all, installed[0])
 	}
@@ -72,18 +72,18 @@ type orderComment struct {
 	lock     string // business key of the order: Magento loses one of two writes to it at the same moment
 	key      idempotency.Key
 	text     string
-	// once is true for a text that an order never has twice. If its history shows it already, the ledger has forgotten
-	// that it was written, or never knew.
+	// once is true for a text that an order never has twice. If its history has it already, the ledger has lost the row or
+	// never had it.
 	once bool
 }
 
-// write writes the comment if it is not there; before says that it was.
+// write writes the comment once. before is true if an earlier handling had written it.
 func (c orderComment) write(ctx context.Context, repeat bool) (before bool, err error) {
 	res, before, err := c.ledger.Do(ctx, idempotency.Effect{Key: c.key, Repeat: repeat, Lease: orderLease(c.lock)}, func(ctx context.Context, claim *idempotency.Claim) (idempotency.Result, error) {
 		result, err := c.effect(ctx, claim)
 		var deferral *event.Deferral
 		if err != nil && !errors.As(err, &deferral) && event.ClassOf(err).Poison() {
-			// The ERP has done its part: that Magento does not take the comment must not make it a dead letter.
+			// The document is in the ERP: a comment that Magento refuses must not make a dead letter.
 			zerolog.Ctx(ctx).Warn().Str("event", "comment_refused").Bool("journal", true).Err(err).Str("key", c.key.Key).Str("comment", c.text).
 				Msg("Magento refuses the comment for good")
 			return idempotency.Result{State: idempotency.Skipped, Reason: "Magento refuses the comment"}, nil
@@ -96,14 +96,14 @@ func (c orderComment) write(ctx context.Context, repeat bool) (before bool, err 
 func (c orderComment) effect(ctx context.Context, claim *idempotency.Claim) (idempotency.Result, error) {
 	fields := []string{"state", "status"}
 	if c.once {
-		// As a whole: Magento fails to look for a field in a history that some module has made no list.
+		// The whole order: Magento fails to filter the fields of a history that a module has made no list.
 		fields = append(fields, "status_histories")
 	}
 	o, err := find(ctx, c.orders, c.ref, fields...)
 	if err != nil {
 		return idempotency.Result{}, event.NotDone(err)
 	}
-	// A status that can't be read can't be kept, and the comment would change it.
+	// A status that can't be read can't be kept: the comment would change it.
 	if err := mapping.Needed("state", "status").Check(o); err != nil {
 		return idempotency.Result{}, event.NotDone(err)
 	}
@@ -115,7 +115,7 @@ func (c orderComment) effect(ctx context.Context, claim *idempotency.Claim) (ide
 		if err != nil {
 			return idempotency.Result{}, event.NotDone(fromMagento(err))
 		}
-		// The same words may be there of another effect that wrote them: of an earlier cancellation of some lines.
+		// Another effect may have written the same text: an earlier cancellation of some lines.
 		others, err := c.ledger.Rows(ctx, c.key.Consumer, c.key.Key)
 		if err != nil {
 			return idempotency.Result{}, event.NotDone(err)
@@ -137,10 +137,10 @@ func (c orderComment) effect(ctx context.Context, claim *idempotency.Claim) (ide
 	return idempotency.Result{Value: c.text}, nil
 }
 
-// maxRounds is how often a comment is sent whose status is refused because the order's state changes at that very moment.
+// maxRounds bounds how often a comment is sent whose status is refused because the order's state changes at that moment.
 const maxRounds = 3
 
-// send adds the comment to the order as it was just read, with the first of its statuses that Magento does not refuse.
+// send adds the comment to the order, which was just read, with the first of its statuses that Magento accepts.
 func (c orderComment) send(ctx context.Context, o *magentoapi.Order) error {
 	for round := 1; ; round++ {
 		taken, err := c.add(ctx, o)
@@ -156,13 +156,13 @@ func (c orderComment) send(ctx context.Context, o *magentoapi.Order) error {
 			return event.NotDone(readErr)
 		}
 		if now.State == o.State && now.Status == o.Status {
-			return err // it is the comment that is refused, or there is no status that Magento takes
+			return err // the comment itself is refused, or every status
 		}
 		o = now
 	}
 }
 
-// add gives the status that Magento took with the comment.
+// add returns the status that Magento accepted with the comment.
 func (c orderComment) add(ctx context.Context, o *magentoapi.Order) (taken string, err error) {
 	for _, taken = range c.statuses.of(o) {
 		err = fromMagento(c.orders.AddComment(ctx, int64(o.EntityID), magentoapi.Comment{Text: c.text, Status: taken}))
@@ -173,10 +173,10 @@ func (c orderComment) add(ctx context.Context, o *magentoapi.Order) (taken strin
 	return taken, err
 }
 
-// tell warns of a status that was refused, and of an order that had none.
+// tell logs a warning for a status that was refused, and for an order that had none.
 func (c orderComment) tell(ctx context.Context, o *magentoapi.Order, taken string) {
 	log := zerolog.Ctx(ctx).With().Str("key", c.key.Key).Int64("entity_id", int64(o.EntityID)).Str("state", string(o.State)).Logger()
-	// Only that the comment went with another one shows that it was the status which was refused.
+	// Only if Magento accepted the comment with another status, it was the status that it refused.
 	configured := c.statuses.configured(string(o.State))
 	if configured != "" && taken != configured && c.statuses.firstRefusal(configured) {
 		log.Warn().Str("event", "status_refused").Str("status", configured).
@@ -188,7 +188,7 @@ func (c orderComment) tell(ctx context.Context, o *magentoapi.Order, taken strin
 	}
 }
 
-// times counts the comment in an order's history.
+// times returns how often an order's history has the comment.
 func (c orderComment) times(history []magentoapi.OrderStatusHistory) (n int) {
 	for _, h := range history {
 		if strings.TrimSpace(string(h.Comment)) == c.text {
@@ -198,7 +198,7 @@ func (c orderComment) times(history []magentoapi.OrderStatusHistory) (n int) {
 	return n
 }
 
-// isRefusal reports that Magento has refused what was asked, for good.
+// isRefusal reports whether Magento has refused the request for good.
 func isRefusal(err error) bool {
 	return err != nil && event.ClassOf(err) == event.Rejected && event.IsNotDone(err)
 }

@@ -1,5 +1,5 @@
-// Package handlers is what happens when an event arrives, one file for each consumer. A handler reads like its sentence
-// in README.md's table; it knows Magento's orders and the ERP's model, and nothing of queues, SQL or HTTP.
+// Package handlers has what happens when an event arrives, in one file for each consumer. A handler knows Magento's orders and the
+// ERP's model, and nothing of queues, SQL or HTTP. It declares the small interfaces that it needs.
 //
 // Every effect on another system goes through the ledger, which runs it once however often the event is delivered.
 package handlers
@@ -16,9 +16,9 @@ import (
 	"github.com/mageline/mageline/mapping"
 )
 
-// Orders reads and comments orders in Magento. *magentoapi.OrdersService is one.
+// Orders reads and comments on orders in Magento. *magentoapi.OrdersService implements it.
 type Orders interface {
-	// Get reads an order; with fields, only these of it.
+	// Get reads an order or, with fields, only these fields of it.
 	Get(ctx context.Context, entityID int64, fields ...string) (*magentoapi.Order, error)
 	ByIncrementID(ctx context.Context, incrementID string) ([]*magentoapi.Order, error)
 	Search(ctx context.Context, criteria magentoapi.SearchCriteria) (*magentoapi.Page[*magentoapi.Order], error)
@@ -26,7 +26,7 @@ type Orders interface {
 	Comments(ctx context.Context, entityID int64) ([]magentoapi.OrderStatusHistory, error)
 }
 
-// Ledger remembers what was done. *idempotency.Ledger is one, and documents the methods.
+// Ledger runs effects once. *idempotency.Ledger implements it and documents the methods.
 type Ledger interface {
 	Do(ctx context.Context, e idempotency.Effect,
 		run func(ctx context.Context, c *idempotency.Claim) (idempotency.Result, error)) (idempotency.Result, bool, error)
@@ -48,7 +48,7 @@ const (
 	TrackingReceived  = "tracking_received"
 )
 
-// effectCreate is the effect of OrderPlaced that makes the ERP's document; its row tells how an order stands.
+// effectCreate is the effect of OrderPlaced that creates the ERP's document. Its row has the state of the order.
 const effectCreate = "create"
 
 // OrderRules are the settings of docs/orders.md that all handlers of orders share.
@@ -61,11 +61,10 @@ type OrderRules struct {
 	WaitEvery       time.Duration
 }
 
-// identityFields are those that tell which order it is: mapping.Identity.
+// identityFields are the fields of mapping.Identity.
 var identityFields = []string{"increment_id", "store_id"} // and entity_id, which Orders.Get always asks for
 
-// find reads the order that an event names. With fields, only these of it and identityFields are needed: an order that is
-// named by its entity id then has no others.
+// find reads the order that an event names. With fields, an order that is named by its entity id has only these and identityFields.
 func find(ctx context.Context, orders Orders, ref event.Order, fields ...string) (*magentoapi.Order, error) {
 	if ref.EntityID != 0 {
 		if len(fields) > 0 {
@@ -101,7 +100,7 @@ func find(ctx context.Context, orders Orders, ref event.Order, fields ...string)
 	}
 }
 
-// numbered gives the orders that have the number that an event names, and are of its store if it names one. It is one search.
+// numbered returns the orders with the number, and of the store, that an event names. It is one search.
 func numbered(ctx context.Context, orders Orders, ref event.Order) ([]*magentoapi.Order, error) {
 	found, err := orders.ByIncrementID(ctx, string(ref.IncrementID))
 	if err != nil {
@@ -117,7 +116,7 @@ func numbered(ctx context.Context, orders Orders, ref event.Order) ([]*magentoap
 	}), nil
 }
 
-// several says that an event may be for each of several orders.
+// several is the error for an event that may be for any of several orders.
 func several(ref event.Order, orders []*magentoapi.Order) error {
 	var ids []int64
 	for _, o := range orders {
@@ -127,8 +126,8 @@ func several(ref event.Order, orders []*magentoapi.Order) error {
 		ref.IncrementID, ids)
 }
 
-// key gives the business key of the order that an event names, without asking Magento where the event tells enough: else
-// o is the order as Magento has it.
+// key returns the business key of the order that an event names. If the event does not have enough for it, key reads the order and
+// returns it as o.
 func (r OrderRules) key(ctx context.Context, orders Orders, ref event.Order) (key string, o *magentoapi.Order, err error) {
 	named := &magentoapi.Order{IncrementID: magentoapi.Text(ref.IncrementID)}
 	if ref.StoreID != nil {
@@ -145,5 +144,5 @@ func (r OrderRules) key(ctx context.Context, orders Orders, ref event.Order) (ke
 	return key, o, err
 }
 
-// orderLease names the lease of who writes to an order in Magento, which loses one of two writes at the same moment.
+// orderLease is the name of the lease for writing to an order in Magento, which loses one of two writes at the same moment.
 func orderLease(businessKey string) string { return "magento order " + businessKey }

@@ -15,12 +15,12 @@ import (
 	"github.com/mageline/mageline/mapping"
 )
 
-// Two orders may have one number: of stores that count alike (magento2 issue 33457), or of a database that was restored, which
-// gives numbers and entity ids anew. They have one business key and one reference in the ERP, so only one of them can have a
-// document, and the other must never end as its duplicate. The ledger remembers the order that a row was made for; see
+// Two orders may have one number: of stores that count alike (magento2 issue 33457), or after a database was restored, which uses
+// numbers and entity ids again. They have one business key and one reference in the ERP, so only one of them can have a document,
+// and the other must never end as its duplicate. So the ledger keeps which order a row is for: see
 // docs/decisions/019-two-orders-with-one-number.md.
 
-// createKey is the key of the effect that makes the ERP's document of an order.
+// createKey returns the key of the effect that creates the ERP's document of an order.
 func createKey(businessKey string) idempotency.Key {
 	return idempotency.Key{Consumer: OrderPlaced, Key: businessKey, Effect: effectCreate}
 }
@@ -30,7 +30,7 @@ func entityID(id int64) string { return entityIDPrefix + strconv.FormatInt(id, 1
 
 const entityIDPrefix = "entity_id "
 
-// another is an order that has the number of the one that a row was made for.
+// another is an order with the number of the one that a row is for.
 type another struct {
 	error
 	order *magentoapi.Order
@@ -39,13 +39,12 @@ type another struct {
 
 func (a *another) Unwrap() error { return a.error }
 
-// sameOrder reports whether an order is the one that the ledger knows. Where both tell when it was placed, that counts too.
+// sameOrder reports whether an order is the one in the ledger. If both have the time when it was placed, that must agree too.
 func sameOrder(known, o idempotency.Order) bool {
 	return known.EntityID == o.EntityID && (known.Placed.IsZero() || o.Placed.IsZero() || known.Placed.Equal(o.Placed))
 }
 
-// anotherOrder says that the row of a business key was made for another order than the one that an event is for. stands is how
-// that one stands.
+// anotherOrder is the error for an event whose business key has a row for another order. stands says what has become of that one.
 func anotherOrder(key, stands string, known, o idempotency.Order) error {
 	was, is := entityID(known.EntityID), entityID(o.EntityID)
 	if known.EntityID == o.EntityID {
@@ -56,7 +55,7 @@ func anotherOrder(key, stands string, known, o idempotency.Order) error {
 		"where stores count alike, ORDER_KEY=store_increment_id tells them apart; else enter it in the ERP by hand", key, stands, was, is)
 }
 
-// inERP, waits and mayBe are how an order may stand for anotherOrder.
+// inERP, waits and mayBe are what may have become of an order, for anotherOrder.
 func inERP(document string) string { return "is in the ERP as " + document }
 
 const (
@@ -64,14 +63,14 @@ const (
 	mayBe = "may be in the ERP"
 )
 
-// identity is what the ledger keeps of an order that Magento has told.
+// identity returns what the ledger keeps of an order.
 func identity(o *magentoapi.Order) idempotency.Order {
 	return idempotency.Order{EntityID: int64(o.EntityID), Placed: o.CreatedAt.Time}
 }
 
-// duplicate makes sure that an event is for the order that its row was made for, and gives that order's entity id, 0 if
-// nobody knows it. o is the order if it was read for this event already. One search is made for an event that names its
-// order by a number that another one may have; for one that names the entity id Magento is not asked.
+// duplicate checks that an event is for the order that its row is for, and returns that order's entity id, or 0 if it is not known. o
+// is the order if it was read for this event already. An event that names its order by number costs one search, because another order
+// may have the number. For one with the entity id Magento is not asked.
 func (h *Placed) duplicate(ctx context.Context, ref event.Order, o *magentoapi.Order, key string, row idempotency.Result) (id int64, err error) {
 	id = madeFor(row)
 	is := idempotency.Order{EntityID: int64(ref.EntityID)}
@@ -104,7 +103,7 @@ func (h *Placed) duplicate(ctx context.Context, ref event.Order, o *magentoapi.O
 	case err != nil:
 		return 0, err
 	case !ok:
-		known.EntityID = id // of a row that was made before the ledger kept more
+		known.EntityID = id // for an old row, of before the ledger kept more
 	}
 	if known.EntityID == 0 || sameOrder(known.Order, is) {
 		return is.EntityID, nil
@@ -112,8 +111,8 @@ func (h *Placed) duplicate(ctx context.Context, ref event.Order, o *magentoapi.O
 	return 0, &another{error: anotherOrder(key, inERP(row.Value), known.Order, is), row: known}
 }
 
-// notDuplicate ends the handling of an event that only seemed to be a duplicate. An order that the event names by its entity
-// id may be one that does not go out anyway, of another store.
+// notDuplicate ends the handling of an event that only seemed to be a duplicate. An order that the event names by its entity id may
+// be one that does not go out anyway, of another store.
 func (h *Placed) notDuplicate(ctx context.Context, ref event.Order, key string, err error) (event.Outcome, error) {
 	var other *another
 	if !errors.As(err, &other) || ref.EntityID == 0 {
@@ -130,7 +129,7 @@ func (h *Placed) notDuplicate(ctx context.Context, ref event.Order, key string, 
 	}
 }
 
-// forAnother ends the handling of an event for an order whose number another one has: err, unless it does not go out anyway.
+// forAnother ends the handling of an event for an order whose number another order has: with err, unless it does not go out anyway.
 func (h *Placed) forAnother(ctx context.Context, key string, o *magentoapi.Order, err error) (event.Outcome, error) {
 	if state, reason := h.Export.judge(o); state == idempotency.Skipped {
 		zerolog.Ctx(ctx).Info().Str("event", "order_skipped").Str("key", key).Int64("entity_id", int64(o.EntityID)).Str("reason", reason).
@@ -140,8 +139,8 @@ func (h *Placed) forAnother(ctx context.Context, key string, o *magentoapi.Order
 	return "", err
 }
 
-// taken fails if a claimed row is for another order than o, and that one waits, or may be in the ERP. Of a row that is
-// skipped or has failed nothing is in the ERP: the next order may have it.
+// taken fails if a claimed row is for another order than o, and that one waits or may be in the ERP. A row that is skipped or has
+// failed has nothing in the ERP: another order may use it.
 func (h *Placed) taken(ctx context.Context, key string, c *idempotency.Claim, o *magentoapi.Order, is *idempotency.Order) error {
 	if c.Number == 1 {
 		return nil

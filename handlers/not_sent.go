@@ -19,15 +19,14 @@ import (
 	"github.com/mageline/mageline/mapping"
 )
 
-// Circuit is what NotSent asks of a downstream's circuit.Breaker.
+// Circuit is what NotSent needs of a downstream's circuit.Breaker.
 type Circuit interface {
 	Status() circuit.Status
 	Probe() (circuit.Probe, bool)
 }
 
-// NotSent tells Magento, in a comment, of orders whose delivery was dead-lettered: the shop's people look there, not here
-// (ORDER_COMMENT_FAILED). It does its best and is in the way of no message: what it can't write in some tries, or before the
-// process ends, stays unwritten.
+// NotSent writes a comment in Magento on each order whose message was dead-lettered, for the shop's people (ORDER_COMMENT_FAILED). It
+// is best effort and delays no message: a comment that can't be written in some tries, or before the process ends, is dropped.
 type NotSent struct {
 	Orders  Orders
 	Ledger  Ledger
@@ -35,17 +34,17 @@ type NotSent struct {
 	Magento Circuit
 	Paused  func() bool // an operator has paused Magento
 	Log     zerolog.Logger
-	// Every is how often it looks whether there is something to write; 0 is 2 s.
+	// Every is how often it checks whether a comment is due; 0 is 2 s.
 	Every time.Duration
 
 	mu      sync.Mutex
 	pending []failedOrder
-	dropped int // since it was last said, for want of room
+	dropped int // since the last line of the log about it: there were too many
 }
 
 const (
-	// notSentKeys is the consumer under which the ledger has the comments: under that of the delivery they would be effects
-	// of it, which a canary looks at.
+	// notSentKeys is the consumer of the comments' rows in the ledger. Under the consumer of the delivery they would be
+	// effects of it, which a canary waits for.
 	notSentKeys = "order_comment_failed"
 	// maxPending bounds the orders that wait for their comment.
 	maxPending = 1000
@@ -53,15 +52,15 @@ const (
 	// maxNotSentWait: about half an hour in all.
 	maxNotSentTries = 12
 	maxNotSentWait  = 5 * time.Minute
-	// notSentTimeout is for one comment, the read before it included.
+	// notSentTimeout bounds one comment, with the read before it.
 	notSentTimeout = time.Minute
-	// notSentAtEnd is for those that are pending when the process ends.
+	// notSentAtEnd bounds the writing of pending comments at the end of the process.
 	notSentAtEnd = 3 * time.Second
-	// maxReason is how many characters of the reason a comment has.
+	// maxReason bounds the reason in a comment, in characters.
 	maxReason = 200
 )
 
-// failedOrder is an order whose delivery was dead-lettered.
+// failedOrder is an order whose message was dead-lettered.
 type failedOrder struct {
 	consumer string
 	order    event.Order
@@ -71,7 +70,7 @@ type failedOrder struct {
 	next     time.Time // not before
 }
 
-// Note takes note of an event of a dead letter, if it names an order. It returns at once.
+// Note adds the event of a dead letter, if it names an order. It does not block.
 func (n *NotSent) Note(consumer string, e event.Event, err error) {
 	var deferral *event.Deferral
 	if err == nil || errors.As(err, &deferral) {
@@ -95,14 +94,14 @@ var (
 	emailLike = regexp.MustCompile(`[^\s<>"'(),;:]+@[^\s<>"'(),;:]+`)
 )
 
-// causeOf names what an error has in common with others of its kind.
+// causeOf returns the part of an error that is the same for others of its kind.
 func causeOf(err error) string {
 	sum := sha256.Sum256([]byte(changing.ReplaceAllString(err.Error(), "#")))
 	return fmt.Sprintf("%s %x", event.ClassOf(err), sum[:6])
 }
 
-// reasonOf gives an error's text for a comment. Errors hold no personal data; what a remote API has said in its own words may
-// have an address in it all the same.
+// reasonOf returns the text of an error for a comment. Errors have no personal data, but the text of a remote API in them may have an
+// address.
 func reasonOf(err error) string {
 	words := strings.FieldsFunc(strings.ToValidUTF8(err.Error(), ""), func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) })
 	text := []rune(emailLike.ReplaceAllString(strings.Join(words, " "), "***"))
@@ -112,7 +111,7 @@ func reasonOf(err error) string {
 	return string(text)
 }
 
-// Run writes the comments until ctx ends, and then those that are pending, for a moment.
+// Run writes comments until ctx ends, and then those that are pending, for at most notSentAtEnd.
 func (n *NotSent) Run(ctx context.Context) {
 	if n.Every == 0 {
 		n.Every = 2 * time.Second
@@ -136,7 +135,7 @@ func (n *NotSent) Run(ctx context.Context) {
 	}
 }
 
-// write writes what is due, one after the other, while Magento can be called.
+// write writes the comments that are due, one after the other, while Magento can be called.
 func (n *NotSent) write(ctx context.Context) {
 	for ctx.Err() == nil {
 		probing, end, ok := n.open(ctx)
@@ -151,22 +150,22 @@ func (n *NotSent) write(ctx context.Context) {
 		err := n.comment(probing, f)
 		end()
 		if err != nil && ctx.Err() != nil {
-			n.keep(f) // cut off by the end of the process, so it is no try: what time is left at the end is for it too
+			n.keep(f) // cut by the end of the process, so it is no try: it is tried again in the time that is left
 			return
 		}
 		n.retry(f, err)
 	}
 }
 
-// left gives the number of those that are pending.
+// left returns how many are pending.
 func (n *NotSent) left() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return len(n.pending)
 }
 
-// open reports whether Magento can be called now. A half-open circuit is probed: where no message comes that could do it, the
-// comment would wait for ever.
+// open reports whether Magento can be called now. A half-open circuit is probed: if no message comes to do it, the comment would wait
+// for ever.
 func (n *NotSent) open(ctx context.Context) (probing context.Context, end func(), ok bool) {
 	if n.left() == 0 || n.Paused() {
 		return nil, nil, false
@@ -185,7 +184,7 @@ func (n *NotSent) open(ctx context.Context) (probing context.Context, end func()
 	return nil, nil, false
 }
 
-// due takes the first that is to be written now.
+// due returns the first one that is due.
 func (n *NotSent) due() (failedOrder, bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -204,7 +203,7 @@ func (n *NotSent) due() (failedOrder, bool) {
 	return failedOrder{}, false
 }
 
-// retry keeps one that could not be written, if another try can help.
+// retry keeps a comment that could not be written, if another try can help.
 func (n *NotSent) retry(f failedOrder, err error) {
 	if err == nil {
 		return
@@ -252,14 +251,14 @@ func (n *NotSent) comment(ctx context.Context, f failedOrder) error {
 			return err
 		case !known:
 		case created.State == idempotency.Done && (madeFor(created.Result) == 0 || madeFor(created.Result) == int64(o.EntityID)):
-			return nil // it is in the ERP, by another event or before what failed: the comment of its document says so
+			return nil // the order is in the ERP, by another event or before the failure: another comment has its document
 		case created.State == idempotency.InProgress && !created.Expired:
 			return &event.Deferral{Reason: fmt.Sprintf("order %s is on its way to the ERP (%s)", key, created.Owner)}
 		}
 	}
 	comment := orderComment{
 		orders: n.Orders, ledger: n.Ledger, ref: event.Order{EntityID: event.ID(o.EntityID)}, lock: key,
-		// Without those of ORDER_STATUS_EXPORTED: the order is not exported.
+		// Without the statuses of ORDER_STATUS_EXPORTED: the order is not exported.
 		statuses: nil,
 		key:      idempotency.Key{Consumer: notSentKeys, Key: key, Effect: f.consumer + " " + f.cause},
 		text:     fmt.Sprintf("Not sent to %s: %s", n.Rules.ERPName, f.reason),

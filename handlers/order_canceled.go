@@ -20,7 +20,7 @@ import (
 	"github.com/mageline/mageline/mapping"
 )
 
-// Canceled handles order_canceled: it takes what was cancelled from the ERP's document, and tells Magento.
+// Canceled handles order_canceled: it cancels in the ERP's document what was cancelled in Magento, and writes a comment in Magento.
 type Canceled struct {
 	Orders Orders
 	ERP    erp.OrderConnector
@@ -70,14 +70,14 @@ func (h *Canceled) cancel(ctx context.Context, e event.Event, o *magentoapi.Orde
 	case !known:
 	case exported.State == idempotency.Skipped:
 		return event.Skipped, nil
-	case exported.State == idempotency.InProgress && !exported.Expired: // whose owner is gone is uncertain
+	case exported.State == idempotency.InProgress && !exported.Expired: // an expired claim counts as uncertain
 		return "", &event.Deferral{Reason: fmt.Sprintf("order %s is on its way to the ERP (%s)", key, exported.Owner), Busy: true}
 	case exported.State == idempotency.Waiting && whole:
 		skipped, err := h.Ledger.Skip(ctx, exported.Key, magentoapi.StateCanceled)
 		if err != nil {
 			return "", err
 		}
-		if !skipped { // it has gone on meanwhile
+		if !skipped { // it waits no longer
 			return "", &event.Deferral{Reason: fmt.Sprintf("order %s has stopped waiting just now", key), Busy: true}
 		}
 		zerolog.Ctx(ctx).Info().Str("event", "waiting_order_cancelled").Str("key", key).
@@ -87,13 +87,13 @@ func (h *Canceled) cancel(ctx context.Context, e event.Event, o *magentoapi.Orde
 		return "", &event.Deferral{Reason: fmt.Sprintf("order %s waits until it may go out", key), Wait: h.Rules.WaitEvery, Pick: event.Nearest}
 	}
 
-	// Two cancellations of one order count on each other's quantities.
+	// Two cancellations of one order depend on each other's quantities: the lease lets one be handled at a time.
 	held, release, err := h.Ledger.Lease(ctx, "cancellation of order "+key)
 	if err != nil {
 		return "", err
 	}
 	defer release()
-	// Read again: the one before may have taken longer to get here than a cancellation of more.
+	// Read again: a cancellation of more may have been handled since the order was read.
 	if o, err = find(held, h.Orders, event.Order{EntityID: event.ID(o.EntityID)}); err != nil {
 		return "", err
 	}
@@ -104,8 +104,7 @@ func (h *Canceled) cancel(ctx context.Context, e event.Event, o *magentoapi.Orde
 	return c.run(held, e)
 }
 
-// ofAnother fails if the row of an order's number was made for another one, which waits or may be in the ERP: it must be left
-// alone.
+// ofAnother fails if the row of an order's number is for another order, which waits or may be in the ERP and must not be touched.
 func (h *Canceled) ofAnother(ctx context.Context, exported idempotency.Row, o *magentoapi.Order, key string) error {
 	var stands string
 	switch exported.State {
@@ -125,7 +124,7 @@ func (h *Canceled) ofAnother(ctx context.Context, exported idempotency.Row, o *m
 	case !ok:
 		row.EntityID = madeFor(exported.Result)
 	case row.Waiting:
-		row.Placed = time.Time{} // whatever waited under its entity id is gone
+		row.Placed = time.Time{} // the order that waited under its entity id is gone
 	}
 	if row.EntityID == 0 || sameOrder(row.Order, identity(o)) {
 		return nil
@@ -242,13 +241,14 @@ func (c cancellation) run(ctx context.Context, e event.Event) (event.Outcome, er
 	return doneOrDuplicate(before), nil
 }
 
-// errNothingLeft says that everything was taken by cancellations that came later and were handled before.
+// errNothingLeft means that later cancellations, which were handled before, have cancelled everything.
 var errNothingLeft = errors.New("nothing is left to cancel")
 
-// all sends what is open, and then what is new.
+// all sends the open cancellations, and then the new one.
 func (c cancellation) all(ctx context.Context, e event.Event, this step, document string, open []step, taken quantities) (before bool, err error) {
 	if c.order.State != magentoapi.StateCanceled {
-		// They are repeated first, as they were: under their own keys the ERP answers as before. What they took is then known.
+		// They are repeated first, unchanged: under their own idempotency keys the ERP answers as before. Then it is known what they
+		// cancelled.
 		slices.SortFunc(open, func(a, b step) int { return a.data.total().Cmp(b.data.total()) })
 		for _, earlier := range open {
 			q := earlier.data.quantities()
@@ -270,7 +270,7 @@ func (c cancellation) all(ctx context.Context, e event.Event, this step, documen
 	return c.send(ctx, e, this, document, request)
 }
 
-// document looks the order's document up in the ERP.
+// document looks up the order's document in the ERP.
 func (c cancellation) document(ctx context.Context) (string, error) {
 	reference := mapping.ExternalReference(c.Rules.ReferencePrefix, c.key)
 	documents, err := c.ERP.Find(ctx, reference)
@@ -296,8 +296,8 @@ func (c cancellation) document(ctx context.Context) (string, error) {
 	}
 }
 
-// send sends one cancellation once. Where it may have been sent before there is nothing to look in: it is repeated as it
-// was, with the same idempotency key.
+// send sends one cancellation once. There is no look-up for one that may have been sent: it is repeated unchanged, with the same
+// idempotency key.
 func (c cancellation) send(ctx context.Context, e event.Event, s step, document string, request erp.Cancellation) (before bool, err error) {
 	key := idempotency.Key{Consumer: OrderCanceled, Key: c.key, Effect: s.effect}
 	idempotencyKey := OrderCanceled + ":" + c.key + ":" + shortened(strings.TrimPrefix(s.effect, effectCancel))
@@ -316,7 +316,7 @@ func (c cancellation) send(ctx context.Context, e event.Event, s step, document 
 	return before, err
 }
 
-// shortened makes a part of a key fit in a header.
+// shortened returns a part of a key in a length that fits in a header.
 func shortened(s string) string {
 	const most = 200
 	if len(s) <= most {
@@ -326,7 +326,7 @@ func shortened(s string) string {
 	return "sha256-" + hex.EncodeToString(sum[:])
 }
 
-// less gives the lines of q without what was taken before.
+// less returns the lines of q without what was cancelled before.
 func (c cancellation) less(q, taken quantities) ([]erp.CancellationLine, error) {
 	lines := []erp.CancellationLine{}
 	known := 0
@@ -346,7 +346,7 @@ func (c cancellation) less(q, taken quantities) ([]erp.CancellationLine, error) 
 	return lines, nil
 }
 
-// add takes over what is more in other: both count from the beginning.
+// add raises quantities to those in other: both count from the beginning.
 func (q quantities) add(other quantities) {
 	for reference, n := range other {
 		q[reference] = decimal.Max(q[reference], n)

@@ -18,24 +18,24 @@ import (
 	"github.com/mageline/mageline/mapping"
 )
 
-// ExportRules say which orders go out, as docs/orders.md has it.
+// ExportRules say which orders go out (docs/orders.md).
 type ExportRules struct {
-	// Allows says whether an order of a state and a payment method goes out (ORDER_EXPORT_STATES).
+	// Allows reports whether an order of a state and a payment method goes out (ORDER_EXPORT_STATES).
 	Allows func(state, method string) bool
-	// AllowsStore says whether orders of a store go out (ORDER_EXPORT_STORES).
+	// AllowsStore reports whether orders of a store go out (ORDER_EXPORT_STORES).
 	AllowsStore func(id int64) bool
-	// From leaves out orders that were created before; zero is none.
+	// From excludes orders that were created before it; zero excludes none.
 	From time.Time
-	// TrustPayload takes a whole order from the event instead of reading it (ORDER_SOURCE=payload).
+	// TrustPayload uses a whole order in the event instead of reading it (ORDER_SOURCE=payload).
 	TrustPayload bool
-	// UncertainWait is how long after a create whose outcome is not known the ERP is only asked.
+	// UncertainWait is for how long after an uncertain create the ERP is only asked and never sent to.
 	UncertainWait time.Duration
-	// Retention is how long the ledger remembers: an order older than half of it may be one that it has forgotten.
+	// Retention is how long the ledger keeps rows. The row of an order older than half of it may be deleted.
 	Retention time.Duration
 }
 
-// Placed handles order_placed: it reads the order; if it may go out, maps it, creates it in the ERP, and tells Magento
-// the document number in a comment.
+// Placed handles order_placed: it reads the order and, if it may go out, maps it, creates it in the ERP, and writes the document
+// number in a comment in Magento.
 type Placed struct {
 	Orders Orders
 	ERP    erp.OrderConnector
@@ -45,7 +45,7 @@ type Placed struct {
 	Export ExportRules
 }
 
-// Handle does each effect once, however often an event for the order comes.
+// Handle runs each effect once, however often an event for the order comes.
 func (h *Placed) Handle(ctx context.Context, e event.Event) (event.Outcome, error) {
 	ref, err := event.ParseOrder(e.Body)
 	if err != nil {
@@ -59,7 +59,7 @@ func (h *Placed) Handle(ctx context.Context, e event.Event) (event.Outcome, erro
 	return outcome, event.WithKey(err, key)
 }
 
-// export does it for the order that ref names; o is that order if it was read to find out its key.
+// export handles the order that ref names. o is that order if it was read to find its key.
 func (h *Placed) export(ctx context.Context, e event.Event, ref event.Order, o *magentoapi.Order, key string) (event.Outcome, error) {
 	log := zerolog.Ctx(ctx).With().Str("key", key).Logger()
 	if o != nil {
@@ -126,18 +126,18 @@ func doneOrDuplicate(before bool) event.Outcome {
 	return event.Done
 }
 
-// create is the effect: it ends with the document's number, or with the reason why there is none.
+// create is the effect: its result has the document's number, or the reason why there is none.
 func (h *Placed) create(ctx context.Context, e event.Event, ref event.Order, key string, c *idempotency.Claim) (idempotency.Result, error) {
 	o, fetched, err := h.read(ctx, e, ref, key)
 	if err != nil {
 		return idempotency.Result{}, event.NotDone(err)
 	}
-	// Whatever becomes of it, the row remembers whose it is.
+	// Whatever the outcome, the row has which order it is for.
 	result := idempotency.Result{
 		Data:  encoded(createdData{EntityID: int64(o.EntityID)}),
 		Order: &idempotency.Order{EntityID: int64(o.EntityID), StoreID: storeID(o), State: string(o.State)},
 	}
-	if fetched { // what an event says of it may be in another time zone
+	if fetched { // the time in an event may be in another time zone
 		result.Order.Placed = o.CreatedAt.Time
 	}
 	if err := h.taken(ctx, key, c, o, result.Order); err != nil {
@@ -149,7 +149,7 @@ func (h *Placed) create(ctx context.Context, e event.Event, ref event.Order, key
 		return result, event.NotDone(err)
 	}
 	result.State, result.Reason = h.Export.judge(o)
-	// One that does not go out now may have gone out before: then it must not wait as if nobody had sent it.
+	// An order that does not go out now may have gone out before: then it must not wait as if it had not.
 	mayBeThere := (c.Uncertain || e.Reconciled) && h.Export.excludes(o) == ""
 	if result.State != idempotency.Done && !mayBeThere {
 		return result, nil
@@ -178,7 +178,7 @@ func (h *Placed) create(ctx context.Context, e event.Event, ref event.Order, key
 	if err != nil {
 		return result, event.NotDone(err)
 	}
-	if len(o.Items) == 0 { // Adobe Commerce may show an order before the rest of it is placed (AsyncOrder)
+	if len(o.Items) == 0 { // Adobe Commerce may return an order before all of it is placed (AsyncOrder)
 		return result, event.NotDone(&event.Error{
 			Class: event.NotFound, Downstream: magento,
 			Err: fmt.Errorf("order %s has no items in Magento yet: it is not sent without them", key),
@@ -214,7 +214,7 @@ func (h *Placed) create(ctx context.Context, e event.Event, ref event.Order, key
 	return result, nil
 }
 
-// read gets the order as it is now; with ORDER_SOURCE=payload, as the event has it where that tells enough.
+// read returns the order from Magento or, with ORDER_SOURCE=payload, from the event if that has all that is needed.
 func (h *Placed) read(ctx context.Context, e event.Event, ref event.Order, key string) (o *magentoapi.Order, fetched bool, err error) {
 	if o = h.trusted(ctx, e); o == nil {
 		fetched = true
@@ -222,7 +222,7 @@ func (h *Placed) read(ctx context.Context, e event.Event, ref event.Order, key s
 			return nil, false, err
 		}
 	}
-	// What was claimed and what goes out must be one order.
+	// The order that is claimed and the one that goes out must be the same.
 	actual, err := mapping.BusinessKey(h.Rules.Key, o)
 	if err == nil && actual != key {
 		err = event.Errorf(event.Invalid, "the event is for order %s, and Magento answers order %s", key, actual)
@@ -230,10 +230,10 @@ func (h *Placed) read(ctx context.Context, e event.Event, ref event.Order, key s
 	return o, fetched, err
 }
 
-// maxNamed bounds how many missing fields are named.
+// maxNamed bounds how many missing fields an error names.
 const maxNamed = 10
 
-// trusted gives the order that the event brings, if it has all that a document is made of and the rules look at; else nil.
+// trusted returns the order in the event if it has all that the document and the rules need; else nil.
 func (h *Placed) trusted(ctx context.Context, e event.Event) *magentoapi.Order {
 	if !h.Export.TrustPayload {
 		return nil
@@ -259,15 +259,15 @@ func (h *Placed) trusted(ctx context.Context, e event.Event) *magentoapi.Order {
 	return o
 }
 
-// mustAsk says whether the ERP may have the order already.
+// mustAsk reports whether the ERP may have the order already.
 func (h *Placed) mustAsk(e event.Event, o *magentoapi.Order, c *idempotency.Claim) bool {
 	return c.Uncertain || c.Accepted || e.Replayed || e.Reconciled ||
 		mapping.Needed("created_at").Check(o) != nil ||
 		(!o.CreatedAt.IsZero() && time.Since(o.CreatedAt.Time) > h.Export.Retention/2)
 }
 
-// ask looks the order up in the ERP. An empty number means that it is not there and may be sent. A question without an
-// answer leaves the effect uncertain, and as old as it was if it was so before: no later event must send without asking.
+// ask looks up the order in the ERP. An empty number means that it is not there and may be sent. After a look-up that fails the effect
+// stays uncertain, since the same time as before: no later event may send without asking.
 func (h *Placed) ask(ctx context.Context, reference string, c *idempotency.Claim) (number string, err error) {
 	documents, err := h.ERP.Find(ctx, reference)
 	if err != nil {
@@ -278,7 +278,7 @@ func (h *Placed) ask(ctx context.Context, reference string, c *idempotency.Claim
 	}
 	switch {
 	case len(documents) > 1:
-		// Not NotDone: whatever comes next must look again.
+		// Not NotDone: the next handling must look it up again.
 		return "", event.Errorf(event.Rejected, "the ERP has %d documents for order %s: %s. Cancel all but one there, then replay",
 			len(documents), reference, numbers(documents))
 	case len(documents) == 1 && documents[0].Number != "":
@@ -317,7 +317,7 @@ func numbers(documents []erp.Document) string {
 	return fmt.Sprintf("%q", all)
 }
 
-// excludes gives the reason why an order never goes out, whatever becomes of its state; "" for one that may.
+// excludes returns the reason why an order never goes out, whatever its state becomes; "" for one that may.
 func (r *ExportRules) excludes(o *magentoapi.Order) string {
 	switch {
 	case !r.AllowsStore(storeID(o)):
@@ -329,7 +329,7 @@ func (r *ExportRules) excludes(o *magentoapi.Order) string {
 	}
 }
 
-// readable is an error where what decides about an order can't be read: it would wait, or be skipped, and nobody would know.
+// readable fails if a field that decides about an order can't be read. Otherwise the order would wait or be skipped unnoticed.
 func (r *ExportRules) readable(o *magentoapi.Order) error {
 	need := []string{"state"}
 	if !r.From.IsZero() {
@@ -345,7 +345,7 @@ func (r *ExportRules) readable(o *magentoapi.Order) error {
 	return mapping.Needed(need...).Check(o)
 }
 
-// judge says whether an order goes out (Done), waits or is skipped, and why.
+// judge returns whether an order goes out (Done), waits or is skipped, and why.
 func (r *ExportRules) judge(o *magentoapi.Order) (idempotency.State, string) {
 	if reason := r.excludes(o); reason != "" {
 		return idempotency.Skipped, reason

@@ -10,7 +10,7 @@ import (
 	"github.com/mageline/mageline/mapping"
 )
 
-// parcel is a tracking number beside its order and the shipments that Magento has of it.
+// parcel is a tracking number with its order and the shipments that Magento has of it.
 type parcel struct {
 	event.Tracking
 	order     *magentoapi.Order
@@ -23,12 +23,12 @@ func newParcel(t event.Tracking, o *magentoapi.Order, shipments []*magentoapi.Sh
 	return &parcel{t, o, shipments, goods}, err
 }
 
-// recorded gives the shipment that has the number and these items already, nil if there is none.
+// recorded returns the shipment that has the number and these items already, or nil.
 func (p *parcel) recorded() *magentoapi.Shipment {
 	return p.first(func(s *magentoapi.Shipment) bool { return p.numbered(s) && (len(p.Items) == 0 || p.goods.Made(s)) })
 }
 
-// made gives the one with the number that was not there before, nil if there is none.
+// made returns the shipment with the number that was not there before, or nil.
 func (p *parcel) made(now []*magentoapi.Shipment) *magentoapi.Shipment {
 	for _, s := range now {
 		if p.numbered(s) && p.first(func(old *magentoapi.Shipment) bool { return old.EntityID == s.EntityID }) == nil {
@@ -38,12 +38,12 @@ func (p *parcel) made(now []*magentoapi.Shipment) *magentoapi.Shipment {
 	return nil
 }
 
-// within gives a shipment that has the number and more than these items. It is what there is where no more is open.
+// within returns a shipment that has the number and more than these items, or nil. It is used if no item is open.
 func (p *parcel) within() *magentoapi.Shipment {
 	return p.first(func(s *magentoapi.Shipment) bool { return p.numbered(s) && p.goods.Within(s) })
 }
 
-// shipment gives the one to which the number is to be added; nil says that a new one is to be made.
+// shipment returns the shipment to add the number to; nil means that a new one must be made.
 func (p *parcel) shipment() (*magentoapi.Shipment, error) {
 	switch {
 	case p.ShipmentNumber != "":
@@ -88,7 +88,7 @@ func (p *parcel) numbered(s *magentoapi.Shipment) bool {
 // coreCarriers are those that Magento comes with and that have tracking (app/code/Magento/Dhl, Fedex, Ups, Usps).
 var coreCarriers = []string{magentoapi.CarrierCustom, "dhl", "fedex", "ups", "usps"}
 
-// carrier gives the code and the title of a track. A carrier that Magento does not know is custom, by its name.
+// carrier returns the code and the title of a track. A carrier that Magento does not know is custom, with its name as the title.
 func (r *TrackingRules) carrier(t event.Tracking) (code, title string) {
 	code, title = magentoapi.CarrierCustom, t.Title
 	for _, known := range slices.Concat(coreCarriers, r.Carriers) {

@@ -12,34 +12,33 @@ import (
 	"github.com/mageline/mageline/mapping"
 )
 
-// StoreReader reads the configuration of Magento's store views. *magentoapi.StoresService is one.
+// StoreReader reads the configuration of Magento's store views. *magentoapi.StoresService implements it.
 type StoreReader interface {
 	Configs(ctx context.Context) ([]magentoapi.StoreConfig, error)
 	Views(ctx context.Context) ([]magentoapi.StoreView, error)
 }
 
-// How long the configuration of the stores is taken as read; shorter where it may not be read, and for a store that it
-// did not have.
+// For how long the configuration of the stores is cached. It is shorter if it may not be read, and for a store that it did not have.
 const (
 	storesFresh   = time.Hour
 	storesDenied  = 10 * time.Minute
 	storesUnknown = time.Minute
 )
 
-// Stores knows the shop's store views. It reads them once in a while, not for every order.
+// Stores caches the shop's store views.
 type Stores struct {
 	Reader StoreReader
 	// Location is the time zone of stores whose own can't be read.
 	Location *time.Location
 
-	mu    sync.Mutex // never held while Magento is asked: whoever waits for it must be able to give up
+	mu    sync.Mutex // never locked during a request: whoever waits for the stores must be able to give up
 	at    time.Time  // of the last reading
 	until time.Time  // when the next one is due
 	byID  map[int64]mapping.Store
 }
 
-// of gives the store view of an order. Magento being away is an error, because the date an order is booked under hangs
-// on the time zone; not being allowed to read it is none.
+// of returns the store view of an order. It fails while Magento is away, because the date of the document depends on the time zone. A
+// missing permission is no error: then Location is used.
 func (s *Stores) of(ctx context.Context, o *magentoapi.Order) (mapping.Store, error) {
 	id := storeID(o)
 	store, fresh := s.known(id)
@@ -53,8 +52,7 @@ func (s *Stores) of(ctx context.Context, o *magentoapi.Order) (mapping.Store, er
 	return store, nil
 }
 
-// known gives what was read of a store view; fresh is false when it is time to read again. A store that was opened since
-// then is worth another reading.
+// known returns the cached store view. fresh is false if it must be read again, as for a store that the cache does not have.
 func (s *Stores) known(id int64) (store mapping.Store, fresh bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

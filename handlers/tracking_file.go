@@ -29,40 +29,40 @@ const (
 	topicTracking  = "shipping.tracking.received"
 )
 
-// Inbox is the directory of tracking files. *inbox.Dir is one.
+// Inbox is the directory of tracking files. *inbox.Dir implements it.
 type Inbox interface {
-	// Open opens a file. One that is not there is fs.ErrNotExist, one that is not to be read tracking.ErrRefused; with any
-	// other error nobody knows.
+	// Open opens a file. It fails with fs.ErrNotExist if there is none, and with tracking.ErrRefused for one that must not be
+	// read. After any other error it may be there.
 	Open(path string) (tracking.File, error)
 }
 
-// FileMeter is told how the files go on.
+// FileMeter counts files and rows.
 type FileMeter interface {
-	// Began says that a file is being read; end that it no longer is.
+	// Began is called when the reading of a file begins, and end when it ends.
 	Began() (end func())
-	// Sent and Rejected count rows: whose parcels are out, and bad ones.
+	// Sent counts rows whose parcels are published, Rejected bad rows.
 	Sent(rows int)
 	Rejected(rows int)
 	// Ended counts a file that was moved away: done, duplicate or failed.
 	Ended(outcome string)
 }
 
-// TrackingFile handles tracking_file_ready: it reads the file, publishes an event for each parcel, confirmed, and moves the
-// file when all are out.
+// TrackingFile handles tracking_file_ready: it reads the file, publishes an event for each parcel, and moves the file when all are
+// confirmed.
 //
-// The file is known by its content. Each block of parcels is an effect of its own in the ledger, so that a handling that was
-// cut goes on behind the last one; a block that was under way is sent once more, and its parcels are found done by who
+// A file is identified by its content. Each block of parcels is an effect of its own in the ledger, so that a handling that was cut
+// continues after the last complete block. A block that was in flight is published again, and its parcels are duplicates for whoever
 // receives them.
 type TrackingFile struct {
 	Inbox  Inbox
 	Ledger Ledger
 	Format tracking.Format
-	// Publish publishes an event, confirmed.
+	// Publish publishes an event and waits for the confirm.
 	Publish func(ctx context.Context, topic string, body []byte) error
 	Meter   FileMeter
 }
 
-// Handle sends what is in the file, once however often an event for it comes.
+// Handle publishes the parcels of the file once, however often an event for it comes.
 func (h *TrackingFile) Handle(ctx context.Context, e event.Event) (event.Outcome, error) {
 	ready, err := parseFileReady(e.Body)
 	if err != nil {
@@ -73,7 +73,7 @@ func (h *TrackingFile) Handle(ctx context.Context, e event.Event) (event.Outcome
 }
 
 func parseFileReady(body json.RawMessage) (FileReady, error) {
-	var ready struct { // the size is of no use: the hash says more
+	var ready struct { // the size is not read: the hash says more
 		Path   string `json:"path"`
 		SHA256 string `json:"sha256"`
 	}
@@ -94,10 +94,10 @@ func fileKey(sum, effect string) idempotency.Key {
 	return idempotency.Key{Consumer: TrackingFileReady, Key: sum, Effect: effect}
 }
 
-// effectFile is all of a file: done when all its parcels are out, skipped when it is unusable.
+// effectFile is all of a file: done when all its parcels are published, skipped if it is unusable.
 const effectFile = "file"
 
-// file handles one, and notes its hash in ready when it is known.
+// file handles the file, and sets its hash in ready when it is known.
 func (h *TrackingFile) file(ctx context.Context, e event.Event, ready *FileReady) (event.Outcome, error) {
 	log := zerolog.Ctx(ctx).With().Str("file", ready.Path).Logger()
 	ctx = log.WithContext(ctx)
@@ -157,7 +157,7 @@ func (h *TrackingFile) file(ctx context.Context, e event.Event, ready *FileReady
 	return doneOrDuplicate(before), nil
 }
 
-// gone is a file that is not there: moved away by who has handled it, or never there.
+// gone handles the event of a file that is not there: another handling has moved it away, or it was never there.
 func (h *TrackingFile) gone(ctx context.Context, ready *FileReady) (event.Outcome, error) {
 	done, err := h.done(ctx, ready.SHA256)
 	switch {
@@ -169,8 +169,8 @@ func (h *TrackingFile) gone(ctx context.Context, ready *FileReady) (event.Outcom
 	return "", event.Errorf(event.NotFound, "there is no file %q in the inbox, and none with its content was done", ready.Path)
 }
 
-// done reports whether a file with that hash has found its end, which it may find again. One that another handling has in
-// work is put off before it is even opened: reading it takes long.
+// done reports whether a file with that hash is done, and only must be moved. It defers one that another handling has before the
+// file is opened: reading it may take long.
 func (h *TrackingFile) done(ctx context.Context, sum string) (bool, error) {
 	if sum == "" {
 		return false, nil
@@ -185,7 +185,7 @@ func (h *TrackingFile) done(ctx context.Context, sum string) (bool, error) {
 	return row.State == idempotency.Done || row.State == idempotency.Skipped, nil
 }
 
-// reading gives an error its class: what has none is of the file system.
+// reading returns an error with its class: one without is of the file system.
 func reading(ctx context.Context, err error) error {
 	var (
 		classed  *event.Error

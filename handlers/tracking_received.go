@@ -16,7 +16,7 @@ import (
 	"github.com/mageline/mageline/mapping"
 )
 
-// Shipments reads and makes shipments in Magento. *magentoapi.ShipmentsService is one.
+// Shipments reads and creates shipments in Magento. *magentoapi.ShipmentsService implements it.
 type Shipments interface {
 	OfOrder(ctx context.Context, orderID int64) ([]*magentoapi.Shipment, error)
 	Ship(ctx context.Context, orderID int64, n magentoapi.NewShipment) (int64, error)
@@ -24,15 +24,15 @@ type Shipments interface {
 	SendEmail(ctx context.Context, shipmentID int64) (bool, error)
 }
 
-// TrackingRules are the settings of docs/tracking.md that the message is handled by.
+// TrackingRules are the settings of docs/tracking.md for shipments.
 type TrackingRules struct {
-	SourceCode string   // of shipments that are made, if the message names none
-	Create     bool     // makes a shipment where there is none; else the number waits for one
-	Notify     bool     // one mail for a shipment that is made, and one for each number that is added later
+	SourceCode string   // of shipments that are created, if the message names none
+	Create     bool     // creates a shipment if there is none; else the number waits for one
+	Notify     bool     // one mail for each shipment that is created, and one for each number that is added later
 	Carriers   []string // carrier codes that Magento knows, besides those that it comes with
 }
 
-// Tracked handles tracking_received: it adds the tracking number to the right shipment of the order, or makes one.
+// Tracked handles tracking_received: it adds the tracking number to the right shipment of the order, or creates one.
 type Tracked struct {
 	Orders    Orders
 	Shipments Shipments
@@ -50,7 +50,7 @@ const (
 	shipmentMade = "made the shipment"
 )
 
-// Handle brings each number of an order, with the same items, to Magento once.
+// Handle adds each number of an order, with the same items, to Magento once.
 func (h *Tracked) Handle(ctx context.Context, e event.Event) (event.Outcome, error) {
 	t, err := event.ParseTracking(e.Body)
 	if err != nil {
@@ -62,7 +62,7 @@ func (h *Tracked) Handle(ctx context.Context, e event.Event) (event.Outcome, err
 }
 
 func (h *Tracked) handle(ctx context.Context, e event.Event, t event.Tracking, key string) (event.Outcome, error) {
-	// The lease is mostly the right one: then it costs no write of its own.
+	// This is mostly the right lease already: then taking it costs no further write.
 	res, before, err := h.Ledger.Do(ctx, idempotency.Effect{
 		Key: idempotency.Key{Consumer: TrackingReceived, Key: key, Effect: effectTrack}, Repeat: e.Repeat, Lease: orderLease(t.OrderNumber),
 	},
@@ -81,7 +81,7 @@ func (h *Tracked) handle(ctx context.Context, e event.Event, t event.Tracking, k
 	case !tracked.MailDue:
 		return doneOrDuplicate(before), nil
 	}
-	// A number that was added just now was not mailed before, whatever the delivery has been through.
+	// A number that was added just now was not mailed before, also if this is a redelivery.
 	mailed, err := h.mail(ctx, key, tracked.Shipment, e.Repeat && before)
 	if err != nil {
 		return "", err
@@ -89,8 +89,8 @@ func (h *Tracked) handle(ctx context.Context, e event.Event, t event.Tracking, k
 	return doneOrDuplicate(before && mailed), nil
 }
 
-// find is the effect: it finds the order, and goes on as the only one who writes to it. Its result is the shipment's
-// entity id.
+// find is the effect: it finds the order, takes the lease for writing to it, and adds the number. Its result has the shipment's entity
+// id.
 func (h *Tracked) find(ctx context.Context, t event.Tracking, c *idempotency.Claim) (idempotency.Result, error) {
 	o, err := h.order(ctx, t.OrderNumber)
 	if err != nil {
@@ -114,7 +114,7 @@ func (h *Tracked) find(ctx context.Context, t event.Tracking, c *idempotency.Cla
 func (h *Tracked) track(ctx context.Context, t event.Tracking, o *magentoapi.Order, c *idempotency.Claim) (idempotency.Result, error) {
 	log := zerolog.Ctx(ctx).With().Str("key", c.Key.Key).Int64("entity_id", int64(o.EntityID)).Logger()
 
-	// Read while nobody else writes to the order: a number that is there is never added again, whoever added it.
+	// Read under the lease: a number that is there is never added again, whoever added it.
 	shipments, err := h.Shipments.OfOrder(ctx, int64(o.EntityID))
 	if err != nil {
 		return idempotency.Result{}, event.NotDone(fromMagento(err))
@@ -158,7 +158,7 @@ func trackResult(shipment int64, reason string) idempotency.Result {
 	}
 }
 
-// ship makes a shipment with the number.
+// ship creates a shipment with the number.
 func (h *Tracked) ship(ctx context.Context, p *parcel, c *idempotency.Claim) (idempotency.Result, error) {
 	number, id := p.order.IncrementID, int64(p.order.EntityID)
 	if !h.Rules.Create {
@@ -194,7 +194,7 @@ func (h *Tracked) ship(ctx context.Context, p *parcel, c *idempotency.Claim) (id
 		if !errors.Is(err, magentoapi.ErrBadRequest) {
 			return idempotency.Result{}, fromShip(err)
 		}
-		// Magento masks what went wrong as a 400, and the shipment may be there all the same.
+		// Magento answers 400 for any failure, and the shipment may have been created.
 		shipments, lookErr := h.Shipments.OfOrder(ctx, id)
 		if lookErr != nil {
 			return idempotency.Result{}, uncertain(fromMagento(lookErr), fmt.Errorf("%w; and the shipments can't be read again: %w", err, lookErr))
@@ -224,8 +224,8 @@ func uncertain(like, err error) error {
 	}
 }
 
-// mail mails a shipment to which a number was added; before says that this was done before. A mail that may have been sent
-// is not sent again.
+// mail has Magento mail a shipment to which a number was added. before is true if an earlier handling had added it. A mail that may
+// have been sent is not sent again.
 func (h *Tracked) mail(ctx context.Context, key string, shipment int64, repeat bool) (before bool, err error) {
 	res, before, err := h.Ledger.Do(ctx, idempotency.Effect{Key: idempotency.Key{Consumer: TrackingReceived, Key: key, Effect: effectMail}, Repeat: repeat},
 		func(ctx context.Context, c *idempotency.Claim) (idempotency.Result, error) {
@@ -236,7 +236,7 @@ func (h *Tracked) mail(ctx context.Context, key string, shipment int64, repeat b
 			log := zerolog.Ctx(ctx).With().Str("key", key).Str("shipment", strconv.FormatInt(shipment, 10)).Logger()
 			switch err = fromMagento(err); {
 			case isRefusal(err):
-				// The number is where it belongs: that Magento does not mail it must not make it a dead letter.
+				// The number is recorded: a mail that Magento refuses must not make a dead letter.
 				log.Warn().Str("event", "shipment_mail_refused").Bool("journal", true).Err(err).Msg("Magento refuses to mail the shipment")
 				return idempotency.Result{State: idempotency.Skipped, Reason: "Magento refuses the mail"}, nil
 			case err != nil:
@@ -249,8 +249,8 @@ func (h *Tracked) mail(ctx context.Context, key string, shipment int64, repeat b
 	return before || res.State == idempotency.Skipped, err
 }
 
-// order finds the order that a warehouse calls by a number: Magento's own, with the zeros that a spreadsheet has taken away,
-// or the ERP's document. An order that was edited is the one that has replaced it.
+// order finds the order that a warehouse names by a number: Magento's number, with the leading zeros that a spreadsheet has removed, or
+// that of the ERP's document. An order that was edited is the one that has replaced it.
 func (h *Tracked) order(ctx context.Context, number string) (*magentoapi.Order, error) {
 	o, err := h.byNumber(ctx, number)
 	if err != nil {
@@ -300,7 +300,7 @@ func (h *Tracked) byNumber(ctx context.Context, number string) (*magentoapi.Orde
 	}
 }
 
-// exported fails if the order of that number that was sent, and whose parcel this is, was another one.
+// exported fails if the order that was sent under that number, whose parcel this is, was another one.
 func (h *Tracked) exported(ctx context.Context, o *magentoapi.Order) error {
 	key, err := mapping.BusinessKey(h.Key, o)
 	if err != nil {
@@ -313,7 +313,7 @@ func (h *Tracked) exported(ctx context.Context, o *magentoapi.Order) error {
 	return anotherOrder(key, inERP(sent.Document), sent.Order, identity(o))
 }
 
-// padded gives digits with zeros in front to 9, as Magento counts.
+// padded returns digits with leading zeros to 9 digits, as Magento's numbers have.
 func padded(number string) string {
 	const width = 9
 	if len(number) >= width || strings.Trim(number, "0123456789") != "" {

@@ -21,19 +21,19 @@ import (
 	"github.com/mageline/mageline/internal/tracking"
 )
 
-// The bounds of a block: what is out together, and recorded together.
+// Bounds of a block of parcels, which are recorded together.
 const (
 	blockParcels = 500
 	blockBytes   = 1 << 20
-	// publishers is how many parcels of a block are on their way at once.
+	// publishers is how many parcels of a block are in flight at once.
 	publishers = 32
-	// stepBytes is how much of a file is read until that counts as progress.
+	// stepBytes is after how many bytes of a file reading counts as progress.
 	stepBytes = 16 << 20
-	// reportEvery is how often the log tells of a file that takes long.
+	// reportEvery is how often the log has a line about a file that takes long.
 	reportEvery = 10 * time.Second
 )
 
-// stepwise reads r, lets a shutdown cut that, and counts it as progress.
+// stepwise returns a reader of r that ends with ctx and reports progress.
 func stepwise(ctx context.Context, r io.Reader) io.Reader { return &steps{ctx: ctx, r: r} }
 
 type steps struct {
@@ -75,7 +75,7 @@ type sending struct {
 	reported           time.Time
 }
 
-// send is the effect: it ends when all that is good is out, and all that is bad on the disk.
+// send is the effect: it returns when all parcels are published and all bad rows are on the disk.
 func (s *sending) send(ctx context.Context) (idempotency.Result, error) {
 	err := s.read(ctx, func(r io.Reader) error { return tracking.Check(r, s.about, s.Format) })
 	if err == nil {
@@ -148,7 +148,7 @@ func (s *sending) reject(r *tracking.Reader, bad *tracking.BadRow) (err error) {
 	return err
 }
 
-// add adds a parcel to the block, and sends it when it is full.
+// add adds a parcel to the block, and sends the block when it is full.
 func (s *sending) add(ctx context.Context, p *tracking.Parcel) error {
 	body, err := json.Marshal(p)
 	if err != nil {
@@ -166,7 +166,7 @@ func (s *sending) add(ctx context.Context, p *tracking.Parcel) error {
 	return s.flush(ctx)
 }
 
-// flush sends a block, unless that was done before, and records it.
+// flush sends a block, unless an earlier handling did, and records it.
 func (s *sending) flush(ctx context.Context) error {
 	if len(s.block) == 0 {
 		return nil
@@ -192,8 +192,8 @@ func (s *sending) flush(ctx context.Context) error {
 	return event.Progress(ctx)
 }
 
-// publish publishes the block, several parcels at once, and ends when each is confirmed. It does not look whether a
-// handling before has done so: who receives a parcel twice finds it done.
+// publish publishes the block, several parcels at once, and returns when each is confirmed. An earlier handling may have published
+// some: whoever receives a parcel twice finds a duplicate.
 func (s *sending) publish(ctx context.Context) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -214,7 +214,7 @@ func (s *sending) publish(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// explanation is the text beside a file that is unusable.
+// explanation returns the text that is put beside an unusable file.
 func (s *sending) explanation() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Nothing was sent of this file: %s.\n\nSHA-256 %s, %d bytes, %s\n", s.unusable.Reason, s.about.SHA256, s.about.Size, s.about.Encoding)

@@ -16,23 +16,21 @@ import (
 	"github.com/mageline/mageline/mapping"
 )
 
-// waitingPage is how many waiting orders are read again in one search.
+// waitingPage is how many waiting orders one search reads.
 const waitingPage = 100
 
-// Waiting reads waiting orders again, because nothing else may tell that they can go out now. One replica at a time runs
-// it.
+// Waiting reads waiting orders again: an order may be able to go out without an event. One replica at a time runs it.
 type Waiting struct {
 	Orders Orders
 	Ledger Ledger
 	Export ExportRules
 	Key    mapping.KeyRule
-	Max    time.Duration // after which an order is given up as abandoned
-	// Send publishes an event for the queue of OrderPlaced, confirmed.
+	Max    time.Duration // after which an order is abandoned
+	// Send publishes an event to the queue of OrderPlaced and waits for the confirm.
 	Send func(ctx context.Context, topic string, body []byte) error
 }
 
-// Run looks once at every order that waits. An order that waits no longer is not handled here: an event for it is
-// published, and handled as every other.
+// Run reads every waiting order once. It publishes an event for an order that waits no longer, which is handled like any other.
 func (w *Waiting) Run(ctx context.Context) error {
 	seen := map[idempotency.Key]bool{}
 	for {
@@ -40,7 +38,7 @@ func (w *Waiting) Run(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("list the waiting orders: %w", err)
 		}
-		// Those looked at go to the end of the list: where they begin again, this round is over.
+		// Orders that were read go to the end of the list. When the first of them comes again, the round is over.
 		full := len(page) == waitingPage
 		page = slices.DeleteFunc(page, func(o idempotency.WaitingOrder) bool { return seen[o.Key] })
 		full = full && len(page) == waitingPage
@@ -96,7 +94,7 @@ func (w *Waiting) look(ctx context.Context, page []idempotency.WaitingOrder) err
 			if err != nil {
 				return fmt.Errorf("give up order %s: %w", waiting.Key.Key, err)
 			}
-			if !skipped { // an event has taken it up meanwhile
+			if !skipped { // an event is being handled for it
 				continue
 			}
 			log.Warn().Str("event", "order_abandoned").Bool("journal", true).Str("key", waiting.Key.Key).Str("state", state).Dur("waited", waiting.For).
@@ -111,7 +109,7 @@ func (w *Waiting) look(ctx context.Context, page []idempotency.WaitingOrder) err
 	return nil
 }
 
-// is reports whether an order is the one that waits: in a database that was restored its entity id may be another's.
+// is reports whether an order is the one that waits: after a database was restored, another order may have its entity id.
 func (w *Waiting) is(o *magentoapi.Order, waiting idempotency.WaitingOrder) bool {
 	key, err := mapping.BusinessKey(w.Key, o)
 	return err == nil && key == waiting.Key.Key
