@@ -53,7 +53,7 @@ chaos: ## the tests of failures at their full size: 10,000 orders with replicas 
 	$(SERVICES) env MAGELINE_E2E_PROBES=60 MAGELINE_E2E_FILES=1000 go test -count=1 -v -timeout 30m -run 'ERPAway|FolderOfTwoReplicas' ./test/e2e
 	MAGELINE_E2E_ORDERS=10000 go test -count=1 -v -timeout 60m -run 'TestChaos/servers' ./test/e2e
 	$(SERVICES) env MAGELINE_LARGE_BODIES=200 go test -count=1 -v -timeout 30m -run LargeBodies ./consumer
-	$(SERVICES) env MAGELINE_TEST_LETTERS=100000 go test -count=1 -v -timeout 20m -run TestKilledReplayOfMany ./internal/deadletter
+	$(SERVICES) env MAGELINE_TEST_LETTERS=100000 go test -count=1 -v -timeout 20m -run TestReplay_LosesNothingOfManyWhenKilled ./internal/deadletter
 
 faults: ## every fault of docs/faults.md, and random schedules of several at once
 	scripts/services/install.sh rabbitmq
