@@ -152,7 +152,7 @@ func TestDeadLetterThatNamesNoOrder(t *testing.T) {
 // may be no message that could.
 func TestDeadLetteredWhileMagentoIsAway(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, settings{failures: 1, openFor: time.Second})
+	r := newRig(t, settings{failures: 1, openFor: 5 * time.Second})
 	n := r.telling()
 	p := r.shop.PlaceOrder(fakemagento.Placing{})
 	want := "Not sent to " + erpName + ": no"
