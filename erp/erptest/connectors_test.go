@@ -3,7 +3,9 @@ package erptest_test
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/shopspring/decimal"
 	"go.uber.org/goleak"
@@ -24,7 +26,12 @@ const (
 
 // webhookRig is a new fake of a shop's adapter, with the connector to it.
 func webhookRig(mode fakeerp.Mode) erptest.Rig {
-	fake := fakeerp.New(fakeerp.Options{Mode: mode, Token: token, Secret: secret})
+	rig := rigOf(fakeerp.New(fakeerp.Options{Mode: mode, Token: token, Secret: secret}))
+	rig.HonoursKeys = mode == fakeerp.HonoursKeys
+	return rig
+}
+
+func rigOf(fake *fakeerp.Server) erptest.Rig {
 	return erptest.Rig{
 		Handler: fake,
 		Connect: func(url string, client *http.Client) (erp.OrderConnector, error) {
@@ -45,8 +52,7 @@ func webhookRig(mode fakeerp.Mode) erptest.Rig {
 			body, _ := json.Marshal(map[string]string{"message": message})
 			return string(body)
 		},
-		Secrets:     []string{token, secret},
-		HonoursKeys: mode == fakeerp.HonoursKeys,
+		Secrets: []string{token, secret},
 	}
 }
 
@@ -71,10 +77,30 @@ func behindTransport(r erptest.Rig) erptest.Rig {
 	return r
 }
 
+// odd is the webhook of an adapter that counts without letters, whose clock is off, and that knows orders by their reference.
+func odd() erptest.Rig {
+	fake := fakeerp.New(fakeerp.Options{Mode: fakeerp.Conflicts, Token: token, Secret: secret})
+	fake.SetNumbers(true)
+	fake.SetClock(-time.Hour)
+	rig := rigOf(fake)
+	books, add := rig.Books, rig.Add
+	plain := func(number string) string { return strings.TrimPrefix(number, "SO-") }
+	rig.Books = func(reference string) []erptest.Booked {
+		all := books(reference)
+		for i := range all {
+			all[i].Number = plain(all[i].Number)
+		}
+		return all
+	}
+	rig.Add = func(reference string) string { return plain(add(reference)) }
+	return rig
+}
+
 // A new connector is a line here.
 var connectors = []erptest.Connector{
 	{Name: "webhook", Open: func() erptest.Rig { return webhookRig(fakeerp.HonoursKeys) }},
 	{Name: "webhook in the program", Open: func() erptest.Rig { return behindTransport(webhookRig(fakeerp.HonoursKeys)) }},
+	{Name: "webhook of an odd ERP", Open: odd},
 	{Name: "webhook without keys", Open: func() erptest.Rig { return webhookRig(fakeerp.Books) }},
 }
 

@@ -42,6 +42,8 @@ type Options struct {
 const (
 	defaultKeep = 100_000
 	maxBody     = 16 << 20
+	// numberPrefix begins the number of every document.
+	numberPrefix = "SO-"
 )
 
 // Document is a sales order in the ERP.
@@ -51,8 +53,9 @@ type Document struct {
 	Key       string // Idempotency-Key of the call that made it
 	Body      json.RawMessage
 	BookedAt  time.Time
-	// Canceled is true when a cancellation was complete.
+	// Canceled is true when a cancellation was complete, Shipped when a person has shipped it.
 	Canceled      bool
+	Shipped       bool
 	Cancellations []Cancellation
 }
 
@@ -115,6 +118,8 @@ type Server struct {
 	lag         time.Duration
 	accepting   bool
 	refusal     string
+	knobs       knobs
+	refused     map[string]int // by the reason
 }
 
 // New gives an ERP. Close ends it.
@@ -129,6 +134,7 @@ func New(o Options) *Server {
 		number:   1000,
 		calls:    map[string]*call{},
 		problems: map[string]int{},
+		refused:  map[string]int{},
 	}
 	routes := http.NewServeMux()
 	routes.HandleFunc("POST /sales-orders", s.create)
@@ -137,7 +143,7 @@ func New(o Options) *Server {
 	routes.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, answer{http.StatusNotFound, message("no such resource")})
 	})
-	s.handler = s.record(s.Faults.Wrap(s.authenticate(routes)))
+	s.handler = s.record(s.Faults.Wrap(s.odd(s.authenticate(routes))))
 	return s
 }
 
@@ -245,7 +251,7 @@ func (d *Document) copy() Document {
 func (s *Server) book(reference, key string, body []byte) *Document {
 	s.number++
 	d := &Document{
-		Number:    fmt.Sprintf("SO-%d", s.number),
+		Number:    fmt.Sprintf("%s%d", numberPrefix, s.number),
 		Reference: reference,
 		Key:       key,
 		Body:      body,
@@ -263,31 +269,38 @@ func (s *Server) create(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		panic(http.ErrAbortHandler) // the client left while it was sending
 	}
-	var order struct {
-		Reference string `json:"external_reference"`
+	var o order
+	problem := violation(salesOrder, body)
+	if problem == "" {
+		if err := json.Unmarshal(body, &o); err != nil {
+			problem = "the order can't be read: " + err.Error()
+		} else {
+			problem = o.sum()
+		}
 	}
-	if err := json.Unmarshal(body, &order); err != nil {
-		reply(w, answer{http.StatusBadRequest, message("the body is not JSON")})
-		return
-	}
-	if order.Reference == "" {
-		reply(w, answer{http.StatusUnprocessableEntity, message("external_reference is missing")})
+	if problem != "" {
+		s.violated(w, problem)
 		return
 	}
 	key := r.Header.Get("Idempotency-Key")
 	s.once(w, r, key, func() answer {
 		for _, d := range s.documents {
-			if s.options.Mode == Conflicts && d.Reference == order.Reference {
-				return answer{http.StatusConflict, encode(map[string]string{
-					"message": "there is a sales order with this reference", "document_number": d.Number,
+			if s.options.Mode == Conflicts && d.Reference == o.Reference {
+				return answer{http.StatusConflict, encode(map[string]any{
+					"message": "there is a sales order with this reference", "document_number": s.written(d.Number),
 				})}
 			}
 		}
-		d := s.book(order.Reference, key, body)
+		for _, l := range o.Lines {
+			if s.knobs.missing[l.SKU] {
+				return s.refuse(http.StatusUnprocessableEntity, fmt.Sprintf("there is no item %s", l.SKU))
+			}
+		}
+		d := s.book(o.Reference, key, body)
 		if s.accepting {
 			return answer{http.StatusAccepted, []byte("{}")}
 		}
-		return answer{http.StatusCreated, encode(map[string]string{"document_number": d.Number})}
+		return answer{http.StatusCreated, encode(map[string]any{"document_number": s.written(d.Number)})}
 	})
 }
 
@@ -358,14 +371,14 @@ func (s *Server) find(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	type item struct {
-		Number    string `json:"document_number"`
+		Number    any    `json:"document_number"`
 		Reference string `json:"external_reference"`
 	}
 	s.mu.Lock()
 	items := []item{}
 	for _, d := range s.documents {
-		if d.Reference == reference && (s.lag == 0 || time.Since(d.BookedAt) >= s.lag) {
-			items = append(items, item{d.Number, d.Reference})
+		if (d.Reference == reference || s.knobs.unfiltered) && (s.lag == 0 || time.Since(d.BookedAt) >= s.lag) {
+			items = append(items, item{s.written(d.Number), d.Reference})
 		}
 	}
 	s.mu.Unlock()
@@ -373,24 +386,42 @@ func (s *Server) find(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) cancel(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
 	c := Cancellation{Key: r.Header.Get("Idempotency-Key"), At: time.Now()}
-	if err := json.NewDecoder(r.Body).Decode(&c); err != nil {
-		reply(w, answer{http.StatusBadRequest, message("the body is not JSON")})
+	problem := violation(cancellation, body)
+	if problem == "" && json.Unmarshal(body, &c) != nil {
+		problem = "the cancellation can't be read"
+	}
+	if problem != "" {
+		s.violated(w, problem)
 		return
 	}
 	number := r.PathValue("number")
 	s.once(w, r, c.Key, func() answer {
-		at := slices.IndexFunc(s.documents, func(d *Document) bool { return d.Number == number })
+		at := slices.IndexFunc(s.documents, func(d *Document) bool {
+			return d.Number == number || s.knobs.numbers && d.Number == numberPrefix+number
+		})
 		switch {
 		case at < 0:
-			return answer{http.StatusNotFound, message("there is no sales order " + number)}
+			return s.refuse(http.StatusNotFound, "there is no sales order "+number)
 		case s.refusal != "":
-			return answer{http.StatusUnprocessableEntity, message(s.refusal)}
+			return s.refuse(http.StatusUnprocessableEntity, s.refusal)
 		}
 		d := s.documents[at]
+		switch overdrawn := d.overdrawn(c); {
+		case d.Canceled && s.options.Mode == Conflicts: // there is nothing left to take
+			return answer{http.StatusOK, encode(map[string]any{"document_number": s.written(d.Number)})}
+		case d.Shipped:
+			return s.refuse(http.StatusConflict, fmt.Sprintf("sales order %s has been shipped", number))
+		case overdrawn != "" && !c.Complete && s.options.Mode != Books: // which books what it is sent
+			return s.refuse(http.StatusUnprocessableEntity, overdrawn)
+		}
 		d.Cancellations = append(d.Cancellations, c)
 		d.Canceled = d.Canceled || c.Complete
-		return answer{http.StatusOK, encode(map[string]string{"document_number": number})}
+		return answer{http.StatusOK, encode(map[string]any{"document_number": s.written(number)})}
 	})
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/mageline/mageline/erp/erptest"
 	"github.com/mageline/mageline/test/kit/fakeerp"
 	"github.com/mageline/mageline/test/kit/fault"
 )
@@ -74,7 +75,17 @@ func (c *client) call(ctx context.Context, method, path, key, body string) (stat
 
 func (c *client) create(reference string) (status int, answer string) {
 	c.t.Helper()
-	return c.call(c.t.Context(), http.MethodPost, "/sales-orders", "order_placed:"+reference, fmt.Sprintf(`{"external_reference":%q}`, reference))
+	return c.call(c.t.Context(), http.MethodPost, "/sales-orders", "order_placed:"+reference, order(c.t, reference))
+}
+
+// order returns the body of an order with two lines.
+func order(t *testing.T, reference string) string {
+	t.Helper()
+	body, err := json.Marshal(erptest.Order(reference))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
 }
 
 func TestServer_SecondPost(t *testing.T) {
@@ -121,7 +132,7 @@ func TestServer_BooksBeforeALateAnswer(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
-	if status, _ := c.call(ctx, http.MethodPost, "/sales-orders", "k", `{"external_reference":"1"}`); status != 0 {
+	if status, _ := c.call(ctx, http.MethodPost, "/sales-orders", "k", order(t, "1")); status != 0 {
 		t.Errorf("the late answer came: %d", status)
 	}
 	if status, _ := c.create("1"); status != 0 {
@@ -163,7 +174,7 @@ func TestServer_BooksThoughTheClientLeaves(t *testing.T) {
 	left := make(chan struct{})
 	go func() {
 		defer close(left)
-		c.call(ctx, http.MethodPost, "/sales-orders", "k", `{"external_reference":"9"}`)
+		c.call(ctx, http.MethodPost, "/sales-orders", "k", order(t, "9"))
 	}()
 	await(t, func() bool { return len(erp.Requests()) == 1 })
 	cancel()
@@ -235,7 +246,7 @@ func TestServer_Cancel(t *testing.T) {
 func TestServer_CredentialsAndHeaders(t *testing.T) {
 	const token, secret = "erp-token", "erp-secret"
 	erp, c := start(t, fakeerp.Options{Token: token, Secret: secret})
-	body := `{"external_reference":"1"}`
+	body := order(t, "1")
 	sign := func(stamp int64, body string) string {
 		mac := hmac.New(sha256.New, []byte(secret))
 		fmt.Fprintf(mac, "%d.%s", stamp, body)
