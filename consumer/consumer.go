@@ -155,7 +155,7 @@ func (o *Options) setDefaults() {
 func (o *Options) Topology() rabbitmq.Topology {
 	t := rabbitmq.Topology{Exchange: o.Exchange, Prefix: o.Prefix, Type: o.QueueType, Delays: o.RetryDelays}
 	for _, c := range o.Consumers {
-		t.Sources = append(t.Sources, rabbitmq.Source{Consumer: c.Name, Topics: c.Topics})
+		t.Consumers = append(t.Consumers, rabbitmq.ConsumerQueue{Consumer: c.Name, Topics: c.Topics})
 	}
 	return t
 }

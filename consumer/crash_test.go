@@ -102,7 +102,7 @@ func TestCrashLoop(t *testing.T) {
 	const good = 1000
 	topology := rabbitmq.Topology{
 		Exchange: queues.Exchange, Prefix: queues.Prefix, Delays: []time.Duration{300 * time.Millisecond},
-		Sources: []rabbitmq.Source{{Consumer: orders, Topics: []string{placed}}},
+		Consumers: []rabbitmq.ConsumerQueue{{Consumer: orders, Topics: []string{placed}}},
 	}
 	conn, err := rabbitmq.Dial(t.Context(), rabbitmq.Options{URL: queues.URL}, "test")
 	if err != nil {
@@ -167,7 +167,7 @@ func TestCrashLoop(t *testing.T) {
 	letter, ok := queues.Get(queues.Queue(orders) + ".dlq")
 	if !ok || string(letter.Body) != numbered(killer) || rabbitmq.Text(letter.Headers, rabbitmq.HeaderReason) != "crash_loop" ||
 		rabbitmq.Text(letter.Headers, rabbitmq.HeaderErrorClass) != string(event.Internal) ||
-		rabbitmq.Int(letter.Headers, rabbitmq.HeaderAttempts) != 1 || letter.Headers[rabbitmq.HeaderEntered] != nil {
+		rabbitmq.Int(letter.Headers, rabbitmq.HeaderAttempts) != 1 || letter.Headers[rabbitmq.HeaderSuspect] != nil {
 		t.Errorf("the dead letter is %s with %v", letter.Body, letter.Headers)
 	}
 }

@@ -381,7 +381,7 @@ func TestDeferral(t *testing.T) {
 	}
 	want := amqp.Table{
 		rabbitmq.HeaderTopic: placed, rabbitmq.HeaderAttempts: int64(2), rabbitmq.HeaderFirstFailedAt: "2026-11-23T10:00:00Z",
-		rabbitmq.HeaderPutOff: "true",
+		rabbitmq.HeaderDeferred: "true",
 	}
 	if fmt.Sprint(d.Headers) != fmt.Sprint(want) {
 		t.Errorf("headers %v, want %v", d.Headers, want)
@@ -410,7 +410,7 @@ func TestPutOffIsARepeat(t *testing.T) {
 			t.Errorf("handling %d: repeat %v at attempt %d", i+1, e.Repeat, e.Attempt)
 		}
 	}
-	if d.Headers[rabbitmq.HeaderPutOff] != nil {
+	if d.Headers[rabbitmq.HeaderDeferred] != nil {
 		t.Errorf("the dead letter says %v", d.Headers)
 	}
 }

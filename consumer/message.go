@@ -114,7 +114,7 @@ func (m *message) event() event.Event {
 		Reconciled: m.has(rabbitmq.HeaderReconciledAt),
 	}
 	// A handling that was deferred may have got as far as the downstream, with a row that a failover of Postgres has lost.
-	e.Repeat = m.Redelivered || m.attempt > 1 || e.Replayed || m.has(rabbitmq.HeaderPutOff)
+	e.Repeat = m.Redelivered || m.attempt > 1 || e.Replayed || m.has(rabbitmq.HeaderDeferred)
 	e.Published, _ = published(&m.Delivery)
 	return e
 }

@@ -275,7 +275,7 @@ func TestProbeFails(t *testing.T) {
 		t.Errorf("the circuit is %s after %v", state, got.numbers())
 	}
 	d := r.take(r.RetryQueue(away))
-	if fmt.Sprint(d.Headers) != fmt.Sprint(amqp.Table{rabbitmq.HeaderTopic: placed, rabbitmq.HeaderPutOff: "true"}) {
+	if fmt.Sprint(d.Headers) != fmt.Sprint(amqp.Table{rabbitmq.HeaderTopic: placed, rabbitmq.HeaderDeferred: "true"}) {
 		t.Errorf("headers %v", d.Headers)
 	}
 	erp.set(circuit.HalfOpen)

@@ -96,7 +96,7 @@ func (l *link) deadLettersItself() bool {
 // destination makes the message that is published in place of m.
 func (l *link) destination(m *message, res *result) (exchange, key string, msg amqp.Publishing) {
 	now := time.Now().UTC()
-	set := amqp.Table{rabbitmq.HeaderTopic: m.topic, rabbitmq.HeaderEntered: nil, rabbitmq.HeaderPutOff: nil}
+	set := amqp.Table{rabbitmq.HeaderTopic: m.topic, rabbitmq.HeaderSuspect: nil, rabbitmq.HeaderDeferred: nil}
 	first := m.firstFailedAt(now)
 	v := res.verdict
 	switch v.action {
@@ -118,9 +118,9 @@ func (l *link) destination(m *message, res *result) (exchange, key string, msg a
 		set[rabbitmq.HeaderAttempts] = int64(m.attempt)
 		set[rabbitmq.HeaderFirstFailedAt] = first
 	case postpone:
-		set[rabbitmq.HeaderPutOff] = "true"
+		set[rabbitmq.HeaderDeferred] = "true"
 		if res.entered {
-			set[rabbitmq.HeaderEntered] = "true"
+			set[rabbitmq.HeaderSuspect] = "true"
 		}
 		if v.unauthorized {
 			set[rabbitmq.HeaderUnauthorized] = int64(v.refusals)

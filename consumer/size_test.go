@@ -106,7 +106,7 @@ func (r *rig) declare() {
 	defer rabbitmq.Close(conn)
 	topology := rabbitmq.Topology{
 		Exchange: r.Exchange, Prefix: r.Prefix, Type: r.opts.QueueType, Delays: r.opts.RetryDelays,
-		Sources: []rabbitmq.Source{{Consumer: orders, Topics: []string{placed}}},
+		Consumers: []rabbitmq.ConsumerQueue{{Consumer: orders, Topics: []string{placed}}},
 	}
 	if _, err := topology.Declare(r.t.Context(), conn); err != nil {
 		r.t.Fatal(err)

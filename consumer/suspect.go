@@ -15,7 +15,7 @@ import (
 // reading, and releases it.
 func (h *handling) attempt(ctx context.Context) (event.Outcome, error) {
 	together := &h.l.r.together
-	if h.m.Redelivered || h.m.has(rabbitmq.HeaderEntered) {
+	if h.m.Redelivered || h.m.has(rabbitmq.HeaderSuspect) {
 		if err := h.enter(ctx); err != nil {
 			together.RUnlock()
 			return "", err

@@ -57,7 +57,7 @@ func (r *Runtime) keepTopology(ctx context.Context, s *session) {
 // exchange was missing.
 func (r *Runtime) declareShared(ctx context.Context, s *session) (fresh bool, err error) {
 	shared := r.topology
-	shared.Sources = nil
+	shared.Consumers = nil
 	made, err := shared.Declare(ctx, s.consume)
 	r.made(made, r.declared.Load())
 	if err != nil {
@@ -74,7 +74,7 @@ func (p *runner) declare(ctx context.Context, s *session, fresh bool) error {
 	p.declaring.Lock()
 	defer p.declaring.Unlock()
 	own := p.r.topology
-	own.Sources, own.Delays = []rabbitmq.Source{{Consumer: p.consumer.Name, Topics: p.consumer.Topics}}, nil
+	own.Consumers, own.Delays = []rabbitmq.ConsumerQueue{{Consumer: p.consumer.Name, Topics: p.consumer.Topics}}, nil
 	made, err := own.Make(ctx, s.consume)
 	p.r.made(made, p.bound)
 	gone := p.unbound(ctx, s, own)

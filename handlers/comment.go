@@ -104,7 +104,7 @@ func (c orderComment) effect(ctx context.Context, claim *idempotency.Claim) (ide
 		return idempotency.Result{}, event.NotDone(err)
 	}
 	// A status that can't be read can't be kept: the comment would change it.
-	if err := mapping.Needed("state", "status").Check(o); err != nil {
+	if err := mapping.Require("state", "status").Check(o); err != nil {
 		return idempotency.Result{}, event.NotDone(err)
 	}
 	if c.once && c.times(o.StatusHistories) > 0 {

@@ -262,7 +262,7 @@ func (h *Placed) trusted(ctx context.Context, e event.Event) *magentoapi.Order {
 // mustAsk reports whether the ERP may have the order already.
 func (h *Placed) mustAsk(e event.Event, o *magentoapi.Order, c *idempotency.Claim) bool {
 	return c.Uncertain || c.Accepted || e.Replayed || e.Reconciled ||
-		mapping.Needed("created_at").Check(o) != nil ||
+		mapping.Require("created_at").Check(o) != nil ||
 		(!o.CreatedAt.IsZero() && time.Since(o.CreatedAt.Time) > h.Export.Retention/2)
 }
 
@@ -342,7 +342,7 @@ func (r *ExportRules) readable(o *magentoapi.Order) error {
 			need = append(need, "payment.method")
 		}
 	}
-	return mapping.Needed(need...).Check(o)
+	return mapping.Require(need...).Check(o)
 }
 
 // judge returns whether an order goes out (Done), waits or is skipped, and why.

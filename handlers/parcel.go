@@ -10,26 +10,26 @@ import (
 	"github.com/mageline/mageline/mapping"
 )
 
-// parcel is a tracking number with its order and the shipments that Magento has of it.
-type parcel struct {
+// trackedParcel is a tracking number with its order and the shipments that Magento has of it.
+type trackedParcel struct {
 	event.Tracking
 	order     *magentoapi.Order
 	shipments []*magentoapi.Shipment // oldest first
 	goods     *mapping.Parcel
 }
 
-func newParcel(t event.Tracking, o *magentoapi.Order, shipments []*magentoapi.Shipment) (*parcel, error) {
+func newParcel(t event.Tracking, o *magentoapi.Order, shipments []*magentoapi.Shipment) (*trackedParcel, error) {
 	goods, err := mapping.NewParcel(o, shipments, t.Items)
-	return &parcel{t, o, shipments, goods}, err
+	return &trackedParcel{t, o, shipments, goods}, err
 }
 
 // recorded returns the shipment that has the number and these items already, or nil.
-func (p *parcel) recorded() *magentoapi.Shipment {
+func (p *trackedParcel) recorded() *magentoapi.Shipment {
 	return p.first(func(s *magentoapi.Shipment) bool { return p.numbered(s) && (len(p.Items) == 0 || p.goods.Made(s)) })
 }
 
 // made returns the shipment with the number that was not there before, or nil.
-func (p *parcel) made(now []*magentoapi.Shipment) *magentoapi.Shipment {
+func (p *trackedParcel) made(now []*magentoapi.Shipment) *magentoapi.Shipment {
 	for _, s := range now {
 		if p.numbered(s) && p.first(func(old *magentoapi.Shipment) bool { return old.EntityID == s.EntityID }) == nil {
 			return s
@@ -39,12 +39,12 @@ func (p *parcel) made(now []*magentoapi.Shipment) *magentoapi.Shipment {
 }
 
 // within returns a shipment that has the number and more than these items, or nil. It is used if no item is open.
-func (p *parcel) within() *magentoapi.Shipment {
+func (p *trackedParcel) within() *magentoapi.Shipment {
 	return p.first(func(s *magentoapi.Shipment) bool { return p.numbered(s) && p.goods.Within(s) })
 }
 
 // shipment returns the shipment to add the number to; nil means that a new one must be made.
-func (p *parcel) shipment() (*magentoapi.Shipment, error) {
+func (p *trackedParcel) shipment() (*magentoapi.Shipment, error) {
 	switch {
 	case p.ShipmentNumber != "":
 		s := p.first(func(s *magentoapi.Shipment) bool {
@@ -71,7 +71,7 @@ func (p *parcel) shipment() (*magentoapi.Shipment, error) {
 	}
 }
 
-func (p *parcel) first(is func(*magentoapi.Shipment) bool) *magentoapi.Shipment {
+func (p *trackedParcel) first(is func(*magentoapi.Shipment) bool) *magentoapi.Shipment {
 	if at := slices.IndexFunc(p.shipments, is); at >= 0 {
 		return p.shipments[at]
 	}
@@ -79,7 +79,7 @@ func (p *parcel) first(is func(*magentoapi.Shipment) bool) *magentoapi.Shipment 
 }
 
 // numbered reports whether a shipment has the tracking number.
-func (p *parcel) numbered(s *magentoapi.Shipment) bool {
+func (p *trackedParcel) numbered(s *magentoapi.Shipment) bool {
 	return slices.ContainsFunc(s.Tracks, func(t magentoapi.ShipmentTrack) bool {
 		return strings.EqualFold(strings.TrimSpace(string(t.TrackNumber)), p.TrackingNumber)
 	})

@@ -159,7 +159,7 @@ func trackResult(shipment int64, reason string) idempotency.Result {
 }
 
 // ship creates a shipment with the number.
-func (h *Tracked) ship(ctx context.Context, p *parcel, c *idempotency.Claim) (idempotency.Result, error) {
+func (h *Tracked) ship(ctx context.Context, p *trackedParcel, c *idempotency.Claim) (idempotency.Result, error) {
 	number, id := p.order.IncrementID, int64(p.order.EntityID)
 	if !h.Rules.Create {
 		return idempotency.Result{}, event.NotDone(&event.Error{

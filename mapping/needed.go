@@ -7,9 +7,9 @@ import (
 	"github.com/mageline/mageline/magentoapi"
 )
 
-// Need lists the fields of Magento's answer that must be readable for a purpose. Any other field of an unexpected form
+// Required lists the fields of Magento's answer that must be readable for a purpose. Any other field of an unexpected form
 // (magentoapi.OddField) is left out and does no harm. A field that is null or missing counts as readable.
-type Need struct {
+type Required struct {
 	fields []string
 	// orNothing are fields for which false, "", [] and {} count as null: PHP writes them for none.
 	orNothing []string
@@ -18,12 +18,12 @@ type Need struct {
 // What a purpose needs of an order.
 var (
 	// Identity is what identifies the order.
-	Identity = Need{fields: []string{"entity_id", "increment_id", "store_id"}}
+	Identity = Required{fields: []string{"entity_id", "increment_id", "store_id"}}
 
 	// Document is what a sales order can't be made without: what was sold, and all parts of its price. The customer, the
 	// addresses, the payment and the amounts in the base currency may be missing. So may gift cards, credit, points and
 	// wrapping: the totals have them in Other then, with a warning.
-	Document = Need{
+	Document = Required{
 		fields: append([]string{
 			"entity_id", "increment_id", "store_id", "order_currency_code",
 			"subtotal", "discount_amount", "discount_tax_compensation_amount",
@@ -33,20 +33,20 @@ var (
 	}
 
 	// shippingCosts is what Document needs besides for an order that is shipped.
-	shippingCosts = Need{fields: []string{"shipping_incl_tax", "shipping_tax_amount", "shipping_discount_amount"}}
+	shippingCosts = Required{fields: []string{"shipping_incl_tax", "shipping_tax_amount", "shipping_discount_amount"}}
 
 	// parentRow is what Document needs besides where there is a component's row and not the row of its composite.
-	parentRow = Need{fields: of("items.parent_item", row...)}
+	parentRow = Required{fields: of("items.parent_item", row...)}
 
 	// Quantities is what a cancellation and a parcel can't be made without.
-	Quantities = Need{
+	Quantities = Required{
 		fields: append([]string{"entity_id", "increment_id", "state"},
 			of("items", "item_id", "product_type", "sku", "qty_ordered")...),
 		orNothing: of("items", "parent_item_id", "qty_canceled", "qty_shipped", "qty_refunded"),
 	}
 
 	// Replacement is which order replaces one that was edited.
-	Replacement = Need{orNothing: []string{"relation_child_id", "relation_child_real_id"}}
+	Replacement = Required{orNothing: []string{"relation_child_id", "relation_child_real_id"}}
 )
 
 var row = []string{
@@ -55,10 +55,10 @@ var row = []string{
 }
 
 // Parceled is what a parcel needs of the shipments that the order has already.
-var Parceled = Need{fields: append(of("items", "order_item_id", "qty"), "entity_id", "tracks.track_number")}
+var Parceled = Required{fields: append(of("items", "order_item_id", "qty"), "entity_id", "tracks.track_number")}
 
-// Needed returns a Need of fields.
-func Needed(fields ...string) Need { return Need{fields: fields} }
+// Require returns a Required with these fields.
+func Require(fields ...string) Required { return Required{fields: fields} }
 
 func of(list string, names ...string) []string {
 	var fields []string
@@ -69,7 +69,7 @@ func of(list string, names ...string) []string {
 }
 
 // Odd returns the first of the needed fields that can't be read.
-func (n Need) Odd(odd []magentoapi.OddField) (magentoapi.OddField, bool) {
+func (n Required) Odd(odd []magentoapi.OddField) (magentoapi.OddField, bool) {
 	for _, f := range odd {
 		if f.In(n.fields...) || !f.Empty && f.In(n.orNothing...) {
 			return f, true
@@ -79,7 +79,7 @@ func (n Need) Odd(odd []magentoapi.OddField) (magentoapi.OddField, bool) {
 }
 
 // Check fails as Invalid if a needed field of an order can't be read.
-func (n Need) Check(o *magentoapi.Order) error {
+func (n Required) Check(o *magentoapi.Order) error {
 	f, found := n.Odd(o.Odd())
 	if !found {
 		return nil
@@ -97,7 +97,7 @@ func Readable(o *magentoapi.Order) error {
 	if len(o.Odd()) == 0 {
 		return nil
 	}
-	needs := []Need{Document}
+	needs := []Required{Document}
 	if isShipped(o) {
 		needs = append(needs, shippingCosts)
 	}

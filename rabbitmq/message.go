@@ -19,8 +19,8 @@ const (
 	HeaderUnauthorized       = "x-mageline-unauthorized" // refusals in a row, with a success of the consumer between each two
 	HeaderUnauthorizedAt     = "x-mageline-unauthorized-at"
 	HeaderUnauthorizedFor    = "x-mageline-unauthorized-for" // the request that was refused
-	HeaderPutOff             = "x-mageline-put-off"          // the message was deferred: it was handled, and no attempt was counted
-	HeaderEntered            = "x-mageline-entered"          // the message is a suspect: a process may have died over it
+	HeaderDeferred           = "x-mageline-put-off"          // the message was deferred: it was handled, and no attempt was counted
+	HeaderSuspect            = "x-mageline-entered"          // the message is a suspect: a process may have died over it
 	HeaderReconciledAt       = "x-mageline-reconciled-at"
 	HeaderReplayedAt         = "x-mageline-replayed-at"
 	HeaderReplayCount        = "x-mageline-replay-count"

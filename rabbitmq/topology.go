@@ -17,8 +17,8 @@ const (
 	Classic = "classic"
 )
 
-// Source is a consumer and the topics that its queue is bound to.
-type Source struct {
+// ConsumerQueue is a consumer and the topics that its queue is bound to.
+type ConsumerQueue struct {
 	Consumer string
 	Topics   []string
 }
@@ -26,11 +26,11 @@ type Source struct {
 // Topology is every exchange, queue and binding of a program: for each consumer a queue, bound to the exchange with its topics,
 // and a dead-letter queue; for each delay a retry queue. docs/deliveries.md describes them.
 type Topology struct {
-	Exchange string // Magento's topic exchange
-	Prefix   string // first part of every queue's name
-	Type     string // Quorum or Classic
-	Sources  []Source
-	Delays   []time.Duration // of the retry queues; equal ones share a queue
+	Exchange  string // Magento's topic exchange
+	Prefix    string // first part of every queue's name
+	Type      string // Quorum or Classic
+	Consumers []ConsumerQueue
+	Delays    []time.Duration // of the retry queues; equal ones share a queue
 }
 
 // Queue returns the name of a consumer's queue.
@@ -72,7 +72,7 @@ func (t Topology) Exchanges() []Exchange {
 // Queues returns the queues with their arguments, which can't be changed once a queue exists.
 func (t Topology) Queues() []Queue {
 	var all []Queue
-	for _, s := range t.Sources {
+	for _, s := range t.Consumers {
 		name := t.Queue(s.Consumer)
 		work := amqp.Table{"x-dead-letter-exchange": "", "x-dead-letter-routing-key": name + ".dlq"}
 		letters := amqp.Table{}
@@ -108,7 +108,7 @@ func (t Topology) typed(name string, args amqp.Table) Queue {
 // that it goes back to.
 func (t Topology) Bindings() []Binding {
 	var all []Binding
-	for _, s := range t.Sources {
+	for _, s := range t.Consumers {
 		for _, topic := range s.Topics {
 			all = append(all, Binding{t.Queue(s.Consumer), t.Exchange, topic})
 		}

@@ -19,14 +19,14 @@ func topology(broker *kit.Queues, typ string) rabbitmq.Topology {
 	broker.RetryDelays(delays...)
 	return rabbitmq.Topology{
 		Exchange: broker.Exchange, Prefix: broker.Prefix, Type: typ, Delays: delays,
-		Sources: []rabbitmq.Source{{Consumer: "order_placed", Topics: []string{"sales.order.placed", "sales.order.updated"}}, {Consumer: "stock_sync"}},
+		Consumers: []rabbitmq.ConsumerQueue{{Consumer: "order_placed", Topics: []string{"sales.order.placed", "sales.order.updated"}}, {Consumer: "stock_sync"}},
 	}
 }
 
 // The arguments are those of docs/deliveries.md to the letter: they can never be changed later.
 func TestTopology_HasTheQueueArguments(t *testing.T) {
 	delays := []time.Duration{5 * time.Second, time.Hour, 5 * time.Second}
-	top := rabbitmq.Topology{Exchange: "magento", Prefix: "mageline", Sources: []rabbitmq.Source{{Consumer: "a", Topics: []string{"t.1", "t.2"}}}, Delays: delays}
+	top := rabbitmq.Topology{Exchange: "magento", Prefix: "mageline", Consumers: []rabbitmq.ConsumerQueue{{Consumer: "a", Topics: []string{"t.1", "t.2"}}}, Delays: delays}
 	want := []rabbitmq.Queue{
 		{Name: "mageline.a", Args: amqp.Table{
 			"x-queue-type": "quorum", "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "mageline.a.dlq",

@@ -69,7 +69,7 @@ func discard(ctx context.Context, t terminal, queue string, f *discardFlags) (er
 	}
 	o := deadletter.DiscardOptions{Queue: queue, Filter: filter, Limit: f.limit, DryRun: f.dryRun}
 	if !f.dryRun {
-		if o.Out, err = deadletter.OpenFile(f.out); err != nil {
+		if o.Out, err = deadletter.OpenDiscardFile(f.out); err != nil {
 			return failed(fmt.Errorf("nothing was dropped: %w", err))
 		}
 		defer func() { err = errors.Join(err, failed(o.Out.Close())) }()

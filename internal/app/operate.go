@@ -20,7 +20,7 @@ func DeadLetters(cfg *config.Config) (*operate.DeadLetters, error) {
 	}
 	topology := Topology(cfg)
 	topics := map[string]string{}
-	for _, s := range topology.Sources {
+	for _, s := range topology.Consumers {
 		topics[topology.Queue(s.Consumer)] = s.Topics[0]
 	}
 	return &operate.DeadLetters{

@@ -108,7 +108,7 @@ func Topology(cfg *config.Config) rabbitmq.Topology {
 		Exchange: cfg.AMQPExchange, Prefix: cfg.QueuePrefix, Type: string(cfg.QueueType), Delays: cfg.RetryDelays,
 	}
 	for _, c := range cfg.EnabledConsumers() {
-		t.Sources = append(t.Sources, rabbitmq.Source{Consumer: c.Name, Topics: c.Topics})
+		t.Consumers = append(t.Consumers, rabbitmq.ConsumerQueue{Consumer: c.Name, Topics: c.Topics})
 	}
 	return t
 }

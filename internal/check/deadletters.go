@@ -38,7 +38,7 @@ func (d DeadLetters) Lines(ctx context.Context) []Line {
 	defer context.AfterFunc(ctx, func() { rabbitmq.Close(conn) })()
 	defer rabbitmq.Close(conn)
 	var lines []Line
-	for _, s := range d.Topology.Sources {
+	for _, s := range d.Topology.Consumers {
 		queue := d.Topology.DeadLetterQueue(s.Consumer)
 		n, there, err := rabbitmq.Depth(conn, queue)
 		switch {

@@ -31,7 +31,7 @@ func TestRabbitMQ_VhostLimits(t *testing.T) {
 	ctl("set_vhost_limits", "-p", "small", `{"max-queues": 0}`)
 	probe := check.RabbitMQ{Options: rabbitmq.Options{URL: n.URL + "small"}, Topology: rabbitmq.Topology{
 		Exchange: "magento", Prefix: "mageline", Type: rabbitmq.Quorum, Delays: []time.Duration{time.Second},
-		Sources: []rabbitmq.Source{{Consumer: "order_placed", Topics: []string{"sales.order.placed"}}},
+		Consumers: []rabbitmq.ConsumerQueue{{Consumer: "order_placed", Topics: []string{"sales.order.placed"}}},
 	}}
 	found := lines(t, probe)
 	want(t, found, check.Fail, "RabbitMQ permission to declare", "queue limit in vhost 'small' (0) is reached", "set_vhost_limits, max-queues")

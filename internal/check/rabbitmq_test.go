@@ -27,7 +27,7 @@ func broker(t *testing.T) (*kit.Queues, rabbitmq.Topology, *amqp.Connection) {
 	t.Cleanup(func() { rabbitmq.Close(conn) })
 	return q, rabbitmq.Topology{
 		Exchange: q.Exchange, Prefix: q.Prefix, Type: rabbitmq.Quorum, Delays: delays,
-		Sources: []rabbitmq.Source{{Consumer: "order_placed", Topics: []string{"sales.order.placed"}}},
+		Consumers: []rabbitmq.ConsumerQueue{{Consumer: "order_placed", Topics: []string{"sales.order.placed"}}},
 	}, conn
 }
 

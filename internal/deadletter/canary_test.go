@@ -19,19 +19,19 @@ func TestCanary_ExplainsWhyItIsNotThrough(t *testing.T) {
 	for _, test := range []struct {
 		name, says string
 		effects    []LedgerRow
-		change     func(*line, *amqp.Publishing)
+		change     func(*testQueue, *amqp.Publishing)
 	}{
 		{"nothing known", "has no row of order_placed:000000000", nil, nil},
 		{"open", "as comment uncertain, create done", append([]LedgerRow{{Name: "comment", State: "uncertain"}}, done...), nil},
 		{"done before and not taken", "it is not seen that a consumer has taken the letter", done, nil},
-		{"no key", "no x-mageline-key", done, func(_ *line, p *amqp.Publishing) { delete(p.Headers, rabbitmq.HeaderKey) }},
-		{"of no consumer", "have no row in the ledger", done, func(l *line, p *amqp.Publishing) {
+		{"no key", "no x-mageline-key", done, func(_ *testQueue, p *amqp.Publishing) { delete(p.Headers, rabbitmq.HeaderKey) }},
+		{"of no consumer", "have no row in the ledger", done, func(l *testQueue, p *amqp.Publishing) {
 			p.Headers[rabbitmq.HeaderQueue] = l.Queue("price_sync")
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			l := newLine(t)
+			l := newTestQueue(t)
 			first := l.dead(0, "rejected")
 			if test.change != nil {
 				test.change(l, &first)

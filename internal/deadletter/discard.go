@@ -12,7 +12,7 @@ type DiscardOptions struct {
 	Filter Filter
 	Limit  int // letters that are discarded; 0: all
 	// Out is the file that letters are written to; it may be nil with DryRun.
-	Out *File
+	Out *DiscardFile
 	// DryRun counts what would happen, and discards and writes nothing.
 	DryRun bool
 	// Progress, if not nil, is called for each message that was discarded or stays.

@@ -20,9 +20,9 @@ import (
 	"github.com/mageline/mageline/test/kit"
 )
 
-func newFile(t *testing.T) *File {
+func newFile(t *testing.T) *DiscardFile {
 	t.Helper()
-	f, err := OpenFile(filepath.Join(t.TempDir(), "letters.jsonl"))
+	f, err := OpenDiscardFile(filepath.Join(t.TempDir(), "letters.jsonl"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +30,7 @@ func newFile(t *testing.T) *File {
 	return f
 }
 
-func (l *line) mustDiscard(o DiscardOptions, discarded, skipped, failed int) {
+func (l *testQueue) mustDiscard(o DiscardOptions, discarded, skipped, failed int) {
 	l.t.Helper()
 	o.Queue = l.dlq
 	sum, err := New(l.o).Discard(l.t.Context(), o)
@@ -43,7 +43,7 @@ func (l *line) mustDiscard(o DiscardOptions, discarded, skipped, failed int) {
 }
 
 // restore sends a file's letters back and gives why which lines were not sent.
-func (l *line) restore(lines, to string, published, skipped int) map[int]string {
+func (l *testQueue) restore(lines, to string, published, skipped int) map[int]string {
 	l.t.Helper()
 	stay := map[int]string{}
 	sum, err := New(l.o).Restore(l.t.Context(), strings.NewReader(lines), RestoreOptions{To: to, Failed: func(n int, err error) { stay[n] = err.Error() }})
@@ -56,7 +56,7 @@ func (l *line) restore(lines, to string, published, skipped int) map[int]string 
 	return stay
 }
 
-func read(t *testing.T, f *File) string {
+func read(t *testing.T, f *DiscardFile) string {
 	t.Helper()
 	b, err := os.ReadFile(f.f.Name())
 	if err != nil {
@@ -81,7 +81,7 @@ func everyType() amqp.Table {
 // What a discard has written comes back as a replay would have sent it.
 func TestDiscard_WritesWhatRestoreSends(t *testing.T) {
 	t.Parallel()
-	l := newLine(t)
+	l := newTestQueue(t)
 	p := l.dead(1, "rejected")
 	p.ContentType, p.ContentEncoding, p.Priority, p.CorrelationId, p.ReplyTo = "application/json", "utf-8", 3, "c\xff", "r"
 	p.Timestamp, p.Type, p.AppId, p.UserId = time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC), "t", "a", "guest"
@@ -150,7 +150,7 @@ func sameTime(a, b any) bool {
 func TestDiscard_DropsOnlyWhatMatches(t *testing.T) {
 	t.Parallel()
 	const n = 120
-	l := newLine(t)
+	l := newTestQueue(t)
 	l.fill(n, oddTimeout)
 	l.Send(l.dlq, l.dead(8, "timeout")) // matches; the first of it did not
 	f := newFile(t)
@@ -177,7 +177,7 @@ func TestDiscard_DropsOnlyWhatMatches(t *testing.T) {
 // Headers of a letter that are not ours stay unbelieved, and the broker's own letter goes where it came from.
 func TestDiscard_TakesTheBrokersOwnLetters(t *testing.T) {
 	t.Parallel()
-	l := newLine(t)
+	l := newTestQueue(t)
 	ch := l.channel()
 	p := l.dead(1, "rejected")
 	p.Headers[rabbitmq.HeaderQueue] = "somebody.else"
@@ -208,7 +208,7 @@ func TestDiscard_TakesTheBrokersOwnLetters(t *testing.T) {
 // A line that can't be sent says why, and keeps no other from it.
 func TestRestore_ChoosesTheTargetQueue(t *testing.T) {
 	t.Parallel()
-	l := newLine(t)
+	l := newTestQueue(t)
 	other := l.Prefix + "other" // its name begins as the prefix does, and is outside of it
 	l.Own(other)
 	if _, err := l.channel().QueueDeclare(other, true, false, false, false, nil); err != nil {
@@ -246,7 +246,7 @@ func TestRestore_ChoosesTheTargetQueue(t *testing.T) {
 // What can't be written down stays in the queue.
 func TestDiscard_KeepsLettersItCantWrite(t *testing.T) {
 	t.Parallel()
-	l := newLine(t)
+	l := newTestQueue(t)
 	l.fill(3, rejected)
 	odd := l.dead(3, "rejected")
 	odd.Headers["\xff"] = "x"
@@ -275,7 +275,7 @@ func TestFile_StopsAfterAFailedSync(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = r.Close() }()
-	f := &File{f: w}
+	f := &DiscardFile{f: w}
 	defer func() { _ = f.Close() }()
 	var ends []int64
 	for range 2 {
@@ -312,11 +312,11 @@ func TestOpenFile_ContinuesItsOwnFilesOnly(t *testing.T) {
 		if err := os.WriteFile(path, []byte(test.has), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		f, err := OpenFile(path)
+		f, err := OpenDiscardFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := OpenFile(path); err == nil || !strings.Contains(err.Error(), "another discard") {
+		if _, err := OpenDiscardFile(path); err == nil || !strings.Contains(err.Error(), "another discard") {
 			t.Errorf("opened twice: %v", err)
 		}
 		if _, err := f.append([]byte("{}\n")); err != nil {
@@ -334,7 +334,7 @@ func TestOpenFile_ContinuesItsOwnFilesOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, refused := range []string{other, "/dev/null", t.TempDir(), filepath.Join(t.TempDir(), "no", "folder")} {
-		if f, err := OpenFile(refused); err == nil {
+		if f, err := OpenDiscardFile(refused); err == nil {
 			_ = f.Close()
 			t.Errorf("%s was opened", refused)
 		}

@@ -10,8 +10,8 @@ import (
 	"syscall"
 )
 
-// File is the file that a discard writes letters to, a line for each. Letters hold personal data, so only the owner may read it.
-type File struct {
+// DiscardFile is the file that a discard writes letters to, a line for each. Letters hold personal data, so only the owner may read it.
+type DiscardFile struct {
 	f            *os.File
 	size, synced int64 // the end of the last whole line, and of the last one that is certainly on the disk
 	broken       error // of a failed sync, after which nothing is written
@@ -20,10 +20,10 @@ type File struct {
 // lineStart is how each line begins. A file that begins otherwise was not written by a discard.
 const lineStart = `{"topic":`
 
-// OpenFile opens a file for a discard, which appends to it: the same call can be repeated after a kill. A last line that a kill
+// OpenDiscardFile opens a file for a discard, which appends to it: the same call can be repeated after a kill. A last line that a kill
 // has cut short is removed; its letter is still in the queue. A file with other content is refused, as is one that another
 // discard writes to.
-func OpenFile(path string) (*File, error) {
+func OpenDiscardFile(path string) (*DiscardFile, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600) //nolint:gosec // the person who calls names it
 	if err != nil {
 		return nil, err
@@ -32,7 +32,7 @@ func OpenFile(path string) (*File, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("write letters to %s: %w", path, err), f.Close())
 	}
-	return &File{f: f, size: size, synced: size}, nil
+	return &DiscardFile{f: f, size: size, synced: size}, nil
 }
 
 func prepare(f *os.File) (size int64, err error) {
@@ -92,7 +92,7 @@ func wholeLines(f io.ReaderAt, size int64) (int64, error) {
 }
 
 // append writes a line and returns where it ends, for sync. When it fails the file is as before.
-func (f *File) append(line []byte) (end int64, err error) {
+func (f *DiscardFile) append(line []byte) (end int64, err error) {
 	if f.broken != nil {
 		return 0, f.broken
 	}
@@ -104,7 +104,7 @@ func (f *File) append(line []byte) (end int64, err error) {
 }
 
 // sync waits until the file is on the disk up to end.
-func (f *File) sync(end int64) error {
+func (f *DiscardFile) sync(end int64) error {
 	switch {
 	case end <= f.synced: // also when the file has broken since
 		return nil
@@ -121,9 +121,9 @@ func (f *File) sync(end int64) error {
 	return nil
 }
 
-func (f *File) failed(err error) error {
+func (f *DiscardFile) failed(err error) error {
 	return fmt.Errorf("write letters to %s (what is not in it stays in its queue): %w", f.f.Name(), err)
 }
 
 // Close closes the file.
-func (f *File) Close() error { return f.f.Close() }
+func (f *DiscardFile) Close() error { return f.f.Close() }

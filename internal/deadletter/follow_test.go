@@ -47,7 +47,7 @@ func (l *ledgerOf) standings(_ context.Context, consumer string, keys []string) 
 }
 
 // following are the options of a replay that follows its letters.
-func (l *line) following(ledger *ledgerOf, timeout time.Duration) ReplayOptions {
+func (l *testQueue) following(ledger *ledgerOf, timeout time.Duration) ReplayOptions {
 	return ReplayOptions{Follow: &Follow{
 		Timeout: timeout, Retries: []string{l.RetryQueue(retryMS * time.Millisecond)}, Standings: ledger.standings,
 		Consumer: func(queue string) (string, bool) { return "order_placed", queue == l.work },
@@ -56,7 +56,7 @@ func (l *line) following(ledger *ledgerOf, timeout time.Duration) ReplayOptions 
 
 // consume settles what comes into the work queue as ends says by message id: "dead" goes to the dead-letter queue again, any
 // other state is the ledger's.
-func (l *line) consume(ledger *ledgerOf, ends map[string]string) {
+func (l *testQueue) consume(ledger *ledgerOf, ends map[string]string) {
 	l.t.Helper()
 	ch := l.channel()
 	deliveries, err := ch.Consume(l.work, "", true, false, false, false, nil)
@@ -114,7 +114,7 @@ func TestReplay_FollowsLettersToTheirEnd(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			l, ledger := newLine(t), &ledgerOf{}
+			l, ledger := newTestQueue(t), &ledgerOf{}
 			l.fill(4, func(int) string { return "rejected" })
 			stays := l.dead(5, "rejected")
 			stays.Headers[rabbitmq.HeaderKey] = "another"
@@ -137,7 +137,7 @@ func TestReplay_FollowsLettersToTheirEnd(t *testing.T) {
 // Rows that were over before tell nothing: such a letter is done once it was taken and nothing waits for a retry.
 func TestReplay_FollowsWhatWasDoneBefore(t *testing.T) {
 	t.Parallel()
-	l, ledger := newLine(t), &ledgerOf{}
+	l, ledger := newTestQueue(t), &ledgerOf{}
 	ledger.set("000000000", Standing{Over: 2})
 	l.fill(1, func(int) string { return "rejected" })
 	sum, err := l.replay(l.following(ledger, 3*time.Second)) // nobody consumes
@@ -159,7 +159,7 @@ func TestReplay_FollowsWhatWasDoneBefore(t *testing.T) {
 // A letter that came back dead while another left the queue is found though the depth is what it was.
 func TestReplay_FindsTheDeadWhereTheDepthTellsNothing(t *testing.T) {
 	t.Parallel()
-	l, ledger := newLine(t), &ledgerOf{}
+	l, ledger := newTestQueue(t), &ledgerOf{}
 	l.fill(1, func(int) string { return "rejected" })
 	stays := l.dead(5, "rejected")
 	l.Send(l.dlq, stays)
@@ -188,7 +188,7 @@ func TestReplay_FindsTheDeadWhereTheDepthTellsNothing(t *testing.T) {
 // With the ledger away it is said that it could not be seen, and when the reader is interrupted too.
 func TestReplay_CanNotFollow(t *testing.T) {
 	t.Parallel()
-	l := newLine(t)
+	l := newTestQueue(t)
 	l.fill(1, func(int) string { return "rejected" })
 	o := l.following(nil, time.Second)
 	o.Follow.Standings = func(context.Context, string, []string) (map[string]Standing, error) {
@@ -213,7 +213,7 @@ func TestReplay_CanNotFollow(t *testing.T) {
 // Letters of one order are one key, and those without a key are none.
 func TestReplay_CountsKeys(t *testing.T) {
 	t.Parallel()
-	l := newLine(t)
+	l := newTestQueue(t)
 	for i, key := range []string{"a", "b", "a", "", "b", "c"} {
 		p := l.dead(i, "rejected")
 		p.Headers[rabbitmq.HeaderKey] = key

@@ -67,8 +67,8 @@ func takeTimeouts(t *testing.T, o Options, dlq, out string) (err error) {
 		if out == "" {
 			_, err = New(o).Replay(t.Context(), ReplayOptions{Queue: dlq, Filter: filter})
 		} else {
-			var f *File
-			if f, err = OpenFile(out); err != nil {
+			var f *DiscardFile
+			if f, err = OpenDiscardFile(out); err != nil {
 				return true
 			}
 			_, err = New(o).Discard(t.Context(), DiscardOptions{Queue: dlq, Filter: filter, Out: f})
@@ -81,7 +81,7 @@ func takeTimeouts(t *testing.T, o Options, dlq, out string) (err error) {
 }
 
 // killed runs the process until it has killed itself, and waits until the broker has back what it held.
-func (l *line) killed(n int, k killing) {
+func (l *testQueue) killed(n int, k killing) {
 	l.t.Helper()
 	k.AMQP, k.Database, k.Prefix, k.DLQ, k.Work = l.o.Broker.URL, l.o.DatabaseURL, l.Prefix, l.dlq, l.work
 	given, err := json.Marshal(k)
@@ -121,7 +121,7 @@ func TestReplay_LosesNothingWhenKilledAtEachStep(t *testing.T) {
 			for _, at := range []int{1, 60} {
 				t.Run(fmt.Sprintf("%s, %s %d", command, step, at), func(t *testing.T) {
 					t.Parallel()
-					l := newLine(t)
+					l := newTestQueue(t)
 					l.fill(n, oddTimeout)
 					k := killing{Step: step, At: at}
 					if command == "discard" {
@@ -146,7 +146,7 @@ func TestReplay_LosesNothingWhenKilledAtEachStep(t *testing.T) {
 }
 
 // checkMoved checks that of the letters 0 to n-1 the odd ones are in the work queue, and the even ones left in order.
-func (l *line) checkMoved(n int) {
+func (l *testQueue) checkMoved(n int) {
 	l.t.Helper()
 	rest := wanted(n, func(i int) bool { return i%2 == 0 })
 	l.awaitDepth(l.dlq, len(rest))
@@ -176,7 +176,7 @@ func TestReplay_LosesNothingOfManyWhenKilled(t *testing.T) {
 			t.Fatalf("MAGELINE_TEST_LETTERS is %q: want an even number from 100 to 120000", text)
 		}
 	}
-	l := newLine(t)
+	l := newTestQueue(t)
 	l.fill(n, oddTimeout)
 	l.killed(n, killing{Step: "through", At: n / 8})
 	began := time.Now()

@@ -24,7 +24,7 @@ func TestList_ChangesNothing(t *testing.T) {
 		t.Run(queueType, func(t *testing.T) {
 			t.Parallel()
 			const n = 700
-			l := newLineOf(t, queueType)
+			l := newTestQueueOf(t, queueType)
 			l.fill(n, oddTimeout)
 			for range 3 {
 				lines := l.list()
@@ -59,7 +59,7 @@ func TestList_ChangesNothing(t *testing.T) {
 func TestList_ChangesNothingWhenInterrupted(t *testing.T) {
 	t.Parallel()
 	const n = 600
-	l := newLine(t)
+	l := newTestQueue(t)
 	l.fill(n, rejected)
 	l.list() // a quorum queue keeps what came back apart from what never left
 	ctx, cancel := context.WithCancel(t.Context())
@@ -85,7 +85,7 @@ func TestList_ChangesNothingWhenInterrupted(t *testing.T) {
 func TestList_ChangesNothingBesideTraffic(t *testing.T) {
 	t.Parallel()
 	const n, more = 300, 50
-	l := newLine(t)
+	l := newTestQueue(t)
 	l.fill(n, rejected)
 	seen := 0
 	err := New(l.o).each(t.Context(), l.dlq, func(letter) {
@@ -108,7 +108,7 @@ func TestList_ChangesNothingBesideTraffic(t *testing.T) {
 
 func TestList_FiltersAndCounts(t *testing.T) {
 	t.Parallel()
-	l := newLine(t)
+	l := newTestQueue(t)
 	l.fill(6, oddTimeout)
 	l.Send(l.dlq, l.dead(2, "rejected"))
 	l.Send(l.dlq, l.dead(2, "timeout"))
@@ -129,7 +129,7 @@ func TestList_FiltersAndCounts(t *testing.T) {
 
 func TestShow_ReturnsEveryLetterOfTheID(t *testing.T) {
 	t.Parallel()
-	l := newLine(t)
+	l := newTestQueue(t)
 	p := l.dead(1, "rejected")
 	p.ContentType, p.Priority, p.AppId, p.Timestamp = "application/json", 4, "magento", time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC)
 	p.Headers["nested"] = amqp.Table{"list": []any{int32(1), "a", []byte{0xff}}}
@@ -168,7 +168,7 @@ func TestShow_ReturnsEveryLetterOfTheID(t *testing.T) {
 
 func TestOverviews_SummarizeEachQueue(t *testing.T) {
 	t.Parallel()
-	l := newLine(t)
+	l := newTestQueue(t)
 	l.fill(5, oddTimeout)
 	l.Send(l.dlq, amqp.Publishing{Body: []byte("?")})
 	r := New(l.o)
@@ -197,7 +197,7 @@ func TestOverviews_SummarizeEachQueue(t *testing.T) {
 
 func TestReader_FailsWithoutTheQueue(t *testing.T) {
 	t.Parallel()
-	l := newLine(t)
+	l := newTestQueue(t)
 	name := l.DeadLetters("order_canceled")
 	var none *NoQueueError
 	if _, err := l.replay(ReplayOptions{Queue: name}); !errors.As(err, &none) || none.Queue != name {
@@ -212,7 +212,7 @@ func TestReader_FailsWithoutTheQueue(t *testing.T) {
 }
 
 // declareDLQ makes the dead-letter queue anew, with other arguments than mageline's.
-func (l *line) declareDLQ(args amqp.Table) {
+func (l *testQueue) declareDLQ(args amqp.Table) {
 	l.t.Helper()
 	ch := l.channel()
 	if _, err := ch.QueueDelete(l.dlq, false, false, false); err != nil {
@@ -227,7 +227,7 @@ func (l *line) declareDLQ(args amqp.Table) {
 // stay, in their order, with their content.
 func TestList_LosesNothingAtALowDeliveryLimit(t *testing.T) {
 	t.Parallel()
-	l := newLine(t)
+	l := newTestQueue(t)
 	l.declareDLQ(amqp.Table{"x-queue-type": rabbitmq.Quorum, "x-delivery-limit": int64(3)})
 	const n = 40
 	l.fill(n, func(i int) string { return []string{"rejected", "timeout"}[i%2] })
@@ -266,7 +266,7 @@ func TestList_TakesNothingThatWouldBeLost(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			l := newLine(t)
+			l := newTestQueue(t)
 			l.declareDLQ(args)
 			l.fill(3, func(int) string { return "rejected" })
 			counts := l.countsLooks() // else a look loses nothing
@@ -291,7 +291,7 @@ func TestList_TakesNothingThatWouldBeLost(t *testing.T) {
 // delivery count as it is.
 func TestList_RequeuesByNackAlone(t *testing.T) {
 	t.Parallel()
-	l := newLine(t)
+	l := newTestQueue(t)
 	l.fill(100, func(int) string { return "rejected" })
 	frames := kit.NewFrames(t, l.URL)
 	l.o.Broker.URL = frames.URL
@@ -333,7 +333,7 @@ func TestList_RequeuesByNackAlone(t *testing.T) {
 }
 
 // countsLooks reports whether the broker counts what is requeued by nack: up to RabbitMQ 4.2.
-func (l *line) countsLooks() bool {
+func (l *testQueue) countsLooks() bool {
 	l.t.Helper()
 	conn, err := amqp.Dial(l.URL)
 	if err != nil {
@@ -351,7 +351,7 @@ func (l *line) countsLooks() bool {
 // Where the broker lets it, a look leaves a letter's delivery count as it is; where not, it counts each look once.
 func TestList_LeavesTheDeliveryCountWhereItMay(t *testing.T) {
 	t.Parallel()
-	l := newLine(t)
+	l := newTestQueue(t)
 	l.fill(3, func(int) string { return "rejected" })
 	const looks = 4
 	for range looks {

@@ -22,21 +22,21 @@ const (
 	retryMS = 100
 )
 
-// line is a test's own broker with the topology that mageline declares, and a reader of its dead letters.
-type line struct {
+// testQueue is a test's own broker with the topology that mageline declares, and a reader of its dead letters.
+type testQueue struct {
 	*kit.Queues
 	t         *testing.T
 	o         Options
 	work, dlq string
 }
 
-func newLine(t *testing.T) *line { return newLineOf(t, rabbitmq.Quorum) }
+func newTestQueue(t *testing.T) *testQueue { return newTestQueueOf(t, rabbitmq.Quorum) }
 
-func newLineOf(t *testing.T, queueType string) *line {
+func newTestQueueOf(t *testing.T, queueType string) *testQueue {
 	t.Helper()
 	q := kit.Broker(t)
 	q.RetryDelays(retryMS * time.Millisecond)
-	l := &line{Queues: q, t: t, work: q.Queue("order_placed"), dlq: q.DeadLetters("order_placed")}
+	l := &testQueue{Queues: q, t: t, work: q.Queue("order_placed"), dlq: q.DeadLetters("order_placed")}
 	l.o = Options{
 		Broker: rabbitmq.Options{URL: q.URL}, DatabaseURL: kit.Database(t), Prefix: q.Prefix, Host: "test-host",
 		Topics: map[string]string{l.work: topic}, Log: zerolog.Nop(),
@@ -48,8 +48,8 @@ func newLineOf(t *testing.T, queueType string) *line {
 	defer rabbitmq.Close(conn)
 	topology := rabbitmq.Topology{
 		Exchange: q.Exchange, Prefix: q.Prefix, Type: queueType,
-		Sources: []rabbitmq.Source{{Consumer: "order_placed", Topics: []string{topic}}},
-		Delays:  []time.Duration{retryMS * time.Millisecond},
+		Consumers: []rabbitmq.ConsumerQueue{{Consumer: "order_placed", Topics: []string{topic}}},
+		Delays:    []time.Duration{retryMS * time.Millisecond},
 	}
 	if _, err := topology.Declare(t.Context(), conn); err != nil {
 		t.Fatal(err)
@@ -58,7 +58,7 @@ func newLineOf(t *testing.T, queueType string) *line {
 }
 
 // channel gives a channel of its own connection, closed with the test.
-func (l *line) channel() *amqp.Channel {
+func (l *testQueue) channel() *amqp.Channel {
 	l.t.Helper()
 	conn, err := amqp.Dial(l.URL)
 	if err != nil {
@@ -73,7 +73,7 @@ func (l *line) channel() *amqp.Channel {
 }
 
 // dead is a message as mageline dead-letters it.
-func (l *line) dead(i int, class string) amqp.Publishing {
+func (l *testQueue) dead(i int, class string) amqp.Publishing {
 	body := fmt.Sprintf(`{"entity_id":%d}`, i)
 	return amqp.Publishing{
 		DeliveryMode: amqp.Persistent, MessageId: "m" + strconv.Itoa(i), Body: []byte(body),
@@ -88,7 +88,7 @@ func (l *line) dead(i int, class string) amqp.Publishing {
 }
 
 // fill publishes letters 0 to n-1, of the class that classOf gives.
-func (l *line) fill(n int, classOf func(int) string) {
+func (l *testQueue) fill(n int, classOf func(int) string) {
 	l.t.Helper()
 	ch := l.channel()
 	if err := ch.Confirm(false); err != nil {
@@ -122,13 +122,13 @@ func oddTimeout(i int) string {
 	return "rejected"
 }
 
-func (l *line) awaitDepth(queue string, n int) {
+func (l *testQueue) awaitDepth(queue string, n int) {
 	l.t.Helper()
 	kit.Eventually(l.t, 20*time.Second, func() bool { return l.Depth(queue) == n }, fmt.Sprintf("%d messages in %s", n, queue))
 }
 
 // drain takes all messages out of a queue, once it has at least n.
-func (l *line) drain(queue string, n int) []amqp.Delivery {
+func (l *testQueue) drain(queue string, n int) []amqp.Delivery {
 	l.t.Helper()
 	kit.Eventually(l.t, 20*time.Second, func() bool { return l.Depth(queue) >= n }, fmt.Sprintf("%d messages in %s", n, queue))
 	depth := l.Depth(queue)
@@ -183,7 +183,7 @@ func wanted(n int, keep func(int) bool) []string {
 
 func every(int) bool { return true }
 
-func (l *line) replay(o ReplayOptions) (ReplaySummary, error) {
+func (l *testQueue) replay(o ReplayOptions) (ReplaySummary, error) {
 	l.t.Helper()
 	if o.Queue == "" {
 		o.Queue = l.dlq
@@ -193,7 +193,7 @@ func (l *line) replay(o ReplayOptions) (ReplaySummary, error) {
 	return New(l.o).Replay(ctx, o)
 }
 
-func (l *line) mustReplay(o ReplayOptions, replayed, skipped, failed int) {
+func (l *testQueue) mustReplay(o ReplayOptions, replayed, skipped, failed int) {
 	l.t.Helper()
 	sum, err := l.replay(o)
 	if err != nil {
@@ -204,7 +204,7 @@ func (l *line) mustReplay(o ReplayOptions, replayed, skipped, failed int) {
 	}
 }
 
-func (l *line) list() []ListedLetter {
+func (l *testQueue) list() []ListedLetter {
 	l.t.Helper()
 	lines, err := New(l.o).List(l.t.Context(), l.dlq, Filter{})
 	if err != nil {

@@ -23,7 +23,7 @@ func TestReplay_LosesNothingWhenCut(t *testing.T) {
 			t.Run(fmt.Sprintf("%s at %d", name, at), func(t *testing.T) {
 				t.Parallel()
 				const n = 300
-				l := newLine(t)
+				l := newTestQueue(t)
 				l.fill(n, rejected)
 				proxy, url := kit.ProxyURL(t, l.URL)
 				o := l.o
@@ -68,7 +68,7 @@ func TestReplay_LosesNothingWhenCut(t *testing.T) {
 func TestReplay_KeepsTheRate(t *testing.T) {
 	t.Parallel()
 	const n = 8
-	l := newLine(t)
+	l := newTestQueue(t)
 	l.fill(n, oddTimeout)
 	began := time.Now()
 	var depths []int
@@ -87,7 +87,7 @@ func TestReplay_KeepsTheRate(t *testing.T) {
 func TestReplay_StopsBeforeTheBrokersTimeout(t *testing.T) {
 	t.Parallel()
 	const n = 60
-	l := newLine(t)
+	l := newTestQueue(t)
 	l.fill(n, oddTimeout)
 	l.list()
 	o := l.o

@@ -19,7 +19,7 @@ import (
 
 func TestReplay_KeepsTheMessage(t *testing.T) {
 	t.Parallel()
-	l := newLine(t)
+	l := newTestQueue(t)
 	p := l.dead(1, "rejected")
 	p.ContentType, p.ContentEncoding, p.Priority, p.CorrelationId, p.ReplyTo = "application/json", "utf-8", 3, "c", "r"
 	p.Timestamp, p.Type, p.AppId = time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC), "t", "a"
@@ -66,7 +66,7 @@ func TestReplay_KeepsTheOrderOfTheRest(t *testing.T) {
 		t.Run(queueType, func(t *testing.T) {
 			t.Parallel()
 			const n = 700
-			l := newLineOf(t, queueType)
+			l := newTestQueueOf(t, queueType)
 			l.fill(n, oddTimeout)
 			l.mustReplay(ReplayOptions{Filter: Filter{Class: "timeout"}}, n/2, n/2, 0)
 			l.mustReplay(ReplayOptions{Limit: 3}, 3, 0, 0)
@@ -86,7 +86,7 @@ func TestReplay_KeepsTheOrderOfTheRest(t *testing.T) {
 
 func TestReplay_PublishesOnlyWhatMatches(t *testing.T) {
 	t.Parallel()
-	l := newLine(t)
+	l := newTestQueue(t)
 	const n = 6
 	at := func(i int) time.Time { return time.Date(2026, 11, 20, 10, 0, i, 0, time.UTC) }
 	l.fill(n, oddTimeout)
@@ -125,7 +125,7 @@ func TestReplay_PublishesOnlyWhatMatches(t *testing.T) {
 func TestReplay_PublishesOneOfEachID(t *testing.T) {
 	t.Parallel()
 	const n = 400
-	l := newLine(t)
+	l := newTestQueue(t)
 	l.fill(n, rejected)
 	l.Send(l.dlq, l.dead(0, "rejected")) // after the limit is reached
 	l.Send(l.dlq, l.dead(7, "timeout"))  // matches, the first of it did not
@@ -145,7 +145,7 @@ func TestReplay_PublishesOneOfEachID(t *testing.T) {
 
 func TestReplay_ChoosesTheTargetQueue(t *testing.T) {
 	t.Parallel()
-	l := newLine(t)
+	l := newTestQueue(t)
 	other := l.Prefix + "other" // its name begins as the prefix does, and is outside of it
 	l.Own(other)
 	if _, err := l.channel().QueueDeclare(other, true, false, false, false, nil); err != nil {
@@ -196,7 +196,7 @@ func TestReplay_ChoosesTheTargetQueue(t *testing.T) {
 }
 
 // refuse has the broker dead-letter the messages of the work queue.
-func (l *line) refuse(n int) {
+func (l *testQueue) refuse(n int) {
 	l.t.Helper()
 	l.awaitDepth(l.work, n)
 	ch := l.channel()
@@ -217,7 +217,7 @@ func TestReplay_TakesTheBrokersOwnLetters(t *testing.T) {
 	t.Parallel()
 	t.Run("published to Magento's exchange", func(t *testing.T) {
 		t.Parallel()
-		l := newLine(t)
+		l := newTestQueue(t)
 		l.publishTo(l.Exchange, topic, amqp.Table{
 			"mine": "kept", rabbitmq.HeaderQueue: l.Prefix + ".elsewhere", rabbitmq.HeaderTopic: "evil", rabbitmq.HeaderAttempts: int64(9),
 			rabbitmq.HeaderReplayCount: int64(7), rabbitmq.HeaderReconciledAt: "x",
@@ -227,7 +227,7 @@ func TestReplay_TakesTheBrokersOwnLetters(t *testing.T) {
 	})
 	t.Run("come back from a retry queue", func(t *testing.T) {
 		t.Parallel()
-		l := newLine(t)
+		l := newTestQueue(t)
 		l.publishTo(l.RetryQueue(retryMS*time.Millisecond), l.work, amqp.Table{
 			"mine": "kept", rabbitmq.HeaderTopic: topic, rabbitmq.HeaderAttempts: int64(2), rabbitmq.HeaderReplayCount: int64(1),
 		})
@@ -236,7 +236,7 @@ func TestReplay_TakesTheBrokersOwnLetters(t *testing.T) {
 	})
 	t.Run("sent straight to the queue", func(t *testing.T) {
 		t.Parallel()
-		l := newLine(t)
+		l := newTestQueue(t)
 		l.publishTo("", l.work, amqp.Table{"mine": "kept"})
 		l.refuse(1)
 		l.replaysBrokersOwn(nil, 1) // the consumer takes its first topic
@@ -244,7 +244,7 @@ func TestReplay_TakesTheBrokersOwnLetters(t *testing.T) {
 	t.Run("given back too often", testReplayGivenBackTooOften)
 	t.Run("without a queue", func(t *testing.T) {
 		t.Parallel()
-		l := newLine(t)
+		l := newTestQueue(t)
 		l.Send(l.dlq, amqp.Publishing{Body: []byte("{}"), Headers: amqp.Table{"x-death": []any{
 			amqp.Table{"queue": l.RetryQueue(time.Minute), "reason": "expired"}, "no table", amqp.Table{"queue": int64(3)},
 		}}})
@@ -254,7 +254,7 @@ func TestReplay_TakesTheBrokersOwnLetters(t *testing.T) {
 }
 
 // publishTo publishes an event as somebody does who knows nothing of mageline.
-func (l *line) publishTo(exchange, key string, headers amqp.Table) {
+func (l *testQueue) publishTo(exchange, key string, headers amqp.Table) {
 	l.t.Helper()
 	ch := l.channel()
 	err := ch.PublishWithContext(l.t.Context(), exchange, key, false, false, amqp.Publishing{
@@ -266,7 +266,7 @@ func (l *line) publishTo(exchange, key string, headers amqp.Table) {
 }
 
 // replaysBrokersOwn replays the one letter, which the broker itself has made, and looks at what of it comes back.
-func (l *line) replaysBrokersOwn(wantTopic any, count int64) {
+func (l *testQueue) replaysBrokersOwn(wantTopic any, count int64) {
 	l.t.Helper()
 	lines := l.list()
 	if len(lines) != 1 || lines[0].Queue != l.work || lines[0].Reason != "rejected" || lines[0].Class != Unknown || lines[0].Topic != topic ||
@@ -288,7 +288,7 @@ func (l *line) replaysBrokersOwn(wantTopic any, count int64) {
 
 func testReplayGivenBackTooOften(t *testing.T) {
 	t.Parallel()
-	l := newLine(t)
+	l := newTestQueue(t)
 	limited := l.Queue("shipment_created")
 	ch := l.channel()
 	_, err := ch.QueueDeclare(limited, true, false, false, false, amqp.Table{
@@ -325,7 +325,7 @@ func testReplayGivenBackTooOften(t *testing.T) {
 func TestReplay_EndsAtWhatComesBackDead(t *testing.T) {
 	t.Parallel()
 	const n = 150
-	l := newLine(t)
+	l := newTestQueue(t)
 	l.fill(n, rejected)
 	back := l.channel()
 	deliveries, err := l.channel().Consume(l.work, "", true, false, false, false, nil)
@@ -363,7 +363,7 @@ func TestReplay_EndsAtWhatComesBackDead(t *testing.T) {
 func TestReplay_LeavesNewLetters(t *testing.T) {
 	t.Parallel()
 	const n, more = 300, 40
-	l := newLine(t)
+	l := newTestQueue(t)
 	l.fill(n, oddTimeout)
 	sent := 0
 	l.mustReplay(ReplayOptions{Filter: Filter{Class: "timeout"}, Progress: func(ReplayStep) {
@@ -386,7 +386,7 @@ func TestReplay_LeavesNewLetters(t *testing.T) {
 func TestReplay_EndsAtItsOwnLetters(t *testing.T) {
 	t.Parallel()
 	const n = 4
-	l := newLine(t)
+	l := newTestQueue(t)
 	l.fill(n, rejected)
 	l.Send(l.dlq, l.dead(0, "rejected")) // so that the set is one larger than what is replayed
 	thief := l.channel()
@@ -414,7 +414,7 @@ func TestReplay_EndsAtItsOwnLetters(t *testing.T) {
 
 func TestReader_ExcludesASecondOne(t *testing.T) {
 	t.Parallel()
-	l := newLine(t)
+	l := newTestQueue(t)
 	l.fill(3, rejected)
 	asked := false
 	l.mustReplay(ReplayOptions{Progress: func(ReplayStep) {
@@ -442,7 +442,7 @@ func TestReader_ExcludesASecondOne(t *testing.T) {
 
 func TestReplay_StopsWhenTheLockIsLost(t *testing.T) {
 	t.Parallel()
-	l := newLine(t)
+	l := newTestQueue(t)
 	proxy, url := kit.ProxyURL(t, l.o.DatabaseURL)
 	o := l.o
 	o.DatabaseURL = url

@@ -377,7 +377,7 @@ func (w *world) unthrottled(downstream string) {
 // singleActive makes the queue of orders before mageline does, as one with a single active consumer.
 func (w *world) singleActive() {
 	w.t.Helper()
-	t := rabbitmq.Topology{Exchange: w.Exchange, Prefix: w.Prefix, Sources: []rabbitmq.Source{{Consumer: "order_placed"}}}
+	t := rabbitmq.Topology{Exchange: w.Exchange, Prefix: w.Prefix, Consumers: []rabbitmq.ConsumerQueue{{Consumer: "order_placed"}}}
 	w.Channel(func(ch *amqp.Channel) error {
 		for _, q := range t.Queues() {
 			if q.Name == w.Queue("order_placed") {
