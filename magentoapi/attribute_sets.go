@@ -118,20 +118,26 @@ func (s *AttributeSetsService) Attributes(ctx context.Context, id int64) ([]Attr
 	return attributes, err
 }
 
+// AttributePlace is where an attribute stands in a set.
+type AttributePlace struct {
+	SetID, GroupID int64
+	SortOrder      int // among those of the group
+}
+
 // Assign puts an attribute into a group of a set, or moves it there. It is repeated where a read is: it is put into the
 // same place again.
 //
 // POST /V1/products/attribute-sets/attributes, permission Magento_Catalog::sets
-func (s *AttributeSetsService) Assign(ctx context.Context, id, group int64, code string, sortOrder int) error {
+func (s *AttributeSetsService) Assign(ctx context.Context, code string, at AttributePlace) error {
 	type place struct {
 		Set       int64  `json:"attributeSetId"`
 		Group     int64  `json:"attributeGroupId"`
 		Code      string `json:"attributeCode"`
 		SortOrder int    `json:"sortOrder"`
 	}
-	var at ID // of the place, which no endpoint takes
+	var placed ID // of the place, which no endpoint takes
 	op := operation{method: http.MethodPost, path: endpoint("products", "attribute-sets", "attributes"), repeatable: true}
-	return s.client.call(ctx, op, place{id, group, code, sortOrder}, &at)
+	return s.client.call(ctx, op, place{at.SetID, at.GroupID, code, at.SortOrder}, &placed)
 }
 
 // Unassign takes an attribute out of a set, and its values from the set's products; ErrBadRequest if it is not in it, or

@@ -97,11 +97,17 @@ func (s *CartsService) All(ctx context.Context, criteria SearchCriteria) iter.Se
 	return walk(ctx, criteria, "entity_id", func(c *Cart) ID { return c.ID }, s.Search)
 }
 
-// Assign gives a cart of nobody to a customer; what the customer has in another cart goes into it. The store view must be
-// one that the customer may buy in. It is not repeated; the second time, Magento would say that the cart is somebody's.
+// CartOwner is whom a cart is assigned to.
+type CartOwner struct {
+	CustomerID int64
+	StoreID    int64 // of the store view; it must be one that the customer may buy in
+}
+
+// Assign assigns a cart of nobody to a customer; what the customer has in another cart goes into it. It is not repeated;
+// the second time, Magento would say that the cart is somebody's.
 //
 // PUT /V1/carts/:cartId, permission Magento_Cart::manage
-func (s *CartsService) Assign(ctx context.Context, cartID, customerID, storeID int64) error {
+func (s *CartsService) Assign(ctx context.Context, cartID int64, to CartOwner) error {
 	op := operation{method: http.MethodPut, path: endpoint("carts", itoa(cartID))}
-	return s.client.confirmed(ctx, op, map[string]int64{"customerId": customerID, "storeId": storeID})
+	return s.client.confirmed(ctx, op, map[string]int64{"customerId": to.CustomerID, "storeId": to.StoreID})
 }

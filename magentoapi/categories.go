@@ -159,19 +159,27 @@ func (s *CategoriesService) Delete(ctx context.Context, id int64) error {
 	return s.client.confirmed(ctx, operation{method: http.MethodDelete, path: endpoint("categories", itoa(id))}, nil)
 }
 
-// Move puts a category, and what is below it, below another: right after one of those there, at the end for 0, and before
-// all others below 0. (It comes to the end, too, if the id of after is higher than that of the last one there:
-// Catalog\Model\CategoryManagement::move.) It is repeated where a read is: it is put into the same place again.
+// CategoryPlace is where a category is moved to.
+type CategoryPlace struct {
+	ParentID int64
+	// AfterID is the category below the parent that it comes right after; 0 is the end, and below 0 the place before all
+	// others. It comes to the end, too, if AfterID is higher than the id of the last one there
+	// (Catalog\Model\CategoryManagement::move).
+	AfterID int64
+}
+
+// Move moves a category, and what is below it, below another one. It is repeated where a read is: it is put into the same
+// place again.
 //
 // PUT /V1/categories/:categoryId/move, permission Magento_Catalog::categories
-func (s *CategoriesService) Move(ctx context.Context, id, parent, after int64) error {
+func (s *CategoriesService) Move(ctx context.Context, id int64, place CategoryPlace) error {
 	type move struct {
 		ParentID int64  `json:"parentId"`
 		AfterID  *int64 `json:"afterId,omitempty"`
 	}
-	to := move{ParentID: parent}
-	if after != 0 {
-		after = max(after, 0)
+	to := move{ParentID: place.ParentID}
+	if place.AfterID != 0 {
+		after := max(place.AfterID, 0)
 		to.AfterID = &after
 	}
 	op := operation{method: http.MethodPut, path: endpoint("categories", itoa(id), "move"), repeatable: true}

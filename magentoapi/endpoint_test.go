@@ -3,6 +3,7 @@ package magentoapi
 import (
 	"net/http"
 	"net/url"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -114,4 +115,33 @@ func FuzzEndpoint(f *testing.F) {
 			t.Errorf("%q is sent as %v, %v", sku, u, err)
 		}
 	})
+}
+
+// Two ids of one type beside each other are swapped sooner or later, and nothing says so: they are fields of a struct.
+func TestServices_TakeNoTwoIDs(t *testing.T) {
+	id := reflect.TypeFor[int64]()
+	services := reflect.ValueOf(&Client{}).Elem()
+	methods := 0
+	for i := range services.NumField() {
+		service := services.Type().Field(i)
+		if !service.IsExported() {
+			continue
+		}
+		for n := range service.Type.NumMethod() {
+			method := service.Type.Method(n)
+			methods++
+			ids := 0
+			for in := range method.Type.NumIn() {
+				if method.Type.In(in) == id {
+					ids++
+				}
+			}
+			if ids > 1 {
+				t.Errorf("%s.%s takes %d ids", service.Name, method.Name, ids)
+			}
+		}
+	}
+	if methods < 200 {
+		t.Errorf("only %d methods were looked at", methods)
+	}
 }

@@ -43,13 +43,15 @@ func TestBodiesOfWrites(t *testing.T) {
 			`POST /rest/all/V1/inventory/source-selection-algorithm-result {"algorithmCode":"priority","inventoryRequest":{"items":[{"qty":1.5,"sku":"A"}],"stockId":2}}`,
 		},
 		"a transfer": {
-			func(ctx context.Context, c *Client) error { return c.Inventory.Transfer(ctx, "a", "b", true, "A", "B") },
+			func(ctx context.Context, c *Client) error {
+				return c.Inventory.Transfer(ctx, SourceRoute{"a", "b"}, true, "A", "B")
+			},
 			`true`,
 			`POST /rest/all/V1/inventory/bulk-product-source-transfer {"destinationSource":"b","originSource":"a","skus":["A","B"],"unassignFromOrigin":true}`,
 		},
 		"a part": {
 			func(ctx context.Context, c *Client) error {
-				return c.Inventory.TransferPart(ctx, "a", "b", SKUQuantity{"A", decimal.New(2, 0)})
+				return c.Inventory.TransferPart(ctx, SourceRoute{"a", "b"}, SKUQuantity{"A", decimal.New(2, 0)})
 			},
 			`[]`,
 			`POST /rest/all/V1/inventory/bulk-partial-source-transfer {"destinationSourceCode":"b","items":[{"qty":2,"sku":"A"}],"originSourceCode":"a"}`,
@@ -115,7 +117,7 @@ func TestWritesThatAreNotSent(t *testing.T) {
 		},
 		"an admin's look": func(ctx context.Context, c *Client) error { return discard(c.Cart(3).PaymentInformation(ctx)) },
 		"none of a SKU": func(ctx context.Context, c *Client) error {
-			return c.Inventory.TransferPart(ctx, "a", "b", SKUQuantity{SKU: "A"})
+			return c.Inventory.TransferPart(ctx, SourceRoute{"a", "b"}, SKUQuantity{SKU: "A"})
 		},
 	} {
 		s := serve(t, func(w http.ResponseWriter, _ seen, _ int) { respond(w, 200, `{}`) })

@@ -162,7 +162,7 @@ func ExampleAttributeSetsService() {
 		fmt.Println(err)
 		return
 	}
-	if err := client.AttributeSets.Assign(ctx, int64(set.ID), int64(groups[0].ID), "material", 10); err != nil {
+	if err := client.AttributeSets.Assign(ctx, "material", magentoapi.AttributePlace{SetID: int64(set.ID), GroupID: int64(groups[0].ID), SortOrder: 10}); err != nil {
 		fmt.Println(err)
 		return
 	}

@@ -213,7 +213,7 @@ func ExampleInventoryService_TransferPart() {
 		fmt.Println(err)
 		return
 	}
-	if err := client.Inventory.TransferPart(ctx, "berlin", "bern", magentoapi.SKUQuantity{SKU: "A", Qty: decimal.New(2, 0)}); err != nil {
+	if err := client.Inventory.TransferPart(ctx, magentoapi.SourceRoute{From: "berlin", To: "bern"}, magentoapi.SKUQuantity{SKU: "A", Qty: decimal.New(2, 0)}); err != nil {
 		fmt.Println(err)
 		return
 	}

@@ -88,13 +88,18 @@ func (s *InventoryService) ResolveStock(ctx context.Context, channel, code strin
 	return stock, err
 }
 
+// A SourceRoute is from which source to which goods are moved, by their codes.
+type SourceRoute struct {
+	From, To string
+}
+
 // Transfer moves all that a source has of some SKUs to another; with unassign the first does not have them any more, not
 // even none of them. A SKU that is no product's, or that the source has not, is passed over. It is not repeated: what has
 // come in since the first time would be moved, too.
 //
 // POST /V1/inventory/bulk-product-source-transfer, permission Magento_Catalog::products
-func (s *InventoryService) Transfer(ctx context.Context, from, to string, unassign bool, skus ...string) error {
-	body := map[string]any{"skus": skus, "originSource": from, "destinationSource": to, "unassignFromOrigin": unassign}
+func (s *InventoryService) Transfer(ctx context.Context, route SourceRoute, unassign bool, skus ...string) error {
+	body := map[string]any{"skus": skus, "originSource": route.From, "destinationSource": route.To, "unassignFromOrigin": unassign}
 	return s.client.confirmed(ctx, operation{method: http.MethodPost, path: endpoint("inventory", "bulk-product-source-transfer")}, body)
 }
 
@@ -102,12 +107,12 @@ func (s *InventoryService) Transfer(ctx context.Context, from, to string, unassi
 // one is ErrBadRequest, and nothing is moved. It is not repeated: twice moves twice as many.
 //
 // POST /V1/inventory/bulk-partial-source-transfer, permission Magento_Catalog::products
-func (s *InventoryService) TransferPart(ctx context.Context, from, to string, items ...SKUQuantity) error {
+func (s *InventoryService) TransferPart(ctx context.Context, route SourceRoute, items ...SKUQuantity) error {
 	for _, i := range items {
 		if !i.Qty.IsPositive() {
-			return fmt.Errorf("magento: transfer from %s to %s: the quantity of %s is not above 0", from, to, i.SKU)
+			return fmt.Errorf("magento: transfer from %s to %s: the quantity of %s is not above 0", route.From, route.To, i.SKU)
 		}
 	}
-	body := map[string]any{"originSourceCode": from, "destinationSourceCode": to, "items": skuQuantities(items)}
+	body := map[string]any{"originSourceCode": route.From, "destinationSourceCode": route.To, "items": skuQuantities(items)}
 	return s.client.call(ctx, operation{method: http.MethodPost, path: endpoint("inventory", "bulk-partial-source-transfer")}, body, nil)
 }

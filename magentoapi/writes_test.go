@@ -50,8 +50,10 @@ var writes = map[string]write{
 	"Carts.CreateFor":       {`3`, true, func(ctx context.Context, c *Client) error { return discard(c.Carts.CreateFor(ctx, 1)) }},
 	"Carts.CreateMine":      {`3`, true, func(ctx context.Context, c *Client) error { return discard(c.Carts.CreateMine(ctx)) }},
 	"Carts.CreateGuest":     {`"k3"`, false, func(ctx context.Context, c *Client) error { return discard(c.Carts.CreateGuest(ctx)) }},
-	"Carts.Assign":          {`true`, false, func(ctx context.Context, c *Client) error { return c.Carts.Assign(ctx, 3, 1, 1) }},
-	"Cart.AddItem":          {`{"item_id":"5"}`, false, func(ctx context.Context, c *Client) error { return discard(c.Cart(3).AddItem(ctx, CartItem{})) }},
+	"Carts.Assign": {`true`, false, func(ctx context.Context, c *Client) error {
+		return c.Carts.Assign(ctx, 3, CartOwner{CustomerID: 1, StoreID: 1})
+	}},
+	"Cart.AddItem": {`{"item_id":"5"}`, false, func(ctx context.Context, c *Client) error { return discard(c.Cart(3).AddItem(ctx, CartItem{})) }},
 	"Cart.UpdateItem": {`{"item_id":5}`, true, func(ctx context.Context, c *Client) error {
 		return discard(c.Cart(3).UpdateItem(ctx, CartItem{ItemID: 5}))
 	}},
@@ -113,8 +115,12 @@ var writes = map[string]write{
 	"Inventory.SelectSources": {`{"shippable":false,"source_selection_items":[]}`, true, func(ctx context.Context, c *Client) error {
 		return discard(c.Inventory.SelectSources(ctx, 1, "priority"))
 	}},
-	"Inventory.Transfer":     {`true`, false, func(ctx context.Context, c *Client) error { return c.Inventory.Transfer(ctx, "a", "b", false, "A") }},
-	"Inventory.TransferPart": {`[]`, false, func(ctx context.Context, c *Client) error { return c.Inventory.TransferPart(ctx, "a", "b") }},
+	"Inventory.Transfer": {`true`, false, func(ctx context.Context, c *Client) error {
+		return c.Inventory.Transfer(ctx, SourceRoute{"a", "b"}, false, "A")
+	}},
+	"Inventory.TransferPart": {`[]`, false, func(ctx context.Context, c *Client) error {
+		return c.Inventory.TransferPart(ctx, SourceRoute{"a", "b"})
+	}},
 	"Bulk.Call": {`{"bulk_uuid":"u"}`, false, func(ctx context.Context, c *Client) error {
 		return discard(c.Bulk.Call(ctx, http.MethodPost, "/V1/x", nil))
 	}},

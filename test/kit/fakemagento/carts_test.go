@@ -278,7 +278,7 @@ func TestCart_GivenToACustomer(t *testing.T) {
 	must(had.AddItem(t.Context(), magentoapi.CartItem{SKU: "A", Qty: decimalOf("1")}))(t)
 	cartID := must(client.Carts.Create(t.Context()))(t)
 	must(client.Cart(cartID).AddItem(t.Context(), magentoapi.CartItem{SKU: "B", Qty: decimalOf("2")}))(t)
-	if err := client.Carts.Assign(t.Context(), cartID, int64(id), 1); err != nil {
+	if err := client.Carts.Assign(t.Context(), cartID, magentoapi.CartOwner{CustomerID: int64(id), StoreID: 1}); err != nil {
 		t.Fatal(err)
 	}
 	cart := must(client.Cart(cartID).Get(t.Context()))(t)
@@ -297,7 +297,7 @@ func TestCart_GivenToACustomer(t *testing.T) {
 	if fmt.Sprint(active) != fmt.Sprint([]int64{cartID}) {
 		t.Errorf("active carts %v", active)
 	}
-	if err := client.Carts.Assign(t.Context(), cartID, int64(id), 1); !errors.Is(err, magentoapi.ErrBadRequest) {
+	if err := client.Carts.Assign(t.Context(), cartID, magentoapi.CartOwner{CustomerID: int64(id), StoreID: 1}); !errors.Is(err, magentoapi.ErrBadRequest) {
 		t.Errorf("a second time: %v", err)
 	}
 }

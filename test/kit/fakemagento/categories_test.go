@@ -44,19 +44,19 @@ func TestCategory_Life(t *testing.T) {
 	if got := names(0, 0); !slices.Equal(got, []string{"Root Catalog", "Default Category", "Bags", "Small bags", "Bottles"}) {
 		t.Errorf("tree %q", got)
 	}
-	done(t, categories.Move(ctx, small, bottles, 0))
+	done(t, categories.Move(ctx, small, magentoapi.CategoryPlace{ParentID: bottles, AfterID: 0}))
 	if got := names(2, 1); !slices.Equal(got, []string{"Default Category", "Bags", "Bottles"}) {
 		t.Errorf("tree %q", got)
 	}
-	done(t, categories.Move(ctx, small, 2, -1))
+	done(t, categories.Move(ctx, small, magentoapi.CategoryPlace{ParentID: 2, AfterID: -1}))
 	if got := names(2, 0); !slices.Equal(got, []string{"Default Category", "Small bags", "Bags", "Bottles"}) {
 		t.Errorf("tree %q", got)
 	}
-	done(t, categories.Move(ctx, small, 2, bags)) // right after it
+	done(t, categories.Move(ctx, small, magentoapi.CategoryPlace{ParentID: 2, AfterID: bags})) // right after it
 	if got := names(2, 0); !slices.Equal(got, []string{"Default Category", "Bags", "Small bags", "Bottles"}) {
 		t.Errorf("tree %q", got)
 	}
-	refused(t, categories.Move(ctx, 2, small, 0), magentoapi.ErrBadRequest, "Operation do not allow to move a parent category to any of children category")
+	refused(t, categories.Move(ctx, 2, magentoapi.CategoryPlace{ParentID: small, AfterID: 0}), magentoapi.ErrBadRequest, "Operation do not allow to move a parent category to any of children category")
 
 	var ids []int64
 	for c, err := range categories.All(ctx, magentoapi.SearchCriteria{PageSize: 2}.Where(magentoapi.Eq("level", "2"))) {

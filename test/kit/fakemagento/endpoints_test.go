@@ -208,19 +208,19 @@ func TestSourceItems_MovedBetweenSources(t *testing.T) {
 		}
 	}
 	part := func(sku, n string) magentoapi.SKUQuantity { return magentoapi.SKUQuantity{SKU: sku, Qty: money(n)} }
-	refused(t, inventory.Transfer(ctx, "mars", "bern", false, "A"), magentoapi.ErrBadRequest, "Validation Failed; Origin source mars does not exist")
-	refused(t, inventory.Transfer(ctx, "bern", "bern", false, "A"), magentoapi.ErrBadRequest, "Validation Failed; Cannot transfer a source on itself")
-	done(t, inventory.Transfer(ctx, "default", "berlin", false, "A", "gone"))
+	refused(t, inventory.Transfer(ctx, magentoapi.SourceRoute{From: "mars", To: "bern"}, false, "A"), magentoapi.ErrBadRequest, "Validation Failed; Origin source mars does not exist")
+	refused(t, inventory.Transfer(ctx, magentoapi.SourceRoute{From: "bern", To: "bern"}, false, "A"), magentoapi.ErrBadRequest, "Validation Failed; Cannot transfer a source on itself")
+	done(t, inventory.Transfer(ctx, magentoapi.SourceRoute{From: "default", To: "berlin"}, false, "A", "gone"))
 	has("default 0, berlin 10, ")
-	refused(t, inventory.TransferPart(ctx, "berlin", "bern", part("A", "1")), magentoapi.ErrBadRequest,
+	refused(t, inventory.TransferPart(ctx, magentoapi.SourceRoute{From: "berlin", To: "bern"}, part("A", "1")), magentoapi.ErrBadRequest,
 		"Transfer validation failed; Source item for A and bern does not exist")
 	done(t, inventory.SaveSourceItems(ctx, magentoapi.SourceItem{SKU: "A", SourceCode: "bern", Quantity: decimalOf("0"), Status: no}))
-	refused(t, inventory.TransferPart(ctx, "berlin", "bern", part("A", "1"), part("A", "11")), magentoapi.ErrBadRequest,
+	refused(t, inventory.TransferPart(ctx, magentoapi.SourceRoute{From: "berlin", To: "bern"}, part("A", "1"), part("A", "11")), magentoapi.ErrBadRequest,
 		"Transfer validation failed; Requested transfer amount for sku A is not available")
 	has("default 0, berlin 10, bern 0, ")
-	done(t, inventory.TransferPart(ctx, "berlin", "bern", part("A", "2.5")))
+	done(t, inventory.TransferPart(ctx, magentoapi.SourceRoute{From: "berlin", To: "bern"}, part("A", "2.5")))
 	has("default 0, berlin 7.5, bern 2.5, ")
-	done(t, inventory.Transfer(ctx, "berlin", "bern", true, "A"))
+	done(t, inventory.Transfer(ctx, magentoapi.SourceRoute{From: "berlin", To: "bern"}, true, "A"))
 	has("default 0, bern 10, ")
 
 	selection := ok(inventory.SelectSources(ctx, 1, "priority", part("A", "12"), part("B", "1")))(t)

@@ -117,12 +117,12 @@ func TestAttributeSet_Life(t *testing.T) {
 	if has("color") || !has("name") {
 		t.Error("color is still there, or name is not")
 	}
-	done(t, sets.Assign(ctx, id, int64(group.ID), "color", 3))
+	done(t, sets.Assign(ctx, "color", magentoapi.AttributePlace{SetID: id, GroupID: int64(group.ID), SortOrder: 3}))
 	if !has("color") {
 		t.Error("color is not there")
 	}
 	refused(t, sets.Unassign(ctx, id, "name"), magentoapi.ErrBadRequest, "The system attribute can't be deleted.")
-	refused(t, sets.Assign(ctx, 4, int64(group.ID), "color", 0), magentoapi.ErrBadRequest, "The attribute group doesn't belong to the attribute set.")
+	refused(t, sets.Assign(ctx, "color", magentoapi.AttributePlace{SetID: 4, GroupID: int64(group.ID)}), magentoapi.ErrBadRequest, "The attribute group doesn't belong to the attribute set.")
 	refused(t, sets.DeleteGroup(ctx, int64(groups[0].ID)), magentoapi.ErrBadRequest, "The attribute group can't be deleted because it contains system attributes.")
 	done(t, sets.DeleteGroup(ctx, int64(group.ID)))
 	if has("color") {
