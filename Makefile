@@ -17,7 +17,7 @@ ifeq ($(shell command -v go),)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test versions chaos faults soak bench fuzz lint check-generated image clean
+.PHONY: help build demo test versions chaos faults soak bench fuzz lint portable check-generated image clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +77,10 @@ fuzz: ## each fuzz target for FUZZTIME (10s)
 
 lint: ## format, linters, import directions, known vulnerabilities
 	scripts/lint.sh
+
+portable: ## the whole tree, tests too, compiles and vets for macOS and Windows (minutes, the first time)
+	GOOS=darwin go vet ./...
+	GOOS=windows go vet ./...
 
 check-generated: ## go.mod, go.sum and generated files are what their sources say
 	scripts/check-generated.sh

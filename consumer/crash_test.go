@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -22,6 +21,7 @@ import (
 	"github.com/mageline/mageline/migrations"
 	"github.com/mageline/mageline/rabbitmq"
 	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/process"
 )
 
 const (
@@ -91,7 +91,7 @@ func TestCrashLoop(t *testing.T) {
 		for i, value := range []string{database, queues.URL, queues.Exchange, queues.Prefix, file} {
 			child.Env = append(child.Env, childVariables[i]+"="+value)
 		}
-		child.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+		process.DieWithParent(child)
 		child.Stderr = t.Output()
 		if err := child.Start(); err != nil {
 			t.Fatal(err)

@@ -22,6 +22,7 @@ import (
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/rabbitmq"
 	"github.com/mageline/mageline/test/kit"
+	"github.com/mageline/mageline/test/kit/process"
 )
 
 const (
@@ -129,7 +130,7 @@ func TestLargeBodies(t *testing.T) {
 	for i, value := range []string{queues.URL, queues.Exchange, queues.Prefix, file} {
 		child.Env = append(child.Env, childVariables[i+1]+"="+value)
 	}
-	child.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	process.DieWithParent(child)
 	child.Stderr = t.Output()
 	if err := child.Start(); err != nil {
 		t.Fatal(err)

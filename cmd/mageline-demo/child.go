@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/mageline/mageline/test/kit/process"
 )
 
 const (
@@ -54,7 +56,7 @@ func (p program) start() (*child, error) {
 	c.command.Env = p.env
 	c.command.Stdout, c.command.Stderr = log, log
 	// Ctrl-C is for the demo: it stops the child when it is done.
-	c.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	process.Group(c.command)
 	if err := c.command.Start(); err != nil {
 		_ = log.Close()
 		_ = os.Remove(log.Name())

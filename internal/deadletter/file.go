@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"syscall"
 )
 
 // DiscardFile is the file that a discard writes letters to, a line for each. Letters hold personal data, so only the owner may read it.
@@ -43,7 +42,7 @@ func prepare(f *os.File) (size int64, err error) {
 	if !info.Mode().IsRegular() {
 		return 0, errors.New("it is no regular file, and would not keep them")
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := lockFile(f); err != nil {
 		return 0, fmt.Errorf("another discard writes to it: %w", err)
 	}
 	if info, err = f.Stat(); err != nil { // it may have grown before it was locked

@@ -3,7 +3,7 @@ package e2e
 import (
 	"math/rand/v2"
 	"net/http"
-	"syscall"
+	"os"
 	"testing"
 	"time"
 
@@ -13,6 +13,7 @@ import (
 	"github.com/mageline/mageline/test/kit/fakemagento"
 	"github.com/mageline/mageline/test/kit/fault"
 	"github.com/mageline/mageline/test/kit/private"
+	"github.com/mageline/mageline/test/kit/process"
 	"github.com/mageline/mageline/test/kit/replica"
 )
 
@@ -143,10 +144,10 @@ type chaos struct {
 // freeze has a replica stand still for a while.
 func (c *chaos) freeze(d time.Duration) {
 	c.frozen, c.thaw = c.replicas[1-c.kills%2], time.After(d) // not the one that has just started
-	c.signal(syscall.SIGSTOP)
+	c.signal(process.Freeze)
 }
 
-func (c *chaos) signal(s syscall.Signal) {
+func (c *chaos) signal(s os.Signal) {
 	c.frozen.Signal(s)
 }
 
@@ -202,7 +203,7 @@ func chaosOf(t *testing.T, e *env.Env, n, least int, also func(*chaos)) {
 			also(c)
 			c.kills++
 		case <-c.thaw:
-			c.signal(syscall.SIGCONT)
+			c.signal(process.Thaw)
 			c.frozen, c.thaw = nil, nil
 		case err := <-c.restarted:
 			if err != nil {

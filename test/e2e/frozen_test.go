@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"net/http"
-	"syscall"
 	"testing"
 	"time"
 
@@ -10,6 +9,7 @@ import (
 	"github.com/mageline/mageline/test/kit/env"
 	"github.com/mageline/mageline/test/kit/fakemagento"
 	"github.com/mageline/mageline/test/kit/fault"
+	"github.com/mageline/mageline/test/kit/process"
 )
 
 // A replica stands still with its call out: the ERP has booked, and the answer never comes to it. Another takes over when
@@ -22,12 +22,12 @@ func TestReplica_FrozenBeyondItsLease(t *testing.T) {
 	e.ERP.Faults.Next(fault.Fault{Kind: fault.Late, After: time.Hour})
 	o := e.PlaceOne(fakemagento.Placing{})
 	kit.Eventually(t, env.Patience, func() bool { return len(e.ERP.DocumentsOf(o.IncrementID)) == 1 }, "the ERP to book")
-	frozen.Signal(syscall.SIGSTOP)
+	frozen.Signal(process.Freeze)
 	e.Start().AwaitReady()
 	e.Publish("sales.order.updated", env.Body(o, 1)) // the broker still takes the frozen one for alive
 	e.AwaitDone(o)
 	number := e.Number(o)
-	frozen.Signal(syscall.SIGCONT)
+	frozen.Signal(process.Thaw)
 	kit.Eventually(t, env.Patience, func() bool { status, _ := frozen.Ready(); return status == http.StatusOK }, "the frozen one to go on")
 	e.Finish()
 	e.CheckDone(o)

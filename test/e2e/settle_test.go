@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/mageline/mageline/test/kit/env"
 	"github.com/mageline/mageline/test/kit/fakemagento"
 	"github.com/mageline/mageline/test/kit/fault"
+	"github.com/mageline/mageline/test/kit/process"
 )
 
 // methodPublish is basic.publish of AMQP 0-9-1.
@@ -50,7 +50,7 @@ func killedAt(t *testing.T, e *env.Env, at func(*kit.Frame) bool, passes bool) f
 		over = true
 		defer strike()
 		if passes {
-			r.Signal(syscall.SIGSTOP)
+			r.Signal(process.Freeze)
 		} else {
 			r.Kill()
 		}

@@ -3,7 +3,6 @@ package faults
 import (
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -13,6 +12,7 @@ import (
 	"github.com/mageline/mageline/test/kit/fakeerp"
 	"github.com/mageline/mageline/test/kit/fakemagento"
 	"github.com/mageline/mageline/test/kit/fault"
+	"github.com/mageline/mageline/test/kit/process"
 	"github.com/mageline/mageline/test/kit/replica"
 )
 
@@ -141,12 +141,12 @@ var processFaults = []*scenario{
 		r := w.Run(2)
 		w.place(40)
 		w.AwaitSome(10, w.placed...)
-		r[0].Signal(syscall.SIGSTOP)
+		r[0].Signal(process.Freeze)
 		for _, o := range w.placed { // the broker takes the frozen one for alive, and what it holds for being handled
 			w.event(o)
 		}
 		w.AwaitDone(w.placed...)
-		r[0].Signal(syscall.SIGCONT)
+		r[0].Signal(process.Thaw)
 		r[0].AwaitReady()
 	}},
 	{number: 31, name: "the database's clock jumps forward and back", mode: fakeerp.HonoursKeys, prepare: movableClock, run: func(w *world) {

@@ -8,13 +8,13 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/mageline/mageline/test/kit"
 	"github.com/mageline/mageline/test/kit/fakeerp"
 	"github.com/mageline/mageline/test/kit/fault"
+	"github.com/mageline/mageline/test/kit/process"
 	"github.com/mageline/mageline/test/kit/replica"
 )
 
@@ -96,8 +96,8 @@ var injections = []injection{
 	}},
 	{"process", "frozen", func(w *world, random *rand.Rand) func() {
 		r := w.victim(random)
-		r.Signal(syscall.SIGSTOP)
-		return func() { r.Signal(syscall.SIGCONT) }
+		r.Signal(process.Freeze)
+		return func() { r.Signal(process.Thaw) }
 	}},
 }
 

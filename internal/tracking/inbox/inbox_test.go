@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/mageline/mageline/internal/tracking"
+	"github.com/mageline/mageline/test/kit/process"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -94,7 +95,7 @@ func TestDir_RefusesPathsOutOfTheInbox(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := syscall.Mkfifo(filepath.Join(dir, "pipe.csv"), 0o600); err != nil {
+	if err := process.Pipe(filepath.Join(dir, "pipe.csv")); err != nil {
 		t.Fatal(err)
 	}
 	d := &Dir{Path: dir}

@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/mageline/mageline/test/kit/process"
 )
 
 // Require leaves a test out where the servers are not installed, as beside Docker alone. In CI that is a failure.
@@ -50,9 +52,6 @@ func otherPrograms() string { return os.Getenv("MAGELINE_TEST_PROGRAMS") }
 // unprivileged has a command run as "nobody" where we are root: Postgres refuses root, and RabbitMQ needs no rights. Other
 // versions' programs see to that themselves: it takes root to enter their folder.
 func (s *server) unprivileged(c *exec.Cmd) error {
-	if c.SysProcAttr == nil {
-		c.SysProcAttr = &syscall.SysProcAttr{}
-	}
 	if os.Getuid() != 0 || s.programs != "" {
 		return nil
 	}
@@ -60,7 +59,7 @@ func (s *server) unprivileged(c *exec.Cmd) error {
 	if err != nil {
 		return err
 	}
-	c.SysProcAttr.Credential = &syscall.Credential{Uid: uid, Gid: gid}
+	process.RunAs(c, uid, gid)
 	return nil
 }
 
@@ -106,7 +105,7 @@ func (s *server) start() error {
 	command := exec.Command(s.path, s.args...) //nolint:gosec,noctx // an installed server; stop ends it
 	command.Dir, command.Env = s.folder, s.env
 	command.Stdout, command.Stderr = log, log
-	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C at the terminal must not reach it before the tests have ended
+	process.Group(command) // Ctrl-C at the terminal must not reach it before the tests have ended
 	if err := s.unprivileged(command); err != nil {
 		return errors.Join(err, log.Close())
 	}
@@ -128,19 +127,18 @@ func (s *server) end(signal syscall.Signal, grace time.Duration) {
 	if s.command == nil {
 		return
 	}
-	pid := s.command.Process.Pid
-	_ = syscall.Kill(pid, signal)
+	_ = s.command.Process.Signal(signal) // it may be gone
 	select {
 	case <-s.ended:
 	case <-time.After(grace):
 	}
-	_ = syscall.Kill(-pid, syscall.SIGKILL)
+	process.SignalGroup(s.command, syscall.SIGKILL)
 	<-s.ended
 	s.command = nil
 }
 
 // signal is for the whole group.
-func (s *server) signal(signal syscall.Signal) { _ = syscall.Kill(-s.command.Process.Pid, signal) }
+func (s *server) signal(signal syscall.Signal) { process.SignalGroup(s.command, signal) }
 
 // await repeats until there is no error.
 func (s *server) await(limit time.Duration, what string, try func(ctx context.Context) error) error {
