@@ -7,7 +7,7 @@ import (
 	"github.com/shopspring/decimal"
 )
 
-func TestAmountAndQuantityJSON(t *testing.T) {
+func TestAmountAndQuantity_JSON(t *testing.T) {
 	for in, want := range map[string]struct{ amount, quantity string }{
 		"0":                     {`"0.00"`, `"0"`},
 		"-0":                    {`"0.00"`, `"0"`},
@@ -33,7 +33,7 @@ func TestAmountAndQuantityJSON(t *testing.T) {
 	}
 }
 
-func TestNotToldIsNull(t *testing.T) {
+func TestAmountAndQuantity_NotToldIsNull(t *testing.T) {
 	got, err := json.Marshal(struct {
 		A Amount
 		Q Quantity
@@ -43,7 +43,7 @@ func TestNotToldIsNull(t *testing.T) {
 	}
 }
 
-func TestAmountReadsWhatItWrites(t *testing.T) {
+func TestAmount_ReadsWhatItWrites(t *testing.T) {
 	var a Amount
 	if err := json.Unmarshal([]byte(`"29.9875"`), &a); err != nil || a.String() != "29.9875" {
 		t.Errorf("got %v, %v", a, err)

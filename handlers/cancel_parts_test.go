@@ -142,7 +142,7 @@ func TestCanceled_OvertakenByMore(t *testing.T) {
 }
 
 // Each cancellation of a part is told, though the words are the same, and none twice when an answer is lost.
-func TestCommentOnEachPart(t *testing.T) { onEachVersion(t, testCommentOnEachPart) }
+func TestCanceled_CommentOnEachPart(t *testing.T) { onEachVersion(t, testCommentOnEachPart) }
 
 func testCommentOnEachPart(t *testing.T, shop fakemagento.Options) {
 	r := newRig(t, settings{shop: shop})

@@ -83,9 +83,9 @@ func taken(t *testing.T, d fakeerp.Document) map[string]string {
 	return texts
 }
 
-func TestWholeOrderIsCancelled(t *testing.T) { onEachVersion(t, testWholeOrderIsCancelled) }
+func TestCanceled_WholeOrder(t *testing.T) { onEachVersion(t, testWholeOrderCanceled) }
 
-func testWholeOrderIsCancelled(t *testing.T, shop fakemagento.Options) {
+func testWholeOrderCanceled(t *testing.T, shop fakemagento.Options) {
 	r := newRig(t, settings{shop: shop})
 	p := r.shop.PlaceOrder(fakemagento.Placing{Lines: lines(2, 3)})
 	r.exported(p)
@@ -122,7 +122,7 @@ func testWholeOrderIsCancelled(t *testing.T, shop fakemagento.Options) {
 	r.isComments(p, comments...)
 }
 
-func TestCancellationWithoutComment(t *testing.T) {
+func TestCanceled_WithoutComment(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{rules: func(o *handlers.OrderRules) { o.Comment = false }})
 	p := r.shop.PlaceOrder(fakemagento.Placing{})
@@ -134,7 +134,7 @@ func TestCancellationWithoutComment(t *testing.T) {
 }
 
 // What a cancellation does while its order is not in the ERP, or not yet.
-func TestCancellationFollowsItsOrder(t *testing.T) {
+func TestCanceled_FollowsItsOrder(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{})
 	whole := func(p fakemagento.Placed) { r.shop.Cancel(p.EntityID) }
@@ -206,7 +206,7 @@ func TestCancellationFollowsItsOrder(t *testing.T) {
 	}
 }
 
-func TestOrderCancelledWhileItWaits(t *testing.T) {
+func TestCanceled_WhileTheOrderWaits(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{})
 	p := r.shop.PlaceOrder(fakemagento.Placing{State: "pending_payment"})
@@ -230,7 +230,7 @@ func TestOrderCancelledWhileItWaits(t *testing.T) {
 }
 
 // The document of an uncertain order is looked up, and one without a number can't be cancelled yet.
-func TestCancellationLooksTheDocumentUp(t *testing.T) {
+func TestCanceled_LooksTheDocumentUp(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{})
 	p := r.shop.PlaceOrder(fakemagento.Placing{})
@@ -258,7 +258,7 @@ func TestCancellationLooksTheDocumentUp(t *testing.T) {
 	}
 }
 
-func TestPartsAreCancelledOnce(t *testing.T) {
+func TestCanceled_PartsOnce(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{})
 	p := r.shop.PlaceOrder(fakemagento.Placing{Lines: lines(2, 5)})
@@ -298,7 +298,7 @@ func TestPartsAreCancelledOnce(t *testing.T) {
 }
 
 // All lines cancelled one by one leave a document that is cancelled when the order is.
-func TestOrderCancelledAfterAllItsLines(t *testing.T) {
+func TestCanceled_WholeOrderAfterAllItsLines(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{erpMode: fakeerp.HonoursKeys})
 	p := r.shop.PlaceOrder(fakemagento.Placing{Lines: lines(1, 2)})
@@ -315,9 +315,9 @@ func TestOrderCancelledAfterAllItsLines(t *testing.T) {
 	}
 }
 
-func TestRefusedCancellation(t *testing.T) { onEachVersion(t, testRefusedCancellation) }
+func TestCanceled_RefusedByTheERP(t *testing.T) { onEachVersion(t, testCancellationRefusedByTheERP) }
 
-func testRefusedCancellation(t *testing.T, shop fakemagento.Options) {
+func testCancellationRefusedByTheERP(t *testing.T, shop fakemagento.Options) {
 	r := newRig(t, settings{shop: shop})
 	p := r.shop.PlaceOrder(fakemagento.Placing{})
 	r.exported(p)
@@ -345,7 +345,7 @@ func testRefusedCancellation(t *testing.T, shop fakemagento.Options) {
 }
 
 // The order is cancelled while it is on its way to the ERP: the cancellation waits, and then takes it back.
-func TestCancelledOnTheWay(t *testing.T) {
+func TestCanceled_WhileTheCreateIsUnderWay(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{})
 	p := r.shop.PlaceOrder(fakemagento.Placing{})

@@ -16,7 +16,7 @@ import (
 	"github.com/mageline/mageline/test/kit/fault"
 )
 
-func TestFreshOrderIsSentWithoutAsking(t *testing.T) {
+func TestPlaced_FreshOrderIsSentWithoutAsking(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{})
 	p := r.shop.PlaceOrder(fakemagento.Placing{})
@@ -57,7 +57,7 @@ func TestPlaced_DuplicateCostsAtMostOneSearch(t *testing.T) {
 	r.isOnce(p)
 }
 
-func TestOrderIsNamedInEachWay(t *testing.T) {
+func TestPlaced_OrderIsNamedInEachWay(t *testing.T) {
 	t.Parallel()
 	stores := []fakemagento.Store{
 		{ID: 1, Code: "de", Name: "DE", WebsiteID: 1, Timezone: "Europe/Berlin", BaseCurrency: "EUR"},
@@ -108,7 +108,7 @@ func TestOrderIsNamedInEachWay(t *testing.T) {
 	}
 }
 
-func TestOrdersThatCountAlike(t *testing.T) {
+func TestPlaced_OrdersThatCountAlike(t *testing.T) {
 	t.Parallel()
 	stores := []fakemagento.Store{{ID: 1, Code: "de", Timezone: "UTC", BaseCurrency: "EUR"}, {ID: 2, Code: "fr", Timezone: "UTC", BaseCurrency: "EUR"}}
 	r := newRig(t, settings{
@@ -135,7 +135,7 @@ func TestOrdersThatCountAlike(t *testing.T) {
 	}
 }
 
-func TestCommentGoesToTheOrderThatWasSent(t *testing.T) {
+func TestPlaced_CommentGoesToTheOrderThatWasSent(t *testing.T) {
 	onEachVersion(t, testCommentGoesToTheOrderThatWasSent)
 }
 
@@ -151,7 +151,7 @@ func testCommentGoesToTheOrderThatWasSent(t *testing.T, shop fakemagento.Options
 	r.isOnce(p)
 }
 
-func TestEventsThatNameNoOrder(t *testing.T) {
+func TestPlaced_EventsThatNameNoOrder(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{})
 	p := r.shop.PlaceOrder(fakemagento.Placing{})
@@ -178,7 +178,7 @@ func TestEventsThatNameNoOrder(t *testing.T) {
 	}
 }
 
-func TestOrderComesAfterItsEvent(t *testing.T) {
+func TestPlaced_OrderComesAfterItsEvent(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{})
 	_, err := r.placed(number("000000001"))
@@ -192,7 +192,7 @@ func TestOrderComesAfterItsEvent(t *testing.T) {
 }
 
 // An order that is not placed to its end yet is not sent without its lines.
-func TestOrderWithoutItemsIsNotThereYet(t *testing.T) {
+func TestPlaced_OrderWithoutItemsIsNotThereYet(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{})
 	p, err := r.shop.AddOrder([]byte(`{"entity_id":77,"increment_id":"77","store_id":1,"state":"processing","status":"processing","items":[]}`))
@@ -205,7 +205,7 @@ func TestOrderWithoutItemsIsNotThereYet(t *testing.T) {
 	isCalls(t, r.toERP)
 }
 
-func TestSourceOfTheOrder(t *testing.T) {
+func TestPlaced_SourceOfTheOrder(t *testing.T) {
 	t.Parallel()
 	without := func(member string) func(map[string]any) { return func(o map[string]any) { delete(o, member) } }
 	child := func(names ...any) func(map[string]any) map[string]any {
@@ -380,7 +380,7 @@ func TestPlaced_OrderWithoutNumbersIsNotSent(t *testing.T) {
 	}
 }
 
-func TestStaleStateOfAnEventIsNotBelieved(t *testing.T) {
+func TestPlaced_StaleStateOfAnEventIsNotBelieved(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{})
 	p := r.shop.PlaceOrder(fakemagento.Placing{})
@@ -391,7 +391,7 @@ func TestStaleStateOfAnEventIsNotBelieved(t *testing.T) {
 	isCalls(t, r.toERP)
 }
 
-func TestWhichOrdersGoOut(t *testing.T) {
+func TestPlaced_WhichOrdersGoOut(t *testing.T) {
 	t.Parallel()
 	methods := []string{"checkmo", "cashondelivery", "purchaseorder", "companycredit", "free", "banktransfer", "stripe_payments"}
 	offline := map[string]bool{"checkmo": true, "cashondelivery": true, "purchaseorder": true, "companycredit": true, "free": true}
@@ -434,7 +434,7 @@ func TestWhichOrdersGoOut(t *testing.T) {
 	}
 }
 
-func TestExcludedOrders(t *testing.T) {
+func TestPlaced_ExcludedOrders(t *testing.T) {
 	t.Parallel()
 	from := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 	r := newRig(t, settings{
@@ -472,7 +472,7 @@ func TestExcludedOrders(t *testing.T) {
 	isOutcome(t, outcome, err, event.Done)
 }
 
-func TestWaitingOrderGoesOutOnce(t *testing.T) {
+func TestPlaced_WaitingOrderGoesOutOnce(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{})
 	p := r.shop.PlaceOrder(fakemagento.Placing{State: "pending_payment", Method: "stripe_payments"})
@@ -491,7 +491,7 @@ func TestWaitingOrderGoesOutOnce(t *testing.T) {
 	r.isOnce(p)
 }
 
-func TestSkippedOrderIsLookedAtAgain(t *testing.T) {
+func TestPlaced_SkippedOrderIsLookedAtAgain(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{})
 	p := r.shop.PlaceOrder(fakemagento.Placing{State: "closed"})
@@ -503,7 +503,7 @@ func TestSkippedOrderIsLookedAtAgain(t *testing.T) {
 	r.isOnce(p)
 }
 
-func TestReadingFailsBeforeAnythingIsSent(t *testing.T) {
+func TestPlaced_ReadingFailsBeforeAnythingIsSent(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{})
 	for _, tt := range []struct {

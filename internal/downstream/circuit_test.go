@@ -144,7 +144,7 @@ func wantState(t *testing.T, d *downstream.Downstream, want string) {
 	}
 }
 
-func TestCircuitCountsFailures(t *testing.T) {
+func TestCircuit_CountsFailuresOfDifferentMessages(t *testing.T) {
 	// A step is: who asks, how, and what comes back: a status, "refused", or "wait" for the time that passes.
 	type step struct{ message, method, answer string }
 	const get, post = http.MethodGet, http.MethodPost
@@ -247,7 +247,7 @@ func wantDeferral(t *testing.T, err error, pick event.Pick) *event.Deferral {
 	return def
 }
 
-func TestOpenCircuitRefuses(t *testing.T) {
+func TestCircuit_OpenRefuses(t *testing.T) {
 	bubble(t, downstream.Options{Failures: 2, OpenFor: 30 * time.Second}, func(t *testing.T, d *downstream.Downstream, r *remote) {
 		changes := make(chan string, 10)
 		d.OnChange(func() { changes <- d.Status().State.String() })
@@ -278,7 +278,7 @@ func TestOpenCircuitRefuses(t *testing.T) {
 	})
 }
 
-func TestProbe(t *testing.T) {
+func TestProbe_DecidesByItsRequests(t *testing.T) {
 	tests := []struct {
 		name    string
 		answers []int // of the requests that the probe's message makes
@@ -336,7 +336,7 @@ func TestProbe(t *testing.T) {
 }
 
 // A probe's answer that can't be read is a failure, though it was a success.
-func TestProbeThatCanNotBeRead(t *testing.T) {
+func TestProbe_AnswerThatCanNotBeReadIsAFailure(t *testing.T) {
 	bubble(t, downstream.Options{Failures: 1, OpenFor: time.Second}, func(t *testing.T, d *downstream.Downstream, r *remote) {
 		open(t, d, r, 1)
 		time.Sleep(2 * time.Second)
@@ -358,7 +358,7 @@ func TestProbeThatCanNotBeRead(t *testing.T) {
 
 // What can't be read counts in its place, also when others have been answered meanwhile, and a success that came after it stays
 // one.
-func TestUnreadableCountsWhenItWasAnswered(t *testing.T) {
+func TestUnreadable_CountsWhenItWasAnswered(t *testing.T) {
 	bubble(t, downstream.Options{Failures: 2, OpenFor: time.Hour}, func(t *testing.T, d *downstream.Downstream, _ *remote) {
 		handling := func(message string) context.Context {
 			ctx := event.WithHandling(t.Context(), event.Handling{Message: func() string { return message }})
@@ -383,7 +383,7 @@ func TestUnreadableCountsWhenItWasAnswered(t *testing.T) {
 }
 
 // What was sent before the circuit opened, and fails or succeeds after it has closed again, decides nothing.
-func TestLateEndsDecideNothing(t *testing.T) {
+func TestCircuit_RequestsOfAnEarlierStateDecideNothing(t *testing.T) {
 	bubble(t, downstream.Options{Failures: 1, OpenFor: time.Second}, func(t *testing.T, d *downstream.Downstream, r *remote) {
 		hold := make(chan struct{})
 		r.set(func(w http.ResponseWriter, _ *http.Request) { <-hold; w.WriteHeader(500) })
@@ -405,7 +405,7 @@ func TestLateEndsDecideNothing(t *testing.T) {
 	})
 }
 
-func TestNoCircuit(t *testing.T) {
+func TestCircuit_NeverOpensWithoutFailures(t *testing.T) {
 	bubble(t, downstream.Options{Failures: 0}, func(t *testing.T, d *downstream.Downstream, r *remote) {
 		r.status(500)
 		for range 20 {
@@ -415,7 +415,7 @@ func TestNoCircuit(t *testing.T) {
 	})
 }
 
-func TestTimeOutsAndCancellations(t *testing.T) {
+func TestCircuit_TimeOutsCountAndCancellationsDoNot(t *testing.T) {
 	tests := []struct {
 		name  string
 		ctx   func(context.Context) (context.Context, context.CancelFunc)
@@ -460,7 +460,7 @@ func TestTimeOutsAndCancellations(t *testing.T) {
 	}
 }
 
-func TestThrottle(t *testing.T) {
+func TestThrottle_AllCallsWait(t *testing.T) {
 	bubble(t, downstream.Options{Failures: 3, OpenFor: time.Second}, func(t *testing.T, d *downstream.Downstream, r *remote) {
 		refused := func(header ...string) time.Duration {
 			t.Helper()
@@ -522,7 +522,7 @@ func TestThrottle(t *testing.T) {
 }
 
 // Whatever a Retry-After asks for, the wait is one of 15 minutes at most, and it is told what was asked for.
-func TestThrottleIsBounded(t *testing.T) {
+func TestThrottle_IsBounded(t *testing.T) {
 	for name, header := range map[string]string{
 		"a day": "86400", "more digits than a number has": "99999999999999999999999", "a date": "Fri, 31 Dec 9999 23:59:59 GMT",
 	} {
@@ -556,7 +556,7 @@ func TestThrottleIsBounded(t *testing.T) {
 }
 
 // An operator's resume ends every wait at once: what waits to be sent goes out, and an open circuit is probed.
-func TestResume(t *testing.T) {
+func TestResume_EndsEveryWait(t *testing.T) {
 	bubble(t, downstream.Options{Failures: 2, OpenFor: time.Hour}, func(t *testing.T, d *downstream.Downstream, r *remote) {
 		for _, asked := range []string{"8", "86400"} {
 			r.status(http.StatusTooManyRequests, asked)
@@ -605,7 +605,7 @@ func TestResume(t *testing.T) {
 }
 
 // Only a 429 throttles: what else asks for a pause is a failure, or the answer that it is.
-func TestRetryAfterOfOtherStatuses(t *testing.T) {
+func TestRetryAfter_OfOtherStatusesIsNoThrottle(t *testing.T) {
 	bubble(t, downstream.Options{Failures: 2, OpenFor: 30 * time.Second}, func(t *testing.T, d *downstream.Downstream, r *remote) {
 		r.status(http.StatusServiceUnavailable, "86400")
 		for i := range 2 {
@@ -622,7 +622,7 @@ func TestRetryAfterOfOtherStatuses(t *testing.T) {
 }
 
 // Many requests that are out together and are all throttled are one step.
-func TestThrottledBurst(t *testing.T) {
+func TestThrottle_OfABurstIsOneStep(t *testing.T) {
 	bubble(t, downstream.Options{Concurrency: 8}, func(t *testing.T, d *downstream.Downstream, r *remote) {
 		hold := make(chan struct{})
 		r.set(func(w http.ResponseWriter, _ *http.Request) { <-hold; w.WriteHeader(429) })
@@ -662,7 +662,7 @@ func (c *clock) Wait() func(context.Context) error {
 	}
 }
 
-func TestRateLimit(t *testing.T) {
+func TestLimits_RequestsASecond(t *testing.T) {
 	bubble(t, downstream.Options{RateLimit: 2, Timeout: time.Second}, func(t *testing.T, d *downstream.Downstream, r *remote) {
 		var k clock
 		ctx := event.WithClock(t.Context(), &k)
@@ -694,7 +694,7 @@ func TestRateLimit(t *testing.T) {
 	})
 }
 
-func TestConcurrency(t *testing.T) {
+func TestLimits_RequestsAtOnce(t *testing.T) {
 	bubble(t, downstream.Options{Concurrency: 3, Timeout: time.Minute}, func(t *testing.T, d *downstream.Downstream, r *remote) {
 		hold := make(chan struct{})
 		r.set(func(http.ResponseWriter, *http.Request) { <-hold })

@@ -14,7 +14,7 @@ const (
 	warning    = "\nWarning: Undefined array key \"Jane Doe\" in /var/www/html/app/code/Y.php on line 7\n"
 )
 
-func TestLook(t *testing.T) {
+func TestLook_BeginningsOfBodies(t *testing.T) {
 	const order = `{"entity_id":57}`
 	for _, tt := range []struct {
 		name, body, contentType string

@@ -7,7 +7,7 @@ import (
 )
 
 // Calls count for 5 minutes, and a failure is what tells of the downstream and not of what it was asked.
-func TestRecent(t *testing.T) {
+func TestRecent_CountsFiveMinutes(t *testing.T) {
 	t.Parallel()
 	var r recent
 	now := time.Date(2026, 11, 23, 10, 0, 5, 0, time.UTC)

@@ -74,7 +74,7 @@ func discard(t *testing.T, resp *http.Response) {
 }
 
 // net/http repeats a request with an Idempotency-Key by itself when a reused connection breaks before the answer.
-func TestOnlySafeRequestsAreRepeated(t *testing.T) {
+func TestRoundTrip_OnlySafeRequestsAreRepeated(t *testing.T) {
 	tests := []struct {
 		name, method, body string
 		arrivals           int32
@@ -125,7 +125,7 @@ func TestOnlySafeRequestsAreRepeated(t *testing.T) {
 	}
 }
 
-func TestRefusedConnectionIsNotDone(t *testing.T) {
+func TestRoundTrip_RefusedConnectionIsNotDone(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -159,7 +159,7 @@ func TestRefusedConnectionIsNotDone(t *testing.T) {
 }
 
 // An answer whose body breaks off is a lost connection, and no success before.
-func TestBodyThatBreaksOff(t *testing.T) {
+func TestBody_ThatBreaksOff(t *testing.T) {
 	d, srv := serve(t, downstream.Options{Failures: 2, OpenFor: time.Hour, Concurrency: 1}, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", "100")
 		_, _ = w.Write([]byte(`{"half":`))
@@ -184,7 +184,7 @@ func TestBodyThatBreaksOff(t *testing.T) {
 }
 
 // The time-out holds to the end of the body.
-func TestBodyThatStalls(t *testing.T) {
+func TestBody_ThatStalls(t *testing.T) {
 	release := make(chan struct{})
 	d, srv := serve(t, downstream.Options{Timeout: 2 * time.Second, Failures: 1, OpenFor: time.Hour}, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte(`{"half":`))
@@ -206,7 +206,7 @@ func TestBodyThatStalls(t *testing.T) {
 	wantState(t, d, "open")
 }
 
-func TestRedirectIsNotFollowed(t *testing.T) {
+func TestRoundTrip_RedirectIsNotFollowed(t *testing.T) {
 	for location, want := range map[string]string{
 		"/elsewhere?token=secret":                           "/elsewhere",
 		"https://user:secret@www.shop.example/a b?x=secret": "https://www.shop.example/a%20b",
@@ -244,7 +244,7 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 
 // A page of HTML is not the API's answer, whatever its status: but for 401 and 403, after which the credential is renewed, and
 // what is a failure anyhow, it is an error.
-func TestAPageIsNoAnswer(t *testing.T) {
+func TestRoundTrip_PageIsNoAnswer(t *testing.T) {
 	for status, answered := range map[int]bool{
 		200: false, 201: false, 400: false, 404: false, 405: false, 413: false, 422: false,
 		401: true, 403: true, 408: true, 500: true, 502: true, 503: true,
@@ -276,7 +276,7 @@ func TestAPageIsNoAnswer(t *testing.T) {
 }
 
 // What stands in front of JSON is taken off, however the answer comes in, and said once.
-func TestSkipsWhatIsInFrontOfJSON(t *testing.T) {
+func TestBody_WithoutWhatIsInFrontOfJSON(t *testing.T) {
 	const body = `{"document_number":"SO-1"}`
 	var log kit.Log
 	var flush atomic.Bool
@@ -313,7 +313,7 @@ func TestSkipsWhatIsInFrontOfJSON(t *testing.T) {
 }
 
 // A reader that leaves the rest of a small answer does not cost the connection, nor the place among the concurrent.
-func TestConnectionsAreReused(t *testing.T) {
+func TestRoundTrip_ConnectionsAreReused(t *testing.T) {
 	addresses := make(chan string, 10)
 	d, srv := serve(t, downstream.Options{Concurrency: 1}, func(w http.ResponseWriter, r *http.Request) {
 		addresses <- r.RemoteAddr
@@ -333,7 +333,7 @@ func TestConnectionsAreReused(t *testing.T) {
 	}
 }
 
-func TestHTTP2(t *testing.T) {
+func TestRoundTrip_HTTP2(t *testing.T) {
 	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, r.Proto)
 	}))
@@ -359,7 +359,7 @@ func TestHTTP2(t *testing.T) {
 	}
 }
 
-func TestTraceparent(t *testing.T) {
+func TestRoundTrip_SendsTraceparent(t *testing.T) {
 	const of = "4bf92f3577b34da6a3ce929d0e0e4736"
 	traceID, err := trace.TraceIDFromHex(of)
 	if err != nil {
@@ -412,7 +412,7 @@ func TestTraceparent(t *testing.T) {
 	}
 }
 
-func TestMetrics(t *testing.T) {
+func TestMetrics_CountRequestsByStatusOrClass(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	var status atomic.Int32
 	d, srv := serve(t, downstream.Options{Registerer: registry, Failures: 4, OpenFor: time.Hour}, func(w http.ResponseWriter, _ *http.Request) {
@@ -471,7 +471,7 @@ func (p *passed) Expired() error {
 }
 
 // A process that was frozen goes on with what it was about to write before its timers have ended it.
-func TestNothingIsWrittenAfterTheLease(t *testing.T) {
+func TestBody_IsNotWrittenAfterTheLease(t *testing.T) {
 	bodies := make(chan string, 10)
 	d, srv := serve(t, downstream.Options{Timeout: 10 * time.Second}, func(_ http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
