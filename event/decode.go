@@ -331,8 +331,8 @@ func (d *decoder) operation(v, data []byte, w wrapping) {
 	d.value(inner, w.in())
 }
 
-// cloudEvent takes the events out of one that has data (github.com/cloudevents/spec), which of Adobe Commerce's holds
-// value beside _metadata (AdobeDocs/commerce-extensibility, events).
+// cloudEvent adds the events in the data of a CloudEvent (github.com/cloudevents/spec). That of Adobe Commerce has value beside
+// _metadata (AdobeDocs/commerce-extensibility, events).
 func (d *decoder) cloudEvent(v []byte, w wrapping) {
 	if name, ok := stringMember(v, "type"); ok {
 		w = w.named(string(name), false)
@@ -347,8 +347,7 @@ func (d *decoder) cloudEvent(v []byte, w wrapping) {
 	d.value(data, w.in())
 }
 
-// storeOf gives the store that an object tells beside the event, among the parameters of a method or in Adobe's _metadata;
-// nil if it tells none.
+// storeOf returns the store that an object names beside the event, among the parameters of a method or in Adobe's _metadata, or nil.
 func storeOf(v []byte) []byte {
 	for key, value := range members(v) {
 		switch string(key) {
