@@ -10,23 +10,23 @@ import (
 	"github.com/mageline/mageline/internal/pause"
 )
 
-// readPausesEvery keeps the promise that every replica obeys within 5 s.
+// readPausesEvery is short enough for every replica to obey within 5 s.
 const readPausesEvery = 2 * time.Second
 
-// pauses carries what an operator has paused from the database to the runtime.
+// pauses reads from Postgres what an operator has paused, and tells the runtime.
 type pauses struct {
 	db   pause.DB
 	log  zerolog.Logger
 	tell func(reasons map[string]string)
-	// resumed is told of a name that an operator has resumed, whether it was paused or not.
+	// resumed is called with each name that an operator has resumed, paused or not.
 	resumed func(name string)
 
-	mu    sync.Mutex        // one reads at a time, so that nothing older is told after something newer
+	mu    sync.Mutex        // held while they are read, so that an older state is never told after a newer one
 	known map[string]string // name to reason; nil: never read
 	times map[string]int64  // how often each name was resumed
 }
 
-// read reads and tells them. When they can't be read, those that are known stay.
+// read reads them and tells the runtime. If it fails, the known ones stay.
 func (p *pauses) read(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -51,7 +51,7 @@ func (p *pauses) read(ctx context.Context) error {
 			p.log.Info().Str("event", "operator_pause_over").Str("name", name).Msg("an operator's pause is over")
 		}
 	}
-	first := p.known == nil // what was resumed before this process began is no matter of its waits
+	first := p.known == nil // what was resumed before this process began does not concern it
 	before := p.times
 	p.known, p.times = now, times
 	p.tell(now)
@@ -65,21 +65,21 @@ func (p *pauses) read(ctx context.Context) error {
 	return nil
 }
 
-// begun reports whether they have been read once: before, the schema may not be there.
+// begun reports whether they were read once. Before that the schema may not exist.
 func (p *pauses) begun() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.known != nil
 }
 
-// paused reports whether a name is paused, or it is not known yet.
+// paused reports whether a name is paused, or nothing is known yet.
 func (p *pauses) paused(name string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.known == nil || p.known[name] != ""
 }
 
-// watch reads them again and again until ctx ends, also while RabbitMQ or Postgres is away.
+// watch reads them every 2 s until ctx ends, also while RabbitMQ or Postgres is away.
 func (p *pauses) watch(ctx context.Context) {
 	tick := time.NewTicker(readPausesEvery)
 	defer tick.Stop()

@@ -2,8 +2,10 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -22,7 +24,7 @@ func OpenDatabase(ctx context.Context, cfg *config.Config) (*pg.DB, error) {
 	return parsed.Open(ctx)
 }
 
-// openDatabase does the same as OpenDatabase, and has every new connection take the newest DATABASE_URL, and with it the newest certificates.
+// openDatabase opens it for the service: each new connection uses the newest DATABASE_URL and the newest certificates.
 func (s *Service) openDatabase(ctx context.Context) (*pg.DB, error) {
 	config, err := parseDatabaseURL(s.cfg.DatabaseURL.Reveal(), s.cfg)
 	if err != nil {
@@ -30,7 +32,7 @@ func (s *Service) openDatabase(ctx context.Context) (*pg.DB, error) {
 	}
 	config.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
 		fresh, err := parseDatabaseURL(s.databaseURL(), s.cfg)
-		if err != nil { // the certificates are being replaced: those from before
+		if err != nil { // while certificates are being replaced
 			s.log.Warn().Str("event", "database_address_unusable").Err(err).
 				Msg("the newest database address can't be used: the one from before is used")
 			return nil
@@ -50,7 +52,7 @@ func (s *Service) databaseURL() string {
 	return s.secrets.Newest(&s.cfg.DatabaseURL, valid)
 }
 
-// directURL is the newest address without a pooler in between.
+// directURL returns the newest address of Postgres itself, past a pooler.
 func (s *Service) directURL() string {
 	if s.cfg.MigrateDatabaseURL == "" {
 		return s.databaseURL()
@@ -59,7 +61,7 @@ func (s *Service) directURL() string {
 	return pastPooler(s.databaseURL(), s.secrets.Newest(&s.cfg.MigrateDatabaseURL, valid))
 }
 
-// DirectURL is the database without a pooler in between, for migrations and advisory locks.
+// DirectURL returns the address of Postgres itself, past a pooler, for migrations and advisory locks.
 func DirectURL(cfg *config.Config) string {
 	return pastPooler(cfg.DatabaseURL.Reveal(), cfg.MigrateDatabaseURL.Reveal())
 }
@@ -80,7 +82,52 @@ func parseDatabaseURL(address string, cfg *config.Config) (*pg.Config, error) {
 	return parsed, nil
 }
 
-// rights fails when the role may not use the tables: a message that met it would seem to be at fault itself.
+// database returns the function by which the runtime sees whether the ledger can be used. The first call that succeeds
+// migrates the schema. Each call pings Postgres, checks the rights, writes the heartbeat and reads the pauses, so that they
+// are known before anything is consumed.
+func (s *Service) database() func(ctx context.Context) error {
+	upToDate := false
+	return func(ctx context.Context) error {
+		if !upToDate {
+			if err := s.schema(ctx); err != nil {
+				return err
+			}
+			upToDate = true
+		}
+		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
+		if err := s.ledger.Ready(ctx); err != nil {
+			return ExplainPostgres(err, databaseVariable)
+		}
+		if err := s.rights(ctx); err != nil {
+			return err
+		}
+		if err := s.ledger.Live(ctx); err != nil {
+			return ExplainPostgres(err, databaseVariable)
+		}
+		return ExplainPostgres(s.pauses.read(ctx), databaseVariable)
+	}
+}
+
+func (s *Service) schema(ctx context.Context) error {
+	if s.cfg.Migrate {
+		applied, err := migrations.Up(ctx, s.directURL())
+		for _, m := range applied {
+			s.log.Info().Str("event", "migration_applied").Str("migration", m.File).Msg("applied")
+		}
+		return ExplainPostgres(err, DirectVariable(s.cfg))
+	}
+	pending, err := migrations.Pending(ctx, s.db)
+	if err != nil {
+		return ExplainPostgres(err, databaseVariable)
+	}
+	if pending {
+		return errors.New("the database schema is not up to date and MAGELINE_MIGRATE is false: run `mageline migrate`")
+	}
+	return nil
+}
+
+// rights fails when the role may not use the tables. A message that is handled without them would fail as if it were at fault.
 func (s *Service) rights(ctx context.Context) error {
 	lacks, there, err := migrations.MissingRights(ctx, s.db)
 	if err != nil {
@@ -95,8 +142,8 @@ func (s *Service) rights(ctx context.Context) error {
 	return nil
 }
 
-// ExplainPostgres adds to an error which part of an address, which file or right is at fault and what to do; variable has
-// the address.
+// ExplainPostgres adds to an error what is at fault (a part of the address, a file, a right) and what to do. variable is the
+// name of the one that has the address.
 func ExplainPostgres(err error, variable string) error {
 	if err == nil {
 		return nil
@@ -107,10 +154,10 @@ func ExplainPostgres(err error, variable string) error {
 	return err
 }
 
-// Where the addresses of Postgres are.
+// databaseVariable has the address of Postgres, or of a pooler before it.
 const databaseVariable = "MAGELINE_DATABASE_URL"
 
-// DirectVariable has the address of DirectURL.
+// DirectVariable names the variable that has the address of DirectURL.
 func DirectVariable(cfg *config.Config) string {
 	if cfg.MigrateDatabaseURL != "" {
 		return "MAGELINE_MIGRATE_DATABASE_URL"

@@ -7,14 +7,13 @@ import (
 	"time"
 
 	"github.com/mageline/mageline/consumer"
-	"github.com/mageline/mageline/internal/downstream"
 	"github.com/mageline/mageline/internal/ops"
 	"github.com/mageline/mageline/internal/periodic"
 )
 
 // Run runs the service until ctx ends and it is drained. Its error is a consumer.ErrCut where handlers had to be cancelled.
 func (s *Service) Run(ctx context.Context) error {
-	// The page for health outlives ctx: a drain must be seen on it.
+	// /readyz outlives ctx, as it shows the drain.
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	ctx, stop := context.WithCancel(ctx)
 	var background sync.WaitGroup
@@ -67,7 +66,7 @@ func (s *Service) Run(ctx context.Context) error {
 	return err
 }
 
-// readiness is what /readyz answers. It asks nobody: all of it is known.
+// readiness is what /readyz answers. It calls nothing: all of it is in memory.
 func (s *Service) readiness() ops.Readiness {
 	status := s.runtime.Status()
 	part := func(p consumer.Part) ops.Dependency {
@@ -85,7 +84,7 @@ func (s *Service) readiness() ops.Readiness {
 		Ready: status.Ready(), Stopping: status.Draining, RabbitMQ: part(status.RabbitMQ), Postgres: part(status.Postgres),
 		Downstreams: map[string]ops.Downstream{}, Consumers: map[string]ops.Consumer{}, DeadLetters: map[string]int{},
 	}
-	for _, d := range []*downstream.Downstream{s.remotes.magento, s.remotes.erp} {
+	for _, d := range s.remotes.all() {
 		if p, needed := status.Downstreams[d.Name()]; needed {
 			recent := d.Recent()
 			r.Downstreams[d.Name()] = ops.Downstream{

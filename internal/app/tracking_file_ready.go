@@ -75,7 +75,7 @@ func wireTrackingFileReady(s *Service) wired {
 	}
 }
 
-// fileMeter shows how tracking files go on.
+// fileMeter is the metrics of tracking files.
 type fileMeter struct {
 	running        prometheus.Gauge
 	sent, rejected prometheus.Counter
