@@ -56,8 +56,8 @@ type verdict struct {
 	reason string // of deadLetter
 	// quiet: another handling has the key, and goes on.
 	quiet bool
-	// held: what a postpone waits for pauses the consumer, so that the message may as well go back to its queue once
-	// nothing is subscribed.
+	// held: what a postpone waits for pauses the consumer, or is another handling that goes on, so that the message is better
+	// requeued once nothing is subscribed.
 	held     bool
 	refusals int // as in facts, of an unauthorized postpone
 	// what the gate is told
@@ -81,7 +81,7 @@ func decide(f facts) verdict {
 			action:       postpone,
 			delay:        pick(f.delays, deferral.Pick, deferral.Wait),
 			quiet:        deferral.Busy,
-			held:         deferral.Downstream != "",
+			held:         deferral.Downstream != "" || deferral.Busy,
 			postgresAway: deferral.Downstream == "postgres",
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -25,12 +26,15 @@ type handling struct {
 	l   *link
 	m   *message
 	res result
+
+	waiting atomic.Bool // without a slot, for another handling
+	noSlot  bool        // it waited, and has no slot now; of the goroutine that waits
 }
 
 var asConsumer = []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindConsumer)}
 
-// handle has the events of m handled, and decides what becomes of it.
-func (l *link) handle(m *message) result {
+// handle has the events of m handled, and decides what becomes of it. It reports whether the handling has ended with its slot.
+func (l *link) handle(m *message) (res result, hasSlot bool) {
 	h := &handling{l: l, m: m}
 	log := l.r.opts.Log.Hook(m)
 	ctx := log.WithContext(l.r.work)
@@ -43,7 +47,7 @@ func (l *link) handle(m *message) result {
 	l.r.together.RLock() // before the clock starts: while a suspect is handled alone, everybody waits
 	watch := &hanging{runner: l.runner, m: m, began: time.Now()}
 	ctx, clock := withTimeout(ctx, l.consumer.Limits.HandlerTimeout, l.r.opts.Lease, watch)
-	ctx = event.WithHandling(ctx, event.Handling{Message: m.id, Clock: clock, TakeOver: h.takeOver})
+	ctx = event.WithHandling(ctx, event.Handling{Message: m.id, Clock: clock, TakeOver: h.takeOver, WaitWithoutSlot: h.waitWithoutSlot})
 	defer watch.returned()
 	defer clock.stop()
 
@@ -61,7 +65,7 @@ func (l *link) handle(m *message) result {
 	if h.res.err != nil {
 		span.SetStatus(codes.Error, string(h.res.verdict.class))
 	}
-	return h.res
+	return h.res, !h.noSlot
 }
 
 // judge decides what becomes of m, whose handling has ended with res; a probe ends with it. ctx is the handling's.

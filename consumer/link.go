@@ -18,12 +18,13 @@ import (
 // settles them by the verdict (settle.go).
 type link struct {
 	*runner
-	s    *session
-	ch   *amqp.Channel
-	look chan struct{} // has a value after something was settled that run waits for
-	fail chan error    // ends run
-	gone atomic.Bool   // the channel has ended: what came on it can't be settled any more
-	open atomic.Int64  // deliveries that are not settled
+	s      *session
+	ch     *amqp.Channel
+	look   chan struct{} // has a value after something was settled that run waits for
+	fail   chan error    // ends run
+	ending chan struct{} // closed when handlings that wait for others must end: the link drains, or has ended
+	gone   atomic.Bool   // the channel has ended: what came on it can't be settled any more
+	open   atomic.Int64  // deliveries that are not settled
 
 	intake     *intake
 	dispatcher dispatcher
@@ -35,7 +36,7 @@ type link struct {
 const tick = 500 * time.Millisecond
 
 func newLink(p *runner, s *session, ch *amqp.Channel) *link {
-	l := &link{runner: p, s: s, ch: ch, look: make(chan struct{}, 1), fail: make(chan error, 1)}
+	l := &link{runner: p, s: s, ch: ch, look: make(chan struct{}, 1), fail: make(chan error, 1), ending: make(chan struct{})}
 	l.acker = newAcker(ch)
 	l.intake = &intake{
 		ch: ch, queue: p.queue, prefix: "mageline." + p.consumer.Name + ".", limit: p.consumer.Limits.Prefetch,
@@ -54,8 +55,9 @@ func dry(backlog, open, prefetch int) bool { return backlog == 0 && open >= pref
 
 // work handles m and settles it.
 func (l *link) work(m *message) (hasSlot bool) {
-	l.conclude(m, l.handle(m))
-	return true
+	res, hasSlot := l.handle(m)
+	l.conclude(m, res)
+	return hasSlot
 }
 
 // serve serves the consumer on a channel of its own until this or the session ends, or until a drain is complete; then it
@@ -85,8 +87,11 @@ func (l *link) run() error {
 		if err := l.obeyGate(changed); err != nil {
 			return err
 		}
-		if l.r.draining.Load() && l.drained() {
-			return nil
+		if l.r.draining.Load() && l.intake.prefetch() == 0 {
+			l.endWaits()
+			if l.open.Load() == 0 {
+				return nil
+			}
 		}
 		if err := l.intake.grow(); err != nil {
 			return err
@@ -124,12 +129,19 @@ func asError(err *amqp.Error) error {
 	return err
 }
 
-// drained reports that nothing is subscribed and everything is settled.
-func (l *link) drained() bool { return l.intake.prefetch() == 0 && l.open.Load() == 0 }
+// endWaits has the handlings end that wait for others. It is called from the goroutine of run.
+func (l *link) endWaits() {
+	select {
+	case <-l.ending:
+	default:
+		close(l.ending)
+	}
+}
 
 // leave ends what the link has begun: the channel is closed, and with it end the subscriptions and everything not settled.
 func (l *link) leave() {
 	l.gone.Store(true)
+	l.endWaits()
 	l.dispatcher.stop()
 	l.acker.close() // of a channel that has ended: what has gathered is stale
 	l.full.Store(false)

@@ -17,7 +17,8 @@ import (
 //
 //	backlog      delivered, not begun. intake adds it, the dispatcher begins it.
 //	in flight    its handler runs, in a slot.
-//	waiting      its handling waits for another one, without a slot; then it is in flight again.
+//	waiting      its handling waits, without a slot, for another one of this process (wait.go); then it is in flight again. When
+//	             the link ends or drains, it is concluded at once, with a deferral.
 //	concluded    it has a result, whose verdict says what follows (decide.go):
 //	  acknowledge              -> gathered
 //	  retry, defer, dead-letter -> publishing

@@ -22,7 +22,7 @@ func (h *handling) attempt(ctx context.Context) (event.Outcome, error) {
 		}
 	}
 	if !h.res.suspect {
-		defer together.RUnlock()
+		defer h.unlock()
 		return h.handleEvents(ctx)
 	}
 	together.RUnlock()

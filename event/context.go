@@ -15,12 +15,15 @@ const (
 
 // Handling is what the layers below a handler may know of the handling that they work for: they know nothing of deliveries. The
 // runtime adds one to the context of each handling, once, with WithHandling. Handlers and clients use it through the functions
-// Message, HandlingNumber, Progress, Wait, Expired and TakeOver, which do nothing on any other context.
+// Message, HandlingNumber, Progress, Wait, WaitWithoutSlot, Expired and TakeOver, which do nothing on any other context.
 type Handling struct {
 	// Message returns the letter id, which is the same for each delivery of the message. It is called only when needed.
 	Message func() string
 	// Clock bounds the time of the handling; nil for no bound.
 	Clock Clock
+	// WaitWithoutSlot waits until done is closed, without the slot that the handling has among those that run at once. It
+	// returns an error if it must not wait any longer, or not at all. nil: the handling has no slot.
+	WaitWithoutSlot func(ctx context.Context, done <-chan struct{}) error
 	// TakeOver is called before the handling takes over what another process has begun and not ended; nil allows it.
 	TakeOver func(ctx context.Context) error
 }
@@ -142,6 +145,30 @@ func Expired(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// ErrHasLease is what WaitWithoutSlot returns to a handling that must not wait.
+var ErrHasLease = errors.New("a handling with a lease waits for no other: the other may wait for it")
+
+// WaitWithoutSlot waits until another handling of this process has closed done: it is at what this one is about to do. Others
+// are handled in its slot meanwhile, and the clocks of ctx stand still. It returns an error if ctx ends, or if the handling is
+// to end because its process stops or its connection has broken.
+//
+// A handling that has a lease itself does not wait: two could wait for each other for ever. It gets ErrHasLease.
+func WaitWithoutSlot(ctx context.Context, done <-chan struct{}) error {
+	h := handlingOf(ctx)
+	if clock := clockOf(ctx); clock != nil && (h == nil || clock != &h.clocked || clock.parent != nil) {
+		return ErrHasLease
+	}
+	if h != nil && h.WaitWithoutSlot != nil {
+		return h.WaitWithoutSlot(ctx, done)
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // TakeOver returns an error if the handling must not take over what another process has begun and not ended, perhaps because it

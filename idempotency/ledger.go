@@ -10,6 +10,7 @@ package idempotency
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -59,7 +60,9 @@ type Ledger struct {
 	gone      time.Duration
 	log       zerolog.Logger
 	metrics   metrics
-	late      sync.WaitGroup // ends that are recorded when Postgres is back
+	effects   running[Key]    // that run in this process
+	held      running[string] // leases that effects of this process have
+	late      sync.WaitGroup  // ends that are recorded when Postgres is back
 	closing   context.Context
 	close     context.CancelFunc
 }
@@ -85,7 +88,7 @@ func Open(ctx context.Context, o Options) *Ledger {
 	}
 	l := &Ledger{
 		pool: o.Pool, process: pg.NewProcess(text(o.Process, 200)), lease: o.Lease, gone: o.Gone, log: o.Log,
-		metrics: newMetrics(o.Registerer),
+		metrics: newMetrics(o.Registerer), effects: newRunning[Key](), held: newRunning[string](),
 	}
 	l.heartbeat = pg.Heartbeat{DB: o.Pool, Process: l.process, Timeout: flushTimeout}
 	l.leases = pg.Leases{Process: l.process, TTL: o.Lease, Write: l.writeLease, Unreleased: l.unreleased}
@@ -116,8 +119,10 @@ func (l *Ledger) Close() {
 //
 // Whoever takes the effect over from an owner whose lease has passed says so by event.TakeOver, and goes on if it may.
 //
-// While the effect is in progress elsewhere, also in this process, Do returns an *event.Deferral; so it does with
-// Postgres away. A key that can't be stored is event.Invalid.
+// While the effect is in progress in another process, Do returns an *event.Deferral; so it does with Postgres away. While it
+// is in progress in this one, Do waits for it (event.WaitWithoutSlot) and shares its end: done makes this one a duplicate, an
+// error is returned here too. If it may not wait, because its context has a lease already or is to end, it returns an
+// *event.Deferral. A key that can't be stored is event.Invalid.
 //
 // The context of run ends before the lease does. It carries an event.Clock that renews the lease with each
 // event.Progress and at the end of each event.Wait; no timer renews it. Where a renewal finds that another owner has
@@ -139,6 +144,56 @@ func (l *Ledger) Do(ctx context.Context, e Effect, run func(ctx context.Context,
 	if err != nil {
 		return Result{}, false, err
 	}
+	for {
+		one, own := l.effects.begin(key)
+		if own {
+			return l.doOwn(ctx, key, e, one, run)
+		}
+		if err := l.waitFor(ctx, key.String()+" is in progress", one); err != nil {
+			return Result{}, false, err
+		}
+		switch {
+		case one.cut: // it says nothing of the effect
+		case one.err != nil:
+			return Result{}, false, one.err
+		case one.res.State == Done:
+			return one.res, true, nil
+		}
+	}
+}
+
+// doOwn does the effect that this process is at with own, and ends own.
+func (l *Ledger) doOwn(ctx context.Context, key Key, e Effect, own *run, run func(context.Context, *Claim) (Result, error),
+) (res Result, duplicate bool, err error) {
+	own.err = event.Errorf(event.Internal, "%s: the effect panicked", key)
+	defer l.effects.end(key, own)
+	if e.Lease != "" {
+		for {
+			one, held := l.held.begin(e.Lease)
+			if held {
+				own.release = func() { l.held.end(e.Lease, one) }
+				defer func() {
+					if own.release != nil { // the lease was not taken in Postgres, or nobody frees it there
+						own.release()
+					}
+				}()
+				break
+			}
+			if err := l.waitFor(ctx, fmt.Sprintf("lease %q is held", e.Lease), one); err != nil {
+				own.err = err
+				return Result{}, false, err
+			}
+		}
+	}
+	res, duplicate, err = l.do(ctx, key, e, own, run)
+	own.err = err
+	own.cut = err != nil && ctx.Err() != nil && event.ClassOf(err) != event.Timeout
+	return res, duplicate, err
+}
+
+// do claims the effect, runs it, and records its end. In own it leaves what a later delivery would find.
+func (l *Ledger) do(ctx context.Context, key Key, e Effect, own *run, run func(context.Context, *Claim) (Result, error),
+) (res Result, duplicate bool, err error) {
 	var held *pg.Lease
 	if e.Lease != "" {
 		if held, err = l.newLease(e.Lease); err != nil {
@@ -160,13 +215,18 @@ func (l *Ledger) Do(ctx context.Context, e Effect, run func(ctx context.Context,
 	}
 	if got.err != nil || got.owner != token {
 		if held != nil {
-			l.late.Go(func() { held.Release(ctx) })
+			release := own.handOver()
+			l.late.Go(func() {
+				held.Release(ctx)
+				release()
+			})
 		}
 		switch {
 		case got.err != nil:
 			return Result{}, false, fmt.Errorf("claim %s: %w", key, got.err)
 		case got.state == Done:
-			return Result{State: Done, Value: got.result, Reason: got.reason, Data: got.data}, true, nil
+			own.res = Result{State: Done, Value: got.result, Reason: got.reason, Data: got.data}
+			return own.res, true, nil
 		default:
 			return Result{}, false, &event.Deferral{
 				Reason: fmt.Sprintf("%s is in progress at %s", key, pg.NameOf(got.owner)), Busy: true,
@@ -189,7 +249,7 @@ func (l *Ledger) Do(ctx context.Context, e Effect, run func(ctx context.Context,
 	defer func() {
 		if !returned { // a panic, or the end of the goroutine
 			_ = h.End()
-			if ferr := l.finish(ctx, c, Result{}, event.Errorf(event.Internal, "the effect panicked"), held); ferr != nil {
+			if ferr := l.finish(ctx, c, Result{}, event.Errorf(event.Internal, "the effect panicked"), held, own); ferr != nil {
 				l.log.Error().Str("event", "ledger_panic_not_recorded").Err(ferr).Str("key", key.String()).
 					Msg("could not record that an effect panicked")
 			}
@@ -224,7 +284,7 @@ func (l *Ledger) Do(ctx context.Context, e Effect, run func(ctx context.Context,
 	} else if data != "" {
 		c.data = data
 	}
-	if ferr := l.finish(ctx, c, res, err, held); ferr != nil {
+	if ferr := l.finish(ctx, c, res, err, held, own); ferr != nil {
 		var d *event.Deferral
 		if errors.As(ferr, &d) {
 			return Result{}, false, &event.Deferral{
@@ -235,6 +295,10 @@ func (l *Ledger) Do(ctx context.Context, e Effect, run func(ctx context.Context,
 	}
 	if err != nil {
 		return Result{}, false, event.WithEffect(err, key.Effect)
+	}
+	own.res = Result{State: res.State, Value: res.Value, Reason: res.Reason}
+	if c.data != "" {
+		own.res.Data = json.RawMessage(c.data)
 	}
 	return res, false, nil
 }
@@ -261,7 +325,7 @@ func (l *Ledger) claim(ctx context.Context, c change, held *pg.Lease) (got outco
 
 // finish records how the claimed effect ended, and releases its lease if it had one. It goes on trying for finishTimeout,
 // whatever becomes of ctx.
-func (l *Ledger) finish(ctx context.Context, c *Claim, res Result, err error, held *pg.Lease) error {
+func (l *Ledger) finish(ctx context.Context, c *Claim, res Result, err error, held *pg.Lease, own *run) error {
 	ctx = context.WithoutCancel(ctx)
 	until := time.Now().Add(finishTimeout) // not in ctx, which would cost each finish a timer
 	end := c.end(res, err)
@@ -270,10 +334,12 @@ func (l *Ledger) finish(ctx context.Context, c *Claim, res Result, err error, he
 		lease := held.Free()
 		free := pg.NewRequest(change{lease: &lease})
 		with = append(with, free)
+		release := own.handOver()
 		l.late.Go(func() { // nobody need wait for it
 			if err := l.group.Wait(ctx, free); err != nil {
 				l.unreleased(lease, err)
 			}
+			release() // only now others of this process find it free
 		})
 	}
 	for {
