@@ -394,7 +394,7 @@ func TestManagement_UnknownWhenStalled(t *testing.T) {
 	q, topology, _ := broker(t)
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 	t.Cleanup(server.Close)
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	found := check.Run(ctx, check.RabbitMQ{Options: options(q), Topology: topology, Management: withUser(t, server.URL)})
 	want(t, found, check.Warn, "RabbitMQ management API "+server.URL, "no answer in time")

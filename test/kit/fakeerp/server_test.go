@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/mageline/mageline/erp/erptest"
+	"github.com/mageline/mageline/test/kit"
 	"github.com/mageline/mageline/test/kit/fakeerp"
 	"github.com/mageline/mageline/test/kit/fault"
 )
@@ -130,9 +131,16 @@ func TestServer_BooksBeforeALateAnswer(t *testing.T) {
 	if n := len(erp.Documents()); n != 0 {
 		t.Errorf("a failed call made %d documents", n)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-	defer cancel()
-	if status, _ := c.call(ctx, http.MethodPost, "/sales-orders", "k", order(t, "1")); status != 0 {
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	answered, body := make(chan int, 1), order(t, "1")
+	go func() {
+		status, _ := c.call(ctx, http.MethodPost, "/sales-orders", "k", body)
+		answered <- status
+	}()
+	kit.Eventually(t, 20*time.Second, func() bool { return erp.Counts()["1"] == 1 }, "the order to be booked")
+	leave()
+	if status := <-answered; status != 0 {
 		t.Errorf("the late answer came: %d", status)
 	}
 	if status, _ := c.create("1"); status != 0 {
