@@ -12,6 +12,7 @@ import (
 
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/idempotency"
+	"github.com/mageline/mageline/internal/orderbook"
 	"github.com/mageline/mageline/magentoapi"
 	"github.com/mageline/mageline/mapping"
 )
@@ -32,11 +33,17 @@ type Ledger interface {
 		run func(ctx context.Context, c *idempotency.Claim) (idempotency.Result, error)) (idempotency.Result, bool, error)
 	Lookup(ctx context.Context, key idempotency.Key) (idempotency.Row, bool, error)
 	Rows(ctx context.Context, consumer, key string) ([]idempotency.Row, error)
-	Skip(ctx context.Context, key idempotency.Key, reason string) (bool, error)
+	Skip(ctx context.Context, key idempotency.Key, reason string, changes ...idempotency.Change) (bool, error)
 	Lease(ctx context.Context, name string) (held context.Context, release func(), err error)
-	Order(ctx context.Context, key idempotency.Key) (o idempotency.KnownOrder, known bool, err error)
-	OrdersByDocument(ctx context.Context, document string) (entityIDs []int64, err error)
-	WaitingOrders(ctx context.Context, limit int) ([]idempotency.WaitingOrder, error)
+}
+
+// OrderBook keeps what is known of each order, beside the ledger. *orderbook.Book is one, and documents the methods.
+type OrderBook interface {
+	Change(o orderbook.Order) idempotency.Change
+	Over() idempotency.Change
+	Known(ctx context.Context, key idempotency.Key) (o orderbook.Known, known bool, err error)
+	ByDocument(ctx context.Context, document string) (entityIDs []int64, err error)
+	Waiting(ctx context.Context, limit int) ([]orderbook.Waiting, error)
 	LookedAt(ctx context.Context, state map[idempotency.Key]string) error
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/idempotency"
+	"github.com/mageline/mageline/internal/orderbook"
 	"github.com/mageline/mageline/magentoapi"
 	"github.com/mageline/mageline/mapping"
 )
@@ -34,18 +35,18 @@ const entityIDPrefix = "entity_id "
 type another struct {
 	error
 	order *magentoapi.Order
-	row   idempotency.KnownOrder
+	row   orderbook.Known
 }
 
 func (a *another) Unwrap() error { return a.error }
 
 // sameOrder reports whether an order is the one in the ledger. If both have the time when it was placed, that must agree too.
-func sameOrder(known, o idempotency.Order) bool {
+func sameOrder(known, o orderbook.Order) bool {
 	return known.EntityID == o.EntityID && (known.Placed.IsZero() || o.Placed.IsZero() || known.Placed.Equal(o.Placed))
 }
 
 // anotherOrder is the error for an event whose business key has a row for another order. stands says what has become of that one.
-func anotherOrder(key, stands string, known, o idempotency.Order) error {
+func anotherOrder(key, stands string, known, o orderbook.Order) error {
 	was, is := entityID(known.EntityID), entityID(o.EntityID)
 	if known.EntityID == o.EntityID {
 		was += " of " + known.Placed.UTC().Format(time.DateTime)
@@ -64,8 +65,8 @@ const (
 )
 
 // identity returns what the ledger keeps of an order.
-func identity(o *magentoapi.Order) idempotency.Order {
-	return idempotency.Order{EntityID: int64(o.EntityID), Placed: o.CreatedAt.Time}
+func identity(o *magentoapi.Order) orderbook.Order {
+	return orderbook.Order{EntityID: int64(o.EntityID), Placed: o.CreatedAt.Time}
 }
 
 // duplicate checks that an event is for the order that its row is for, and returns that order's entity id, or 0 if it is not known. o
@@ -73,7 +74,7 @@ func identity(o *magentoapi.Order) idempotency.Order {
 // may have the number. For one with the entity id Magento is not asked.
 func (h *Placed) duplicate(ctx context.Context, ref event.Order, o *magentoapi.Order, key string, row idempotency.Result) (id int64, err error) {
 	id = madeFor(row)
-	is := idempotency.Order{EntityID: int64(ref.EntityID)}
+	is := orderbook.Order{EntityID: int64(ref.EntityID)}
 	switch {
 	case o != nil:
 		is = identity(o)
@@ -98,7 +99,7 @@ func (h *Placed) duplicate(ctx context.Context, ref event.Order, o *magentoapi.O
 		}
 		is = identity(found[0])
 	}
-	known, ok, err := h.Ledger.Order(ctx, createKey(key))
+	known, ok, err := h.Book.Known(ctx, createKey(key))
 	switch {
 	case err != nil:
 		return 0, err
@@ -141,11 +142,11 @@ func (h *Placed) forAnother(ctx context.Context, key string, o *magentoapi.Order
 
 // taken fails if a claimed row is for another order than o, and that one waits or may be in the ERP. A row that is skipped or has
 // failed has nothing in the ERP: another order may use it.
-func (h *Placed) taken(ctx context.Context, key string, c *idempotency.Claim, o *magentoapi.Order, is *idempotency.Order) error {
+func (h *Placed) taken(ctx context.Context, key string, c *idempotency.Claim, o *magentoapi.Order, is *orderbook.Order) error {
 	if c.Number == 1 {
 		return nil
 	}
-	known, ok, err := h.Ledger.Order(ctx, c.Key)
+	known, ok, err := h.Book.Known(ctx, c.Key)
 	if err != nil || !ok {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/handlers"
 	"github.com/mageline/mageline/idempotency"
+	"github.com/mageline/mageline/internal/orderbook"
 	"github.com/mageline/mageline/mapping"
 	"github.com/mageline/mageline/test/kit/fakemagento"
 	"github.com/mageline/mageline/test/kit/fault"
@@ -226,11 +227,11 @@ func TestPlaced_RowsOfBefore(t *testing.T) {
 func (r *rig) waits(p fakemagento.Placed) {
 	r.t.Helper()
 	r.isCreate(p.IncrementID, idempotency.Waiting)
-	all, err := r.ledger.WaitingOrders(r.t.Context(), 1000)
+	all, err := r.book.Waiting(r.t.Context(), 1000)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	if at := slices.IndexFunc(all, func(o idempotency.WaitingOrder) bool { return o.Key.Key == p.IncrementID }); at < 0 || all[at].Order.EntityID != int64(p.EntityID) {
+	if at := slices.IndexFunc(all, func(o orderbook.Waiting) bool { return o.Key.Key == p.IncrementID }); at < 0 || all[at].Order.EntityID != int64(p.EntityID) {
 		r.t.Fatalf("waiting are %+v, want order %d", all, p.EntityID)
 	}
 }

@@ -25,6 +25,7 @@ type Canceled struct {
 	Orders Orders
 	ERP    erp.OrderConnector
 	Ledger Ledger
+	Book   OrderBook
 	Rules  OrderRules
 	Export ExportRules
 }
@@ -73,7 +74,7 @@ func (h *Canceled) cancel(ctx context.Context, e event.Event, o *magentoapi.Orde
 	case exported.State == idempotency.InProgress && !exported.Expired: // an expired claim counts as uncertain
 		return "", &event.Deferral{Reason: fmt.Sprintf("order %s is on its way to the ERP (%s)", key, exported.Owner), Busy: true}
 	case exported.State == idempotency.Waiting && whole:
-		skipped, err := h.Ledger.Skip(ctx, exported.Key, magentoapi.StateCanceled)
+		skipped, err := h.Ledger.Skip(ctx, exported.Key, magentoapi.StateCanceled, h.Book.Over())
 		if err != nil {
 			return "", err
 		}
@@ -117,7 +118,7 @@ func (h *Canceled) ofAnother(ctx context.Context, exported idempotency.Row, o *m
 	default:
 		return nil
 	}
-	row, ok, err := h.Ledger.Order(ctx, exported.Key)
+	row, ok, err := h.Book.Known(ctx, exported.Key)
 	switch {
 	case err != nil:
 		return err

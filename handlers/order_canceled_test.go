@@ -221,7 +221,7 @@ func TestCanceled_WhileTheOrderWaits(t *testing.T) {
 		outcome, err = r.placed(number(p.IncrementID))
 		isOutcome(t, outcome, err, event.Skipped)
 	}
-	waiting, err := r.ledger.WaitingOrders(t.Context(), 10)
+	waiting, err := r.book.Waiting(t.Context(), 10)
 	if err != nil || len(waiting) != 0 {
 		t.Errorf("waiting orders %v, %v; want none", waiting, err)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/mageline/mageline/erp"
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/idempotency"
+	"github.com/mageline/mageline/internal/orderbook"
 	"github.com/mageline/mageline/magentoapi"
 	"github.com/mageline/mageline/mapping"
 )
@@ -40,6 +41,7 @@ type Placed struct {
 	Orders Orders
 	ERP    erp.OrderConnector
 	Ledger Ledger
+	Book   OrderBook
 	Stores *Stores
 	Rules  OrderRules
 	Export ExportRules
@@ -71,7 +73,7 @@ func (h *Placed) export(ctx context.Context, e event.Event, ref event.Order, o *
 		if errors.As(err, &other) && other.row.Waiting {
 			return idempotency.Result{ // as it was
 				State: idempotency.Waiting, Reason: other.row.State,
-				Data: encoded(createdData{EntityID: other.row.EntityID}), Order: &other.row.Order,
+				Data: encoded(createdData{EntityID: other.row.EntityID}), Changes: []idempotency.Change{h.Book.Change(other.row.Order)},
 			}, nil
 		}
 		return result, err
@@ -98,8 +100,8 @@ func (h *Placed) export(ctx context.Context, e event.Event, ref event.Order, o *
 		}
 		log.Info().Str("event", "order_duplicate").Str("document_number", created.Value).
 			Msg("duplicate: the order was in the ERP before, nothing is sent")
-	} else if created.Order != nil {
-		id = created.Order.EntityID
+	} else {
+		id = madeFor(created)
 	}
 	if !h.Rules.Comment {
 		return doneOrDuplicate(before), nil
@@ -133,15 +135,15 @@ func (h *Placed) create(ctx context.Context, e event.Event, ref event.Order, key
 		return idempotency.Result{}, event.NotDone(err)
 	}
 	// Whatever the outcome, the row has which order it is for.
-	result := idempotency.Result{
-		Data:  encoded(createdData{EntityID: int64(o.EntityID)}),
-		Order: &idempotency.Order{EntityID: int64(o.EntityID), StoreID: storeID(o), State: string(o.State)},
-	}
+	is := orderbook.Order{EntityID: int64(o.EntityID), StoreID: storeID(o), State: string(o.State)}
 	if fetched { // the time in an event may be in another time zone
-		result.Order.Placed = o.CreatedAt.Time
+		is.Placed = o.CreatedAt.Time
 	}
-	if err := h.taken(ctx, key, c, o, result.Order); err != nil {
+	if err := h.taken(ctx, key, c, o, &is); err != nil {
 		return idempotency.Result{}, event.NotDone(err)
+	}
+	result := idempotency.Result{
+		Data: encoded(createdData{EntityID: is.EntityID}), Changes: []idempotency.Change{h.Book.Change(is)},
 	}
 	reference := mapping.ExternalReference(h.Rules.ReferencePrefix, key)
 
@@ -160,7 +162,7 @@ func (h *Placed) create(ctx context.Context, e event.Event, ref event.Order, key
 			return result, err
 		}
 		if number != "" {
-			result.State, result.Reason, result.Value = idempotency.Done, entityID(result.Order.EntityID), number
+			result.State, result.Reason, result.Value = idempotency.Done, entityID(is.EntityID), number
 			zerolog.Ctx(ctx).Info().Str("event", "order_found").Str("key", key).Str("document_number", number).
 				Msg("found: the order is in the ERP already, looked up before it would be repeated")
 			return result, nil
@@ -208,7 +210,7 @@ func (h *Placed) create(ctx context.Context, e event.Event, ref event.Order, key
 			Err: fmt.Errorf("the ERP accepted order %s and has given it no document number yet: it is asked again, not sent again", reference),
 		}
 	}
-	result.Reason, result.Value = entityID(result.Order.EntityID), document.Number
+	result.Reason, result.Value = entityID(is.EntityID), document.Number
 	zerolog.Ctx(ctx).Info().Str("event", "order_created").Str("key", key).Str("document_number", document.Number).
 		Msg("created: the order is in the ERP")
 	return result, nil

@@ -23,6 +23,7 @@ import (
 	"github.com/mageline/mageline/idempotency"
 	"github.com/mageline/mageline/internal/config"
 	"github.com/mageline/mageline/internal/downstream"
+	"github.com/mageline/mageline/internal/orderbook"
 	"github.com/mageline/mageline/magentoapi"
 	"github.com/mageline/mageline/mapping"
 	"github.com/mageline/mageline/migrations"
@@ -64,6 +65,7 @@ type rig struct {
 	url      string
 	lease    time.Duration
 	ledger   *idempotency.Ledger
+	book     *orderbook.Book
 	rules    handlers.OrderRules
 	export   handlers.ExportRules
 	tracking handlers.TrackingRules
@@ -203,6 +205,7 @@ func newRig(t *testing.T, s settings) *rig {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.pool.Close)
+	r.book = orderbook.New(r.pool)
 	r.ledger = r.replica("first")
 
 	var states config.ExportStates
@@ -226,7 +229,9 @@ func newRig(t *testing.T, s settings) *rig {
 // replica opens another process's ledger on the same database.
 func (r *rig) replica(name string) *idempotency.Ledger {
 	r.t.Helper()
-	l := idempotency.Open(r.t.Context(), idempotency.Options{Pool: r.pool, Process: name, Lease: r.lease, Log: zerolog.New(r.log)})
+	l := idempotency.Open(r.t.Context(), idempotency.Options{
+		Pool: r.pool, Process: name, Lease: r.lease, Log: zerolog.New(r.log), Projections: []idempotency.Projection{r.book},
+	})
 	r.t.Cleanup(l.Close)
 	return l
 }
@@ -250,12 +255,12 @@ func (r *rig) stores() *handlers.Stores {
 
 func (r *rig) placedOn(l *idempotency.Ledger) *handlers.Placed {
 	return &handlers.Placed{
-		Orders: r.client.Orders, ERP: r.hook, Ledger: l, Stores: r.stores(), Rules: r.rules, Export: r.export,
+		Orders: r.client.Orders, ERP: r.hook, Ledger: l, Book: r.book, Stores: r.stores(), Rules: r.rules, Export: r.export,
 	}
 }
 
 func (r *rig) canceledOn(l *idempotency.Ledger) *handlers.Canceled {
-	return &handlers.Canceled{Orders: r.client.Orders, ERP: r.hook, Ledger: l, Rules: r.rules, Export: r.export}
+	return &handlers.Canceled{Orders: r.client.Orders, ERP: r.hook, Ledger: l, Book: r.book, Rules: r.rules, Export: r.export}
 }
 
 type handler interface {

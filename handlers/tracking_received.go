@@ -37,6 +37,7 @@ type Tracked struct {
 	Orders    Orders
 	Shipments Shipments
 	Ledger    Ledger
+	Book      OrderBook
 	Key       mapping.KeyRule
 	Rules     TrackingRules
 }
@@ -285,7 +286,7 @@ func (h *Tracked) byNumber(ctx context.Context, number string) (*magentoapi.Orde
 			return nil, err
 		}
 	}
-	ids, err := h.Ledger.OrdersByDocument(ctx, number)
+	ids, err := h.Book.ByDocument(ctx, number)
 	switch {
 	case err != nil:
 		return nil, err
@@ -306,7 +307,7 @@ func (h *Tracked) exported(ctx context.Context, o *magentoapi.Order) error {
 	if err != nil {
 		return err
 	}
-	sent, ok, err := h.Ledger.Order(ctx, createKey(key))
+	sent, ok, err := h.Book.Known(ctx, createKey(key))
 	if err != nil || !ok || sent.Document == "" || sameOrder(sent.Order, identity(o)) {
 		return err
 	}

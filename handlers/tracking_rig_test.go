@@ -27,7 +27,7 @@ const (
 
 func (r *rig) trackedOn(l *idempotency.Ledger) *handlers.Tracked {
 	return &handlers.Tracked{
-		Orders: r.client.Orders, Shipments: r.client.Shipments, Ledger: l, Key: r.rules.Key, Rules: r.tracking,
+		Orders: r.client.Orders, Shipments: r.client.Shipments, Ledger: l, Book: r.book, Key: r.rules.Key, Rules: r.tracking,
 	}
 }
 

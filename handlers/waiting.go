@@ -12,6 +12,7 @@ import (
 
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/idempotency"
+	"github.com/mageline/mageline/internal/orderbook"
 	"github.com/mageline/mageline/magentoapi"
 	"github.com/mageline/mageline/mapping"
 )
@@ -23,6 +24,7 @@ const waitingPage = 100
 type Waiting struct {
 	Orders Orders
 	Ledger Ledger
+	Book   OrderBook
 	Export ExportRules
 	Key    mapping.KeyRule
 	Max    time.Duration // after which an order is abandoned
@@ -34,13 +36,13 @@ type Waiting struct {
 func (w *Waiting) Run(ctx context.Context) error {
 	seen := map[idempotency.Key]bool{}
 	for {
-		page, err := w.Ledger.WaitingOrders(ctx, waitingPage)
+		page, err := w.Book.Waiting(ctx, waitingPage)
 		if err != nil {
 			return fmt.Errorf("list the waiting orders: %w", err)
 		}
 		// Orders that were read go to the end of the list. When the first of them comes again, the round is over.
 		full := len(page) == waitingPage
-		page = slices.DeleteFunc(page, func(o idempotency.WaitingOrder) bool { return seen[o.Key] })
+		page = slices.DeleteFunc(page, func(o orderbook.Waiting) bool { return seen[o.Key] })
 		full = full && len(page) == waitingPage
 		if len(page) == 0 {
 			return nil
@@ -60,7 +62,7 @@ func (w *Waiting) Run(ctx context.Context) error {
 	}
 }
 
-func (w *Waiting) look(ctx context.Context, page []idempotency.WaitingOrder) error {
+func (w *Waiting) look(ctx context.Context, page []orderbook.Waiting) error {
 	log := zerolog.Ctx(ctx)
 	ids := make([]string, 0, len(page))
 	for _, o := range page {
@@ -90,7 +92,7 @@ func (w *Waiting) look(ctx context.Context, page []idempotency.WaitingOrder) err
 			}
 		}
 		if waiting.For > w.Max {
-			skipped, err := w.Ledger.Skip(ctx, waiting.Key, "abandoned")
+			skipped, err := w.Ledger.Skip(ctx, waiting.Key, "abandoned", w.Book.Over())
 			if err != nil {
 				return fmt.Errorf("give up order %s: %w", waiting.Key.Key, err)
 			}
@@ -103,14 +105,14 @@ func (w *Waiting) look(ctx context.Context, page []idempotency.WaitingOrder) err
 		}
 		looked[waiting.Key] = state
 	}
-	if err := w.Ledger.LookedAt(ctx, looked); err != nil {
+	if err := w.Book.LookedAt(ctx, looked); err != nil {
 		return fmt.Errorf("note that %d waiting orders were read again: %w", len(looked), err)
 	}
 	return nil
 }
 
 // is reports whether an order is the one that waits: after a database was restored, another order may have its entity id.
-func (w *Waiting) is(o *magentoapi.Order, waiting idempotency.WaitingOrder) bool {
+func (w *Waiting) is(o *magentoapi.Order, waiting orderbook.Waiting) bool {
 	key, err := mapping.BusinessKey(w.Key, o)
 	return err == nil && key == waiting.Key.Key
 }

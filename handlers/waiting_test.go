@@ -12,6 +12,7 @@ import (
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/handlers"
 	"github.com/mageline/mageline/idempotency"
+	"github.com/mageline/mageline/internal/orderbook"
 	"github.com/mageline/mageline/test/kit/fakemagento"
 	"github.com/mageline/mageline/test/kit/fault"
 )
@@ -32,7 +33,7 @@ func (s *sent) send(_ context.Context, topic string, body []byte) error {
 }
 
 func (r *rig) waiting(s *sent) *handlers.Waiting {
-	return &handlers.Waiting{Orders: r.client.Orders, Ledger: r.ledger, Export: r.export, Key: r.rules.Key, Max: 720 * time.Hour, Send: s.send}
+	return &handlers.Waiting{Orders: r.client.Orders, Ledger: r.ledger, Book: r.book, Export: r.export, Key: r.rules.Key, Max: 720 * time.Hour, Send: s.send}
 }
 
 // placeWaiting places an order that waits.
@@ -45,9 +46,9 @@ func (r *rig) placeWaiting() fakemagento.Placed {
 	return p
 }
 
-func (r *rig) waitingOrders() []idempotency.WaitingOrder {
+func (r *rig) waitingOrders() []orderbook.Waiting {
 	r.t.Helper()
-	all, err := r.ledger.WaitingOrders(r.t.Context(), 1000)
+	all, err := r.book.Waiting(r.t.Context(), 1000)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -91,12 +91,19 @@ func (c *Claim) end(res Result, err error) change {
 	default:
 		o.state, o.sent, o.accepted = Uncertain, sentNow, c.Accepted || c.accepted
 	}
-	o.reason, o.order = res.Reason, res.Order
+	o.reason, o.also = res.Reason, res.Changes
 	if err != nil {
 		o.reason, o.class = "", event.ClassOf(err)
 	}
 	return o
 }
+
+// maxText bounds what is kept of a downstream's words, in bytes.
+const maxText = 2048
+
+// Text returns s as the ledger stores a result or a reason, for a Projection that stores the same: valid UTF-8 without NUL, of
+// at most 2048 bytes.
+func Text(s string) string { return text(s, maxText) }
 
 // text makes s storable: valid UTF-8 without NUL, of at most limit bytes. What downstreams send ends in these columns, and
 // must never fail the transaction that it shares with others.

@@ -3,6 +3,7 @@ package idempotency
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,7 +28,7 @@ type change struct {
 	reason   string
 	class    event.Class
 	data     string // JSON; empty for none
-	order    *Order
+	also     []Change
 
 	lease *pg.LeaseChange // of a lease instead; nil for an effect
 
@@ -94,15 +95,15 @@ func rowsOf(rows []pg.Row, c *change) []pg.Row {
 	if c.ofLease() {
 		return append(rows, pg.Row{"lease", c.lease.Name})
 	}
-	if c.order != nil {
-		rows = append(rows, pg.Row{"orders", c.key.Key})
+	for i := range c.also {
+		rows = append(rows, pg.Row{c.also[i].In.Name(), c.also[i].Row})
 	}
 	return append(rows, pg.Row{"effect", c.key.Consumer, c.key.Key, c.key.Effect})
 }
 
 // A transaction of the group is one round trip: pgx sends a batch's statements together, and Postgres runs them as one
 // transaction that no frozen client can hold open. Each statement takes its rows in the order of their keys, and the tables
-// come in the order effect, orders, lease, so that two replicas can't wait for each other in a circle. Rows are sorted
+// come in the order effect, projections, lease, so that two replicas can't wait for each other in a circle. Rows are sorted
 // before they are sent (byte by byte, as COLLATE "C" does): Postgres inserts what unnest returns in the order of the arrays.
 // Effects have an unnest for each column, because one of several arrays makes Postgres keep each array in a table of its own
 // first.
@@ -176,28 +177,6 @@ FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS r(consumer, k
 CROSS JOIN LATERAL (SELECT * FROM effect
 	WHERE effect.consumer = r.consumer AND effect.key = r.key AND effect.effect = r.effect OFFSET 0) AS e`
 
-// changeOrders follows the finishes that were written.
-const changeOrders = `
-INSERT INTO orders AS o (key, consumer, effect, entity_id, store_id, state, document, waiting, waiting_since, looked_at,
-	placed_at)
-SELECT r.key, r.consumer, r.effect, r.entity_id, r.store_id, r.state, r.document, e.state = 'waiting',
-	CASE WHEN e.state = 'waiting' THEN now() END, now(),
-	CASE WHEN r.placed <> 0 THEN 'epoch'::timestamptz + r.placed * interval '1 microsecond' END
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::text[], $8::text[], $9::bigint[])
-	AS r(key, consumer, effect, owner, entity_id, store_id, state, document, placed)
-CROSS JOIN LATERAL (SELECT effect.state FROM effect
-	WHERE effect.consumer = r.consumer AND effect.key = r.key AND effect.effect = r.effect AND effect.owner = r.owner
-	OFFSET 0) AS e
-ORDER BY r.key COLLATE "C"
-ON CONFLICT (key) DO UPDATE SET
-	consumer = excluded.consumer, effect = excluded.effect,
-	entity_id = excluded.entity_id, store_id = excluded.store_id, state = excluded.state,
-	placed_at = CASE WHEN o.entity_id = excluded.entity_id THEN coalesce(excluded.placed_at, o.placed_at) ELSE excluded.placed_at END,
-	document = CASE WHEN excluded.document = '' THEN o.document ELSE excluded.document END,
-	waiting = excluded.waiting,
-	waiting_since = CASE WHEN excluded.waiting THEN coalesce(o.waiting_since, excluded.waiting_since) END,
-	looked_at = excluded.looked_at`
-
 // commit writes changes in one transaction, and notes in each what became of it.
 func (l *Ledger) commit(ctx context.Context, requests []*pg.Request[change]) error {
 	started := time.Now()
@@ -238,7 +217,7 @@ func (c *change) found() bool {
 func (l *Ledger) write(ctx context.Context, requests []*pg.Request[change]) error {
 	var (
 		effects effectColumns
-		orders  orderColumns
+		also    []Change
 		leases  []*pg.LeaseChange
 		batch   pgx.Batch
 	)
@@ -250,8 +229,9 @@ func (l *Ledger) write(ctx context.Context, requests []*pg.Request[change]) erro
 			continue
 		}
 		effects.add(c)
-		if c.order != nil {
-			orders.add(c)
+		for _, a := range c.also {
+			a.Owner, a.State, a.Result = c.owner, c.state, Text(c.result)
+			also = append(also, a)
 		}
 	}
 	if c := &effects; len(c.changes) > 0 {
@@ -264,11 +244,28 @@ func (l *Ledger) write(ctx context.Context, requests []*pg.Request[change]) erro
 		}
 		batch.Queue(sql, args...).Query(c.won)
 	}
-	if c := &orders; len(c.key) > 0 {
-		batch.Queue(changeOrders, c.key, c.consumer, c.effect, c.owner, c.entity, c.store, c.state, c.document, c.placed)
-	}
+	l.project(&batch, also)
 	pg.ChangeLeases(&batch, l.lease, leases)
 	return l.pool.SendBatch(ctx, &batch).Close()
+}
+
+// project queues the changes of projections.
+func (l *Ledger) project(b *pgx.Batch, all []Change) {
+	if len(all) == 0 {
+		return
+	}
+	slices.SortFunc(all, func(a, b Change) int { return strings.Compare(a.Row, b.Row) })
+	for _, p := range l.projections {
+		var changes []Change
+		for _, c := range all {
+			if c.In == p {
+				changes = append(changes, c)
+			}
+		}
+		if len(changes) > 0 {
+			p.Write(b, changes)
+		}
+	}
 }
 
 // read notes the outcome of changes that have lost.
@@ -367,8 +364,8 @@ func (c *effectColumns) add(o *change) {
 	c.claim = append(c.claim, o.number)
 	c.sent = append(c.sent, o.sent)
 	c.accepted = append(c.accepted, o.accepted)
-	c.result = append(c.result, text(o.result, maxText))
-	c.reason = append(c.reason, text(o.reason, maxText))
+	c.result = append(c.result, Text(o.result))
+	c.reason = append(c.reason, Text(o.reason))
 	c.class = append(c.class, string(o.class))
 	if o.data != "" && c.data == nil {
 		c.data = make([]string, len(c.key)-1, cap(c.key))
@@ -376,30 +373,6 @@ func (c *effectColumns) add(o *change) {
 	if c.data != nil {
 		c.data = append(c.data, o.data)
 	}
-}
-
-// maxText bounds what is kept of a downstream's words, in bytes.
-const maxText = 2048
-
-type orderColumns struct {
-	key, consumer, effect, owner, state, document []string
-	entity, store, placed                         []int64 // placed in microseconds since 1970, 0 for not known
-}
-
-func (c *orderColumns) add(o *change) {
-	c.key = append(c.key, o.key.Key)
-	c.consumer = append(c.consumer, o.key.Consumer)
-	c.effect = append(c.effect, o.key.Effect)
-	c.owner = append(c.owner, o.owner)
-	c.entity = append(c.entity, o.order.EntityID)
-	c.store = append(c.store, o.order.StoreID)
-	c.state = append(c.state, text(o.order.State, maxText))
-	c.document = append(c.document, text(o.result, maxText))
-	placed := int64(0)
-	if at := o.order.Placed; !at.IsZero() {
-		placed = at.UnixMicro()
-	}
-	c.placed = append(c.placed, placed)
 }
 
 type metrics struct {

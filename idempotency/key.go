@@ -38,9 +38,9 @@ type Effect struct {
 // maxKey is the longest business key that is stored as it is, in bytes.
 const maxKey = 200
 
-// canonical gives the key as it is stored. A business key that is longer than 200 bytes is replaced by its hash; one that
+// Stored returns the key as it is stored. A business key that is longer than 200 bytes is replaced by its hash; one that
 // is empty, no valid UTF-8 or holds NUL is event.Invalid.
-func (k Key) canonical() (Key, error) {
+func (k Key) Stored() (Key, error) {
 	for _, s := range []string{k.Consumer, k.Key, k.Effect} {
 		if s == "" || !utf8.ValidString(s) || strings.ContainsRune(s, 0) {
 			return k, event.Errorf(event.Invalid,
@@ -105,24 +105,9 @@ type Result struct {
 	Reason string // for people: why it waits or is skipped
 	// Data is what later handlings need to know, as a JSON object of the caller's; nil leaves what [Effect] had. Nothing
 	// that steers a handling belongs in a name or a reason.
-	Data  json.RawMessage
-	Order *Order // what the table of orders shall know; nil leaves it as it is
-}
-
-// Order is what an effect tells the ledger of an order.
-type Order struct {
-	EntityID, StoreID int64
-	State             string // Magento's
-	// Placed is when the order was created, as Magento tells it; zero if it was not asked. In a database that was restored,
-	// another order may have the entity id and the number of one that is gone.
-	Placed time.Time
-}
-
-// KnownOrder is what the ledger keeps of the order that a business key was last used for.
-type KnownOrder struct {
-	Order
-	Document string // the ERP's number; "" if there is none
-	Waiting  bool   // it was waiting when its effect ended
+	Data json.RawMessage
+	// Changes are what else changes in the transaction that records the end, also of an effect that fails.
+	Changes []Change
 }
 
 // Row is what the ledger holds of one effect.
@@ -135,7 +120,7 @@ type Row struct {
 	Expired  bool      // in progress, and its lease has passed by the database's clock
 	Sent     time.Time // until when something sent may have taken effect unrecorded; zero if nothing may have
 	Accepted bool
-	Result   Result // State Waiting, Skipped or Done only; Data in every state; Order is always nil
+	Result   Result // State Waiting, Skipped or Done only; Data in every state; Changes is always nil
 	Class    event.Class
 	Created  time.Time
 	Updated  time.Time

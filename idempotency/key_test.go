@@ -15,7 +15,7 @@ func FuzzKey(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		key := Key{Consumer: "order_placed", Key: s, Effect: "create"}
-		got, err := key.canonical()
+		got, err := key.Stored()
 		if err != nil {
 			if event.ClassOf(err) != event.Invalid || len(err.Error()) > 1000 {
 				t.Fatalf("%q: %v", s, err)
@@ -28,7 +28,7 @@ func FuzzKey(f *testing.F) {
 		if len(s) <= maxKey && got != key {
 			t.Fatalf("%q became %q", s, got.Key)
 		}
-		if again, err := got.canonical(); again != got || err != nil {
+		if again, err := got.Stored(); again != got || err != nil {
 			t.Fatalf("%q became %q, %v", got.Key, again.Key, err)
 		}
 	})

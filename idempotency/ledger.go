@@ -13,6 +13,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -45,26 +47,29 @@ type Options struct {
 	// Gone is after which time without a sign of life another process counts as dead; 0 means 30 s. All processes on one
 	// database must have the same.
 	Gone time.Duration
+	// Projections are the tables that effects change beside their own rows.
+	Projections []Projection
 	// Registerer takes the metrics of the flushes; nil for none.
 	Registerer prometheus.Registerer
 }
 
 // Ledger is safe for use by many goroutines. Its claims and finishes of one moment share one transaction.
 type Ledger struct {
-	pool      DB
-	process   *pg.Process
-	heartbeat pg.Heartbeat
-	group     *pg.Group[change]
-	leases    pg.Leases
-	lease     time.Duration
-	gone      time.Duration
-	log       zerolog.Logger
-	metrics   metrics
-	effects   running[Key]    // that run in this process
-	held      running[string] // leases that effects of this process have
-	late      sync.WaitGroup  // ends that are recorded when Postgres is back
-	closing   context.Context
-	close     context.CancelFunc
+	pool        DB
+	process     *pg.Process
+	heartbeat   pg.Heartbeat
+	group       *pg.Group[change]
+	leases      pg.Leases
+	projections []Projection // by their names
+	lease       time.Duration
+	gone        time.Duration
+	log         zerolog.Logger
+	metrics     metrics
+	effects     running[Key]    // that run in this process
+	held        running[string] // leases that effects of this process have
+	late        sync.WaitGroup  // ends that are recorded when Postgres is back
+	closing     context.Context
+	close       context.CancelFunc
 }
 
 const (
@@ -89,6 +94,7 @@ func Open(ctx context.Context, o Options) *Ledger {
 	l := &Ledger{
 		pool: o.Pool, process: pg.NewProcess(text(o.Process, 200)), lease: o.Lease, gone: o.Gone, log: o.Log,
 		metrics: newMetrics(o.Registerer), effects: newRunning[Key](), held: newRunning[string](),
+		projections: slices.SortedFunc(slices.Values(o.Projections), func(a, b Projection) int { return strings.Compare(a.Name(), b.Name()) }),
 	}
 	l.heartbeat = pg.Heartbeat{DB: o.Pool, Process: l.process, Timeout: flushTimeout}
 	l.leases = pg.Leases{Process: l.process, TTL: o.Lease, Write: l.writeLease, Unreleased: l.unreleased}
@@ -134,13 +140,13 @@ func (l *Ledger) Close() {
 //     claim stays as old as it was, unless run has called [Claim.Looked].
 //   - any other error, and a panic, which passes through: Uncertain, from now.
 //
-// What the Result tells of an order is kept in each case.
+// The Changes of the Result are written in each case.
 //
 // The end is recorded even when ctx is cancelled. Where it can't be, Do returns an *event.Deferral; the end is then
 // recorded as soon as Postgres is back, and where it is not back before, the effect is uncertain once its lease has passed.
 func (l *Ledger) Do(ctx context.Context, e Effect, run func(ctx context.Context, c *Claim) (Result, error),
 ) (res Result, duplicate bool, err error) {
-	key, err := e.Key.canonical()
+	key, err := e.Key.Stored()
 	if err != nil {
 		return Result{}, false, err
 	}
@@ -278,6 +284,10 @@ func (l *Ledger) do(ctx context.Context, key Key, e Effect, own *run, run func(c
 	case err == nil && res.State != Done && res.State != Waiting && res.State != Skipped:
 		err = event.Errorf(event.Internal, "%s ended in state %q, which no effect can end in", key, res.State)
 	}
+	changes, cerr := l.known(key, res.Changes)
+	if res.Changes = changes; cerr != nil {
+		err = errors.Join(err, cerr)
+	}
 	if data, derr := storable(res.Data); derr != nil {
 		res.Data = nil
 		err = errors.Join(err, derr)
@@ -409,7 +419,7 @@ func (l *Ledger) newLease(name string) (*pg.Lease, error) {
 
 // leaseName returns the name as it is stored.
 func leaseName(name string) (string, error) {
-	key, err := Key{Consumer: "lease", Key: name, Effect: "hold"}.canonical()
+	key, err := Key{Consumer: "lease", Key: name, Effect: "hold"}.Stored()
 	return key.Key, err
 }
 

@@ -145,7 +145,7 @@ func (w *line) attempt(r *rand.Rand) effect {
 				return idempotency.Result{}, event.NotDone(err)
 			}
 		case 8:
-			return idempotency.Result{State: idempotency.Waiting, Order: &idempotency.Order{EntityID: 1, State: "holded"}}, nil
+			return idempotency.Result{State: idempotency.Waiting}, nil
 		}
 		number, err := w.books.book(ctx, c.Key.Key)
 		return idempotency.Result{Value: number}, err

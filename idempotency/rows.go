@@ -2,12 +2,14 @@ package idempotency
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/internal/pg"
@@ -41,7 +43,7 @@ const maxRows = 1000
 
 // Lookup reads the row of one effect.
 func (l *Ledger) Lookup(ctx context.Context, key Key) (Row, bool, error) {
-	key, err := key.canonical()
+	key, err := key.Stored()
 	if err != nil {
 		return Row{}, false, err
 	}
@@ -54,7 +56,7 @@ func (l *Ledger) Lookup(ctx context.Context, key Key) (Row, bool, error) {
 
 // Rows reads the rows of all effects of a consumer's business key, oldest first.
 func (l *Ledger) Rows(ctx context.Context, consumer, key string) ([]Row, error) {
-	k, err := Key{Consumer: consumer, Key: key, Effect: "any"}.canonical()
+	k, err := Key{Consumer: consumer, Key: key, Effect: "any"}.Stored()
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +161,7 @@ func (l *Ledger) Standings(ctx context.Context, consumer string, keys []string) 
 	given := make(map[string][]string, len(keys)) // by the key as it is stored
 	stored := make([]string, 0, len(keys))
 	for _, key := range keys {
-		k, err := Key{Consumer: consumer, Key: key, Effect: "any"}.canonical()
+		k, err := Key{Consumer: consumer, Key: key, Effect: "any"}.Stored()
 		if err != nil {
 			continue // there can be no row
 		}
@@ -199,7 +201,7 @@ FROM effect WHERE consumer = $1 AND key = ANY($2) GROUP BY key`, consumer, store
 // uncertain: the next delivery looks in the downstream before it sends anything. It is the only call that lets an
 // accepted effect be sent once more. It gives the number of rows; none there is no error.
 func (l *Ledger) Release(ctx context.Context, consumer, key, effect string) (int, error) {
-	k, err := Key{Consumer: consumer, Key: key, Effect: "any"}.canonical()
+	k, err := Key{Consumer: consumer, Key: key, Effect: "any"}.Stored()
 	if err != nil {
 		return 0, err
 	}
@@ -223,27 +225,45 @@ FROM locked WHERE e.consumer = $1 AND e.key = $2 AND e.effect = locked.effect`, 
 // Skip makes a waiting effect skipped, for a reason: its order was cancelled, or has waited too long. It reports false,
 // and changes nothing, if the effect is not waiting (any more), or if something sent before it waited may still have
 // taken effect: that is for the next claim to look up.
-func (l *Ledger) Skip(ctx context.Context, key Key, reason string) (bool, error) {
-	key, err := key.canonical()
+//
+// The changes are written in the same transaction.
+func (l *Ledger) Skip(ctx context.Context, key Key, reason string, changes ...Change) (bool, error) {
+	key, err := key.Stored()
 	if err != nil {
+		return false, err
+	}
+	if changes, err = l.known(key, changes); err != nil {
 		return false, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
 	defer cancel()
-	var skipped bool
-	err = l.pool.QueryRow(ctx, `
-WITH skipped AS (
-	UPDATE effect SET state = 'skipped', reason = $4, updated_at = now()
-	WHERE consumer = $1 AND key = $2 AND effect = $3 AND state = 'waiting' AND sent_at IS NULL
-	RETURNING key),
-rest AS (
-	UPDATE orders SET waiting = false, waiting_since = NULL FROM skipped
-	WHERE orders.key = skipped.key AND orders.consumer = $1 AND orders.effect = $3)
-SELECT EXISTS (SELECT FROM skipped)`, key.Consumer, key.Key, key.Effect, text(reason, maxText)).Scan(&skipped)
-	if err != nil {
+	var owner string
+	err = l.pool.QueryRow(ctx, `SELECT owner FROM effect
+WHERE consumer = $1 AND key = $2 AND effect = $3 AND state = 'waiting' AND sent_at IS NULL`, key.Consumer, key.Key, key.Effect).Scan(&owner)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return false, nil
+	case err != nil:
 		return false, failure(err)
 	}
-	return skipped, nil
+	for i := range changes {
+		changes[i].Owner, changes[i].State = owner, Skipped
+	}
+	var skipped bool
+	err = l.repeat(ctx, func() error {
+		var batch pgx.Batch
+		// The owner of a row that waits has ended: a claim since then has another.
+		batch.Queue(`
+UPDATE effect SET state = 'skipped', reason = $4, updated_at = now()
+WHERE consumer = $1 AND key = $2 AND effect = $3 AND state = 'waiting' AND owner = $5`,
+			key.Consumer, key.Key, key.Effect, Text(reason), owner).Exec(func(tag pgconn.CommandTag) error {
+			skipped = tag.RowsAffected() > 0
+			return nil
+		})
+		l.project(&batch, changes)
+		return l.pool.SendBatch(ctx, &batch).Close()
+	})
+	return skipped, err
 }
 
 const (
@@ -253,43 +273,20 @@ const (
 	leasesKept = 24 * time.Hour
 )
 
-// Retain removes done, skipped and failed effects that have not changed for longer than older, and what is known of
-// their orders. Effects in progress, uncertain or waiting are never removed. It walks the whole table in small
+// Retain removes done, skipped and failed effects that have not changed for longer than older, and what
+// projections have of them. Effects in progress, uncertain or waiting are never removed. It walks the whole table in small
 // transactions: call it once an hour or less, on one replica. It calls event.Progress after each, where ctx has a clock.
 func (l *Ledger) Retain(ctx context.Context, older time.Duration) (deleted int64, err error) {
-	last := Key{}
-	for {
-		var n, seen int64
-		// The rows are locked in key order, and those that somebody works with are left for the next time.
-		err := l.repeat(ctx, func() error {
-			return l.pool.QueryRow(ctx, `
-WITH page AS MATERIALIZED (
-	SELECT consumer, key, effect, state, updated_at FROM effect
-	WHERE (consumer, key, effect) > ($1::text COLLATE "C", $2::text COLLATE "C", $3::text COLLATE "C")
-	ORDER BY consumer, key, effect LIMIT $4),
-old AS MATERIALIZED (
-	SELECT e.consumer, e.key, e.effect FROM page AS p
-	JOIN effect AS e ON e.consumer = p.consumer AND e.key = p.key AND e.effect = p.effect
-	WHERE e.state IN ('done', 'skipped', 'failed') AND e.updated_at < now() - $5::bigint * interval '1 microsecond'
-	ORDER BY e.consumer, e.key, e.effect FOR UPDATE OF e SKIP LOCKED),
-gone AS (
-	DELETE FROM effect AS e USING old
-	WHERE e.consumer = old.consumer AND e.key = old.key AND e.effect = old.effect
-	RETURNING e.consumer, e.key, e.effect),
-rest AS (
-	DELETE FROM orders AS o USING gone
-	WHERE o.key = gone.key AND o.consumer = gone.consumer AND o.effect = gone.effect)
-SELECT (SELECT count(*) FROM gone), (SELECT count(*) FROM page),
-	coalesce(max(consumer), ''), coalesce(max(key), ''), coalesce(max(effect), '')
-FROM (SELECT consumer, key, effect FROM page ORDER BY consumer DESC, key DESC, effect DESC LIMIT 1) AS last`,
-				last.Consumer, last.Key, last.Effect, page, older.Microseconds(),
-			).Scan(&n, &seen, &last.Consumer, &last.Key, &last.Effect)
-		})
+	for last, more := (Key{}), true; more; {
+		var old []Key
+		if old, last, more, err = l.page(ctx, last, older); err != nil {
+			return deleted, fmt.Errorf("remove old keys: %w", err)
+		}
+		n, err := l.remove(ctx, old, older)
 		if err != nil {
 			return deleted, fmt.Errorf("remove old keys: %w", err)
 		}
-		deleted += n
-		if seen < page {
+		if deleted += n; !more {
 			break
 		}
 		if err := event.Progress(ctx); err != nil {
@@ -322,6 +319,71 @@ DELETE FROM lease WHERE name IN (
 // maxRepeats is how often a transaction that loses to another one is tried.
 const maxRepeats = 10
 
+// page looks at the effects behind last, and returns those that are old enough to go, the last one that it has looked at, and
+// whether there are more.
+func (l *Ledger) page(ctx context.Context, last Key, older time.Duration) (old []Key, end Key, more bool, err error) {
+	rows, err := l.pool.Query(ctx, `
+WITH page AS MATERIALIZED (
+	SELECT consumer, key, effect, row_number() OVER (ORDER BY consumer, key, effect) = $4 AS ends,
+		state IN ('done', 'skipped', 'failed') AND updated_at < now() - $5::bigint * interval '1 microsecond' AS old
+	FROM effect
+	WHERE (consumer, key, effect) > ($1::text COLLATE "C", $2::text COLLATE "C", $3::text COLLATE "C")
+	ORDER BY consumer, key, effect LIMIT $4)
+SELECT consumer, key, effect, old, ends FROM page WHERE old OR ends ORDER BY consumer, key, effect`,
+		last.Consumer, last.Key, last.Effect, page, older.Microseconds())
+	if err != nil {
+		return nil, last, false, failure(err)
+	}
+	var (
+		k         Key
+		goes, all bool
+	)
+	if _, err := pgx.ForEachRow(rows, []any{&k.Consumer, &k.Key, &k.Effect, &goes, &all}, func() error {
+		if goes {
+			old = append(old, k)
+		}
+		if all {
+			end, more = k, true
+		}
+		return nil
+	}); err != nil {
+		return nil, last, false, failure(err)
+	}
+	return old, end, more, nil
+}
+
+// remove removes effects if they are still old, and what projections have of them.
+func (l *Ledger) remove(ctx context.Context, old []Key, older time.Duration) (n int64, err error) {
+	if len(old) == 0 {
+		return 0, nil
+	}
+	var c effectColumns
+	for _, k := range old {
+		c.consumer, c.key, c.effect = append(c.consumer, k.Consumer), append(c.key, k.Key), append(c.effect, k.Effect)
+	}
+	err = l.repeat(ctx, func() error {
+		var batch pgx.Batch
+		// The rows are locked in key order, and those that somebody works with are left for the next time.
+		batch.Queue(`
+WITH old AS MATERIALIZED (
+	SELECT e.consumer, e.key, e.effect FROM unnest($1::text[], $2::text[], $3::text[]) AS r(consumer, key, effect)
+	JOIN effect AS e ON e.consumer = r.consumer AND e.key = r.key AND e.effect = r.effect
+	WHERE e.state IN ('done', 'skipped', 'failed') AND e.updated_at < now() - $4::bigint * interval '1 microsecond'
+	ORDER BY e.consumer, e.key, e.effect FOR UPDATE OF e SKIP LOCKED)
+DELETE FROM effect AS e USING old
+WHERE e.consumer = old.consumer AND e.key = old.key AND e.effect = old.effect`,
+			c.consumer, c.key, c.effect, older.Microseconds()).Exec(func(tag pgconn.CommandTag) error {
+			n = tag.RowsAffected()
+			return nil
+		})
+		for _, p := range l.projections {
+			p.Forget(&batch, old)
+		}
+		return l.pool.SendBatch(ctx, &batch).Close()
+	})
+	return n, err
+}
+
 // repeat does a transaction again that lost to another one.
 func (l *Ledger) repeat(ctx context.Context, do func() error) error {
 	for n := 1; ; n++ {
@@ -338,24 +400,23 @@ func (l *Ledger) repeat(ctx context.Context, do func() error) error {
 // samplePages is how much of the table Counts reads: 128 MiB, some hundred thousand rows.
 const samplePages = 16384
 
-// Counts gives the number of effects by state. Of a table that is larger than 128 MiB it reads a random part of that size
-// and scales it up (waiting ones are always exact), so it takes a part of a second, however many are done: call it once a
-// minute or less.
-func (l *Ledger) Counts(ctx context.Context) (map[State]int64, error) {
+// Counts returns the number of effects by state. Of a table that is larger than 128 MiB it reads a random part of that size
+// and scales it up, which sampled says, so it takes a part of a second, however many there are: call it once a minute or less.
+func (l *Ledger) Counts(ctx context.Context) (counts map[State]int64, sampled bool, err error) {
 	var pages int64
 	const size = `SELECT pg_relation_size('effect') / current_setting('block_size')::bigint`
 	if err := l.pool.QueryRow(ctx, size).Scan(&pages); err != nil {
-		return nil, failure(err)
+		return nil, false, failure(err)
 	}
 	sql, scale := `SELECT state, count(*) FROM effect GROUP BY state`, 1.0
 	if pages > samplePages {
 		scale = float64(pages) / samplePages
 		sql = fmt.Sprintf(`SELECT state, count(*) FROM effect TABLESAMPLE SYSTEM (%.6f) GROUP BY state`, 100/scale)
 	}
-	counts := map[State]int64{InProgress: 0, Uncertain: 0, Failed: 0, Waiting: 0, Skipped: 0, Done: 0}
+	counts = map[State]int64{InProgress: 0, Uncertain: 0, Failed: 0, Waiting: 0, Skipped: 0, Done: 0}
 	rows, err := l.pool.Query(ctx, sql)
 	if err != nil {
-		return nil, failure(err)
+		return nil, false, failure(err)
 	}
 	var (
 		state State
@@ -365,17 +426,7 @@ func (l *Ledger) Counts(ctx context.Context) (map[State]int64, error) {
 		counts[state] = int64(float64(n) * scale)
 		return nil
 	}); err != nil {
-		return nil, failure(err)
+		return nil, false, failure(err)
 	}
-	if scale > 1 {
-		byState, err := l.OrdersWaiting(ctx)
-		if err != nil {
-			return nil, err
-		}
-		counts[Waiting] = 0
-		for _, n := range byState {
-			counts[Waiting] += n
-		}
-	}
-	return counts, nil
+	return counts, scale > 1, nil
 }

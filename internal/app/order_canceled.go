@@ -21,7 +21,7 @@ func wireOrderCanceled(s *Service) wired {
 	return wired{Consumer: consumer.Consumer{
 		Kind: event.Orders,
 		Handler: &handlers.Canceled{
-			Orders: s.remotes.shop.Orders, ERP: s.remotes.connector, Ledger: s.ledger, Rules: s.rules, Export: s.export,
+			Orders: s.remotes.shop.Orders, ERP: s.remotes.connector, Ledger: s.ledger, Book: s.book, Rules: s.rules, Export: s.export,
 		},
 		DeadLettered: s.tellMagento(handlers.OrderCanceled),
 	}}

@@ -29,7 +29,7 @@ func wireOrderPlaced(s *Service) wired {
 		Consumer: consumer.Consumer{
 			Kind: event.Orders,
 			Handler: &handlers.Placed{
-				Orders: s.remotes.shop.Orders, ERP: s.remotes.connector, Ledger: s.ledger,
+				Orders: s.remotes.shop.Orders, ERP: s.remotes.connector, Ledger: s.ledger, Book: s.book,
 				Stores: &handlers.Stores{Reader: s.remotes.shop.Stores, Location: s.cfg.MagentoTimezone.Location},
 				Rules:  s.rules, Export: s.export,
 			},
@@ -37,7 +37,7 @@ func wireOrderPlaced(s *Service) wired {
 		},
 	}
 	waiting := &handlers.Waiting{
-		Orders: s.remotes.shop.Orders, Ledger: s.ledger, Export: s.export, Key: s.rules.Key, Max: s.cfg.OrderWaitMax,
+		Orders: s.remotes.shop.Orders, Ledger: s.ledger, Book: s.book, Export: s.export, Key: s.rules.Key, Max: s.cfg.OrderWaitMax,
 		Send: func(ctx context.Context, topic string, body []byte) error {
 			return s.runtime.Publisher().Send(ctx, handlers.OrderPlaced, topic, body)
 		},

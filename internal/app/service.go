@@ -13,6 +13,7 @@ import (
 	"github.com/mageline/mageline/handlers"
 	"github.com/mageline/mageline/idempotency"
 	"github.com/mageline/mageline/internal/config"
+	"github.com/mageline/mageline/internal/orderbook"
 	"github.com/mageline/mageline/internal/periodic"
 	"github.com/mageline/mageline/internal/pg"
 )
@@ -26,6 +27,7 @@ type Service struct {
 	secrets  *config.Secrets
 	db       *pg.DB
 	ledger   *idempotency.Ledger
+	book     *orderbook.Book
 	remotes  *remotes
 	runtime  *consumer.Runtime
 	pauses   *pauses
@@ -56,8 +58,10 @@ func (r registry) service(ctx context.Context, cfg *config.Config, version strin
 	if s.db, err = s.openDatabase(ctx); err != nil {
 		return nil, err
 	}
+	s.book = orderbook.New(s.db)
 	s.ledger = idempotency.Open(ctx, idempotency.Options{
 		Pool: s.db, Process: process(), Lease: cfg.IdempotencyLease, Log: log, Registerer: registry,
+		Projections: []idempotency.Projection{s.book},
 	})
 
 	s.pauses = &pauses{

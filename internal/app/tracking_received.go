@@ -27,7 +27,7 @@ func wireTrackingReceived(s *Service) wired {
 	return wired{Consumer: consumer.Consumer{
 		Kind: event.Parcels,
 		Handler: &handlers.Tracked{
-			Orders: s.remotes.shop.Orders, Shipments: s.remotes.shop.Shipments, Ledger: s.ledger, Key: s.rules.Key,
+			Orders: s.remotes.shop.Orders, Shipments: s.remotes.shop.Shipments, Ledger: s.ledger, Book: s.book, Key: s.rules.Key,
 			Rules: handlers.TrackingRules{
 				SourceCode: s.cfg.TrackingSourceCode, Create: s.cfg.TrackingWhenNoShipment == config.CreateShipment,
 				Notify: s.cfg.TrackingNotify, Carriers: slices.Sorted(maps.Values(s.cfg.TrackingCarriers)),

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
+	"github.com/mageline/mageline/idempotency"
 	"github.com/mageline/mageline/internal/periodic"
 )
 
@@ -40,24 +41,30 @@ func (s *Service) gauges(registerer prometheus.Registerer) periodic.Task {
 	}, []string{"state"})
 	registerer.MustRegister(keys, waiting)
 	return periodic.Task{Name: "gauges", Every: 15 * time.Second, Shared: true, Run: func(ctx context.Context) error {
-		counts, err := s.ledger.Counts(ctx)
+		counts, sampled, err := s.ledger.Counts(ctx)
 		if err != nil {
 			return err
+		}
+		states, err := s.book.WaitingByState(ctx)
+		if err != nil {
+			return err
+		}
+		if sampled { // what waits are orders, of which the number is known
+			counts[idempotency.Waiting] = 0
+			for _, n := range states {
+				counts[idempotency.Waiting] += n
+			}
 		}
 		keys.Reset()
 		for state, n := range counts {
 			keys.WithLabelValues(string(state)).Set(float64(n))
-		}
-		states, err := s.ledger.OrdersWaiting(ctx)
-		if err != nil {
-			return err
 		}
 		waiting.Reset()
 		for state, n := range states {
 			waiting.WithLabelValues(state).Set(float64(n))
 		}
 		long := &longWaiting{}
-		if long.orders, long.since, err = s.ledger.WaitingLonger(ctx, longWait); err != nil {
+		if long.orders, long.since, err = s.book.WaitingLonger(ctx, longWait); err != nil {
 			return err
 		}
 		s.longWaiting.Store(long)
