@@ -6,21 +6,21 @@ import (
 	"github.com/shopspring/decimal"
 )
 
-// Amount is money, or not told. In JSON it is a string with at least two decimals and no zeros beyond the second
+// Amount is money, or not known. In JSON it is a string with at least two decimals and no zeros beyond the second
 // ("86.87", "5.00", "29.9875"), or null. It is never rounded.
 type Amount struct{ decimal.NullDecimal }
 
-// Quantity is a number that is not money, or not told: a quantity, a rate, a percentage. In JSON it is a string without
+// Quantity is a number that is not money, or not known: a quantity, a rate, a percentage. In JSON it is a string without
 // trailing zeros ("2", "0.5"), or null. It is never rounded.
 type Quantity struct{ decimal.NullDecimal }
 
-// NewAmount makes an Amount that is told.
+// NewAmount returns a known Amount.
 func NewAmount(d decimal.Decimal) Amount { return Amount{decimal.NewNullDecimal(d)} }
 
-// NewQuantity makes a Quantity that is told.
+// NewQuantity returns a known Quantity.
 func NewQuantity(d decimal.Decimal) Quantity { return Quantity{decimal.NewNullDecimal(d)} }
 
-// String gives the JSON form without quotes; "" if not told.
+// String returns the JSON form without quotes; "" if not known.
 func (a Amount) String() string {
 	if !a.Valid {
 		return ""
@@ -36,7 +36,7 @@ func (a Amount) String() string {
 // MarshalJSON writes the form above.
 func (a Amount) MarshalJSON() ([]byte, error) { return marshal(a.Valid, a.String()) }
 
-// String gives the JSON form without quotes; "" if not told.
+// String returns the JSON form without quotes; "" if not known.
 func (q Quantity) String() string {
 	if !q.Valid {
 		return ""

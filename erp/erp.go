@@ -50,13 +50,13 @@ type Request struct {
 	Body json.RawMessage
 }
 
-// Document is the ERP's own record of an order, as far as the ERP tells it.
+// Document is the ERP's own record of an order, as far as the ERP shows it.
 type Document struct {
 	// Number is the ERP's number of it, as people see it.
 	Number string
 	// ID names it in the ERP's addresses; empty where that is Number.
 	ID string
-	// ETag is its version, for ERPs that change only the version that they are told.
+	// ETag is its version, for ERPs that change a document only if they are sent its version.
 	ETag string
 	// Lines are the ERP's ids of its lines by SalesOrder's Line.Reference.
 	Lines map[string]string

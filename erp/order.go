@@ -63,7 +63,7 @@ type Address struct {
 	FirstName  *string  `json:"first_name"`
 	LastName   *string  `json:"last_name"`
 	Company    *string  `json:"company"`
-	Street     []string `json:"street"` // lines; nil if not told
+	Street     []string `json:"street"` // lines; nil if not known
 	City       *string  `json:"city"`
 	Region     *string  `json:"region"`
 	RegionCode *string  `json:"region_code"`
@@ -125,7 +125,7 @@ type Option struct {
 }
 
 // Totals adds up: Subtotal + Discount + DiscountTaxCompensation + Shipping + Tax + all Adjustments + Other is
-// GrandTotal, where a part that is not told counts as 0. Without a grand total Other is not told either.
+// GrandTotal, where a part that is not known counts as 0. Without a grand total Other is not known either.
 type Totals struct {
 	Subtotal Amount `json:"subtotal"`
 	Discount Amount `json:"discount"` // 0 or below

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// This file has what the answers of HTTP APIs mean, for every client: the class of a status, what an answer tells of, and how long
+// This file has what the answers of HTTP APIs mean, for every client: the class of a status, what an answer is about, and how long
 // callers must wait.
 
 // ClassOfStatus returns the class of an HTTP status that is not 2xx, where the API has no finer rule of its own.
@@ -32,63 +32,63 @@ func ClassOfStatus(status int) Class {
 	}
 }
 
-// Tells is what an answer of a remote API tells of: the one request that it answers, or something that all requests share.
-type Tells int
+// Subject is what an answer of a remote API is about: the one request that it answers, or something that all requests share.
+type Subject int
 
 const (
-	// OfRequest is when the API has decided about this request, for or against it.
-	OfRequest Tells = iota
-	// OfCredential is when the API refuses whoever asks, whatever the request says.
-	OfCredential
-	// OfLoad is when the API asks to be called later. All requests wait.
-	OfLoad
-	// OfHealth is when the API fails.
-	OfHealth
-	// OfAddress is when something else than the API answers at its address.
-	OfAddress
+	// AboutRequest is when the API has decided about this request, for or against it.
+	AboutRequest Subject = iota
+	// AboutCredential is when the API refuses whoever asks, whatever the request says.
+	AboutCredential
+	// AboutLoad is when the API asks to be called later. All requests wait.
+	AboutLoad
+	// AboutHealth is when the API fails.
+	AboutHealth
+	// AboutAddress is when something other than the API answers at its address.
+	AboutAddress
 )
 
 // String returns a word for logs.
-func (t Tells) String() string {
-	switch t {
-	case OfRequest:
+func (s Subject) String() string {
+	switch s {
+	case AboutRequest:
 		return "request"
-	case OfCredential:
+	case AboutCredential:
 		return "credential"
-	case OfLoad:
+	case AboutLoad:
 		return "load"
-	case OfHealth:
+	case AboutHealth:
 		return "health"
-	case OfAddress:
+	case AboutAddress:
 		return "address"
 	default:
-		return strconv.Itoa(int(t))
+		return strconv.Itoa(int(s))
 	}
 }
 
-// TellsOf returns what an answer tells of by its status alone.
-func TellsOf(status int) Tells {
+// SubjectOf returns what an answer is about, by its status alone.
+func SubjectOf(status int) Subject {
 	switch {
 	case status >= 300 && status <= 399:
-		return OfAddress
+		return AboutAddress
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
-		return OfCredential
+		return AboutCredential
 	case status == http.StatusTooManyRequests:
-		return OfLoad
+		return AboutLoad
 	case status == http.StatusRequestTimeout, status >= 500:
-		return OfHealth
+		return AboutHealth
 	default:
-		return OfRequest
+		return AboutRequest
 	}
 }
 
-// Answer is an answer other than 2xx, for a rule that decides what it tells of by more than its status.
+// Answer is an answer other than 2xx, for a rule that decides what it is about by more than its status.
 type Answer struct {
 	Status int
 	Header http.Header
 	// Body is the beginning of the body, at most 16 KiB.
 	Body []byte
-	// Throttles counts the answers before this one that told OfLoad, with no success since. A rule for an answer that may
+	// Throttles counts the answers before this one that were AboutLoad, with no success since. A rule for an answer that may
 	// mean either a throttle or a wrong credential takes the first few for the one, and all others for the other.
 	Throttles int
 }

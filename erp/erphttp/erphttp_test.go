@@ -142,26 +142,26 @@ func TestDialect_RulesComeBeforeTheStatus(t *testing.T) {
 		body      string
 		throttles int
 		want      Meaning
-		tells     event.Tells
+		tells     event.Subject
 	}{
-		{400, `{"error":{"code":"V1/042","message":{"lang":"en","value":"Order 7 IS LOCKED by SMITH"}}}`, 0, Meaning{event.Unavailable, true}, event.OfRequest},
-		{400, `{"error":{"code":"EXISTS","message":"there"}}`, 0, Meaning{event.Unavailable, false}, event.OfRequest},
-		{400, `{"message":"no such item"}`, 0, Meaning{event.Rejected, true}, event.OfRequest},
-		{400, `{"error":"Your current role does not allow it"}`, 0, Meaning{event.Unauthorized, true}, event.OfRequest},
-		{503, `{"code":"BUSY","message":"later"}`, 0, Meaning{event.Throttled, false}, event.OfLoad},
-		{503, `later`, 0, Meaning{event.Unavailable, false}, event.OfHealth},
-		{429, `{"code":"DAY","message":"enough for today"}`, 0, Meaning{event.Rejected, true}, event.OfRequest},
+		{400, `{"error":{"code":"V1/042","message":{"lang":"en","value":"Order 7 IS LOCKED by SMITH"}}}`, 0, Meaning{event.Unavailable, true}, event.AboutRequest},
+		{400, `{"error":{"code":"EXISTS","message":"there"}}`, 0, Meaning{event.Unavailable, false}, event.AboutRequest},
+		{400, `{"message":"no such item"}`, 0, Meaning{event.Rejected, true}, event.AboutRequest},
+		{400, `{"error":"Your current role does not allow it"}`, 0, Meaning{event.Unauthorized, true}, event.AboutRequest},
+		{503, `{"code":"BUSY","message":"later"}`, 0, Meaning{event.Throttled, false}, event.AboutLoad},
+		{503, `later`, 0, Meaning{event.Unavailable, false}, event.AboutHealth},
+		{429, `{"code":"DAY","message":"enough for today"}`, 0, Meaning{event.Rejected, true}, event.AboutRequest},
 		// Where the transport counts the throttles, the first five wait; the client sees only those after.
-		{401, `{"code":"INVALID_LOGIN","message":"x"}`, 4, Meaning{event.Unauthorized, true}, event.OfLoad},
-		{401, `{"code":"INVALID_LOGIN","message":"x"}`, 5, Meaning{event.Unauthorized, true}, event.OfCredential},
+		{401, `{"code":"INVALID_LOGIN","message":"x"}`, 4, Meaning{event.Unauthorized, true}, event.AboutLoad},
+		{401, `{"code":"INVALID_LOGIN","message":"x"}`, 5, Meaning{event.Unauthorized, true}, event.AboutCredential},
 	} {
 		_, err := post(t.Context(), answering(t, Options{Dialect: d}, tt.status, tt.body), Request{})
 		if event.ClassOf(err) != tt.want.Class || event.IsNotDone(err) != tt.want.NotDone {
 			t.Errorf("%d %s: error %v (class %s, not done %t), want %+v", tt.status, tt.body, err, event.ClassOf(err), event.IsNotDone(err), tt.want)
 		}
 		a := event.Answer{Status: tt.status, Body: []byte(tt.body), Throttles: tt.throttles}
-		if got := d.Tells(a, event.TellsOf(tt.status)); got != tt.tells {
-			t.Errorf("%d %s: tells of the %s, want of the %s", tt.status, tt.body, got, tt.tells)
+		if got := d.Subject(a, event.SubjectOf(tt.status)); got != tt.tells {
+			t.Errorf("%d %s: is about the %s, want the %s", tt.status, tt.body, got, tt.tells)
 		}
 	}
 }

@@ -62,15 +62,15 @@ type Rule struct {
 	Meaning Meaning
 }
 
-// Tells is what downstream.Options.Classify asks: a throttle is one for the transport too, however the ERP tells it. What
-// else an answer tells of, its status decides.
-func (d Dialect) Tells(a event.Answer, byStatus event.Tells) event.Tells {
+// Subject has the form of downstream.Options.Classify: a throttle is one for the transport too, however the ERP words it.
+// What any other answer is about, its status decides.
+func (d Dialect) Subject(a event.Answer, byStatus event.Subject) event.Subject {
 	if rule, ok := d.rule(a.Status, a.Body, a.Throttles); ok {
 		switch {
 		case rule.Meaning.Class == event.Throttled:
-			return event.OfLoad
-		case byStatus == event.OfLoad:
-			return event.OfRequest
+			return event.AboutLoad
+		case byStatus == event.AboutLoad:
+			return event.AboutRequest
 		}
 	}
 	return byStatus

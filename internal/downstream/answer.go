@@ -17,7 +17,7 @@ import (
 	"github.com/mageline/mageline/event"
 )
 
-// What an answer's beginning tells of who answers: an API in JSON, or a web server, a login or a maintenance page in front
+// The beginning of an answer shows who answers: an API in JSON, or a web server, a login or a maintenance page in front
 // of it. The remote APIs are all JSON.
 
 const (
@@ -42,7 +42,7 @@ type beginning struct {
 
 var byteOrderMark = []byte("\ufeff")
 
-// look tells how a body begins of which data is the first part, or all; more is true where data is too little to tell.
+// look finds out how a body begins. data is the first part of the body, or all of it; more is true where that is too little.
 func look(data []byte, all bool, contentType string) (b beginning, more bool) {
 	rest := data
 	for {
@@ -100,7 +100,7 @@ var (
 // longestLabel is that of noticeInHTML and noticeInText, with some white space.
 const longestLabel = 48
 
-// notice gives the length of a notice of PHP's that data begins with and what it is, 0 where it begins with none, and
+// notice returns the length of the PHP notice that data begins with and what it is, 0 where it begins with none, and
 // tooShort where more of it must be seen. The message itself may say anything, of persons too, and is left out.
 func notice(data []byte) (n int, what string) {
 	head := data[:min(len(data), longestLabel)]
@@ -150,7 +150,7 @@ func startsJSON(data []byte) bool {
 	return false
 }
 
-// isPage tells a page of HTML by its first tag, as browsers do, or by any tag where the answer says that it is HTML: many an
+// isPage recognizes a page of HTML by its first tag, as browsers do, or by any tag where the answer says that it is HTML: many an
 // API in PHP sends JSON as text/html, PHP's default.
 func isPage(text []byte, contentType string) bool {
 	if len(text) == 0 || text[0] != '<' {
@@ -167,7 +167,7 @@ var (
 	emailLike    = regexp.MustCompile(`[^\s<>"'(),;:]+@[^\s<>"'(),;:]+`)
 )
 
-// title gives the title of a page, and whether it has been seen.
+// title returns the title of a page, and whether it has been seen.
 func title(page []byte) (text string, whole bool) {
 	m := titleElement.FindSubmatch(page)
 	if m == nil {
@@ -255,7 +255,7 @@ func (c *call) notAPI(resp *http.Response, found beginning) error {
 		"and whether a login, a firewall or a maintenance page stands in front of it", c.address, resp.StatusCode, name, c.d.variable))
 }
 
-// misled counts an answer that tells of the address and not of the message.
+// misled counts an answer that is about the address and not about the message.
 func (c *call) misled(err error) error {
 	c.d.circuit.failedWith(c.ticket, c.kind, event.Message(c.parent), err.Error())
 	return &event.Error{Class: event.Unavailable, Downstream: c.d.name, Err: err}

@@ -95,7 +95,7 @@ func (l leased) Read(p []byte) (int, error) {
 	return l.ReadCloser.Read(p)
 }
 
-// lost decides what an error of the connection means, and gives it its class.
+// lost decides what an error of the connection means, and returns it with its class.
 func (c *call) lost(cause error) error {
 	class, what := event.Unavailable, cause
 	switch done := c.request.Context(); {
@@ -127,34 +127,34 @@ func isTimeout(err error) bool {
 	return errors.As(err, &n) && n.Timeout()
 }
 
-// answered decides what an answer tells of, by its status and by how its body begins, and wraps the body: a success is one
+// answered decides what an answer is about, by its status and by how its body begins, and wraps the body: a success is one
 // only when its body is complete.
 func (c *call) answered(resp *http.Response) (*http.Response, error) {
 	status := strconv.Itoa(resp.StatusCode)
 	c.span.SetAttributes(attribute.Int("http.response.status_code", resp.StatusCode))
-	tells := event.TellsOf(resp.StatusCode)
-	if tells == event.OfAddress {
+	subject := event.SubjectOf(resp.StatusCode)
+	if subject == event.AboutAddress {
 		return nil, c.discard(resp, status, c.elsewhere(resp))
 	}
 	found := c.begin(resp)
 	// A page with a status that a front, a throttle or a failing server answers on purpose keeps that meaning.
-	if found.page && tells == event.OfRequest {
+	if found.page && subject == event.AboutRequest {
 		return nil, c.discard(resp, string(event.Unavailable), c.notAPI(resp, found))
 	}
 	if c.d.classify != nil && resp.StatusCode >= 400 {
-		tells = c.d.classify(event.Answer{
+		subject = c.d.classify(event.Answer{
 			Status: resp.StatusCode, Header: resp.Header, Body: peek(resp), Throttles: c.d.circuit.throttles(),
-		}, tells)
+		}, subject)
 	}
-	b := &body{ReadCloser: resp.Body, call: c, status: status, refused: tells == event.OfCredential}
+	b := &body{ReadCloser: resp.Body, call: c, status: status, refused: subject == event.AboutCredential}
 	switch {
-	case tells == event.OfLoad:
+	case subject == event.AboutLoad:
 		return nil, c.discard(resp, status, c.throttled(resp))
-	case tells == event.OfHealth:
+	case subject == event.AboutHealth:
 		c.d.circuit.failedWith(c.ticket, c.kind, event.Message(c.parent), c.address+": "+status)
 		c.span.SetStatus(codes.Error, status)
 		b.decided = true
-	case tells == event.OfAddress:
+	case subject == event.AboutAddress:
 		return nil, c.discard(resp, status, c.misled(fmt.Errorf("%s: answered %d, and not as the API does: see that %s leads to it",
 			c.address, resp.StatusCode, c.d.variable)))
 	case found.page: // that refuses the credential: the client may renew it, and the circuit counts it
@@ -200,7 +200,7 @@ func (c *call) discard(resp *http.Response, code string, err error) error {
 	return err
 }
 
-// finish gives back what the request held, once.
+// finish releases what the request holds, once.
 func (c *call) finish(code string) {
 	c.once.Do(func() {
 		c.cancel()
@@ -212,7 +212,7 @@ func (c *call) finish(code string) {
 	})
 }
 
-// body tells the circuit how the reading of an answer ended.
+// body reports to the circuit how the reading of an answer ends.
 type body struct {
 	io.ReadCloser
 	call    *call

@@ -96,7 +96,7 @@ func newCircuit(name string, failures int, openFor time.Duration, gauge promethe
 		Name:          name,
 		MaxRequests:   1,                                           // one probe at a time
 		Timeout:       time.Nanosecond,                             // it leaves the open state when it is asked after that: halfOpen asks when it is time
-		ReadyToTrip:   func(gobreaker.Counts) bool { return true }, // it is told of a failure only when there were enough
+		ReadyToTrip:   func(gobreaker.Counts) bool { return true }, // the breaker hears of a failure only when there were enough
 		IsExcluded:    func(err error) bool { return errors.Is(err, errUndecided) },
 		OnStateChange: func(_ string, _, to gobreaker.State) { c.enter(to) },
 	})
@@ -147,7 +147,7 @@ func (c *circuit) resume() {
 	})
 }
 
-// update runs change with mu held, and tells everybody when the state has changed by it.
+// update runs change with mu held, and calls the listeners when the state has changed by it.
 func (c *circuit) update(change func()) {
 	c.mu.Lock()
 	state, _, until := c.effective()
@@ -174,7 +174,7 @@ func (c *circuit) update(change func()) {
 	}
 }
 
-// effective gives the state with the throttle in it: a long one is an open circuit whose end is known.
+// effective returns the state with the throttle in it: a long one is an open circuit whose end is known.
 func (c *circuit) effective() (state gobreaker.State, reason string, until time.Time) {
 	if c.throttle.long && c.throttle.until.After(c.until) {
 		return gobreaker.StateOpen, c.throttle.reason, c.throttle.until
@@ -206,7 +206,7 @@ type pause struct {
 	ended <-chan struct{}
 }
 
-// admit gives a ticket, or a wait (of a short throttle) after which to ask again, or the refusal. ctx is the request's: it
+// admit returns a ticket, or a wait (of a short throttle) after which to ask again, or the refusal. ctx is the request's: it
 // may carry the probe.
 func (c *circuit) admit(ctx context.Context) (t ticket, wait pause, err error) {
 	c.mu.Lock()

@@ -36,9 +36,9 @@ func isThrottled(t *testing.T, err error, wait time.Duration) {
 // An API that refuses some calls as wrong logins while too many are under way, as NetSuite does.
 func TestClassify_ThrottleToldAsWrongLogin(t *testing.T) {
 	const login = `{"o:errorDetails":[{"o:errorCode":"INVALID_LOGIN"}]}`
-	o := downstream.Options{Failures: 3, OpenFor: time.Minute, Classify: func(a event.Answer, byStatus event.Tells) event.Tells {
+	o := downstream.Options{Failures: 3, OpenFor: time.Minute, Classify: func(a event.Answer, byStatus event.Subject) event.Subject {
 		if a.Status == http.StatusUnauthorized && bytes.Contains(a.Body, []byte("INVALID_LOGIN")) && a.Throttles < 2 {
-			return event.OfLoad
+			return event.AboutLoad
 		}
 		return byStatus
 	}}
@@ -70,24 +70,24 @@ func TestClassify_DecidesForAnswersThatRefuse(t *testing.T) {
 		name   string
 		status int
 		body   string
-		tells  event.Tells
+		tells  event.Subject
 		class  event.Class // of the error; "": the answer itself
 		state  string      // after three such answers
 	}{
-		{"503 is a throttle", 503, "busy", event.OfLoad, event.Throttled, "closed"},
-		{"429 is not one", 429, "quota of the day", event.OfRequest, "", "closed"},
-		{"400 is a failure", 400, "deadlock", event.OfHealth, "", "open"},
-		{"500 is no failure", 500, "no such item", event.OfRequest, "", "closed"},
-		{"404 is of another program", 404, "no such app", event.OfAddress, event.Unavailable, "open"},
-		{"400 of the credential", 400, "your role", event.OfCredential, "", "closed"},
-		{"a long body", 422, long, event.OfRequest, "", "closed"},
-		{"no body", 422, "", event.OfRequest, "", "closed"},
+		{"503 is a throttle", 503, "busy", event.AboutLoad, event.Throttled, "closed"},
+		{"429 is not one", 429, "quota of the day", event.AboutRequest, "", "closed"},
+		{"400 is a failure", 400, "deadlock", event.AboutHealth, "", "open"},
+		{"500 is no failure", 500, "no such item", event.AboutRequest, "", "closed"},
+		{"404 is of another program", 404, "no such app", event.AboutAddress, event.Unavailable, "open"},
+		{"400 of the credential", 400, "your role", event.AboutCredential, "", "closed"},
+		{"a long body", 422, long, event.AboutRequest, "", "closed"},
+		{"no body", 422, "", event.AboutRequest, "", "closed"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var seen event.Answer
-			o := downstream.Options{Failures: 3, OpenFor: time.Hour, Classify: func(a event.Answer, byStatus event.Tells) event.Tells {
-				if byStatus != event.TellsOf(tt.status) {
-					t.Errorf("the status tells of the %s, want of the %s", byStatus, event.TellsOf(tt.status))
+			o := downstream.Options{Failures: 3, OpenFor: time.Hour, Classify: func(a event.Answer, byStatus event.Subject) event.Subject {
+				if byStatus != event.SubjectOf(tt.status) {
+					t.Errorf("the status is about the %s, want the %s", byStatus, event.SubjectOf(tt.status))
 				}
 				seen = a
 				return tt.tells
@@ -124,9 +124,9 @@ func TestClassify_DecidesForAnswersThatRefuse(t *testing.T) {
 
 // A success, a redirect and a page of HTML are what they are.
 func TestClassify_IsNotAskedAboutSuccessesAndOtherPrograms(t *testing.T) {
-	o := downstream.Options{Classify: func(event.Answer, event.Tells) event.Tells {
+	o := downstream.Options{Classify: func(event.Answer, event.Subject) event.Subject {
 		t.Error("it was asked")
-		return event.OfLoad
+		return event.AboutLoad
 	}}
 	bubble(t, o, func(t *testing.T, d *downstream.Downstream, r *remote) {
 		r.status(http.StatusCreated)

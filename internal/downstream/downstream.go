@@ -42,10 +42,10 @@ type Options struct {
 	Failures int
 	OpenFor  time.Duration
 
-	// Classify decides what an answer other than 2xx and 3xx tells of, where the API says it otherwise than by the status
+	// Classify decides what an answer of 4xx or 5xx is about, where the API says it otherwise than by the status
 	// alone: a throttle that comes as 401 or 503, or in the words of the body. byStatus is what the status says. It is
 	// called by several goroutines at once. nil: the status decides.
-	Classify func(a event.Answer, byStatus event.Tells) event.Tells
+	Classify func(a event.Answer, byStatus event.Subject) event.Subject
 
 	Registerer prometheus.Registerer // nil: metrics are not exposed
 	Tracer     trace.Tracer          // nil: no spans; traceparent is sent in any case
@@ -67,7 +67,7 @@ type Downstream struct {
 	recent    recent
 	tracer    trace.Tracer
 	variable  string
-	classify  func(event.Answer, event.Tells) event.Tells // nil: the status decides
+	classify  func(event.Answer, event.Subject) event.Subject // nil: the status decides
 	log       zerolog.Logger
 
 	warn   sync.Mutex
@@ -116,10 +116,10 @@ func New(o Options) *Downstream {
 	return d
 }
 
-// Name gives the name of Options.
+// Name returns the name of Options.
 func (d *Downstream) Name() string { return d.name }
 
-// Client gives a client whose requests all go this way. It follows no redirect. The errors of http.Client are
+// Client returns a client whose requests all go this way. It follows no redirect. The errors of http.Client are
 // *url.Error, whose text has the whole URL with its query in it: wrap only their Err, which names what is safe to log.
 func (d *Downstream) Client() *http.Client {
 	return &http.Client{
@@ -180,8 +180,8 @@ func (d *Downstream) Probe() (p breaker.Probe, ok bool) {
 // says:
 //
 //   - An open circuit, or a half-open one without its probe in the context, is an *event.Deferral marked by NotDone.
-//   - An answer that tells OfLoad, such as a 429, is an *event.Error of class Throttled with its wait.
-//   - One that tells OfAddress, a redirect or a page of HTML, is an *event.Error of class Unavailable.
+//   - An answer AboutLoad, such as a 429, is an *event.Error of class Throttled with its wait.
+//   - One AboutAddress, a redirect or a page of HTML, is an *event.Error of class Unavailable.
 //   - All others are returned as they are, also 5xx, which count as failures, and every 401 and 403, after which a client
 //     may renew its credential.
 //   - A byte order mark and PHP's notices in front of JSON are taken off.
@@ -206,7 +206,7 @@ func (d *Downstream) RoundTrip(req *http.Request) (*http.Response, error) {
 	return c.answered(resp)
 }
 
-// admit waits for the limits and asks the circuit. Of a ticket that it gives, release must be called.
+// admit waits for the limits and asks the circuit. For a ticket that it returns, release must be called.
 func (d *Downstream) admit(ctx context.Context) (ticket, error) {
 	// The clocks of the handling stand still from the first real wait on.
 	var resume func(context.Context) error
@@ -320,7 +320,7 @@ func timedOut(ctx context.Context) bool {
 	return errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.Is(cause, context.DeadlineExceeded) || event.ClassOf(cause) == event.Timeout
 }
 
-// ended gives why ctx is done: both its error and its cause, for callers that look for either.
+// ended returns why ctx is done: both its error and its cause, for callers that look for either.
 func ended(ctx context.Context) error {
 	if cause := context.Cause(ctx); !errors.Is(ctx.Err(), cause) {
 		return fmt.Errorf("%w: %w", ctx.Err(), cause)

@@ -40,7 +40,7 @@ func newMetrics(r prometheus.Registerer, name string) metrics {
 	return metrics{requests, duration.WithLabelValues(name), state.WithLabelValues(name)}
 }
 
-// register gives the collector that another Downstream has registered already, because all share the metrics.
+// register returns the collector that another Downstream has registered already, because all share the metrics.
 func register[C prometheus.Collector](r prometheus.Registerer, c C) C {
 	err := r.Register(c)
 	var there prometheus.AlreadyRegisteredError

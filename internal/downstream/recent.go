@@ -99,7 +99,7 @@ func (r *recent) sum(now time.Time) Recent {
 	return sum
 }
 
-// isFailure reports whether a code tells of the downstream and not of what it was asked: no answer, a 5xx, a redirect, a
+// isFailure reports whether a code is about the downstream and not about what it was asked: no answer, a 5xx, a redirect, a
 // credential that is refused, a request to be called later. A 404 or 422 is an answer.
 func isFailure(code string) bool {
 	status, err := strconv.Atoi(code)
@@ -111,5 +111,5 @@ func isFailure(code string) bool {
 	}
 }
 
-// Recent gives what the calls of the last 5 minutes have come to.
+// Recent returns what the calls of the last 5 minutes have come to.
 func (d *Downstream) Recent() Recent { return d.recent.sum(time.Now()) }

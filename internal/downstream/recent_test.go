@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Calls count for 5 minutes, and a failure is what tells of the downstream and not of what it was asked.
+// Calls count for 5 minutes, and a failure is what is about the downstream and not about what it was asked.
 func TestRecent_CountsFiveMinutes(t *testing.T) {
 	t.Parallel()
 	var r recent

@@ -19,7 +19,7 @@ const signatureAge = 5 * time.Minute
 
 var traceparent = regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
 
-// record keeps each call with what is wrong with it, and gives it on with its body unread.
+// record keeps each call with what is wrong with it, and passes it on with its body unread.
 func (s *Server) record(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))

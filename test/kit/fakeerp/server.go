@@ -1,5 +1,5 @@
 // Package fakeerp is an ERP behind the webhook protocol (docs/erp-webhook.md), for tests and the demo. It books what it
-// is sent and tells afterwards what it has booked and how it was asked.
+// is sent, and shows afterwards what it has booked and how it was asked.
 package fakeerp
 
 import (
@@ -122,7 +122,7 @@ type Server struct {
 	refused     map[string]int // by the reason
 }
 
-// New gives an ERP. Close ends it.
+// New returns an ERP. Close ends it.
 func New(o Options) *Server {
 	if o.Keep == 0 {
 		o.Keep = defaultKeep
@@ -171,7 +171,7 @@ func (s *Server) SetLag(d time.Duration) {
 	s.lag = d
 }
 
-// SetAccepting makes it answer 202 without a number: the number is only told by a look-up.
+// SetAccepting makes it answer 202 without a number: only a look-up returns the number.
 func (s *Server) SetAccepting(on bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -185,7 +185,7 @@ func (s *Server) RefuseCancellations(reason string) {
 	s.refusal = reason
 }
 
-// Documents gives all sales orders, oldest first.
+// Documents returns all sales orders, oldest first.
 func (s *Server) Documents() []Document {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -196,7 +196,7 @@ func (s *Server) Documents() []Document {
 	return documents
 }
 
-// DocumentsOf gives the sales orders with an external reference.
+// DocumentsOf returns the sales orders with an external reference.
 func (s *Server) DocumentsOf(reference string) []Document {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -209,7 +209,7 @@ func (s *Server) DocumentsOf(reference string) []Document {
 	return documents
 }
 
-// Counts gives the number of sales orders for each external reference.
+// Counts returns the number of sales orders for each external reference.
 func (s *Server) Counts() map[string]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -220,21 +220,21 @@ func (s *Server) Counts() map[string]int {
 	return counts
 }
 
-// Requests gives all calls, oldest first, those that failed too.
+// Requests returns all calls, oldest first, those that failed too.
 func (s *Server) Requests() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.requests)
 }
 
-// Problems gives what was wrong with calls by the contract, and how often.
+// Problems returns what was wrong with calls by the contract, and how often.
 func (s *Server) Problems() map[string]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return maps.Clone(s.problems)
 }
 
-// Book adds a document that nobody has sent, as one that was made by hand, and gives its number.
+// Book adds a document that nobody has sent, as one that was made by hand, and returns its number.
 func (s *Server) Book(reference string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
