@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
 // Readiness is the answer of /readyz.
@@ -81,10 +80,7 @@ func Handler(ready func() Readiness, metrics prometheus.Gatherer) http.Handler {
 		_ = json.NewEncoder(w).Encode(r) // fails only when the client has gone
 	})
 	mux.Handle("GET /{$}", http.RedirectHandler("/readyz", http.StatusFound))
-	// One metric that can't be gathered must not hide the others.
-	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{
-		ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4, Timeout: 10 * time.Second,
-	}))
+	mux.Handle("GET /metrics", scrape(metrics))
 	return mux
 }
 

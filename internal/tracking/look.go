@@ -9,7 +9,6 @@ import (
 	"io"
 	"unicode/utf8"
 
-	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/encoding/unicode"
 )
 
@@ -34,7 +33,7 @@ func (e Encoding) text(r io.Reader) (io.Reader, error) {
 	}
 	switch e {
 	case Windows1252:
-		return charmap.Windows1252.NewDecoder().Reader(r), nil
+		return &windows1252{r: r}, nil
 	case UTF16LE:
 		return unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM).NewDecoder().Reader(r), nil
 	case UTF16BE:
