@@ -177,7 +177,7 @@ func printQueue(t terminal, q operate.Queue) error {
 	return printTable(t.out, rows)
 }
 
-// counted gives a number with its noun.
+// counted returns a number with its noun.
 func counted(n int, noun string) string {
 	if n != 1 {
 		noun += "s"

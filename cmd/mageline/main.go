@@ -65,7 +65,7 @@ type terminal struct {
 	out, err io.Writer
 }
 
-// run runs one command and gives the exit code.
+// run runs one command and returns the exit code.
 func run(ctx context.Context, args []string, t terminal) int {
 	root := newRoot(t)
 	root.SetArgs(args)
@@ -103,7 +103,7 @@ func failed(err error) error {
 // Ctrl-C twice in haste wants no more.
 const oneStop = time.Second
 
-// untilSignal gives a context that ends at the first SIGTERM or SIGINT. One that comes oneStop or more after it calls endNow.
+// untilSignal returns a context that ends at the first SIGTERM or SIGINT. One that comes oneStop or more after it calls endNow.
 func untilSignal(ctx context.Context, endNow func()) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	signals := make(chan os.Signal, 2)
@@ -171,7 +171,7 @@ Everything is set by environment variables: see "mageline config".`,
 	return root
 }
 
-// setExamples gives the commands that cobra brings an example each, as all others have one.
+// setExamples adds an example to each command that cobra brings, as all others have one.
 func setExamples(root *cobra.Command) {
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()

@@ -36,7 +36,7 @@ func (s stderr) Fd() uintptr { return s.file.Fd() }
 type stdout struct {
 	file *os.File
 	err  stderr
-	dies func() // gives SIGPIPE its ordinary effect
+	dies func() // restores the default effect of SIGPIPE
 	late bool   // nobody reads stderr: it is not waited for again
 }
 
@@ -52,7 +52,7 @@ func (s *stdout) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// standardOutputs gives the program's own. From here on a reader of stderr that is gone ends nothing: Go ends a program that
+// standardOutputs returns stdout and stderr. From here on a reader of stderr that is gone ends nothing: Go ends a program that
 // writes to a pipe without a reader on its descriptors 1 and 2, unless it has asked for SIGPIPE.
 func standardOutputs() (out *stdout, err stderr) {
 	pipes := make(chan os.Signal, 1) // nobody reads it

@@ -90,7 +90,7 @@ replay does. Lines that can't be sent are named, and the others go.`,
 	return cmd
 }
 
-// publishAll publishes what in holds and gives the number of confirmed events.
+// publishAll publishes the content of in and returns the number of confirmed events.
 func publishAll(ctx context.Context, p *rabbitmq.Publisher, exchange, topic string, in io.Reader, lines bool) (n int, err error) {
 	publish := func(body []byte) error {
 		err := p.Publish(ctx, exchange, topic, asMagento(body))

@@ -202,7 +202,7 @@ func notDone(f *deadletter.Followed) int {
 	return f.DeadAgain + f.Waiting
 }
 
-// runEnd is how a replay or a discard ends the program. next gives the call that goes on where it had to stop.
+// runEnd is how a replay or a discard ends the program. next returns the call that goes on where it had to stop.
 func runEnd(ctx context.Context, err error, queue, done string, failures int, next func(*deadletter.StoppedError) string) error {
 	var stopped *deadletter.StoppedError
 	var canary *deadletter.CanaryError
@@ -273,7 +273,7 @@ type question struct {
 // mostUnasked is how many letters leave a queue without a filter, and without somebody who was asked or --yes.
 const mostUnasked = 1000
 
-// sure gives an error unless the letters may leave their queue: a person at a terminal is asked, and a call that chooses none
+// sure returns an error unless the letters may leave their queue: a person at a terminal is asked, and a call that chooses none
 // of many needs --yes.
 func sure(ctx context.Context, t terminal, letters *operate.DeadLetters, q question) error {
 	if q.yes {

@@ -13,16 +13,16 @@ import (
 type checks struct {
 	cfg      *config.Config
 	rabbitmq check.RabbitMQ
-	magento  check.Magento // looked at where a consumer needs Magento
-	probes   []check.Probe // those that no downstream brings
+	magento  check.Magento   // looked at where a consumer needs Magento
+	more     []check.Checker // those that no downstream brings
 }
 
 // Check looks at all that the enabled consumers need.
-func Check(ctx context.Context, cfg *config.Config, version string) ([]check.Line, error) {
+func Check(ctx context.Context, cfg *config.Config, version string) ([]check.Finding, error) {
 	return registered.check(ctx, cfg, version)
 }
 
-func (r registry) check(ctx context.Context, cfg *config.Config, version string) ([]check.Line, error) {
+func (r registry) check(ctx context.Context, cfg *config.Config, version string) ([]check.Finding, error) {
 	broker, err := Broker(cfg)
 	if err != nil {
 		return nil, err
@@ -55,7 +55,7 @@ func (r registry) check(ctx context.Context, cfg *config.Config, version string)
 			one.check(c)
 		}
 	}
-	probes := []check.Probe{
+	checkers := []check.Checker{
 		c.rabbitmq,
 		check.DeadLetters{
 			Options: broker, Topology: topology, Retention: cfg.IdempotencyRetention,
@@ -64,10 +64,10 @@ func (r registry) check(ctx context.Context, cfg *config.Config, version string)
 		check.Postgres{URL: cfg.DatabaseURL.Reveal(), DirectURL: cfg.MigrateDatabaseURL.Reveal(), Migrate: cfg.Migrate},
 	}
 	if magento {
-		probes = append(probes, c.magento)
+		checkers = append(checkers, c.magento)
 	}
 	if erp {
-		probes = append(probes, check.ERP{Address: cfg.ERPURL, Find: remotes.connector.Find})
+		checkers = append(checkers, check.ERP{Address: cfg.ERPURL, Find: remotes.connector.Find})
 	}
-	return check.Run(ctx, append(append(probes, c.probes...), settings)...), nil
+	return check.Run(ctx, append(append(checkers, c.more...), settings)...), nil
 }

@@ -37,14 +37,14 @@ func labelWanted(wanted chan<- event.Event) registration {
 				}
 			})}}
 		},
-		check: func(c *checks) { c.probes = append(c.probes, printer{c.cfg.ERPName}) },
+		check: func(c *checks) { c.more = append(c.more, printer{c.cfg.ERPName}) },
 	}
 }
 
 type printer struct{ name string }
 
-func (p printer) Lines(context.Context) []check.Line {
-	return []check.Line{{Status: check.OK, Subject: "printer " + p.name, Detail: "has paper"}}
+func (p printer) Check(context.Context) []check.Finding {
+	return []check.Finding{{Status: check.OK, Subject: "printer " + p.name, Detail: "has paper"}}
 }
 
 // All that the program, its operator and its pages know of a consumer follows from the one registration above.
@@ -89,7 +89,7 @@ func TestRegistry_AllFollowsFromOneRegistration(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, want := range []check.Line{
+		for _, want := range []check.Finding{
 			{Status: check.OK, Subject: "printer Epson", Detail: "has paper"},
 			{Status: check.OK, Subject: "queue " + broker.Queue("label_wanted"), Detail: "will be created"},
 			{Status: check.OK, Subject: "queue " + broker.DeadLetters("label_wanted"), Detail: "will be created"},

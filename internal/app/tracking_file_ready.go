@@ -34,7 +34,7 @@ var trackingFileReady = registration{
 	wire: wireTrackingFileReady,
 	check: func(c *checks) {
 		c.rabbitmq.Publishes = true
-		c.probes = append(c.probes, check.Inbox{Path: c.cfg.TrackingDir, Beneath: []string{inbox.Processed, inbox.Failed}})
+		c.more = append(c.more, check.Inbox{Path: c.cfg.TrackingDir, Beneath: []string{inbox.Processed, inbox.Failed}})
 	},
 }
 

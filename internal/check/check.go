@@ -1,6 +1,6 @@
 // Package check looks whether everything is there that the enabled consumers need: each dependency, credential and
-// permission, and each setting that can lose messages. It changes nothing, and repeats nothing that it was answered with
-// but names and numbers: no secret, and nobody's data.
+// permission, and each setting that can lose messages. It changes nothing. Of what it is answered it repeats names and
+// numbers alone: no secret, and nobody's data.
 package check
 
 import (
@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// Status is how a Line begins.
+// Status is how a finding begins.
 type Status string
 
-// The states of a line.
+// The states of a finding.
 const (
 	OK      Status = "OK"
 	Warn    Status = "WARN"    // works, and is not as it should be
@@ -23,16 +23,16 @@ const (
 	Unknown Status = "UNKNOWN" // could not be found out
 )
 
-// Line is one thing that was looked at.
-type Line struct {
+// Finding is one thing that was looked at, and a line of what `mageline check` prints.
+type Finding struct {
 	Status  Status `json:"status"`
 	Subject string `json:"subject"`
 	Detail  string `json:"detail"`
 	Todo    string `json:"todo"` // what to do; empty if nothing
 }
 
-// String gives the line for a terminal, always one line.
-func (l Line) String() string {
+// String returns the finding for a terminal, always as one line.
+func (l Finding) String() string {
 	text := fmt.Sprintf("%s %s: %s", l.Status, l.Subject, l.Detail)
 	if l.Todo != "" {
 		text += "; to do: " + l.Todo
@@ -40,38 +40,38 @@ func (l Line) String() string {
 	return strings.Join(strings.Fields(text), " ")
 }
 
-func ok(subject, format string, args ...any) Line {
-	return Line{Status: OK, Subject: subject, Detail: fmt.Sprintf(format, args...)}
+func ok(subject, format string, args ...any) Finding {
+	return Finding{Status: OK, Subject: subject, Detail: fmt.Sprintf(format, args...)}
 }
 
-// A Probe looks at one dependency. It must end when its context does.
-type Probe interface {
-	Lines(ctx context.Context) []Line
+// A Checker looks at one dependency and changes nothing. It must return when its context ends.
+type Checker interface {
+	Check(ctx context.Context) []Finding
 }
 
-// timeout bounds a probe, all of its requests together.
+// timeout bounds a checker, all of its requests together.
 const timeout = 45 * time.Second
 
-// Run runs all probes side by side, each in bounded time, and gives their lines in the order of the probes: what one
+// Run runs all checkers at once, each in bounded time, and returns their findings in the order of the checkers. What one
 // finds does not keep another from looking.
-func Run(ctx context.Context, probes ...Probe) []Line {
+func Run(ctx context.Context, checkers ...Checker) []Finding {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	found := make([][]Line, len(probes))
+	found := make([][]Finding, len(checkers))
 	var running sync.WaitGroup
-	for i, p := range probes {
-		running.Go(func() { found[i] = p.Lines(ctx) })
+	for i, c := range checkers {
+		running.Go(func() { found[i] = c.Check(ctx) })
 	}
 	running.Wait()
-	var all []Line
+	var all []Finding
 	for _, lines := range found {
 		all = append(all, lines...)
 	}
 	return all
 }
 
-// Failed counts the lines that are FAIL.
-func Failed(lines []Line) (n int) {
+// Failed counts the findings that are FAIL.
+func Failed(lines []Finding) (n int) {
 	for _, l := range lines {
 		if l.Status == Fail {
 			n++
@@ -80,7 +80,7 @@ func Failed(lines []Line) (n int) {
 	return n
 }
 
-// inTime says that time ran out, where that is what an error means.
+// inTime says that time ran out, if that is what the error means.
 func inTime(ctx context.Context, err error) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return fmt.Errorf("no answer in time (%w)", err)

@@ -23,27 +23,27 @@ type DeadLetters struct {
 const (
 	lettersTimeout = 20 * time.Second
 	// maxLetters is how many letters of a queue are read: all are, or none, because a queue keeps its order only if all
-	// are given back together.
+	// are requeued together.
 	maxLetters = 10_000
 )
 
-// Lines looks.
-func (d DeadLetters) Lines(ctx context.Context) []Line {
+// Check looks.
+func (d DeadLetters) Check(ctx context.Context) []Finding {
 	ctx, cancel := context.WithTimeout(ctx, lettersTimeout)
 	defer cancel()
 	conn, err := rabbitmq.Dial(ctx, d.Options, "mageline check")
 	if err != nil {
-		return []Line{{Unknown, "dead letters", "can't be seen without RabbitMQ", "see the lines above"}}
+		return []Finding{{Unknown, "dead letters", "can't be seen without RabbitMQ", "see the lines above"}}
 	}
 	defer context.AfterFunc(ctx, func() { rabbitmq.Close(conn) })()
 	defer rabbitmq.Close(conn)
-	var lines []Line
+	var lines []Finding
 	for _, s := range d.Topology.Consumers {
 		queue := d.Topology.DeadLetterQueue(s.Consumer)
 		n, there, err := rabbitmq.Depth(conn, queue)
 		switch {
 		case err != nil:
-			lines = append(lines, Line{Unknown, "dead letters in " + queue, inTime(ctx, err).Error(), "check again"})
+			lines = append(lines, Finding{Unknown, "dead letters in " + queue, inTime(ctx, err).Error(), "check again"})
 		case there && n > 0:
 			lines = append(lines, d.look(ctx, queue, n)...)
 		}
@@ -54,13 +54,13 @@ func (d DeadLetters) Lines(ctx context.Context) []Line {
 	return lines
 }
 
-func (d DeadLetters) look(ctx context.Context, queue string, n int) []Line {
+func (d DeadLetters) look(ctx context.Context, queue string, n int) []Finding {
 	subject := "dead letters in " + queue
-	lines := []Line{{
+	lines := []Finding{{
 		Warn, subject, fmt.Sprintf("%d wait for somebody to replay them", n),
 		"mageline dlq list " + queue + ", put right what they tell, then mageline --replay-dlq " + queue,
 	}}
-	age := Line{Unknown, "age of the " + subject, "", "compare it with MAGELINE_IDEMPOTENCY_RETENTION: mageline dlq list " + queue}
+	age := Finding{Unknown, "age of the " + subject, "", "compare it with MAGELINE_IDEMPOTENCY_RETENTION: mageline dlq list " + queue}
 	if n > maxLetters {
 		age.Detail = "too many to be looked at here"
 		return append(lines, age)
@@ -78,7 +78,7 @@ func (d DeadLetters) look(ctx context.Context, queue string, n int) []Line {
 	default:
 		if since := time.Since(overviews[0].Oldest); since >= d.Retention*3/4 {
 			// A replay asks the downstream where the ledger knows nothing, so that nothing is lost yet.
-			return append(lines, Line{
+			return append(lines, Finding{
 				Warn, age.Subject,
 				fmt.Sprintf("the oldest is %s old, keys are kept for %s: without them a replay can repeat what was done", since.Round(time.Minute), d.Retention),
 				"replay or discard it before, or set MAGELINE_IDEMPOTENCY_RETENTION higher",

@@ -20,7 +20,7 @@ func foresee(ctx context.Context, m *rabbitmq.Management) (f foresight, err erro
 	return f, m.Get(ctx, &f.operators, "operator-policies", m.VHost)
 }
 
-// queue gives a queue as it will be once it is declared.
+// queue returns a queue as it will be once it is declared.
 func (f foresight) queue(q rabbitmq.Queue) (queueState, error) {
 	state := queueState{Name: q.Name, Type: fmt.Sprint(q.Args["x-queue-type"]), Durable: true, Arguments: object{}, Effective: object{}}
 	for name, value := range q.Args {
@@ -50,7 +50,7 @@ func (f foresight) queue(q rabbitmq.Queue) (queueState, error) {
 	return state, nil
 }
 
-// matching gives the policy that counts: of those that match the one with the highest priority. The zero policy is none.
+// matching returns the policy that applies: of those that match, the one with the highest priority. The zero policy is none.
 func matching(policies []policyState, name string, kinds []string) (found policyState, err error) {
 	for _, p := range policies {
 		if !slices.Contains(kinds, p.ApplyTo) || found.Name != "" && p.Priority <= found.Priority {

@@ -15,16 +15,16 @@ type Inbox struct {
 	Beneath []string
 }
 
-// Lines looks. To see whether it may write, it makes a file without a content and takes it away again.
-func (i Inbox) Lines(context.Context) []Line {
+// Check looks. To see whether it may write, it makes a file without a content and takes it away again.
+func (i Inbox) Check(context.Context) []Finding {
 	subject := "inbox " + i.Path
 	const todo = "have TRACKING_DIR lead to a directory in which the user that mageline runs as may write"
 	info, err := os.Stat(i.Path)
 	if err == nil && !info.IsDir() {
-		return []Line{{Fail, subject, "is no directory", todo}}
+		return []Finding{{Fail, subject, "is no directory", todo}}
 	}
 	if err != nil {
-		return []Line{{Fail, subject, err.Error(), "make the directory, or mount it: mageline waits for it; " + todo}}
+		return []Finding{{Fail, subject, err.Error(), "make the directory, or mount it: mageline waits for it; " + todo}}
 	}
 	root, err := os.OpenRoot(i.Path)
 	if err == nil {
@@ -35,9 +35,9 @@ func (i Inbox) Lines(context.Context) []Line {
 		err = writable(root, ".")
 	}
 	if err != nil {
-		return []Line{{Fail, subject, err.Error(), todo}}
+		return []Finding{{Fail, subject, err.Error(), todo}}
 	}
-	lines := []Line{ok(subject, "is there and can be written to")}
+	lines := []Finding{ok(subject, "is there and can be written to")}
 	for _, name := range i.Beneath {
 		subject := "inbox " + path.Join(i.Path, name)
 		info, err := root.Lstat(name)
@@ -51,7 +51,7 @@ func (i Inbox) Lines(context.Context) []Line {
 			err = writable(root, name)
 		}
 		if err != nil {
-			lines = append(lines, Line{Fail, subject, err.Error(), "let it be a directory in which the user that mageline runs as may write, or take it away"})
+			lines = append(lines, Finding{Fail, subject, err.Error(), "let it be a directory in which the user that mageline runs as may write, or take it away"})
 			continue
 		}
 		lines = append(lines, ok(subject, "is there and can be written to"))

@@ -34,7 +34,7 @@ func TestInbox_InEachState(t *testing.T) {
 		{"/proc", []check.Status{check.Fail}}, // nobody, not even root, writes there
 	}
 	for _, tt := range tests {
-		lines := check.Inbox{Path: tt.path, Beneath: []string{"processed", "failed"}}.Lines(t.Context())
+		lines := check.Inbox{Path: tt.path, Beneath: []string{"processed", "failed"}}.Check(t.Context())
 		var got []check.Status
 		for _, l := range lines {
 			got = append(got, l.Status)

@@ -27,8 +27,8 @@ func TestServers_FailWhenTooOld(t *testing.T) {
 	}
 }
 
-func TestLine_PrintsAsOneLine(t *testing.T) {
-	got := Line{Fail, "a", "b\nc\t d", "e"}.String()
+func TestFinding_PrintsAsOneLine(t *testing.T) {
+	got := Finding{Fail, "a", "b\nc\t d", "e"}.String()
 	if got != "FAIL a: b c d; to do: e" || strings.Contains(got, "\n") {
 		t.Errorf("%q", got)
 	}

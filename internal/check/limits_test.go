@@ -29,14 +29,14 @@ func TestRabbitMQ_VhostLimits(t *testing.T) {
 	ctl("add_vhost", "small")
 	ctl("set_permissions", "-p", "small", "guest", ".*", ".*", ".*")
 	ctl("set_vhost_limits", "-p", "small", `{"max-queues": 0}`)
-	probe := check.RabbitMQ{Options: rabbitmq.Options{URL: n.URL + "small"}, Topology: rabbitmq.Topology{
+	checker := check.RabbitMQ{Options: rabbitmq.Options{URL: n.URL + "small"}, Topology: rabbitmq.Topology{
 		Exchange: "magento", Prefix: "mageline", Type: rabbitmq.Quorum, Delays: []time.Duration{time.Second},
 		Consumers: []rabbitmq.ConsumerQueue{{Consumer: "order_placed", Topics: []string{"sales.order.placed"}}},
 	}}
-	found := lines(t, probe)
+	found := lines(t, checker)
 	want(t, found, check.Fail, "RabbitMQ permission to declare", "queue limit in vhost 'small' (0) is reached", "set_vhost_limits, max-queues")
 
 	ctl("set_vhost_limits", "-p", "small", `{"max-connections": 0}`)
-	found = lines(t, probe)
+	found = lines(t, checker)
 	want(t, found, check.Fail, "RabbitMQ limits", "connection limit (0) is reached", "set_vhost_limits, max-connections")
 }

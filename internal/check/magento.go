@@ -43,12 +43,12 @@ const (
 	maxDrain = 64 << 10
 )
 
-// Lines looks.
-func (m Magento) Lines(ctx context.Context) []Line {
+// Check looks.
+func (m Magento) Check(ctx context.Context) []Finding {
 	if m.Now == nil {
 		m.Now = time.Now
 	}
-	questions := []func(context.Context) (Line, error){m.orders}
+	questions := []func(context.Context) (Finding, error){m.orders}
 	if m.Comment {
 		questions = append(questions, m.comment)
 	}
@@ -59,23 +59,23 @@ func (m Magento) Lines(ctx context.Context) []Line {
 		questions = append(questions, m.ship)
 	}
 	for _, s := range m.Statuses {
-		questions = append(questions, func(ctx context.Context) (Line, error) { return m.status(ctx, s) })
+		questions = append(questions, func(ctx context.Context) (Finding, error) { return m.status(ctx, s) })
 	}
 	questions = append(questions, m.stores)
 
-	var reached []Line
-	answers, errs := make([]Line, len(questions)), make([]error, len(questions))
+	var reached []Finding
+	answers, errs := make([]Finding, len(questions)), make([]error, len(questions))
 	var asked sync.WaitGroup
 	asked.Go(func() { reached = m.reach(ctx) })
 	for i, ask := range questions {
 		asked.Go(func() { answers[i], errs[i] = ask(ctx) })
 	}
 	asked.Wait()
-	return slices.Concat(reached, []Line{credential(errs...)}, answers)
+	return slices.Concat(reached, []Finding{credential(errs...)}, answers)
 }
 
 // reach asks without a credential: any answer but a failure shows that Magento is there, and its Date shows its clock.
-func (m Magento) reach(ctx context.Context) []Line {
+func (m Magento) reach(ctx context.Context) []Finding {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	base := strings.TrimSuffix(strings.TrimRight(m.URL, "/"), "/rest")
@@ -83,7 +83,7 @@ func (m Magento) reach(ctx context.Context) []Line {
 	const todo = "see that Magento runs and that MAGELINE_MAGENTO_URL leads to it"
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/rest/V1/store/storeConfigs", http.NoBody)
 	if err != nil {
-		return []Line{{Fail, subject, "MAGELINE_MAGENTO_URL makes no address", "set it to the shop's base address"}}
+		return []Finding{{Fail, subject, "MAGELINE_MAGENTO_URL makes no address", "set it to the shop's base address"}}
 	}
 	began := m.Now()
 	resp, err := m.HTTP.Do(req)
@@ -92,15 +92,15 @@ func (m Magento) reach(ctx context.Context) []Line {
 		if errors.As(err, &outer) {
 			err = outer.Err
 		}
-		return []Line{{Fail, subject, inTime(ctx, err).Error(), todo}}
+		return []Finding{{Fail, subject, inTime(ctx, err).Error(), todo}}
 	}
 	defer resp.Body.Close()
 	took := m.Now().Sub(began)
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxDrain)) // so that the connection can be used again
 	if resp.StatusCode >= 500 {
-		return []Line{{Fail, subject, fmt.Sprintf("answers %d %s", resp.StatusCode, http.StatusText(resp.StatusCode)), todo + ", and is not in maintenance mode"}}
+		return []Finding{{Fail, subject, fmt.Sprintf("answers %d %s", resp.StatusCode, http.StatusText(resp.StatusCode)), todo + ", and is not in maintenance mode"}}
 	}
-	lines := []Line{ok(subject, "reachable")}
+	lines := []Finding{ok(subject, "reachable")}
 	date, err := http.ParseTime(resp.Header.Get("Date"))
 	if err != nil || resp.Header.Get("Age") != "" { // none, or that of a cache
 		return lines
@@ -108,7 +108,7 @@ func (m Magento) reach(ctx context.Context) []Line {
 	// The Date is of some moment during the request, to the second.
 	skew := began.Add(took / 2).Sub(date)
 	if skew.Abs() > maxSkew+took {
-		return append(lines, Line{
+		return append(lines, Finding{
 			Warn, "clock", fmt.Sprintf("this machine's is %s from Magento's: signatures are refused for it", skew.Abs().Round(time.Second)),
 			"set both by NTP",
 		})
@@ -117,7 +117,7 @@ func (m Magento) reach(ctx context.Context) []Line {
 }
 
 // orders reads one order's id.
-func (m Magento) orders(ctx context.Context) (Line, error) {
+func (m Magento) orders(ctx context.Context) (Finding, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	criteria := magentoapi.SearchCriteria{Fields: "items[entity_id],total_count"}.OnPage(1, 1)
@@ -126,7 +126,7 @@ func (m Magento) orders(ctx context.Context) (Line, error) {
 }
 
 // comment writes a comment to an order that is not there: Magento looks at the permission first.
-func (m Magento) comment(ctx context.Context) (Line, error) {
+func (m Magento) comment(ctx context.Context) (Finding, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	err := m.Client.Orders.AddComment(ctx, 0, magentoapi.Comment{Text: "mageline check", Status: "pending"})
@@ -138,7 +138,7 @@ func (m Magento) comment(ctx context.Context) (Line, error) {
 
 // status looks whether a status belongs to a state. No endpoint tells: what can be seen is how Magento was installed, and
 // which orders of the shop have it.
-func (m Magento) status(ctx context.Context, s OrderStatus) (Line, error) {
+func (m Magento) status(ctx context.Context, s OrderStatus) (Finding, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	subject := fmt.Sprintf("ORDER_STATUS_EXPORTED %s:%s", s.State, s.Status)
@@ -154,16 +154,16 @@ func (m Magento) status(ctx context.Context, s OrderStatus) (Line, error) {
 	}
 	switch {
 	case err != nil:
-		return Line{Unknown, subject, inTime(ctx, err).Error(), "see the other lines"}, err
+		return Finding{Unknown, subject, inTime(ctx, err).Error(), "see the other lines"}, err
 	case len(there.Items) > 0:
 		return ok(subject, "an order has it in that state (entity id %d)", there.Items[0].EntityID), nil
 	case len(elsewhere.Items) > 0:
-		return Line{
+		return Finding{
 			Warn, subject, fmt.Sprintf("orders have it in the state %s, and none in %s: 2.4.8 refuses it where it is not assigned, 2.4.5 takes it and the order "+
 				"may be missing where it is looked for", elsewhere.Items[0].State, s.State), assign,
 		}, nil
 	default:
-		return Line{Unknown, subject, "no order has it yet, and Magento's API does not tell which statuses a state has", "see that it is there, and " + assign}, nil
+		return Finding{Unknown, subject, "no order has it yet, and Magento's API does not tell which statuses a state has", "see that it is there, and " + assign}, nil
 	}
 }
 
@@ -174,7 +174,7 @@ func isNoOrder(err error) bool {
 }
 
 // shipments reads one shipment's id. Adding a tracking number needs the same permission.
-func (m Magento) shipments(ctx context.Context) (Line, error) {
+func (m Magento) shipments(ctx context.Context) (Finding, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	criteria := magentoapi.SearchCriteria{Fields: "items[entity_id],total_count"}.OnPage(1, 1)
@@ -183,7 +183,7 @@ func (m Magento) shipments(ctx context.Context) (Line, error) {
 }
 
 // ship ships an order that is not there: Magento looks at the permission first.
-func (m Magento) ship(ctx context.Context) (Line, error) {
+func (m Magento) ship(ctx context.Context) (Finding, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	_, err := m.Client.Shipments.Ship(ctx, 0, magentoapi.NewShipment{})
@@ -194,7 +194,7 @@ func (m Magento) ship(ctx context.Context) (Line, error) {
 }
 
 // stores reads the store views' configuration, without which the service goes on with MAGENTO_TIMEZONE.
-func (m Magento) stores(ctx context.Context) (Line, error) {
+func (m Magento) stores(ctx context.Context) (Finding, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	configs, err := m.Client.Stores.Configs(ctx)
@@ -220,23 +220,23 @@ func refusedByMagento(err error) bool {
 }
 
 // allowed makes the line of one permission.
-func allowed(what, resource string, err error) Line {
+func allowed(what, resource string, err error) Finding {
 	subject := "Magento permission to " + what
 	switch {
 	case err == nil:
 		return ok(subject, "granted (%s)", resource)
 	case refusedByMagento(err):
-		return Line{Fail, subject, err.Error(), "give the integration or the user the resource " + resource + ", if the credential is right"}
+		return Finding{Fail, subject, err.Error(), "give the integration or the user the resource " + resource + ", if the credential is right"}
 	case errors.Is(err, magentoapi.ErrNoEndpoint):
-		return Line{Fail, subject, err.Error(), "correct MAGELINE_MAGENTO_URL and MAGELINE_MAGENTO_STORE_CODE"}
+		return Finding{Fail, subject, err.Error(), "correct MAGELINE_MAGENTO_URL and MAGELINE_MAGENTO_STORE_CODE"}
 	default:
-		return Line{Fail, subject, err.Error(), "see that Magento answers, and check again"}
+		return Finding{Fail, subject, err.Error(), "see that Magento answers, and check again"}
 	}
 }
 
 // credential sums up what the calls met: Magento answers a wrong credential and a missing permission alike, but one
 // call that is accepted shows that the credential is good.
-func credential(errs ...error) Line {
+func credential(errs ...error) Finding {
 	const subject = "Magento credential"
 	var refusal error
 	for _, err := range errs {
@@ -249,11 +249,11 @@ func credential(errs ...error) Line {
 		}
 	}
 	if refusal == nil {
-		return Line{Unknown, subject, "no call of it was answered", "see the other lines"}
+		return Finding{Unknown, subject, "no call of it was answered", "see the other lines"}
 	}
 	todo := "correct the credential (MAGELINE_MAGENTO_TOKEN, the four of OAuth, or MAGELINE_MAGENTO_USERNAME and _PASSWORD), and what it may do"
 	if errors.Is(refusal, magentoapi.ErrBearerDisabled) {
 		todo = "use the integration's four OAuth values, or allow integration tokens as bearers (oauth/consumer/enable_integration_as_bearer)"
 	}
-	return Line{Fail, subject, "every call was refused: " + refusal.Error(), todo}
+	return Finding{Fail, subject, "every call was refused: " + refusal.Error(), todo}
 }

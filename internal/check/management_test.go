@@ -126,8 +126,8 @@ func (f *fakeManagement) policy(name, pattern, applyTo string, definition map[st
 	return map[string]any{"vhost": f.vhost, "name": name, "pattern": pattern, "apply-to": applyTo, "definition": definition, "priority": 1}
 }
 
-// probe serves the API and gives the probe that asks it.
-func (f *fakeManagement) probe(t *testing.T, q *kit.Queues, topology rabbitmq.Topology) check.RabbitMQ {
+// checker serves the API and gives the checker that asks it.
+func (f *fakeManagement) checker(t *testing.T, q *kit.Queues, topology rabbitmq.Topology) check.RabbitMQ {
 	t.Helper()
 	server := httptest.NewServer(f)
 	t.Cleanup(server.Close)
@@ -144,7 +144,7 @@ func withUser(t *testing.T, address string) string {
 	return u.String() + "/"
 }
 
-func wantNoSecret(t *testing.T, found []check.Line) {
+func wantNoSecret(t *testing.T, found []check.Finding) {
 	t.Helper()
 	for _, l := range found {
 		if strings.Contains(l.String(), "s3cr3t") {
@@ -161,7 +161,7 @@ func TestManagement_AllWell(t *testing.T) {
 	}
 	f := manage(t, q, topology, true)
 	f.set(t, f.at("queues", q.Queue("order_placed"), ""), map[string]any{"effective_policy_definition": []any{}}) // as some versions write it
-	found := lines(t, f.probe(t, q, topology))
+	found := lines(t, f.checker(t, q, topology))
 	wantNo(t, found, check.Warn, check.Fail, check.Unknown)
 	want(t, found, check.OK, "RabbitMQ alarms", "none")
 	want(t, found, check.OK, "policies", "none")
@@ -177,7 +177,7 @@ func TestManagement_ForeseesWhatWillBeDeclared(t *testing.T) {
 	q, topology, _ := broker(t)
 	f := manage(t, q, topology, false)
 	all := "policies/" + url.PathEscape(f.vhost)
-	found := lines(t, f.probe(t, q, topology))
+	found := lines(t, f.checker(t, q, topology))
 	wantNo(t, found, check.Fail, check.Unknown)
 	want(t, found, check.OK, "policies")
 	want(t, found, check.OK, "bindings", "will be created", q.RetryQueue(time.Minute))
@@ -193,18 +193,18 @@ func TestManagement_ForeseesWhatWillBeDeclared(t *testing.T) {
 	})
 	f.answers["operator-"+all] = asJSON(t, list{f.policy("oplimits", `\.order_placed$`, "queues", map[string]any{"message-ttl": 1000})})
 	f.answers[f.at("exchanges", "unroutable", "/bindings/source")] = asJSON(t, list{f.binding("unroutable", "unroutable", "")})
-	found = lines(t, f.probe(t, q, topology))
+	found = lines(t, f.checker(t, q, topology))
 	want(t, found, check.Fail, "policies of queue "+q.Queue("order_placed"), "message-ttl is 1000", "policy limits and operator policy oplimits")
 	want(t, found, check.Warn, "policies of queue "+q.DeadLetters("order_placed"), "dead-letter-exchange is dlx", "policy quiet")
 	want(t, found, check.OK, "alternate exchange of "+q.Exchange, "policy low")
 
 	f.answers[all] = asJSON(t, list{f.policy("look", "^(?!amq).*", "all", map[string]any{"message-ttl": 1})})
-	found = lines(t, f.probe(t, q, topology))
+	found = lines(t, f.checker(t, q, topology))
 	want(t, found, check.Unknown, "policies", "policy look")
 	want(t, found, check.Unknown, "alternate exchange of "+q.Exchange, "policy look")
 
 	f.refused[all] = true
-	found = lines(t, f.probe(t, q, topology))
+	found = lines(t, f.checker(t, q, topology))
 	want(t, found, check.Unknown, "policies", "401")
 	want(t, found, check.Unknown, "alternate exchange of "+q.Exchange, "401")
 }
@@ -249,7 +249,7 @@ func TestManagement_Policies(t *testing.T) {
 			f := manage(t, q, topology, true)
 			name := q.Prefix + "." + tt.queue
 			f.set(t, f.at("queues", name, ""), map[string]any{"policy": "limits", "effective_policy_definition": tt.set})
-			found := lines(t, f.probe(t, q, topology))
+			found := lines(t, f.checker(t, q, topology))
 			if tt.status == check.OK {
 				want(t, found, check.OK, "policies")
 				wantNo(t, found, check.Fail, check.Unknown)
@@ -275,7 +275,7 @@ func TestManagement_BindingsAndAlternateExchange(t *testing.T) {
 		f.binding("", queue, queue), f.binding(exchange, queue, "catalog.#"), f.binding("elsewhere", queue, "k"), withArguments,
 	})
 	f.answers[f.at("exchanges", "unroutable", "/bindings/source")] = `[]`
-	found := lines(t, f.probe(t, q, topology))
+	found := lines(t, f.checker(t, q, topology))
 	want(t, found, check.OK, "bindings", "2 are there", `will be created: "sales.order.placed" of `+exchange)
 	for subject, todo := range map[string]string{
 		`binding "catalog.#" of ` + exchange + ` to queue ` + queue: "--unbind 'order_placed:catalog.#'",
@@ -298,25 +298,25 @@ func TestManagement_BindingsAndAlternateExchange(t *testing.T) {
 	}
 	f.answers[bindings] = asJSON(t, many)
 	delete(f.answers, f.at("exchanges", "unroutable", "/bindings/source"))
-	found = lines(t, f.probe(t, q, topology))
+	found = lines(t, f.checker(t, q, topology))
 	want(t, found, check.Warn, "bindings of queue "+queue, "5 more")
 	want(t, found, check.Warn, alternate, "is not there")
 
 	f.refused[f.at("policies", "ae", "")] = true // the user has the tag management only
-	found = lines(t, f.probe(t, q, topology))
+	found = lines(t, f.checker(t, q, topology))
 	want(t, found, check.Unknown, alternate, "401")
 
 	f.set(t, f.at("exchanges", exchange, ""), map[string]any{"policy": nil})
-	found = lines(t, f.probe(t, q, topology))
+	found = lines(t, f.checker(t, q, topology))
 	want(t, found, check.Warn, alternate, "none")
 
 	f.set(t, f.at("exchanges", exchange, ""), map[string]any{"arguments": map[string]any{"alternate-exchange": "unroutable"}})
 	f.answers[f.at("exchanges", "unroutable", "/bindings/source")] = asJSON(t, list{f.binding("unroutable", "unroutable", "")})
-	found = lines(t, f.probe(t, q, topology))
+	found = lines(t, f.checker(t, q, topology))
 	want(t, found, check.OK, alternate, "argument")
 
 	f.answers["health/checks/alarms"] = `{"alarms":[{"node":"rabbit@a","resource":"memory"}],"reason":"There are alarms in effect in the cluster","status":"failed"}`
-	found = lines(t, f.probe(t, q, topology))
+	found = lines(t, f.checker(t, q, topology))
 	want(t, found, check.Fail, "RabbitMQ alarms", "memory on rabbit@a")
 }
 
@@ -330,15 +330,15 @@ func TestManagement_ShowsArguments(t *testing.T) {
 	f := manage(t, q, topology, true)
 	path := f.at("queues", q.DeadLetters("order_placed"), "")
 	f.set(t, path, map[string]any{"arguments": map[string]any{"x-queue-type": "quorum", "x-delivery-limit": 1_000_000_000, "x-quorum-initial-group-size": 1}})
-	found := lines(t, f.probe(t, q, topology))
+	found := lines(t, f.checker(t, q, topology))
 	want(t, found, check.Warn, "queue "+q.DeadLetters("order_placed"), `x-quorum-initial-group-size is "1" instead of not set`)
 
 	f.set(t, path, map[string]any{"arguments": map[string]any{"x-delivery-limit": 20, "x-max-age": "1D"}, "durable": false, "auto_delete": true})
-	found = lines(t, f.probe(t, q, topology))
+	found = lines(t, f.checker(t, q, topology))
 	want(t, found, check.Fail, "queue "+q.DeadLetters("order_placed"), `x-delivery-limit is "20" instead of "1000000000"`, "durable", "auto_delete")
 
 	f.set(t, path, map[string]any{"name": "another"})
-	want(t, lines(t, f.probe(t, q, topology)), check.Unknown, "policies", "another queue")
+	want(t, lines(t, f.checker(t, q, topology)), check.Unknown, "policies", "another queue")
 }
 
 func TestManagement_UnknownWhenAway(t *testing.T) {

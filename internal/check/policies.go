@@ -95,12 +95,12 @@ func integer(value any) (int64, bool) {
 }
 
 // policyLine is the line of a queue that policies change, ok is false for none.
-func policyLine(q queueState, r role) (line Line, changed bool) {
+func policyLine(q queueState, r role) (line Finding, changed bool) {
 	found := effects(q, r)
 	if len(found) == 0 {
-		return Line{}, false
+		return Finding{}, false
 	}
-	line = Line{Status: Warn, Subject: "policies of queue " + q.Name}
+	line = Finding{Status: Warn, Subject: "policies of queue " + q.Name}
 	var texts, names, todo []string
 	for _, e := range found {
 		texts = append(texts, e.text)

@@ -31,8 +31,8 @@ const (
 
 // pooling finds out whether a pooler lies between, and its mode, without a word that would stay on the server.
 //
-// A pooler gives its clients numbers of its own (BackendKeyData), which are not those of the server's processes. Where two
-// connections of ours that are open at the same time meet the same process, it gives connections for a transaction alone.
+// A pooler has numbers of its own for its clients (BackendKeyData), which are not those of the server's processes. Where two
+// connections of ours that are open at the same time reach the same process, it is in transaction mode.
 func (l *link) pooling(ctx context.Context) (pooling, error) {
 	mine, err := process(ctx, l.conn)
 	if err != nil {
@@ -100,26 +100,26 @@ func process(ctx context.Context, db interface {
 }
 
 // pooler looks for one that MAGELINE_DATABASE_URL leads to.
-func (p Postgres) pooler(ctx context.Context, l *link) []Line {
+func (p Postgres) pooler(ctx context.Context, l *link) []Finding {
 	const subject = "Postgres pooler"
 	mode, err := l.pooling(ctx)
 	switch {
 	case mode == notPooled:
 		return nil
 	case mode == byStatement:
-		return []Line{{
+		return []Finding{{
 			Fail, subject, databaseURL + " leads to a pooler in statement mode, where no transaction can be begun",
 			"set pool_mode to transaction for this database, or lead " + databaseURL + " to Postgres itself",
 		}}
 	case p.DirectURL != "" && mode != inAnUnknownMode:
-		return []Line{ok(subject, "%s leads to one in %s mode, as %s declares", databaseURL, mode, directURL)}
+		return []Finding{ok(subject, "%s leads to one in %s mode, as %s declares", databaseURL, mode, directURL)}
 	case mode == byTransaction:
-		return []Line{{
+		return []Finding{{
 			Fail, directURL, "is not set, and " + databaseURL + " leads to a pooler in transaction mode: prepared statements and the locks of migrations and dead-letter queues are lost between two transactions",
 			"set " + directURL + " to Postgres itself, past the pooler",
 		}}
 	case mode == bySession:
-		return []Line{ok(subject, "%s leads to one in session mode", databaseURL)}
+		return []Finding{ok(subject, "%s leads to one in session mode", databaseURL)}
 	}
 	detail := databaseURL + " leads to one, in what mode can't be seen"
 	if err != nil {
@@ -129,19 +129,19 @@ func (p Postgres) pooler(ctx context.Context, l *link) []Line {
 	if p.DirectURL != "" {
 		todo = "see that the pooler has connections to spare, and check again"
 	}
-	return []Line{{Unknown, subject, detail, todo}}
+	return []Finding{{Unknown, subject, detail, todo}}
 }
 
 // direct sees that the connection past the pooler is one.
-func (l *link) direct(ctx context.Context) []Line {
+func (l *link) direct(ctx context.Context) []Finding {
 	mode, err := l.pooling(ctx)
 	switch mode {
 	case notPooled, bySession:
 		return nil
 	case inAnUnknownMode:
-		return []Line{unread(ctx, l.variable, err, l.variable)}
+		return []Finding{unread(ctx, l.variable, err, l.variable)}
 	}
-	return []Line{{
+	return []Finding{{
 		Fail, l.variable, "leads to a pooler in " + string(mode) + " mode itself, where the locks of migrations and dead-letter queues are lost",
 		"set it to Postgres itself, past the pooler",
 	}}

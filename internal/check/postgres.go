@@ -32,13 +32,13 @@ const (
 	oldestPostgres = 130_000
 )
 
-// Lines looks.
-func (p Postgres) Lines(ctx context.Context) []Line {
+// Check looks.
+func (p Postgres) Check(ctx context.Context) []Finding {
 	ctx, cancel := context.WithTimeout(ctx, databaseTimeout)
 	defer cancel()
 	l, lines := connect(ctx, p.URL, p.DirectURL, databaseURL)
 	if l == nil {
-		return append(lines, Line{Unknown, "Postgres schema and permissions", "can't be seen without Postgres", "see the lines above"})
+		return append(lines, Finding{Unknown, "Postgres schema and permissions", "can't be seen without Postgres", "see the lines above"})
 	}
 	defer l.close()
 	s, err := readServer(ctx, l.db)
@@ -53,11 +53,11 @@ func (p Postgres) Lines(ctx context.Context) []Line {
 }
 
 // unread is the line of what could not be read on a connection.
-func unread(ctx context.Context, subject string, err error, variable string) Line {
+func unread(ctx context.Context, subject string, err error, variable string) Finding {
 	if todo := Remedy(err, variable); todo != "" {
-		return Line{Fail, subject, err.Error(), todo}
+		return Finding{Fail, subject, err.Error(), todo}
 	}
-	return Line{Unknown, subject, inTime(ctx, err).Error(), "see that Postgres stays reachable, and check again"}
+	return Finding{Unknown, subject, inTime(ctx, err).Error(), "see that Postgres stays reachable, and check again"}
 }
 
 // The variables that lead to Postgres.
@@ -83,35 +83,35 @@ func (l *link) address() string {
 
 func hostPort(c *pgx.ConnConfig) string { return net.JoinHostPort(c.Host, strconv.Itoa(int(c.Port))) }
 
-// connect gives a connection and the lines that tell of it; nil when there is none. direct is an address past the pooler that
+// connect returns a connection and the findings on it; nil when there is none. direct is an address past the pooler that
 // url leads to, if it is one.
-func connect(ctx context.Context, url, direct, variable string) (*link, []Line) {
+func connect(ctx context.Context, url, direct, variable string) (*link, []Finding) {
 	parsed, err := pg.Parse(url, direct)
 	if err != nil {
-		return nil, []Line{{Fail, "Postgres", variable + " can't be used", err.Error()}}
+		return nil, []Finding{{Fail, "Postgres", variable + " can't be used", err.Error()}}
 	}
 	config := parsed.ConnConfig
 	// Prepared statements belong to a session, which a pooler in transaction mode does not give.
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err == nil {
-		return &link{variable, config, conn, parsed.On(conn)}, []Line{ok("Postgres credential in "+variable, "accepted for role %s", config.User)}
+		return &link{variable, config, conn, parsed.On(conn)}, []Finding{ok("Postgres credential in "+variable, "accepted for role %s", config.User)}
 	}
 	subject := "Postgres " + hostPort(config)
 	reached := ok(subject, "reachable")
 	var answer *pgconn.PgError
 	switch {
 	case errors.As(err, &answer) && strings.HasPrefix(answer.Code, "28"): // invalid authorization
-		return nil, []Line{reached, {Fail, "Postgres credential in " + variable, answer.Message, Remedy(err, variable)}}
+		return nil, []Finding{reached, {Fail, "Postgres credential in " + variable, answer.Message, Remedy(err, variable)}}
 	case errors.As(err, &answer) && answer.Code == "3D000":
-		return nil, []Line{reached, {Fail, "Postgres database", answer.Message, Remedy(err, variable)}}
+		return nil, []Finding{reached, {Fail, "Postgres database", answer.Message, Remedy(err, variable)}}
 	case errors.As(err, &answer) && Remedy(err, variable) == "":
-		return nil, []Line{{Fail, subject, "refuses the connection: " + answer.Message, "see what it means for Postgres (SQLSTATE " + answer.Code + ")"}}
+		return nil, []Finding{{Fail, subject, "refuses the connection: " + answer.Message, "see what it means for Postgres (SQLSTATE " + answer.Code + ")"}}
 	default:
 		if todo := Remedy(err, variable); todo != "" {
-			return nil, []Line{{Fail, subject, err.Error(), todo}}
+			return nil, []Finding{{Fail, subject, err.Error(), todo}}
 		}
-		return nil, []Line{{Fail, subject, inTime(ctx, err).Error(), "see that Postgres runs and that " + variable + " leads to it"}}
+		return nil, []Finding{{Fail, subject, inTime(ctx, err).Error(), "see that Postgres runs and that " + variable + " leads to it"}}
 	}
 }
 
@@ -182,7 +182,7 @@ func closeConn(conn *pgx.Conn) {
 	_ = conn.Close(ctx) // nothing was written
 }
 
-// server is what a connection tells of its server.
+// server is what a connection shows of its server.
 type server struct {
 	number                     int
 	version, encoding          string
@@ -201,26 +201,26 @@ func readServer(ctx context.Context, db pg.Conn) (s server, err error) {
 	return s, err
 }
 
-func (s server) lines(address string) []Line {
-	lines := []Line{ok(address, "reachable, version %s", s.version)}
+func (s server) lines(address string) []Finding {
+	lines := []Finding{ok(address, "reachable, version %s", s.version)}
 	if s.number < oldestPostgres {
-		lines[0] = Line{Fail, address, "version " + s.version + " is too old", "update Postgres to 13 or newer"}
+		lines[0] = Finding{Fail, address, "version " + s.version + " is too old", "update Postgres to 13 or newer"}
 	}
 	if s.encoding == "UTF8" {
 		lines = append(lines, ok("Postgres encoding", "UTF8"))
 	} else {
-		lines = append(lines, Line{
+		lines = append(lines, Finding{
 			Fail, "Postgres encoding", "the database has " + s.encoding + ", which can't hold every key",
 			"make a database with ENCODING 'UTF8' TEMPLATE template0",
 		})
 	}
 	switch {
 	case s.standby:
-		lines = append(lines, Line{Fail, "Postgres writes", "the server is a standby: nothing can be written", "lead MAGELINE_DATABASE_URL to the primary (target_session_attrs=read-write)"})
+		lines = append(lines, Finding{Fail, "Postgres writes", "the server is a standby: nothing can be written", "lead MAGELINE_DATABASE_URL to the primary (target_session_attrs=read-write)"})
 	case s.readOnly:
-		lines = append(lines, Line{Fail, "Postgres writes", "transactions are read only", "set default_transaction_read_only to off for the role and the database"})
+		lines = append(lines, Finding{Fail, "Postgres writes", "transactions are read only", "set default_transaction_read_only to off for the role and the database"})
 	case s.commit == "off" || s.fsync == "off":
-		lines = append(lines, Line{
+		lines = append(lines, Finding{
 			Warn, "Postgres writes", fmt.Sprintf("synchronous_commit is %s and fsync is %s: a crash forgets what was done last, and it can be done twice", s.commit, s.fsync),
 			"set both to on",
 		})
@@ -233,31 +233,31 @@ func (s server) lines(address string) []Line {
 const schemaSubject = "Postgres schema"
 
 // schema looks for pending migrations, and whether they could be applied: with the connection that run does it with.
-func (p Postgres) schema(ctx context.Context, l *link, s server) []Line {
+func (p Postgres) schema(ctx context.Context, l *link, s server) []Finding {
 	if p.DirectURL == "" {
-		return []Line{p.pending(ctx, l.db, s)}
+		return []Finding{p.pending(ctx, l.db, s)}
 	}
 	address, err := pg.Direct(p.URL, p.DirectURL)
 	if err != nil {
-		return []Line{{Fail, schemaSubject, directURL + " can't be used", err.Error()}}
+		return []Finding{{Fail, schemaSubject, directURL + " can't be used", err.Error()}}
 	}
 	past, lines := connect(ctx, address, "", directURL)
 	if past == nil {
-		return append(lines, Line{Unknown, schemaSubject, "can't be seen without " + directURL, "see the lines above"})
+		return append(lines, Finding{Unknown, schemaSubject, "can't be seen without " + directURL, "see the lines above"})
 	}
 	defer past.close()
 	lines = append(lines, p.schemaPast(ctx, l, past, s))
-	return append(lines, past.direct(ctx)...) // last, as in Lines
+	return append(lines, past.direct(ctx)...) // last, as in Check
 }
 
 // schemaPast is schema where there is a direct connection.
-func (p Postgres) schemaPast(ctx context.Context, l, past *link, s server) Line {
+func (p Postgres) schemaPast(ctx context.Context, l, past *link, s server) Finding {
 	elsewhere, err := leadElsewhere(ctx, l, past)
 	switch {
 	case err != nil:
 		return unread(ctx, schemaSubject, err, directURL)
 	case elsewhere != "":
-		return Line{Fail, schemaSubject, elsewhere, "lead both to the same database, with the same search_path (one of the two may leave it out)"}
+		return Finding{Fail, schemaSubject, elsewhere, "lead both to the same database, with the same search_path (one of the two may leave it out)"}
 	case !p.Migrate:
 		return p.pending(ctx, l.db, s)
 	}
@@ -267,19 +267,19 @@ func (p Postgres) schemaPast(ctx context.Context, l, past *link, s server) Line 
 	return p.pending(ctx, past.db, s)
 }
 
-func (p Postgres) pending(ctx context.Context, db pg.Conn, s server) Line {
+func (p Postgres) pending(ctx context.Context, db pg.Conn, s server) Finding {
 	pending, err := migrations.Pending(ctx, db)
 	switch {
 	case err != nil:
-		return Line{Fail, schemaSubject, inTime(ctx, err).Error(), "let the role " + s.role + " read the table mageline_migrations"}
+		return Finding{Fail, schemaSubject, inTime(ctx, err).Error(), "let the role " + s.role + " read the table mageline_migrations"}
 	case !pending:
 		return ok(schemaSubject, "up to date")
 	case !p.Migrate:
-		return Line{Fail, schemaSubject, "not up to date, and MAGELINE_MIGRATE is false", "run mageline migrate"}
+		return Finding{Fail, schemaSubject, "not up to date, and MAGELINE_MIGRATE is false", "run mageline migrate"}
 	case s.schema == "":
-		return Line{Fail, schemaSubject, "search_path names no schema that is there", "make the schema, or correct the search_path of the role " + s.role}
+		return Finding{Fail, schemaSubject, "search_path names no schema that is there", "make the schema, or correct the search_path of the role " + s.role}
 	case !s.creates:
-		return Line{
+		return Finding{
 			Fail, schemaSubject, fmt.Sprintf("will not be created: the role %s may make no tables in the schema %s", s.role, s.schema),
 			fmt.Sprintf("GRANT CREATE ON SCHEMA %s TO %s", s.schema, s.role),
 		}
@@ -317,21 +317,21 @@ func leadElsewhere(ctx context.Context, a, b *link) (string, error) {
 }
 
 // privileges looks at the tables that are there.
-func (l *link) privileges(ctx context.Context) []Line {
+func (l *link) privileges(ctx context.Context) []Finding {
 	const subject = "Postgres permissions"
 	grants, there, err := migrations.MissingRights(ctx, l.db)
 	role := l.config.User
 	switch {
 	case err != nil:
-		return []Line{{Unknown, subject, inTime(ctx, err).Error(), "see that Postgres stays reachable, and check again"}}
+		return []Finding{{Unknown, subject, inTime(ctx, err).Error(), "see that Postgres stays reachable, and check again"}}
 	case len(grants) > 0:
-		return []Line{{
+		return []Finding{{
 			Fail, subject, "the role " + role + " lacks " + strings.Join(grants, "; "),
 			"GRANT " + strings.Join(grants, " TO "+role+"; GRANT ") + " TO " + role,
 		}}
 	case there == 0:
-		return []Line{ok(subject, "there are no tables yet")}
+		return []Finding{ok(subject, "there are no tables yet")}
 	default:
-		return []Line{ok(subject, "granted")}
+		return []Finding{ok(subject, "granted")}
 	}
 }

@@ -78,7 +78,7 @@ func TestPostgres_InEachState(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name    string
-		probe   func(t *testing.T, address string) check.Postgres
+		checker func(t *testing.T, address string) check.Postgres
 		status  check.Status
 		subject string
 		detail  string
@@ -146,10 +146,10 @@ func TestPostgres_InEachState(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			found := lines(t, tt.probe(t, kit.Database(t)))
+			found := lines(t, tt.checker(t, kit.Database(t)))
 			want(t, found, tt.status, tt.subject, tt.detail)
 			if forgetful { // the tests' server is somebody's who does without fsync, and is told so
-				found = slices.DeleteFunc(found, func(l check.Line) bool { return l.Subject == "Postgres writes" })
+				found = slices.DeleteFunc(found, func(l check.Finding) bool { return l.Subject == "Postgres writes" })
 			}
 			if tt.status == check.OK {
 				wantNo(t, found, check.Warn, check.Fail, check.Unknown)
@@ -225,7 +225,7 @@ func TestPostgres_BehindAPooler(t *testing.T) {
 	}
 	tests := []struct {
 		name    string
-		probe   func(t *testing.T, through func(pooler string) string, direct string) check.Postgres
+		checker func(t *testing.T, through func(pooler string) string, direct string) check.Postgres
 		status  check.Status
 		subject string
 		detail  string
@@ -279,7 +279,7 @@ func TestPostgres_BehindAPooler(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			direct := kit.Database(t)
-			found := lines(t, tt.probe(t, func(name string) string { return poolers[name].URL(direct) }, direct))
+			found := lines(t, tt.checker(t, func(name string) string { return poolers[name].URL(direct) }, direct))
 			want(t, found, tt.status, tt.subject, tt.detail)
 			if tt.status == check.OK {
 				wantNo(t, found, check.Warn, check.Fail, check.Unknown)

@@ -12,15 +12,15 @@ import (
 )
 
 // exchanges compares the exchanges that are there with those that are declared.
-func (b *broker) exchanges() []Line {
-	lines := make([]Line, 0, len(b.Topology.Exchanges()))
+func (b *broker) exchanges() []Finding {
+	lines := make([]Finding, 0, len(b.Topology.Exchanges()))
 	for _, e := range b.Topology.Exchanges() {
 		lines = append(lines, b.exchange(e))
 	}
 	return lines
 }
 
-func (b *broker) exchange(e rabbitmq.Exchange) Line {
+func (b *broker) exchange(e rabbitmq.Exchange) Finding {
 	subject := "exchange " + e.Name
 	err := rabbitmq.OnChannel(b.conn, func(ch *amqp.Channel) error {
 		return ch.ExchangeDeclarePassive(e.Name, e.Kind, true, false, false, false, nil)
@@ -42,25 +42,25 @@ func (b *broker) exchange(e rabbitmq.Exchange) Line {
 		// Who may not configure it may use it all the same: it is there.
 		return ok(subject, "is there; its type can't be seen without the right to configure it")
 	case differs && strings.Contains(reason, "'alternate-exchange'"):
-		return Line{
+		return Finding{
 			Warn, subject, reason + "; Magento declares it without arguments, and is refused the same way",
 			"set the alternate exchange by a policy instead of an argument",
 		}
 	case differs:
-		return Line{Fail, subject, reason, "delete the exchange while nothing publishes to it; Magento and mageline declare it anew"}
+		return Finding{Fail, subject, reason, "delete the exchange while nothing publishes to it; Magento and mageline declare it anew"}
 	default:
-		return Line{Unknown, subject, err.Error(), "see that RabbitMQ stays reachable, and check again"}
+		return Finding{Unknown, subject, err.Error(), "see that RabbitMQ stays reachable, and check again"}
 	}
 }
 
 // queues compares the queues that are there with those that are declared, and says which have messages and no consumer.
-func (b *broker) queues() []Line {
-	var lines []Line
+func (b *broker) queues() []Finding {
+	var lines []Finding
 	for _, q := range b.Topology.Queues() {
 		lines = append(lines, b.queue(q)...)
 	}
 	if b.Topology.Type == rabbitmq.Classic {
-		lines = append(lines, Line{
+		lines = append(lines, Finding{
 			Warn, "MAGELINE_QUEUE_TYPE", "classic: a retry returns at most once, so that a broker's crash can lose one",
 			"set it to quorum, for queues that are not there yet",
 		})
@@ -68,7 +68,7 @@ func (b *broker) queues() []Line {
 	return lines
 }
 
-func (b *broker) queue(q rabbitmq.Queue) []Line {
+func (b *broker) queue(q rabbitmq.Queue) []Finding {
 	subject := "queue " + q.Name
 	var state amqp.Queue
 	err := rabbitmq.OnChannel(b.conn, func(ch *amqp.Channel) (err error) {
@@ -77,7 +77,7 @@ func (b *broker) queue(q rabbitmq.Queue) []Line {
 	})
 	if rabbitmq.IsNotFound(err) {
 		b.missing[subject] = true
-		return []Line{ok(subject, "will be created")}
+		return []Finding{ok(subject, "will be created")}
 	}
 	var found []rabbitmq.Difference
 	if err == nil {
@@ -91,43 +91,43 @@ func (b *broker) queue(q rabbitmq.Queue) []Line {
 			}
 		}
 	}
-	var line Line
+	var line Finding
 	switch {
 	case code(err) == amqp.AccessRefused:
-		line = Line{
+		line = Finding{
 			Unknown, subject, "is there; its arguments can't be seen without the right to configure it",
 			"set MAGELINE_AMQP_MANAGEMENT_URL, or give the user of MAGELINE_AMQP_URL that right (rabbitmqctl set_permissions), or compare with mageline topology --print",
 		}
 	case code(err) == amqp.ResourceLocked:
-		line = Line{Fail, subject, "belongs to another connection alone: " + err.Error(), "end the program that has declared it exclusive"}
+		line = Finding{Fail, subject, "belongs to another connection alone: " + err.Error(), "end the program that has declared it exclusive"}
 	case err != nil:
-		line = Line{Unknown, subject, err.Error(), "see that RabbitMQ stays reachable, and check again"}
+		line = Finding{Unknown, subject, err.Error(), "see that RabbitMQ stays reachable, and check again"}
 	case len(found) > 0:
 		line = b.different(subject, found)
 	default:
 		line = ok(subject, "as declared, %d messages, %d consumers", state.Messages, state.Consumers)
 	}
 	if state.Messages == 0 || state.Consumers > 0 || b.isRetry(q.Name) || strings.HasSuffix(q.Name, ".dlq") {
-		return []Line{line}
+		return []Finding{line}
 	}
-	idle := Line{
+	idle := Finding{
 		Warn, subject, fmt.Sprintf("%d messages and no consumer", state.Messages),
 		"start mageline with this consumer; if it runs, /readyz says why the consumer is paused",
 	}
 	if line.Status == OK {
-		return []Line{idle}
+		return []Finding{idle}
 	}
-	return []Line{line, idle}
+	return []Finding{line, idle}
 }
 
-func (b *broker) different(subject string, found []rabbitmq.Difference) Line {
+func (b *broker) different(subject string, found []rabbitmq.Difference) Finding {
 	if slices.ContainsFunc(found, func(d rabbitmq.Difference) bool { return d.Argument == "x-queue-type" && d.Current != rabbitmq.Quorum }) {
 		// A classic queue has none of these: it is told of by its type.
 		found = slices.DeleteFunc(found, func(d rabbitmq.Difference) bool {
 			return d.Current == "" && slices.Contains([]string{"x-dead-letter-strategy", "x-overflow", "x-delivery-limit"}, d.Argument)
 		})
 	}
-	line := Line{
+	line := Finding{
 		Warn, subject, "",
 		"arguments can't be changed: let the queue run empty, delete it, and mageline topology declares it anew",
 	}

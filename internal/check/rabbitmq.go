@@ -34,14 +34,14 @@ const (
 	publishTimeout    = 10 * time.Second
 )
 
-// Lines looks.
-func (r RabbitMQ) Lines(ctx context.Context) []Line {
+// Check looks.
+func (r RabbitMQ) Check(ctx context.Context) []Finding {
 	unseen := r.look(ctx)
 	ctx, cancel := context.WithTimeout(ctx, brokerTimeout)
 	defer cancel()
 	conn, err := rabbitmq.Dial(ctx, r.Options, "mageline check")
 	if err != nil {
-		lines := append(r.unreachable(inTime(ctx, err)), Line{
+		lines := append(r.unreachable(inTime(ctx, err)), Finding{
 			Unknown, "exchanges, queues and permissions", "can't be seen without RabbitMQ", "see the lines above",
 		})
 		return append(lines, unseen.lines...)
@@ -51,7 +51,7 @@ func (r RabbitMQ) Lines(ctx context.Context) []Line {
 	defer rabbitmq.Close(conn)
 
 	version, _ := conn.Properties["version"].(string)
-	lines := []Line{
+	lines := []Finding{
 		r.version(version),
 		ok("RabbitMQ credential", "accepted for vhost %q", conn.Config.Vhost),
 	}
@@ -67,19 +67,19 @@ func (r RabbitMQ) Lines(ctx context.Context) []Line {
 func (r RabbitMQ) address() string { return "RabbitMQ " + rabbitmq.HostPort(r.Options.URL) }
 
 // nodes looks at each node, where there are several: one that takes no connection is missed when another goes.
-func (r RabbitMQ) nodes(ctx context.Context) []Line {
+func (r RabbitMQ) nodes(ctx context.Context) []Finding {
 	all, err := r.Options.Nodes()
 	if err != nil || len(all) < 2 {
 		return nil
 	}
-	lines := make([]Line, len(all))
+	lines := make([]Finding, len(all))
 	var asking sync.WaitGroup
 	for i, node := range all {
 		asking.Go(func() {
 			subject := "RabbitMQ node " + rabbitmq.HostPort(node.URL)
 			conn, err := rabbitmq.Dial(ctx, node, "mageline check")
 			if err != nil {
-				lines[i] = Line{Warn, subject, inTime(ctx, err).Error(), "start it, or take it out of MAGELINE_AMQP_URL"}
+				lines[i] = Finding{Warn, subject, inTime(ctx, err).Error(), "start it, or take it out of MAGELINE_AMQP_URL"}
 				return
 			}
 			rabbitmq.Close(conn)
@@ -90,30 +90,30 @@ func (r RabbitMQ) nodes(ctx context.Context) []Line {
 	return lines
 }
 
-func (r RabbitMQ) unreachable(err error) []Line {
+func (r RabbitMQ) unreachable(err error) []Finding {
 	reached := ok(r.address(), "reachable")
 	var refused *amqp.Error
 	switch {
 	case rabbitmq.IsLimit(err):
-		return []Line{reached, {Fail, "RabbitMQ limits", err.Error(), "raise that limit: without a connection nothing is consumed"}}
+		return []Finding{reached, {Fail, "RabbitMQ limits", err.Error(), "raise that limit: without a connection nothing is consumed"}}
 	case errors.As(err, &refused) && (refused.Code == amqp.NotAllowed || errors.Is(err, amqp.ErrVhost)):
-		return []Line{reached, {
+		return []Finding{reached, {
 			Fail, "RabbitMQ vhost", err.Error(),
 			"set the vhost at the end of MAGELINE_AMQP_URL (%2F is /), or make it and let the user in: rabbitmqctl add_vhost, rabbitmqctl set_permissions",
 		}}
 	case errors.As(err, &refused) && refused.Code == amqp.AccessRefused:
-		return []Line{reached, {Fail, "RabbitMQ credential", err.Error(), "correct the user and the password in MAGELINE_AMQP_URL"}}
+		return []Finding{reached, {Fail, "RabbitMQ credential", err.Error(), "correct the user and the password in MAGELINE_AMQP_URL"}}
 	default:
-		return []Line{{Fail, r.address(), err.Error(), "see that RabbitMQ runs and that MAGELINE_AMQP_URL leads to it"}}
+		return []Finding{{Fail, r.address(), err.Error(), "see that RabbitMQ runs and that MAGELINE_AMQP_URL leads to it"}}
 	}
 }
 
 // version knows that quorum queues have a message TTL and a safe dead-letter route since 3.10
 // (https://github.com/rabbitmq/rabbitmq-server/blob/main/release-notes/3.10.0.md).
-func (r RabbitMQ) version(version string) Line {
+func (r RabbitMQ) version(version string) Finding {
 	major, minor, ok2 := majorMinor(version)
 	if ok2 && r.Topology.Type != rabbitmq.Classic && (major < 3 || major == 3 && minor < 10) {
-		return Line{
+		return Finding{
 			Fail, r.address(), "reachable, version " + version + ", whose quorum queues know no message TTL: retries would wait for ever",
 			"update RabbitMQ to 3.10 or newer",
 		}
@@ -146,7 +146,7 @@ type broker struct {
 
 // permissions asks for each right with a request that the broker refuses, or that does nothing, after it has looked at
 // the right: 403 means that the user does not have it.
-func (b *broker) permissions() []Line {
+func (b *broker) permissions() []Finding {
 	declare, bind, consume := &right{verb: "declare", permission: "configure"},
 		&right{verb: "bind", permission: "write to the queue and read from the exchange"},
 		&right{verb: "consume", permission: "read"}
@@ -178,10 +178,10 @@ func (b *broker) permissions() []Line {
 		})
 	}
 	grant := b.grant(b.conn)
-	return []Line{declare.line(grant), bind.line(grant), consume.line(grant)}
+	return []Finding{declare.line(grant), bind.line(grant), consume.line(grant)}
 }
 
-// grant is the call that gives the user of a connection every right that mageline needs.
+// grant is the rabbitmqctl call that grants the user of a connection every right that mageline needs.
 func (r RabbitMQ) grant(conn *amqp.Connection) string {
 	user := "USER"
 	if nodes, err := rabbitmq.ParseURL(r.Options.URL); err == nil {
@@ -250,19 +250,19 @@ func (r *right) ask(conn *amqp.Connection, what string, f func(*amqp.Channel) er
 	}
 }
 
-// line is of all that was asked; grant is the call that gives every right.
-func (r *right) line(grant string) Line {
+// line is of all that was asked; grant is the call that grants every right.
+func (r *right) line(grant string) Finding {
 	subject := "RabbitMQ permission to " + r.verb
 	switch {
 	case len(r.refused) > 0:
-		return Line{
+		return Finding{
 			Fail, subject, "refused for " + strings.Join(r.refused, ", "),
 			fmt.Sprintf("give the user of MAGELINE_AMQP_URL the right to %s: %s", r.permission, grant),
 		}
 	case r.limit != "":
-		return Line{Fail, subject, r.limit, "raise that limit, or start fewer consumers (MAGELINE_CONSUMERS)"}
+		return Finding{Fail, subject, r.limit, "raise that limit, or start fewer consumers (MAGELINE_CONSUMERS)"}
 	case len(r.unclear) > 0:
-		return Line{Unknown, subject, r.unclear[0], "see that RabbitMQ stays reachable, and check again"}
+		return Finding{Unknown, subject, r.unclear[0], "see that RabbitMQ stays reachable, and check again"}
 	case r.asked == 0:
 		return ok(subject, "nothing is missing that must be declared")
 	default:
@@ -273,13 +273,13 @@ func (r *right) line(grant string) Line {
 // publishing asks for the right to publish, in transactions that are rolled back: RabbitMQ looks at the right when it
 // gets a message, and routes none of a rolled-back transaction. It has a connection of its own, because the broker stops
 // reading from one that publishes while it has an alarm.
-func (r RabbitMQ) publishing(ctx context.Context) Line {
+func (r RabbitMQ) publishing(ctx context.Context) Finding {
 	const subject = "RabbitMQ permission to publish"
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
 	conn, err := rabbitmq.Dial(ctx, r.Options, "mageline check")
 	if err != nil {
-		return Line{Unknown, subject, inTime(ctx, err).Error(), "see that RabbitMQ stays reachable, and check again"}
+		return Finding{Unknown, subject, inTime(ctx, err).Error(), "see that RabbitMQ stays reachable, and check again"}
 	}
 	defer context.AfterFunc(ctx, func() { rabbitmq.Close(conn) })()
 	grant := r.grant(conn)
@@ -320,7 +320,7 @@ func (r RabbitMQ) publishing(ctx context.Context) Line {
 	rabbitmq.Close(conn)
 	watching.Wait()
 	if alarm != "" {
-		return Line{Fail, subject, "the broker takes no messages: " + alarm, "free memory or disk on the broker's machine"}
+		return Finding{Fail, subject, "the broker takes no messages: " + alarm, "free memory or disk on the broker's machine"}
 	}
 	return publish.line(grant)
 }

@@ -31,9 +31,9 @@ func broker(t *testing.T) (*kit.Queues, rabbitmq.Topology, *amqp.Connection) {
 	}, conn
 }
 
-func lines(t *testing.T, p check.Probe) []check.Line {
+func lines(t *testing.T, c check.Checker) []check.Finding {
 	t.Helper()
-	found := check.Run(t.Context(), p)
+	found := check.Run(t.Context(), c)
 	for _, l := range found {
 		t.Log(l)
 		if strings.Contains(l.String(), "\n") {
@@ -47,7 +47,7 @@ func lines(t *testing.T, p check.Probe) []check.Line {
 }
 
 // want looks for the one line with a subject.
-func want(t *testing.T, all []check.Line, status check.Status, subject string, details ...string) {
+func want(t *testing.T, all []check.Finding, status check.Status, subject string, details ...string) {
 	t.Helper()
 	seen := 0
 	for _, l := range all {
@@ -70,7 +70,7 @@ func want(t *testing.T, all []check.Line, status check.Status, subject string, d
 }
 
 // wantNo is that no line has a status.
-func wantNo(t *testing.T, all []check.Line, statuses ...check.Status) {
+func wantNo(t *testing.T, all []check.Finding, statuses ...check.Status) {
 	t.Helper()
 	for _, l := range all {
 		for _, s := range statuses {
@@ -304,7 +304,7 @@ func TestRabbitMQ_FailsWhenAway(t *testing.T) {
 	}
 }
 
-// A broker that stops answering ends the probe with its context, and says so.
+// A broker that stops answering ends the checker with its context, and says so.
 func TestRabbitMQ_FailsWhenStalled(t *testing.T) {
 	t.Parallel()
 	q, topology, _ := broker(t)

@@ -256,7 +256,7 @@ func TestRabbitMQ_WarnsOfAnAlarm(t *testing.T) {
 	}).url
 	found := lines(t, check.RabbitMQ{Options: rabbitmq.Options{URL: address}, Topology: topology})
 	want(t, found, check.Fail, "RabbitMQ permission to publish", reason)
-	if n := slices.IndexFunc(found, func(l check.Line) bool { return strings.HasPrefix(l.Subject, "queue ") }); n < 0 {
+	if n := slices.IndexFunc(found, func(l check.Finding) bool { return strings.HasPrefix(l.Subject, "queue ") }); n < 0 {
 		t.Error("the rest was not looked at")
 	}
 }

@@ -19,7 +19,7 @@ import (
 
 const token = "t0ken-of-the-shop"
 
-// shop serves a handler and makes a probe for it.
+// shop serves a handler and makes a checker for it.
 func shop(t *testing.T, handler http.Handler, auth magentoapi.Credential) check.Magento {
 	t.Helper()
 	server := httptest.NewServer(handler)
@@ -41,9 +41,9 @@ func TestMagento_AsksOnlyWhatIsNeeded(t *testing.T) {
 	t.Parallel()
 	fake := fakemagento.New(fakemagento.Options{Token: "t0ken"})
 	t.Cleanup(fake.Close)
-	probe := shop(t, fake, bearer("another"))
-	probe.Comment, probe.Ship = false, false
-	found := lines(t, probe)
+	checker := shop(t, fake, bearer("another"))
+	checker.Comment, checker.Ship = false, false
+	found := lines(t, checker)
 	want(t, found, check.Fail, "Magento credential")
 	for _, l := range found {
 		if strings.Contains(l.Subject, "comment") || strings.Contains(l.Subject, "ship") {
@@ -129,11 +129,11 @@ func TestMagento_InEachState(t *testing.T) {
 			if tt.wrap != nil {
 				handler = tt.wrap(fake)
 			}
-			probe := shop(t, handler, tt.auth)
-			found := lines(t, probe)
+			checker := shop(t, handler, tt.auth)
+			found := lines(t, checker)
 			for subject, status := range tt.want {
 				if subject == "" {
-					subject = "Magento " + strings.TrimSuffix(probe.URL, "/rest/")
+					subject = "Magento " + strings.TrimSuffix(checker.URL, "/rest/")
 				}
 				want(t, found, status, subject)
 			}
@@ -157,11 +157,11 @@ func TestMagento_StatusesOfComments(t *testing.T) {
 	fake.PlaceOrder(fakemagento.Placing{})
 	fake.PlaceOrder(fakemagento.Placing{State: "processing", Status: "exported"})
 	fake.PlaceOrder(fakemagento.Placing{State: "complete", Status: "elsewhere"})
-	probe := shop(t, fake, bearer(token))
-	probe.Statuses = []check.OrderStatus{
+	checker := shop(t, fake, bearer(token))
+	checker.Statuses = []check.OrderStatus{
 		{"processing", "processing"}, {"payment_review", "fraud"}, {"processing", "exported"}, {"processing", "elsewhere"}, {"new", "nobody"},
 	}
-	found := lines(t, probe)
+	found := lines(t, checker)
 	for subject, status := range map[string]check.Status{
 		"processing:processing": check.OK, "payment_review:fraud": check.OK, "processing:exported": check.OK,
 		"processing:elsewhere": check.Warn, "new:nobody": check.Unknown,
@@ -172,7 +172,7 @@ func TestMagento_StatusesOfComments(t *testing.T) {
 		t.Errorf("%d comments were sent, want one to an order that is not there", n)
 	}
 	fake.Faults.Set(fault.Plan{Every: fault.Fault{Kind: fault.Fail}})
-	want(t, lines(t, probe), check.Unknown, "ORDER_STATUS_EXPORTED processing:exported")
+	want(t, lines(t, checker), check.Unknown, "ORDER_STATUS_EXPORTED processing:exported")
 }
 
 // Who never comments needs no right to.
@@ -180,9 +180,9 @@ func TestMagento_WithoutComments(t *testing.T) {
 	t.Parallel()
 	fake := fakemagento.New(fakemagento.Options{Token: token})
 	t.Cleanup(fake.Close)
-	probe := shop(t, fake, bearer(token))
-	probe.Comment = false
-	for _, l := range lines(t, probe) {
+	checker := shop(t, fake, bearer(token))
+	checker.Comment = false
+	for _, l := range lines(t, checker) {
 		if strings.Contains(l.Subject, "comment") {
 			t.Errorf("unexpected: %s", l)
 		}
@@ -272,23 +272,23 @@ func TestRun_LooksAtAllAtOnce(t *testing.T) {
 	t.Parallel()
 	ready := make(chan struct{})
 	found := check.Run(t.Context(),
-		probe(func(ctx context.Context) []check.Line {
+		checker(func(ctx context.Context) []check.Finding {
 			select {
 			case <-ready:
 			case <-ctx.Done():
 				t.Error("the second did not run beside the first")
 			}
-			return []check.Line{{Status: check.Fail, Subject: "first"}}
+			return []check.Finding{{Status: check.Fail, Subject: "first"}}
 		}),
-		probe(func(context.Context) []check.Line {
+		checker(func(context.Context) []check.Finding {
 			close(ready)
-			return []check.Line{{Status: check.OK, Subject: "second"}}
+			return []check.Finding{{Status: check.OK, Subject: "second"}}
 		}))
 	if len(found) != 2 || found[0].Subject != "first" || check.Failed(found) != 1 {
 		t.Errorf("%v", found)
 	}
 }
 
-type probe func(context.Context) []check.Line
+type checker func(context.Context) []check.Finding
 
-func (p probe) Lines(ctx context.Context) []check.Line { return p(ctx) }
+func (p checker) Check(ctx context.Context) []check.Finding { return p(ctx) }

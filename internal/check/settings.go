@@ -19,24 +19,24 @@ type Settings struct {
 // shortRetention is less than a weekend and the days around it that dead letters wait for somebody.
 const shortRetention = 7 * 24 * time.Hour
 
-// Lines looks.
-func (s Settings) Lines(context.Context) []Line {
-	lines := []Line{{
+// Check looks.
+func (s Settings) Check(context.Context) []Finding {
+	lines := []Finding{{
 		Warn, "MAGELINE_RECONCILE_EVERY",
 		"off: Magento publishes without confirms, so that an event can vanish unseen and its order never reach the ERP",
 		"reconcile is not in this build yet: compare Magento's orders with the ERP's by hand, and set it when it is",
 	}}
 	if len(s.Consumers) == 0 {
-		lines = append(lines, Line{Warn, "MAGELINE_CONSUMERS", "no consumer is enabled: nothing is consumed", "set MAGELINE_CONSUMERS and MAGELINE_ERP"})
+		lines = append(lines, Finding{Warn, "MAGELINE_CONSUMERS", "no consumer is enabled: nothing is consumed", "set MAGELINE_CONSUMERS and MAGELINE_ERP"})
 	}
 	lines = append(lines, s.retention())
 	for _, warning := range s.Warnings {
-		lines = append(lines, Line{Warn, "configuration", warning, "correct its name, or take it away"})
+		lines = append(lines, Finding{Warn, "configuration", warning, "correct its name, or take it away"})
 	}
 	return lines
 }
 
-func (s Settings) retention() Line {
+func (s Settings) retention() Finding {
 	const subject, todo = "MAGELINE_IDEMPOTENCY_RETENTION", "set it higher; its default is 2160h"
 	var onTheWay time.Duration
 	for _, d := range s.RetryDelays {
@@ -44,9 +44,9 @@ func (s Settings) retention() Line {
 	}
 	switch {
 	case s.Retention <= onTheWay:
-		return Line{Warn, subject, fmt.Sprintf("keys are kept for %s, and a message may be retried for %s: what it has done can be forgotten before", s.Retention, onTheWay), todo}
+		return Finding{Warn, subject, fmt.Sprintf("keys are kept for %s, and a message may be retried for %s: what it has done can be forgotten before", s.Retention, onTheWay), todo}
 	case s.Retention < shortRetention:
-		return Line{Warn, subject, fmt.Sprintf("keys are kept for %s only: a dead letter that is replayed later can repeat what was done", s.Retention), todo}
+		return Finding{Warn, subject, fmt.Sprintf("keys are kept for %s only: a dead letter that is replayed later can repeat what was done", s.Retention), todo}
 	default:
 		return ok(subject, "keys are kept for %s", s.Retention)
 	}

@@ -16,10 +16,10 @@ type unseen struct {
 	RabbitMQ
 	api    *rabbitmq.Management
 	queues map[string]queueState
-	lines  []Line
+	lines  []Finding
 }
 
-func (u *unseen) add(l Line) { u.lines = append(u.lines, l) }
+func (u *unseen) add(l Finding) { u.lines = append(u.lines, l) }
 
 // look asks the management API, where there is one.
 func (r RabbitMQ) look(ctx context.Context) *unseen {
@@ -50,16 +50,16 @@ func (r RabbitMQ) look(ctx context.Context) *unseen {
 
 // unknown has the lines of what is not looked at.
 func (u *unseen) unknown(why, todo string) {
-	u.add(Line{
+	u.add(Finding{
 		Unknown, "policies",
 		why + "; one that sets a length limit, a TTL or another dead-letter route on a queue of ours can lose messages",
 		todo + "rabbitmqctl list_policies and list_operator_policies",
 	})
-	u.add(Line{
+	u.add(Finding{
 		Unknown, "bindings", why + "; those of MAGELINE_BINDINGS are added at each start and every minute, others remain",
 		todo + "rabbitmqctl list_bindings, remove one with mageline topology --unbind",
 	})
-	u.add(Line{
+	u.add(Finding{
 		Unknown, "alternate exchange of " + u.Topology.Exchange,
 		why + "; without one, an event for which there is no queue vanishes, and Magento does not notice",
 		todo + "rabbitmqctl list_policies; set one with a policy's alternate-exchange",
@@ -75,18 +75,18 @@ func (u *unseen) address() string {
 }
 
 // away is the line of an API that does not answer: no consumer needs it.
-func (u *unseen) away(err error) Line {
+func (u *unseen) away(err error) Finding {
 	var refused *rabbitmq.ManagementRefusedError
 	switch {
 	case errors.As(err, &refused):
-		return Line{
+		return Finding{
 			Warn, u.address(), refused.Error(),
 			"correct the user and the password in MAGELINE_AMQP_MANAGEMENT_URL, and give it the tag policymaker (rabbitmqctl set_user_tags)",
 		}
 	case errors.Is(err, rabbitmq.ErrNoSuchObject):
-		return Line{Warn, u.address(), "answers 404", "set MAGELINE_AMQP_MANAGEMENT_URL to the API's address, as http://host:15672"}
+		return Finding{Warn, u.address(), "answers 404", "set MAGELINE_AMQP_MANAGEMENT_URL to the API's address, as http://host:15672"}
 	default:
-		return Line{
+		return Finding{
 			Warn, u.address(), err.Error(),
 			"see that the plugin runs (rabbitmq-plugins enable rabbitmq_management) and that MAGELINE_AMQP_MANAGEMENT_URL leads to it",
 		}
@@ -94,15 +94,15 @@ func (u *unseen) away(err error) Line {
 }
 
 // unclear is the line of a question that was not answered, after others were.
-func (u *unseen) unclear(subject string, err error) Line {
+func (u *unseen) unclear(subject string, err error) Finding {
 	var refused *rabbitmq.ManagementRefusedError
 	if errors.As(err, &refused) {
-		return Line{
+		return Finding{
 			Unknown, subject, "the management API " + refused.Error(),
 			"give the user of MAGELINE_AMQP_MANAGEMENT_URL the tag policymaker (rabbitmqctl set_user_tags) and rights on vhost " + u.api.VHost,
 		}
 	}
-	return Line{Unknown, subject, "the management API: " + err.Error(), "see that it stays reachable at MAGELINE_AMQP_MANAGEMENT_URL, and check again"}
+	return Finding{Unknown, subject, "the management API: " + err.Error(), "see that it stays reachable at MAGELINE_AMQP_MANAGEMENT_URL, and check again"}
 }
 
 // alarms begins, because everybody may ask for them: it shows whether the API is there at all.
@@ -124,7 +124,7 @@ func (u *unseen) alarms(ctx context.Context) error {
 	for _, a := range state.Alarms {
 		raised = append(raised, a.Resource+" on "+a.Node)
 	}
-	u.add(Line{Fail, subject, "the broker takes no messages: " + strings.Join(raised, ", "), "free memory or disk there"})
+	u.add(Finding{Fail, subject, "the broker takes no messages: " + strings.Join(raised, ", "), "free memory or disk there"})
 	return nil
 }
 
@@ -165,7 +165,7 @@ func (u *unseen) policies(ctx context.Context) {
 		for _, q := range missing {
 			state, err := policies.queue(q)
 			if err != nil {
-				u.add(Line{Unknown, subject, "queue " + q.Name + " is not there yet: " + err.Error(), "mageline topology, which declares it, and check again"})
+				u.add(Finding{Unknown, subject, "queue " + q.Name + " is not there yet: " + err.Error(), "mageline topology, which declares it, and check again"})
 				return
 			}
 			look(state)
@@ -194,7 +194,7 @@ const maxBindings = 20
 func (u *unseen) bindings(ctx context.Context) {
 	const subject = "bindings"
 	var created []string
-	var others []Line
+	var others []Finding
 	there := 0
 	for _, q := range u.Topology.Queues() {
 		bound, err := u.api.Bindings(ctx, q.Name)
@@ -224,7 +224,7 @@ func (u *unseen) bindings(ctx context.Context) {
 			}
 		}
 		if more > maxBindings {
-			others = append(others, Line{Warn, "bindings of queue " + q.Name, fmt.Sprintf("%d more that are not configured", more-maxBindings), "look with rabbitmqctl list_bindings"})
+			others = append(others, Finding{Warn, "bindings of queue " + q.Name, fmt.Sprintf("%d more that are not configured", more-maxBindings), "look with rabbitmqctl list_bindings"})
 		}
 	}
 	line := ok(subject, "%d are there", there)
@@ -239,8 +239,8 @@ func described(b rabbitmq.Binding) string {
 }
 
 // other is the line of a binding that is not configured.
-func (u *unseen) other(b rabbitmq.Binding, arguments bool) Line {
-	line := Line{
+func (u *unseen) other(b rabbitmq.Binding, arguments bool) Finding {
+	line := Finding{
 		Warn, "binding " + described(b), "is not configured: its messages reach the queue all the same",
 		"remove it on RabbitMQ's own pages, unless it is meant",
 	}
@@ -251,7 +251,7 @@ func (u *unseen) other(b rabbitmq.Binding, arguments bool) Line {
 }
 
 // alternate looks where Magento's exchange sends an event for which it has no queue.
-func (u *unseen) alternate(ctx context.Context) Line {
+func (u *unseen) alternate(ctx context.Context) Finding {
 	subject := "alternate exchange of " + u.Topology.Exchange
 	todo := fmt.Sprintf(`rabbitmqctl set_policy --apply-to exchanges unroutable '^%s$' '{"alternate-exchange":"unroutable"}', and bind a queue to that exchange`,
 		regexp.QuoteMeta(u.Topology.Exchange))
@@ -265,7 +265,7 @@ func (u *unseen) alternate(ctx context.Context) Line {
 			return u.unclear(subject, err)
 		}
 		if policy, err = matching(all.users, u.Topology.Exchange, []string{"all", "exchanges"}); err != nil {
-			return Line{Unknown, subject, "the exchange is not there yet: " + err.Error(), "mageline topology, which declares it, and check again"}
+			return Finding{Unknown, subject, "the exchange is not there yet: " + err.Error(), "mageline topology, which declares it, and check again"}
 		}
 	case err != nil:
 		return u.unclear(subject, err)
@@ -282,16 +282,16 @@ func (u *unseen) alternate(ctx context.Context) Line {
 		by = "policy " + policy.Name
 	}
 	if name == "" {
-		return Line{Warn, subject, "none: an event for which there is no queue vanishes, and Magento does not notice", todo}
+		return Finding{Warn, subject, "none: an event for which there is no queue vanishes, and Magento does not notice", todo}
 	}
 	var out []rabbitmq.BindingState
 	switch err := u.api.Get(ctx, &out, "exchanges", u.api.VHost, name, "bindings", "source"); {
 	case errors.Is(err, rabbitmq.ErrNoSuchObject):
-		return Line{Warn, subject, fmt.Sprintf("%s (%s) is not there: unroutable events vanish all the same", name, by), "declare it, a fanout exchange, and bind a queue to it"}
+		return Finding{Warn, subject, fmt.Sprintf("%s (%s) is not there: unroutable events vanish all the same", name, by), "declare it, a fanout exchange, and bind a queue to it"}
 	case err != nil:
 		return u.unclear(subject, err)
 	case len(out) == 0:
-		return Line{Warn, subject, fmt.Sprintf("%s (%s) has no queue: unroutable events vanish all the same", name, by), "bind a queue to it"}
+		return Finding{Warn, subject, fmt.Sprintf("%s (%s) has no queue: unroutable events vanish all the same", name, by), "bind a queue to it"}
 	}
 	return ok(subject, "%s, by %s", name, by)
 }

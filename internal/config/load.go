@@ -58,7 +58,7 @@ func Load(need Need, consumers []Consumer) (*Config, error) {
 	return c, nil
 }
 
-// loader gathers problems, at most one for each variable.
+// loader reads and checks, and collects the problems, at most one for each variable.
 type loader struct {
 	c        *Config
 	settings reflect.Value // the struct whose fields are read: *c
@@ -149,7 +149,7 @@ type Variable struct {
 	set bool
 }
 
-// Table gives every variable with its present value, right or wrong, in the order of Config.
+// Table returns every variable with its present value, right or wrong, in the order of Config.
 func Table() []Variable {
 	settings := reflect.TypeFor[Config]()
 	var all []Variable
@@ -198,7 +198,7 @@ func withoutUser(value string) string {
 	return "***"
 }
 
-// unknown gives a warning for each variable with our prefix that this build does not read.
+// unknown returns a warning for each variable with the prefix MAGELINE_ that this build does not read.
 func unknown() []string {
 	known := map[string]bool{}
 	for _, f := range fields(reflect.TypeFor[Config]()) {

@@ -89,7 +89,7 @@ func malformed(field reflect.StructField, value string) string {
 
 var wholeNumber = regexp.MustCompile(`^(0|-?[1-9][0-9]*)$`)
 
-// parseHTTP reads the address of an HTTP API. What it says is wrong holds nothing of the address, which may have a password.
+// parseHTTP reads the address of an HTTP API. Its error repeats nothing of the address, which may have a password.
 func parseHTTP(value string, user bool) (*url.URL, error) {
 	u, err := url.Parse(value)
 	switch {

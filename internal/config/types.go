@@ -13,7 +13,7 @@ import (
 // The types of variables that are more than a number or a text. Each says what it takes by a method Type, and reads
 // itself by the method Decode that envconfig looks for.
 
-// wantError says what would have been right. It never holds the value, which Problem shows.
+// wantError says what would have been right. It never repeats the value: Problem shows it.
 type wantError struct{ want string }
 
 func (e *wantError) Error() string { return "must be " + e.want }
@@ -202,7 +202,7 @@ func (LogFormat) Type() string { return words(JSON, Console) }
 // Decode reads it.
 func (f *LogFormat) Decode(value string) error { return choice(f, value, JSON, Console) }
 
-// list gives the parts of a comma-separated list, trimmed; none for a blank value.
+// list returns the parts of a comma-separated list, trimmed; none for a blank value.
 func list(value string) []string {
 	if strings.TrimSpace(value) == "" {
 		return nil
@@ -353,7 +353,7 @@ func (e *ExportStates) Decode(value string) error {
 	return nil
 }
 
-// States gives the states in which orders go out.
+// States returns the states in which orders go out.
 func (e ExportStates) States() []string {
 	var states []string
 	for _, s := range e {
@@ -427,7 +427,7 @@ func (s *StatusByState) Decode(value string) error {
 	return nil
 }
 
-// Pairs gives each pair of a state and its status. The one that is for any state makes a pair with each of the states given
+// Pairs returns each pair of a state and its status. The status for any state makes a pair with each of the states given
 // that has none of its own.
 func (s StatusByState) Pairs(states []string) [][2]string {
 	var pairs [][2]string
@@ -439,7 +439,7 @@ func (s StatusByState) Pairs(states []string) [][2]string {
 	return pairs
 }
 
-// Status gives the status to set in a state; "" is none.
+// Status returns the status to set in a state; "" is none.
 func (s StatusByState) Status(state string) string {
 	if status, ok := s[state]; ok {
 		return status
