@@ -198,6 +198,8 @@ func (l *Ledger) doOwn(ctx context.Context, key Key, e Effect, own *run, run fun
 }
 
 // do claims the effect, runs it, and records its end. In own it leaves what a later delivery would find.
+//
+//nolint:funlen // the steps of one claim, in their order
 func (l *Ledger) do(ctx context.Context, key Key, e Effect, own *run, run func(context.Context, *Claim) (Result, error),
 ) (res Result, duplicate bool, err error) {
 	var held *pg.Lease
