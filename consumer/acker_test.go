@@ -244,7 +244,7 @@ func TestAcker_AcknowledgesEachOnceFromManyGoroutines(t *testing.T) {
 	}
 }
 
-func TestDry(t *testing.T) {
+func TestDry_MeansThatOnlyAnAcknowledgementBringsMore(t *testing.T) {
 	for name, c := range map[string]struct {
 		backlog, open, prefetch int
 		want                    bool

@@ -9,7 +9,7 @@ import (
 )
 
 // A message that takes long does not keep those behind it from being acknowledged, though the prefetch has room for more.
-func TestBehindAnOpenDelivery(t *testing.T) {
+func TestAcker_AcknowledgesBehindAnOpenDelivery(t *testing.T) {
 	t.Parallel()
 	const before, behind = 200, 5
 	release := make(chan struct{})

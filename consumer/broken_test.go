@@ -48,7 +48,7 @@ func (b *blocker) next(t *testing.T) event.Event {
 // A delivery of a session that has ended settles nothing: neither itself, which is handled again, nor the delivery of
 // the new session that has the same tag. With amqp091-go's own recovery the late acknowledgement loses a message
 // (docs/reference/rabbitmq.md).
-func TestStaleAck(t *testing.T) {
+func TestSession_LateSettlementSettlesNothing(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name string
@@ -88,7 +88,7 @@ func TestStaleAck(t *testing.T) {
 }
 
 // The late acknowledgement of tag 1 comes while tag 1 of the new session is in a handler, which then dies.
-func TestStaleAckLosesNothing(t *testing.T) {
+func TestSession_LateSettlementLosesNoMessage(t *testing.T) {
 	t.Parallel()
 	var calls atomic.Int64
 	begun := make(chan int64, 10)
@@ -127,7 +127,7 @@ func TestStaleAckLosesNothing(t *testing.T) {
 }
 
 // Without RabbitMQ at the start the runtime waits, says so, and goes on by itself; later too.
-func TestBrokerAway(t *testing.T) {
+func TestRuntime_WaitsForTheBroker(t *testing.T) {
 	t.Parallel()
 	var handled seen
 	r := newRig(t, func(_ context.Context, e event.Event) (event.Outcome, error) {
@@ -166,7 +166,7 @@ func TestBrokerAway(t *testing.T) {
 	}
 }
 
-func TestQueueDeleted(t *testing.T) {
+func TestConsumer_SubscribesAgainAfterItsQueueWasDeleted(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(context.Context, event.Event) (event.Outcome, error) { return event.Done, nil })
 	r.start()
@@ -189,7 +189,7 @@ func (r *rig) delete(queue string) {
 }
 
 // Without the queue that it should go to, a message is kept; the topology is put right and the publish repeated.
-func TestTargetDeleted(t *testing.T) {
+func TestPublish_DeclaresADeletedTarget(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name   string
@@ -242,7 +242,7 @@ func shortQueue(name string, messages int64) func(*amqp.Channel) error {
 
 // A dead-letter queue that is full pauses the consumer, which keeps the message until there is room; the pause ends
 // with its cause, also when the connection is lost meanwhile.
-func TestTargetFull(t *testing.T) {
+func TestPublish_WaitsWhileTheTargetIsFull(t *testing.T) {
 	t.Parallel()
 	for _, cut := range []bool{false, true} {
 		t.Run(map[bool]string{false: "room comes", true: "connection lost"}[cut], func(t *testing.T) {
@@ -279,7 +279,7 @@ func TestTargetFull(t *testing.T) {
 }
 
 // While the connection is lost again and again every message is done at least once, and nothing is left.
-func TestCutAgainAndAgain(t *testing.T) {
+func TestRuntime_LosesNothingWhenConnectionsAreCut(t *testing.T) {
 	t.Parallel()
 	const messages = 60
 	var got seen
@@ -328,12 +328,12 @@ func TestCutAgainAndAgain(t *testing.T) {
 	}
 	// A second copy of a retry, of one whose confirm was lost, may have come back just before the stop: it goes back then.
 	if n := r.Depth(r.Queue(orders)); n != r.settled(orders, "requeued") {
-		t.Errorf("%d messages are left, %d were given back", n, r.settled(orders, "requeued"))
+		t.Errorf("%d messages are left, %d were requeued", n, r.settled(orders, "requeued"))
 	}
 }
 
 // A broker that has stopped reading what is published shows in the status and in the log.
-func TestBlocked(t *testing.T) {
+func TestStatus_TellsThatPublishingIsBlocked(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(context.Context, event.Event) (event.Outcome, error) { return event.Done, nil })
 	alarm := kit.NewAlarm(t, r.URL)

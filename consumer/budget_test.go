@@ -19,7 +19,7 @@ func padded(n, size int) string {
 }
 
 // The prefetch stays below the share of MEMORY_LIMIT divided by the largest body.
-func TestMemoryBoundsPrefetch(t *testing.T) {
+func TestBudget_BoundsThePrefetch(t *testing.T) {
 	t.Parallel()
 	const size, messages = 1 << 20, 40
 	var most, handled atomic.Int64
@@ -49,7 +49,7 @@ func TestMemoryBoundsPrefetch(t *testing.T) {
 
 // Bodies that grow all of a sudden go back, and the consumer starts slowly again; a body larger than its whole share is
 // handled all the same.
-func TestMemoryOver(t *testing.T) {
+func TestBudget_RequeuesWhatIsTooMuch(t *testing.T) {
 	t.Parallel()
 	const size, small, large = 1 << 20, 200, 12
 	release := make(chan struct{})

@@ -10,7 +10,7 @@ import (
 	"github.com/mageline/mageline/event"
 )
 
-func TestTimeout(t *testing.T) {
+func TestClock_EndsAHandlingWithoutProgress(t *testing.T) {
 	ctx, c := withTimeout(t.Context(), time.Millisecond, time.Hour, nil)
 	defer c.stop()
 	<-ctx.Done()
@@ -19,7 +19,7 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
-func TestTimeoutStops(t *testing.T) {
+func TestClock_EndsWithTheHandling(t *testing.T) {
 	ctx, c := withTimeout(t.Context(), time.Hour, time.Hour, nil)
 	if ctx.Err() != nil {
 		t.Error("ended at once")
@@ -41,7 +41,7 @@ func clockOf(t *testing.T) (c *clock, ctx context.Context) {
 }
 
 // Waiting for what is no fault of the handling does not count, however many wait.
-func TestClockStandsStill(t *testing.T) {
+func TestClock_StandsStillWhileAnybodyWaits(t *testing.T) {
 	c, ctx := clockOf(t)
 	first, second := c.Wait(), c.Wait()
 	if c.timer.Stop() {
@@ -67,14 +67,14 @@ func TestClockStandsStill(t *testing.T) {
 	}
 }
 
-func TestClockRunsAnew(t *testing.T) {
+func TestClock_RestartsAfterProgressAndWaits(t *testing.T) {
 	c, ctx := clockOf(t)
 	c.timer.Stop()
 	if err := c.Progress(ctx); err != nil || !c.timer.Stop() {
-		t.Errorf("progress did not start the time anew: %v", err)
+		t.Errorf("progress did not restart the time: %v", err)
 	}
 	if err := c.Wait()(ctx); err != nil || !c.timer.Stop() {
-		t.Errorf("the end of a wait did not start the time anew: %v", err)
+		t.Errorf("the end of a wait did not restart the time: %v", err)
 	}
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
@@ -84,7 +84,7 @@ func TestClockRunsAnew(t *testing.T) {
 }
 
 // The handler's clock is reached through its context.
-func TestClockInContext(t *testing.T) {
+func TestClock_IsReachedThroughTheContext(t *testing.T) {
 	ctx, c := withTimeout(t.Context(), 50*time.Millisecond, time.Hour, nil)
 	defer c.stop()
 	ctx = event.WithHandling(ctx, event.Handling{Clock: c})

@@ -82,8 +82,8 @@ type Suspects interface {
 	Enter(ctx context.Context, consumer, message string) (suspect bool, deaths int, err error)
 	// Alone notes that the message is handled now with nothing else in flight.
 	Alone(ctx context.Context, consumer, message string) error
-	// PutOff notes that the message waits in a queue again, as much a suspect as before.
-	PutOff(ctx context.Context, consumer, message string) error
+	// Defer notes that the message waits in a queue again. It is as much a suspect as before.
+	Defer(ctx context.Context, consumer, message string) error
 	// Strike takes the message out: its handling has ended, and this process lives.
 	Strike(ctx context.Context, consumer, message string) error
 }

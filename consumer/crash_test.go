@@ -77,7 +77,7 @@ func consumeAsChild() int {
 
 // A message that kills the process among a thousand good ones is dead-lettered, alone, after three deaths that are its own
 // doing; the others are done.
-func TestCrashLoop(t *testing.T) {
+func TestCrashLoop_DeadLettersTheMessageAlone(t *testing.T) {
 	t.Parallel()
 	queues := kit.Broker(t)
 	queues.RetryDelays(300 * time.Millisecond)
@@ -172,7 +172,7 @@ func TestCrashLoop(t *testing.T) {
 	}
 }
 
-// numbersIn gives the distinct numbers of a file.
+// numbersIn returns the distinct numbers of a file.
 func numbersIn(t *testing.T, file string) map[string]bool {
 	t.Helper()
 	b, err := os.ReadFile(file)

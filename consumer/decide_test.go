@@ -10,7 +10,7 @@ import (
 	"github.com/mageline/mageline/event"
 )
 
-func TestDecide(t *testing.T) {
+func TestDecide_EachEndOfAHandling(t *testing.T) {
 	const short, middle, long = time.Second, 10 * time.Second, time.Minute
 	delays := []time.Duration{middle, short, long} // not in order: attempts follow the list, picks the length
 	failed := func(c event.Class) error { return &event.Error{Class: c, Err: errors.New("x")} }
@@ -94,7 +94,7 @@ func TestDecide(t *testing.T) {
 }
 
 // No class is forgotten: whatever fails is retried or dead-lettered, and nothing is dropped.
-func TestDecideEveryClassEnds(t *testing.T) {
+func TestDecide_EveryClassEnds(t *testing.T) {
 	classes := []event.Class{
 		event.Malformed, event.Invalid, event.NotFound, event.Rejected, event.Unauthorized, event.Throttled, event.Unavailable,
 		event.Timeout, event.Internal, "a class of a later version",
@@ -117,7 +117,7 @@ func TestDecideEveryClassEnds(t *testing.T) {
 	}
 }
 
-func TestPick(t *testing.T) {
+func TestPick_OfTheRetryDelays(t *testing.T) {
 	delays := []time.Duration{30, 5, 120, 5, 600}
 	tests := []struct {
 		how        event.Pick
@@ -151,7 +151,7 @@ func TestPick(t *testing.T) {
 	}
 }
 
-func TestFoldErrors(t *testing.T) {
+func TestFoldErrors_OfOneMessage(t *testing.T) {
 	transient, deferral, poison := event.Errorf(event.NotFound, "t"), error(&event.Deferral{}), event.Errorf(event.Invalid, "p")
 	tests := []struct {
 		name string
@@ -173,7 +173,7 @@ func TestFoldErrors(t *testing.T) {
 	}
 }
 
-func TestFoldOutcomes(t *testing.T) {
+func TestFoldOutcomes_OfOneMessage(t *testing.T) {
 	all := []event.Outcome{event.Skipped, event.Duplicate, event.Stale, event.Done}
 	for i, want := range all {
 		if got := foldOutcomes(all[:i+1]); got != want {

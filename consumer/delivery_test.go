@@ -18,7 +18,7 @@ import (
 	"github.com/mageline/mageline/test/kit"
 )
 
-func TestSuccess(t *testing.T) {
+func TestConsumer_AcknowledgesASuccess(t *testing.T) {
 	t.Parallel()
 	var got seen
 	contexts := make(chan context.Context, 1)
@@ -70,7 +70,7 @@ func TestSuccess(t *testing.T) {
 	}
 }
 
-func TestOutcomesAreCounted(t *testing.T) {
+func TestConsumer_CountsOutcomes(t *testing.T) {
 	t.Parallel()
 	all := []event.Outcome{event.Done, event.Duplicate, event.Skipped, event.Stale}
 	r := newRig(t, func(_ context.Context, e event.Event) (event.Outcome, error) { return all[number(e)], nil })
@@ -82,7 +82,7 @@ func TestOutcomesAreCounted(t *testing.T) {
 }
 
 // What is put straight into the queue has no topic but the consumer's first, or that of the header.
-func TestThroughTheDefaultExchange(t *testing.T) {
+func TestConsumer_BelievesHeadersOfTheDefaultExchangeOnly(t *testing.T) {
 	t.Parallel()
 	var got seen
 	r := newRig(t, func(_ context.Context, e event.Event) (event.Outcome, error) { got.add(e); return event.Done, nil })
@@ -110,7 +110,7 @@ func TestThroughTheDefaultExchange(t *testing.T) {
 	}
 }
 
-func TestSend(t *testing.T) {
+func TestPublisher_SendsToAQueue(t *testing.T) {
 	t.Parallel()
 	var got seen
 	traces := make(chan trace.TraceID, 10)
@@ -142,7 +142,7 @@ func TestSend(t *testing.T) {
 }
 
 // A transient failure waits in the retry queues, and the second topic of the consumer survives there.
-func TestRetry(t *testing.T) {
+func TestRetry_UsesTheDelaysInTurn(t *testing.T) {
 	t.Parallel()
 	for _, queueType := range []string{rabbitmq.Quorum, rabbitmq.Classic} {
 		t.Run(queueType, func(t *testing.T) {
@@ -175,7 +175,7 @@ func retried(t *testing.T, queueType string) {
 	}
 }
 
-func TestRetryHeaders(t *testing.T) {
+func TestRetry_KeepsHeaders(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(context.Context, event.Event) (event.Outcome, error) {
 		return "", event.WithKey(event.Errorf(event.NotFound, "not there"), "000000123")
@@ -199,7 +199,7 @@ func TestRetryHeaders(t *testing.T) {
 	}
 }
 
-func TestExhausted(t *testing.T) {
+func TestRetry_DeadLettersWhenAttemptsAreUsedUp(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("ä", 2000)
 	var got seen
@@ -242,7 +242,7 @@ func TestExhausted(t *testing.T) {
 }
 
 // Poison goes to the dead letters at its first attempt and delays nobody.
-func TestPoison(t *testing.T) {
+func TestPoison_IsDeadLetteredAtOnce(t *testing.T) {
 	t.Parallel()
 	var got seen
 	r := newRig(t, func(_ context.Context, e event.Event) (event.Outcome, error) {
@@ -280,7 +280,7 @@ func TestPoison(t *testing.T) {
 }
 
 // All events of an array are tried; a transient failure of one beats poison, and poison beats success.
-func TestArray(t *testing.T) {
+func TestConsumer_HandlesEachEventOfAnArray(t *testing.T) {
 	t.Parallel()
 	var got seen
 	r := newRig(t, func(_ context.Context, e event.Event) (event.Outcome, error) {
@@ -307,7 +307,7 @@ func TestArray(t *testing.T) {
 	r.outcomes(map[string]int{"retried": 1, "dead_lettered": 1, "acked": 1})
 }
 
-func TestPanic(t *testing.T) {
+func TestConsumer_RetriesAPanic(t *testing.T) {
 	t.Parallel()
 	const secret = "jane@example.com"
 	r := newRig(t, func(_ context.Context, e event.Event) (event.Outcome, error) {
@@ -358,7 +358,7 @@ func TestDeferral_SaysNothingOfAKeyInProgress(t *testing.T) {
 }
 
 // A deferral uses no attempt and goes to the retry queue that it asks for.
-func TestDeferral(t *testing.T) {
+func TestDeferral_UsesNoAttempt(t *testing.T) {
 	t.Parallel()
 	var got seen
 	r := newRig(t, func(_ context.Context, e event.Event) (event.Outcome, error) {
@@ -388,8 +388,8 @@ func TestDeferral(t *testing.T) {
 	}
 }
 
-// What was put off may have had an effect all the same: whoever handles it again is told, though no attempt was counted.
-func TestPutOffIsARepeat(t *testing.T) {
+// What was deferred may have had an effect all the same: whoever handles it again is told, though no attempt was counted.
+func TestDeferral_MakesTheNextHandlingARepeat(t *testing.T) {
 	t.Parallel()
 	var got seen
 	r := newRig(t, func(_ context.Context, e event.Event) (event.Outcome, error) {
@@ -415,7 +415,7 @@ func TestPutOffIsARepeat(t *testing.T) {
 	}
 }
 
-func TestThrottled(t *testing.T) {
+func TestThrottled_UsesNoAttempt(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(context.Context, event.Event) (event.Outcome, error) {
 		return "", &event.Error{Class: event.Throttled, RetryAfter: time.Minute, Err: errors.New("429")}
@@ -430,7 +430,7 @@ func TestThrottled(t *testing.T) {
 	}
 }
 
-func TestHandlerTimeout(t *testing.T) {
+func TestHandlerTimeout_IsRetried(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(ctx context.Context, _ event.Event) (event.Outcome, error) {
 		<-ctx.Done()
@@ -448,7 +448,7 @@ func TestHandlerTimeout(t *testing.T) {
 }
 
 // A number of attempts that nobody can have made ends the message, not the process.
-func TestAbsurdAttempts(t *testing.T) {
+func TestRetry_BoundsAnAbsurdNumberOfAttempts(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(context.Context, event.Event) (event.Outcome, error) {
 		return "", event.Errorf(event.NotFound, "not there")
@@ -466,7 +466,7 @@ func TestAbsurdAttempts(t *testing.T) {
 }
 
 // Who wants to know is told of the events that failed, not of those that were done, and only once the letter is there.
-func TestDeadLetteredIsTold(t *testing.T) {
+func TestDeadLettered_IsToldOfEachFailedEvent(t *testing.T) {
 	t.Parallel()
 	type told struct {
 		number  int

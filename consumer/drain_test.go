@@ -12,8 +12,8 @@ import (
 	"github.com/mageline/mageline/test/kit"
 )
 
-// A drain gives back in order what has not begun, lets handlers finish, and loses nothing.
-func TestDrain(t *testing.T) {
+// A drain requeues in order what has not begun, lets handlers finish, and loses nothing.
+func TestDrain_RequeuesTheBacklogInOrder(t *testing.T) {
 	t.Parallel()
 	b := newBlocker()
 	r := newRig(t, func(ctx context.Context, e event.Event) (event.Outcome, error) {
@@ -29,10 +29,10 @@ func TestDrain(t *testing.T) {
 		r.Publish(placed, numbered(n))
 	}
 	b.next(t)
-	r.eventually("it holds all that it may", func() bool { return r.unacked(messages) == 8 })
+	r.eventually("it has all that it may", func() bool { return r.unacked(messages) == 8 })
 	stopped := make(chan error)
 	go func() { stopped <- r.stop() }()
-	r.eventually("what has not begun is given back", func() bool { return r.settled(orders, "requeued") == 7 })
+	r.eventually("what has not begun is requeued", func() bool { return r.settled(orders, "requeued") == 7 })
 	if status := r.Status(); !status.Draining || status.Ready() {
 		t.Errorf("status %+v", status)
 	}
@@ -54,7 +54,7 @@ func TestDrain(t *testing.T) {
 }
 
 // What fails while it drains goes where it would go at any time.
-func TestDrainRetries(t *testing.T) {
+func TestDrain_PublishesRetries(t *testing.T) {
 	t.Parallel()
 	b := newBlocker()
 	r := newRig(t, b.handle)
@@ -77,7 +77,7 @@ func TestDrainRetries(t *testing.T) {
 }
 
 // Handlers that do not finish in time are cancelled, and their messages are in the queue again, no attempt used.
-func TestDrainCuts(t *testing.T) {
+func TestDrain_CutsHandlersOnTimeout(t *testing.T) {
 	t.Parallel()
 	for name, timeout := range map[string]time.Duration{"before the subscription is cancelled": time.Nanosecond, "after it": 3 * time.Second} {
 		t.Run(name, func(t *testing.T) {
@@ -102,7 +102,7 @@ func drainCuts(t *testing.T, timeout time.Duration) {
 	}
 	r.eventually("all are in the queue again", func() bool { return r.Depth(r.Queue(orders)) == 3 })
 	if n := r.settled(orders, "requeued"); n == 0 || n > 3 {
-		t.Errorf("%d were given back", n)
+		t.Errorf("%d were requeued", n)
 	}
 	for range 3 {
 		if d := r.take(r.Queue(orders)); len(d.Headers) != 0 {
@@ -112,7 +112,7 @@ func drainCuts(t *testing.T, timeout time.Duration) {
 }
 
 // Handlers of a session that has ended are waited for too.
-func TestDrainWithoutASession(t *testing.T) {
+func TestDrain_EndsWithoutASession(t *testing.T) {
 	t.Parallel()
 	for _, finishes := range []bool{true, false} {
 		t.Run(fmt.Sprintf("finishes %t", finishes), func(t *testing.T) {
@@ -147,7 +147,7 @@ func TestDrainWithoutASession(t *testing.T) {
 }
 
 // A message that can't be published anywhere does not keep the process from ending: it goes back.
-func TestDrainWhilePublishingFails(t *testing.T) {
+func TestDrain_EndsWhilePublishingFails(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(context.Context, event.Event) (event.Outcome, error) { return event.Done, nil })
 	r.opts.ShutdownTimeout = 50 * time.Millisecond
@@ -163,7 +163,7 @@ func TestDrainWhilePublishingFails(t *testing.T) {
 }
 
 // A link that has gone dead does not keep the process for as long as it takes to notice.
-func TestDrainOnADeadLink(t *testing.T) {
+func TestDrain_EndsOnADeadLink(t *testing.T) {
 	t.Parallel()
 	b := newBlocker()
 	r := newRig(t, b.handle)
@@ -185,7 +185,7 @@ func TestDrainOnADeadLink(t *testing.T) {
 }
 
 // Two runtimes on one queue share its messages; when one stops, the other does the rest.
-func TestReplicas(t *testing.T) {
+func TestReplicas_ShareAQueue(t *testing.T) {
 	t.Parallel()
 	const messages = 100
 	var first, second seen

@@ -20,13 +20,13 @@ func (s *stand) Name() string           { return s.name }
 func (s *stand) Status() circuit.Status { return circuit.Status{State: s.state, Reason: "5 failures"} }
 func (s *stand) OnChange(f func())      { s.changed = append(s.changed, f) }
 
-func TestGateStanding(t *testing.T) {
+func TestGate_Standing(t *testing.T) {
 	past, future := time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
-	type holds map[string]cause
+	type causes map[string]cause
 	tests := []struct {
 		name         string
 		magento, erp circuit.State
-		holds        holds
+		causes       causes
 		paused       bool
 		probe        bool
 		halfOpen     int
@@ -37,23 +37,23 @@ func TestGateStanding(t *testing.T) {
 		{"half-open", circuit.Closed, circuit.HalfOpen, nil, true, true, 1, "erp is half-open"},
 		{"both half-open", circuit.HalfOpen, circuit.HalfOpen, nil, true, true, 2, "magento"},
 		{"one half-open, the other open", circuit.Open, circuit.HalfOpen, nil, true, false, 1, "magento is open"},
-		{"for all", circuit.Closed, circuit.Closed, holds{"postgres": {text: "no Postgres"}}, true, false, 0, "no Postgres"},
-		{"for it", circuit.Closed, circuit.Closed, holds{"a": {consumer: "orders", text: "401"}}, true, false, 0, "401"},
-		{"for another", circuit.Closed, circuit.Closed, holds{"a": {consumer: "prices", text: "401"}}, false, false, 0, ""},
-		{"time to try", circuit.Closed, circuit.Closed, holds{"a": {consumer: "orders", text: "401", probeAt: past}}, true, true, 0, "401"},
-		{"not yet time to try", circuit.Closed, circuit.Closed, holds{"a": {consumer: "orders", text: "401", probeAt: future}}, true, false, 0, "401"},
-		{"time to try and half-open", circuit.Closed, circuit.HalfOpen, holds{"a": {text: "401", probeAt: past}}, true, true, 1, "401; the circuit"},
-		{"half-open without Postgres", circuit.Closed, circuit.HalfOpen, holds{"postgres": {text: "no Postgres"}}, true, false, 1, "no Postgres"},
-		{"for those who need it", circuit.Closed, circuit.Closed, holds{"a": {downstream: "erp", text: "maintenance"}}, true, false, 0, "maintenance"},
-		{"for those who need another", circuit.Closed, circuit.Closed, holds{"a": {downstream: "search", text: "maintenance"}}, false, false, 0, ""},
-		{"half-open in maintenance", circuit.Closed, circuit.HalfOpen, holds{"a": {downstream: "erp", text: "maintenance"}}, true, false, 1, "maintenance"},
-		{"time to try while it stops", circuit.Closed, circuit.Closed, holds{"a": {text: "401", probeAt: past}, "draining": {text: "stopping"}}, true, false, 0, "stopping"},
+		{"for all", circuit.Closed, circuit.Closed, causes{"postgres": {text: "no Postgres"}}, true, false, 0, "no Postgres"},
+		{"for it", circuit.Closed, circuit.Closed, causes{"a": {consumer: "orders", text: "401"}}, true, false, 0, "401"},
+		{"for another", circuit.Closed, circuit.Closed, causes{"a": {consumer: "prices", text: "401"}}, false, false, 0, ""},
+		{"time to try", circuit.Closed, circuit.Closed, causes{"a": {consumer: "orders", text: "401", probeAt: past}}, true, true, 0, "401"},
+		{"not yet time to try", circuit.Closed, circuit.Closed, causes{"a": {consumer: "orders", text: "401", probeAt: future}}, true, false, 0, "401"},
+		{"time to try and half-open", circuit.Closed, circuit.HalfOpen, causes{"a": {text: "401", probeAt: past}}, true, true, 1, "401; the circuit"},
+		{"half-open without Postgres", circuit.Closed, circuit.HalfOpen, causes{"postgres": {text: "no Postgres"}}, true, false, 1, "no Postgres"},
+		{"for those who need it", circuit.Closed, circuit.Closed, causes{"a": {downstream: "erp", text: "maintenance"}}, true, false, 0, "maintenance"},
+		{"for those who need another", circuit.Closed, circuit.Closed, causes{"a": {downstream: "search", text: "maintenance"}}, false, false, 0, ""},
+		{"half-open in maintenance", circuit.Closed, circuit.HalfOpen, causes{"a": {downstream: "erp", text: "maintenance"}}, true, false, 1, "maintenance"},
+		{"time to try while it stops", circuit.Closed, circuit.Closed, causes{"a": {text: "401", probeAt: past}, "draining": {text: "stopping"}}, true, false, 0, "stopping"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			search := &stand{name: "search", state: circuit.Open} // not needed
 			g := newGate([]circuit.Breaker{&stand{name: "magento", state: tt.magento}, &stand{name: "erp", state: tt.erp}, search})
-			for name, h := range tt.holds {
+			for name, h := range tt.causes {
 				g.pause(name, h)
 			}
 			c := &Consumer{Name: "orders", Needs: []string{"magento", "erp"}}
@@ -71,7 +71,7 @@ func TestGateStanding(t *testing.T) {
 	}
 }
 
-func TestGateWakes(t *testing.T) {
+func TestGate_WakesWhoWatches(t *testing.T) {
 	erp := &stand{name: "erp", state: circuit.Closed}
 	g := newGate([]circuit.Breaker{erp})
 	changed, end := g.watch()
@@ -118,7 +118,7 @@ func TestGateWakes(t *testing.T) {
 }
 
 // An operator's pauses are replaced as a whole; each covers the consumer or the downstream of its name.
-func TestGatePauses(t *testing.T) {
+func TestGate_ReplacesAnOperatorsPauses(t *testing.T) {
 	orders := &Consumer{Name: "orders", Needs: []string{"magento", "erp"}}
 	prices := &Consumer{Name: "prices", Needs: []string{"magento"}}
 	g := newGate([]circuit.Breaker{&stand{name: "magento", state: circuit.Closed}, &stand{name: "erp", state: circuit.HalfOpen}})

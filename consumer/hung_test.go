@@ -14,7 +14,7 @@ import (
 
 // A handler that ignores the end of its context keeps its message, is named, and ends the process when its lease has
 // passed; what it had is delivered again. The others go on until then.
-func TestHung(t *testing.T) {
+func TestHung_EndsTheProcessAfterTheLease(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
 	var handled atomic.Int64
@@ -50,7 +50,7 @@ func TestHung(t *testing.T) {
 }
 
 // One that returns late, but before its lease has passed, is settled as one that timed out.
-func TestReturnsLate(t *testing.T) {
+func TestHung_MayReturnLate(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
 	var handled atomic.Int64

@@ -249,7 +249,7 @@ func TestIntake_ReturnsWhatTheBrokerRefuses(t *testing.T) {
 	r.live = nil
 }
 
-func TestBudget(t *testing.T) {
+func TestBudget_CountsBodies(t *testing.T) {
 	b := &budget{share: 1000}
 	if b.full() || b.exceeded() || b.room() != 500 {
 		t.Errorf("empty: full %t, exceeded %t, room %d", b.full(), b.exceeded(), b.room())

@@ -80,7 +80,7 @@ func consumeLarge() int {
 }
 
 // Large bodies in several queues are all done or dead-lettered, and the process stays within MEMORY_LIMIT and 64 MiB.
-func TestLargeBodies(t *testing.T) {
+func TestLargeBodies_StayWithinTheMemoryLimit(t *testing.T) {
 	queues := kit.Broker(t)
 	queues.RetryDelays(200 * time.Millisecond)
 	for _, name := range largeQueues {

@@ -7,7 +7,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-func TestPublished(t *testing.T) {
+func TestPublished_FindsTheTimeOfThePublish(t *testing.T) {
 	at := time.UnixMilli(1_700_000_000_123)
 	tests := []struct {
 		name   string
@@ -29,7 +29,7 @@ func TestPublished(t *testing.T) {
 	}
 }
 
-func TestOccurred(t *testing.T) {
+func TestOccurred_FindsTheTimeInTheBody(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"n":1,"occurred_at":"2026-11-23T10:00:00Z"}`:      "occurred_at",
 		`{"n":1,"occurred_at":"2026-11-23T11:00:00+01:00"}`: "occurred_at",

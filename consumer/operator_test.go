@@ -11,7 +11,7 @@ import (
 )
 
 // What an operator has paused takes nothing, not even as a probe; what it has begun finishes, and the others go on.
-func TestOperatorPauses(t *testing.T) {
+func TestOperator_PausesAndResumes(t *testing.T) {
 	t.Parallel()
 	erp := newBreaker("erp", circuit.Closed)
 	began, release := make(chan struct{}, 100), make(chan struct{})

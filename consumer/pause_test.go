@@ -21,7 +21,7 @@ import (
 
 // A refused credential pauses the consumer, which tries one message at a time; when one passes, what is still refused
 // is refused for itself.
-func TestUnauthorized(t *testing.T) {
+func TestUnauthorized_PausesTheConsumer(t *testing.T) {
 	t.Parallel()
 	var valid atomic.Bool
 	r := newRig(t, func(_ context.Context, e event.Event) (event.Outcome, error) {
@@ -68,7 +68,7 @@ func TestUnauthorized(t *testing.T) {
 
 // What is refused at random passes when it is repeated: each refusal sends it to the next retry queue, and only the third, with
 // something done between each two, shows that it is the message's own.
-func TestUnauthorizedAtRandom(t *testing.T) {
+func TestUnauthorized_AtRandomIsDeadLetteredAfterThree(t *testing.T) {
 	t.Parallel()
 	var refusals atomic.Int64 // of the first message
 	refusals.Store(2)
@@ -109,7 +109,7 @@ func TestUnauthorizedAtRandom(t *testing.T) {
 	passes()
 	r.Send(r.Queue(orders), amqp.Publishing{Headers: d.Headers, MessageId: d.MessageId, Body: d.Body})
 	r.eventually("it is done", func() bool { return r.settled(orders, "acked") == other })
-	// Another request of it that is refused begins anew: the first one has passed.
+	// Another request of it that is refused begins again: the first one has passed.
 	deferred := r.settled(orders, "deferred")
 	refusals.Store(1)
 	request.Store("POST /b")
@@ -128,7 +128,7 @@ func TestUnauthorizedAtRandom(t *testing.T) {
 }
 
 // Neither poison nor a duplicate shows that a credential is good again.
-func TestUnauthorizedStaysUntilSomethingIsDone(t *testing.T) {
+func TestUnauthorized_PausesUntilSomethingIsDone(t *testing.T) {
 	t.Parallel()
 	var valid atomic.Bool
 	r := newRig(t, func(_ context.Context, e event.Event) (event.Outcome, error) {
@@ -157,7 +157,7 @@ func TestUnauthorizedStaysUntilSomethingIsDone(t *testing.T) {
 }
 
 // An open circuit pauses the consumers that need it, and nobody else; what they hold uses no attempt.
-func TestCircuitOpens(t *testing.T) {
+func TestCircuit_PausesWhoNeedsIt(t *testing.T) {
 	t.Parallel()
 	erp := newBreaker("erp", circuit.Closed)
 	var answers atomic.Bool
@@ -206,7 +206,7 @@ func TestCircuitOpens(t *testing.T) {
 	if reason := r.consumerIs(orders, "paused"); !strings.Contains(reason, "circuit of erp is open") || !strings.Contains(reason, "it does not answer") {
 		t.Errorf("paused because %q", reason)
 	}
-	r.eventually("what has not begun is given back, or put off", func() bool {
+	r.eventually("what has not begun is requeued, or deferred", func() bool {
 		return r.settled(orders, "requeued")+r.settled(orders, "deferred") >= 8 &&
 			r.Depth(r.Queue(orders))+r.Depth(r.RetryQueue(200*time.Millisecond)) == 12
 	})
@@ -235,7 +235,7 @@ func TestCircuitOpens(t *testing.T) {
 }
 
 // A success that can't be read is a failure of the downstream's, and costs the message no attempt.
-func TestUnreadableIsAFailure(t *testing.T) {
+func TestCircuit_CountsAnUnreadableAnswer(t *testing.T) {
 	t.Parallel()
 	erp := newBreaker("erp", circuit.Closed)
 	r := newRig(t, func(context.Context, event.Event) (event.Outcome, error) {
@@ -253,7 +253,7 @@ func TestUnreadableIsAFailure(t *testing.T) {
 }
 
 // A probe that fails goes to the shortest retry queue as it was, and the next probe is another message.
-func TestProbeFails(t *testing.T) {
+func TestProbe_ThatFailsGoesBehindTheOthers(t *testing.T) {
 	t.Parallel()
 	erp := newBreaker("erp", circuit.HalfOpen)
 	var got seen
@@ -287,7 +287,7 @@ func TestProbeFails(t *testing.T) {
 }
 
 // Messages that show nothing of the downstream are handled one after the other until one does.
-func TestProbeDecidesNothing(t *testing.T) {
+func TestProbe_WithoutARequestDecidesNothing(t *testing.T) {
 	t.Parallel()
 	erp := newBreaker("erp", circuit.HalfOpen)
 	var got seen
@@ -332,7 +332,7 @@ func TestProbeDecidesNothing(t *testing.T) {
 }
 
 // Two consumers that need the same circuit have one probe between them.
-func TestOneProbe(t *testing.T) {
+func TestProbe_IsTheOnlyOneOfItsCircuit(t *testing.T) {
 	t.Parallel()
 	erp := newBreaker("erp", circuit.HalfOpen)
 	var begun atomic.Int64
@@ -366,7 +366,7 @@ func TestOneProbe(t *testing.T) {
 }
 
 // A consumer that needs an open circuit beside the half-open one makes no probe.
-func TestNoProbeWhileAnotherIsOpen(t *testing.T) {
+func TestProbe_WaitsForTheOtherCircuit(t *testing.T) {
 	t.Parallel()
 	erp, magento := newBreaker("erp", circuit.HalfOpen), newBreaker("magento", circuit.Open)
 	var got seen
@@ -399,7 +399,7 @@ func TestNoProbeWhileAnotherIsOpen(t *testing.T) {
 }
 
 // Without Postgres nothing is consumed, at the start and later, and no attempt is used.
-func TestPostgresAway(t *testing.T) {
+func TestPostgresAway_PausesEveryConsumer(t *testing.T) {
 	t.Parallel()
 	var there atomic.Bool
 	var got seen

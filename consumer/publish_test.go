@@ -12,7 +12,7 @@ import (
 )
 
 // An event of mageline's own goes to whoever is bound to its topic; that nobody is, and that RabbitMQ is away, is said.
-func TestPublishEvent(t *testing.T) {
+func TestPublisher_PublishesToTheExchange(t *testing.T) {
 	t.Parallel()
 	var got atomic.Pointer[event.Event]
 	r := newRig(t, func(_ context.Context, e event.Event) (event.Outcome, error) {

@@ -48,7 +48,7 @@ type rig struct {
 	opts     consumer.Options
 	registry *prometheus.Registry
 	log      *kit.Log
-	stop     func() error // ends Run and gives what it returned
+	stop     func() error // ends Run and returns its error
 	ended    atomic.Pointer[error]
 }
 
@@ -170,7 +170,7 @@ func (r *rig) outcomes(want map[string]int) {
 	}
 }
 
-// unacked counts what the consumer holds of n messages that were published, none of which has left its queue for
+// unacked counts what the consumer has of n messages that were published, none of which has left its queue for
 // another one. While messages are settled it may be wrong: too few, and too many by those that are acknowledged and not
 // counted yet.
 func (r *rig) unacked(n int) int {
@@ -229,7 +229,7 @@ func (r *rig) take(queue string) (d amqp.Delivery) {
 	return d
 }
 
-// consumerIs waits until the status of a consumer is so and gives the reason.
+// consumerIs waits until the status of a consumer is so and returns the reason.
 func (r *rig) consumerIs(name, state string) (reason string) {
 	r.t.Helper()
 	r.eventually("the consumer "+name+" is "+state, func() bool {

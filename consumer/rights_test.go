@@ -17,7 +17,7 @@ import (
 
 // A right that the user of RabbitMQ lacks keeps from their work those consumers that need it, and nobody else: each of them
 // says what is missing and how it is granted, and goes on by itself when it is.
-func TestRights(t *testing.T) {
+func TestRights_OfOneConsumerEndNoOther(t *testing.T) {
 	t.Parallel()
 	private.Require(t)
 	node, err := private.StartRabbitMQ()
@@ -67,7 +67,7 @@ func TestRights(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			// Of order_placed every other message is tried again, in 200 ms; of order_canceled the one with 400 is put off by 400.
+			// Of order_placed every other message is tried again, in 200 ms; of order_canceled the one with 400 is deferred by 400.
 			handle := func(_ context.Context, e event.Event) (event.Outcome, error) {
 				switch n := number(e); {
 				case n == 400 && e.Attempt < 3:
@@ -182,7 +182,7 @@ func TestRights(t *testing.T) {
 }
 
 // A consumer that can't be subscribed does not keep the process from stopping.
-func TestStopsWhileRefused(t *testing.T) {
+func TestRights_RefusedWhileItStops(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(context.Context, event.Event) (event.Outcome, error) { return event.Done, nil })
 	r.opts.Consumers = append(r.opts.Consumers, consumer.Consumer{Name: "order_canceled", Topics: []string{"t"}, Handler: r.opts.Consumers[0].Handler})

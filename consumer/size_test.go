@@ -17,7 +17,7 @@ import (
 
 // A message that the broker had taken and, with a lower limit since its upgrade, takes no more can't be published to the
 // dead-letter or retry queue. The broker dead-letters it by itself, and the consumer goes on.
-func TestBodyThatTheBrokerNoLongerTakes(t *testing.T) {
+func TestRejected_ABodyThatTheBrokerNoLongerTakes(t *testing.T) {
 	t.Parallel()
 	private.Require(t)
 	broker, err := private.StartRabbitMQ()

@@ -12,7 +12,7 @@ import (
 )
 
 // The prefetch starts at 1, doubles as messages are settled, and never exceeds PREFETCH.
-func TestPrefetchGrows(t *testing.T) {
+func TestPrefetch_GrowsAsMessagesAreSettled(t *testing.T) {
 	t.Parallel()
 	const messages = 50
 	turn := make(chan struct{})
@@ -83,7 +83,7 @@ func TestPrefetchGrows(t *testing.T) {
 }
 
 // Once the prefetch has grown, two subscriptions have all of it, and more than it is never held.
-func TestSubscriptionsMerge(t *testing.T) {
+func TestPrefetch_MergesSubscriptions(t *testing.T) {
 	t.Parallel()
 	const messages, prefetch = 400, 16
 	turn := make(chan struct{})

@@ -89,7 +89,7 @@ func (l *link) noteSuspect(m *message, res *result) {
 	}
 	var err error
 	if res.verdict.action == postpone {
-		err = l.r.opts.Suspects.PutOff(l.r.work, m.consumer, m.id())
+		err = l.r.opts.Suspects.Defer(l.r.work, m.consumer, m.id())
 	} else {
 		err = l.r.opts.Suspects.Strike(l.r.work, m.consumer, m.id())
 	}

@@ -34,7 +34,7 @@ func (r *register) Enter(context.Context, string, string) (bool, int, error) {
 }
 
 func (r *register) Alone(context.Context, string, string) error  { r.note("alone"); return nil }
-func (r *register) PutOff(context.Context, string, string) error { r.note("put off"); return nil }
+func (r *register) Defer(context.Context, string, string) error  { r.note("defer"); return nil }
 func (r *register) Strike(context.Context, string, string) error { r.note("strike"); return nil }
 
 func (r *register) have() (calls []string) {
@@ -70,7 +70,7 @@ func (r *rig) returned(body string) {
 }
 
 // Only what was delivered before is entered, and each end but a deferral strikes it out.
-func TestEntered(t *testing.T) {
+func TestSuspect_IsEnteredAndStruckOut(t *testing.T) {
 	t.Parallel()
 	deferral := &event.Deferral{Reason: "not now"}
 	for name, c := range map[string]struct {
@@ -78,13 +78,13 @@ func TestEntered(t *testing.T) {
 		ends    []error // one for each handling
 		want    []string
 	}{
-		"done":                  {ends: []error{nil}, want: []string{"enter", "strike"}},
-		"tried again, then new": {ends: []error{event.Errorf(event.NotFound, "not yet"), nil}, want: []string{"enter", "strike"}},
-		"dead-lettered":         {ends: []error{event.Errorf(event.Invalid, "no")}, want: []string{"enter", "strike"}},
-		"put off stays entered": {ends: []error{deferral, nil}, want: []string{"enter", "put off", "enter", "strike"}},
-		"a suspect is put off": {
+		"done":                         {ends: []error{nil}, want: []string{"enter", "strike"}},
+		"tried again, then new":        {ends: []error{event.Errorf(event.NotFound, "not yet"), nil}, want: []string{"enter", "strike"}},
+		"dead-lettered":                {ends: []error{event.Errorf(event.Invalid, "no")}, want: []string{"enter", "strike"}},
+		"a deferred one stays entered": {ends: []error{deferral, nil}, want: []string{"enter", "defer", "enter", "strike"}},
+		"a suspect is deferred": {
 			suspect: true, ends: []error{deferral, nil},
-			want: []string{"enter", "alone", "put off", "enter", "alone", "strike"},
+			want: []string{"enter", "alone", "defer", "enter", "alone", "strike"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -96,7 +96,7 @@ func TestEntered(t *testing.T) {
 				return event.Done, err
 			})
 			r.opts.Suspects = suspects
-			gate := newBreaker("erp", circuit.Open) // holds the consumer back until the message lies there
+			gate := newBreaker("erp", circuit.Open) // pauses the consumer until the message lies there
 			r.opts.Circuits, r.opts.Consumers[0].Needs = append(r.opts.Circuits, gate), []string{"erp"}
 			r.start()
 			r.returned(numbered(1))
@@ -116,7 +116,7 @@ func TestEntered(t *testing.T) {
 
 // A message that a living process has goes to the shortest retry queue, attempts unchanged, and is looked at again when it
 // comes back, though nothing but our header then says that it was delivered before.
-func TestHeldElsewhere(t *testing.T) {
+func TestSuspect_OfAnotherProcessIsDeferred(t *testing.T) {
 	t.Parallel()
 	suspects := &register{refuse: &event.Deferral{Reason: "another process has it"}}
 	var handled atomic.Int64
@@ -147,7 +147,7 @@ func TestHeldElsewhere(t *testing.T) {
 }
 
 // A suspect is handled with nothing else in flight.
-func TestAlone(t *testing.T) {
+func TestSuspect_IsHandledAlone(t *testing.T) {
 	t.Parallel()
 	const suspect, others = 1, 6
 	suspects := &register{died: true}
@@ -185,7 +185,7 @@ func TestAlone(t *testing.T) {
 }
 
 // Who goes on with what a process has begun that is gone may end as that process did.
-func TestTakeOver(t *testing.T) {
+func TestSuspect_IsFoundByATakeOver(t *testing.T) {
 	t.Parallel()
 	suspects := &register{}
 	var handled atomic.Int64
@@ -202,7 +202,7 @@ func TestTakeOver(t *testing.T) {
 	r.start()
 	r.Publish(placed, numbered(1))
 	r.eventually("it is done", func() bool { return r.settled(orders, "acked") == 1 })
-	want := []string{"enter", "put off", "enter", "alone", "strike"}
+	want := []string{"enter", "defer", "enter", "alone", "strike"}
 	if got := suspects.have(); !equal(got, want...) {
 		t.Errorf("noted %q, want %q", got, want)
 	}

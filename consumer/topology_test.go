@@ -33,7 +33,7 @@ func TestTopology_ComesBack(t *testing.T) {
 		bound  func(r *rig) func(context.Context, string) ([]string, error) // what the management API says
 		want   map[string]int
 	}{
-		"exchange made anew": {
+		"exchange made again": {
 			vanish: func(r *rig, ch *amqp.Channel) error {
 				return errors.Join(ch.ExchangeDelete(r.Exchange, false, false), kit.DeclareExchange(ch, r.Exchange))
 			},

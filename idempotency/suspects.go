@@ -71,9 +71,9 @@ func (l *Ledger) Alone(ctx context.Context, consumer, message string) error {
 		consumer, message, l.process.ID())
 }
 
-// PutOff notes that a message that was entered waits in a queue: it stays entered, with what is known of it, but nobody
+// Defer notes that a message that was entered waits in a queue: it stays entered, with what is known of it, but nobody
 // has it. It kills nobody there, and the next to get it need not be this process, which may be paused for long.
-func (l *Ledger) PutOff(ctx context.Context, consumer, message string) error {
+func (l *Ledger) Defer(ctx context.Context, consumer, message string) error {
 	return l.exec(ctx, `UPDATE suspect SET process = '', alone = false WHERE consumer = $1 AND id = $2 AND process = $3`,
 		consumer, message, l.process.ID())
 }

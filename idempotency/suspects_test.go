@@ -36,7 +36,7 @@ func TestSuspects(t *testing.T) {
 	four := process("four")
 	enters(t, four, true, 1)
 	alone(t, four)
-	if err := four.PutOff(t.Context(), consumerName, letter); err != nil { // it waits in a queue
+	if err := four.Defer(t.Context(), consumerName, letter); err != nil { // it waits in a queue
 		t.Fatal(err)
 	}
 	kill(t, db, "four")
@@ -158,7 +158,7 @@ func TestPutOffIsNobodys(t *testing.T) {
 	db := pool(t, database(t), pgx.QueryExecModeCacheStatement)
 	one, two := living(t, db, "one"), living(t, db, "two")
 	enters(t, one, false, 0)
-	if err := one.PutOff(t.Context(), consumerName, letter); err != nil {
+	if err := one.Defer(t.Context(), consumerName, letter); err != nil {
 		t.Fatal(err)
 	}
 	enters(t, two, false, 0)
