@@ -59,7 +59,7 @@ func (c *clock) expire() {
 	c.expired = true
 	c.cancel(&event.Error{
 		Class: event.Timeout,
-		Err:   fmt.Errorf("no progress for %s: raise HANDLER_TIMEOUT if the downstream is just slow", c.limit),
+		Err:   fmt.Errorf("no progress for %s: raise the handler timeout if the downstream is just slow", c.limit),
 	})
 	c.timer = time.AfterFunc(cutGrace, c.hang)
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // ErrCut is what Run returns when handlers had to be cancelled at the end of SHUTDOWN_TIMEOUT.
-var ErrCut = errors.New("handlers were cancelled at the end of SHUTDOWN_TIMEOUT; their messages were requeued")
+var ErrCut = errors.New("handlers were cancelled at the end of the shutdown timeout; their messages were requeued")
 
 // ErrHung is what Run returns when a handler has ignored the end of its context for longer than its lease.
 var ErrHung = errors.New("a handler does not return and has outlived its lease: the process must end; its message is delivered again")
@@ -114,7 +114,7 @@ func (r *Runtime) Run(ctx context.Context) error {
 		}
 		wait := backOff/2 + rand.N(backOff) // replicas must not come back in step
 		r.opts.Log.Error().Str("event", "rabbitmq_away").Err(err).Dur("retry_in", wait).
-			Msg("no RabbitMQ: check AMQP_URL and the broker; trying again")
+			Msg("no RabbitMQ: check its address and the broker; trying again")
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():

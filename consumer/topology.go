@@ -118,7 +118,7 @@ func (p *runner) unbound(ctx context.Context, s *session, own rabbitmq.Topology)
 	if p.r.opts.Bound == nil {
 		there, err := own.Testify(s.consume, p.consumer.Name)
 		if err != nil && !s.consume.IsClosed() {
-			p.r.unwatched(err, "give the user of AMQP_URL the right to write on exchange "+own.Exchange+", or set AMQP_MANAGEMENT_URL")
+			p.r.unwatched(err, "give the user of the connection the right to write on exchange "+own.Exchange+", or have the management API asked")
 		}
 		if err == nil && !there {
 			return p.consumer.Topics
@@ -132,7 +132,7 @@ func (p *runner) unbound(ctx context.Context, s *session, own rabbitmq.Topology)
 	defer cancel()
 	topics, err := p.r.opts.Bound(ctx, p.queue)
 	if err != nil {
-		p.r.unwatched(err, "see that AMQP_MANAGEMENT_URL leads to RabbitMQ's HTTP API and that its user may see the vhost")
+		p.r.unwatched(err, "see that the management API is RabbitMQ's and that its user may see the vhost")
 		return nil
 	}
 	for _, topic := range p.consumer.Topics {
