@@ -17,7 +17,7 @@ import (
 const writer = "magento order 1"
 
 // The lease is held while the effect runs, whatever becomes of it, and free afterwards.
-func TestHolding(t *testing.T) {
+func TestDo_HoldsItsLeaseWhileTheEffectRuns(t *testing.T) {
 	url := database(t)
 	a, b := open(t, url, "a", time.Minute), open(t, url, "b", time.Minute)
 	held := func() bool {
@@ -60,7 +60,7 @@ func TestHolding(t *testing.T) {
 }
 
 // A lease that another has: the effect does not run, is not uncertain, and runs the next time.
-func TestHoldingIsRefused(t *testing.T) {
+func TestDo_RefusedLeaseLeavesItFailed(t *testing.T) {
 	url := database(t)
 	a, b := open(t, url, "a", time.Minute), open(t, url, "b", time.Minute)
 	_, release, err := b.Lease(t.Context(), writer)
@@ -89,7 +89,7 @@ func TestHoldingIsRefused(t *testing.T) {
 }
 
 // An effect that does not run, because it is done or in progress elsewhere, leaves the lease free.
-func TestHoldingInVain(t *testing.T) {
+func TestDo_LeavesTheLeaseFreeWhereNothingRuns(t *testing.T) {
 	url := database(t)
 	a, b := open(t, url, "a", time.Minute), open(t, url, "b", time.Minute)
 	free := func() bool {
@@ -119,7 +119,7 @@ func TestHoldingInVain(t *testing.T) {
 }
 
 // A holder that is overtaken loses its context; one that goes on step by step keeps both.
-func TestHoldingRenews(t *testing.T) {
+func TestDo_RenewsItsLeaseWithEachStep(t *testing.T) {
 	l := open(t, database(t), "a", long)
 	_, _, err := l.Do(t.Context(), idempotency.Effect{Key: order("1"), Lease: writer}, func(ctx context.Context, _ *idempotency.Claim) (idempotency.Result, error) {
 		for began := time.Now(); time.Since(began) < long+short; {
@@ -135,7 +135,7 @@ func TestHoldingRenews(t *testing.T) {
 }
 
 // Claim and lease, finish and return are a transaction each.
-func TestHoldingTakesTwoFlushes(t *testing.T) {
+func TestDo_WithALeaseTakesTwoTransactions(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	l := idempotency.Open(t.Context(), idempotency.Options{
 		Pool: pool(t, database(t), pgx.QueryExecModeCacheStatement), Process: "a", Log: zerolog.Nop(), Registerer: registry,

@@ -15,7 +15,7 @@ import (
 
 // A flush is repeated on another connection when its own is cut. The first try may still be on its way, and arrive when
 // the effect has ended: it must not open the row again.
-func TestLateClaimChangesNothing(t *testing.T) {
+func TestLedger_LateClaimChangesNothing(t *testing.T) {
 	url := kit.Database(t)
 	if _, err := migrations.Up(t.Context(), url); err != nil {
 		t.Fatal(err)
@@ -55,7 +55,7 @@ func TestLateClaimChangesNothing(t *testing.T) {
 
 // Who takes an effect over from an owner whose lease has passed says so before it goes on, and does not where it may not.
 // Whoever claims what failed, or is uncertain, takes nothing over.
-func TestTakeOverIsTold(t *testing.T) {
+func TestDo_TellsOfATakeOver(t *testing.T) {
 	url := kit.Database(t)
 	if _, err := migrations.Up(t.Context(), url); err != nil {
 		t.Fatal(err)

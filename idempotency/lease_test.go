@@ -33,7 +33,7 @@ func until(t *testing.T, what string, ok func() bool) {
 }
 
 // An owner that does not end with its context loses the key, and can't finish what another has done.
-func TestTakeOver(t *testing.T) {
+func TestDo_OvertakenOwnerCanNotFinish(t *testing.T) {
 	url := database(t)
 	a, b := open(t, url, "a", short), open(t, url, "b", time.Minute)
 	key := order("1")
@@ -66,7 +66,7 @@ func TestTakeOver(t *testing.T) {
 }
 
 // Steps and waits renew; nothing else does.
-func TestRenew(t *testing.T) {
+func TestDo_RenewsWithStepsAndWaitsOnly(t *testing.T) {
 	url := database(t)
 	l := open(t, url, "a", long)
 	key := order("1")
@@ -102,7 +102,7 @@ func TestRenew(t *testing.T) {
 	}
 }
 
-func TestRelease(t *testing.T) {
+func TestRelease_LeavesItUncertain(t *testing.T) {
 	url := database(t)
 	l := open(t, url, "a", time.Minute)
 	key := order("1")
@@ -142,7 +142,7 @@ func TestRelease(t *testing.T) {
 	}
 }
 
-func TestLeases(t *testing.T) {
+func TestLease_HasOneHolder(t *testing.T) {
 	url := database(t)
 	for name, mode := range modes {
 		t.Run(name, func(t *testing.T) {
@@ -186,7 +186,7 @@ func TestLeases(t *testing.T) {
 }
 
 // Only one of many who ask together gets a lease.
-func TestOneHolder(t *testing.T) {
+func TestLease_HasOneHolderAmongManyWhoAsk(t *testing.T) {
 	url := database(t)
 	ledgers := []*idempotency.Ledger{open(t, url, "a", time.Minute), open(t, url, "b", time.Minute)}
 	var (
@@ -221,7 +221,7 @@ func TestOneHolder(t *testing.T) {
 
 // Postgres away is a deferral that names it, before and after; nothing that was recorded is lost, and a commit whose
 // answer was lost is found.
-func TestPostgresAway(t *testing.T) {
+func TestLedger_DefersWhilePostgresIsAway(t *testing.T) {
 	t.Parallel() // it waits out the time that an end is tried for
 	url := database(t)
 	direct := open(t, url, "direct", time.Minute)
@@ -281,7 +281,7 @@ func TestPostgresAway(t *testing.T) {
 }
 
 // A server that only reads is as good as away; the ledger goes on when its address leads to one that writes.
-func TestReadOnly(t *testing.T) {
+func TestLedger_DefersWhilePostgresOnlyReads(t *testing.T) {
 	url := database(t)
 	l := open(t, url, "a", time.Minute)
 	run(t, url, `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$`)
@@ -305,7 +305,7 @@ func TestReadOnly(t *testing.T) {
 }
 
 // A database whose transactions are serializable by default refuses more of them; they are repeated.
-func TestSerializable(t *testing.T) {
+func TestLedger_RepeatsSerializationFailures(t *testing.T) {
 	url := database(t)
 	run(t, url, `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = serializable', current_database()); END $$`)
 	ledgers := []*idempotency.Ledger{open(t, url, "a", time.Minute), open(t, url, "b", time.Minute)}

@@ -105,7 +105,7 @@ var modes = map[string]pgx.QueryExecMode{
 	"exec": pgx.QueryExecModeExec, "simple": pgx.QueryExecModeSimpleProtocol,
 }
 
-func TestDoOnce(t *testing.T) {
+func TestDo_RunsAnEffectOnce(t *testing.T) {
 	url := database(t)
 	for name, mode := range modes {
 		t.Run(name, func(t *testing.T) {
@@ -134,7 +134,7 @@ func TestDoOnce(t *testing.T) {
 }
 
 // What is recorded when an effect fails, and what the next claim is told.
-func TestHowEffectsEnd(t *testing.T) {
+func TestDo_RecordsHowTheEffectEnds(t *testing.T) {
 	l := open(t, database(t), "a", time.Minute)
 	boom := errors.New("boom")
 	looked := func(err error) effect {
@@ -189,7 +189,7 @@ func TestHowEffectsEnd(t *testing.T) {
 }
 
 // The wait after an uncertain create is counted from the last send, not from the last look.
-func TestUncertaintyKeepsItsAge(t *testing.T) {
+func TestDo_KeepsTheAgeOfAnUncertainty(t *testing.T) {
 	l := open(t, database(t), "a", time.Minute)
 	key := order("1")
 	_, _, _ = l.Do(t.Context(), idempotency.Effect{Key: key}, gives(idempotency.Result{}, errors.New("lost answer")))
@@ -207,7 +207,7 @@ func TestUncertaintyKeepsItsAge(t *testing.T) {
 	}
 }
 
-func TestRepeatWithoutARow(t *testing.T) {
+func TestDo_RepeatWithoutARowIsUncertain(t *testing.T) {
 	l := open(t, database(t), "a", time.Minute)
 	for _, repeat := range []bool{false, true} {
 		_, _, err := l.Do(t.Context(), idempotency.Effect{Key: order(fmt.Sprint(repeat)), Repeat: repeat}, func(_ context.Context, c *idempotency.Claim) (idempotency.Result, error) {
@@ -222,7 +222,7 @@ func TestRepeatWithoutARow(t *testing.T) {
 	}
 }
 
-func TestPanicLeavesItUncertain(t *testing.T) {
+func TestDo_PanicLeavesItUncertain(t *testing.T) {
 	l := open(t, database(t), "a", time.Minute)
 	func() {
 		defer func() {
@@ -237,7 +237,7 @@ func TestPanicLeavesItUncertain(t *testing.T) {
 	}
 }
 
-func TestBusy(t *testing.T) {
+func TestDo_DefersWhileInProgressElsewhere(t *testing.T) {
 	url := database(t)
 	a, b := open(t, url, "replica-a", time.Minute), open(t, url, "replica-b", time.Minute)
 	key := order("1")
@@ -253,7 +253,7 @@ func TestBusy(t *testing.T) {
 }
 
 // The end is recorded although the handling was cancelled.
-func TestCancelled(t *testing.T) {
+func TestDo_RecordsTheEndOfACancelledContext(t *testing.T) {
 	l := open(t, database(t), "a", time.Minute)
 	ctx, cancel := context.WithCancel(t.Context())
 	if _, _, err := l.Do(ctx, idempotency.Effect{Key: order("1")}, func(ctx context.Context, _ *idempotency.Claim) (idempotency.Result, error) {
@@ -271,7 +271,7 @@ func TestCancelled(t *testing.T) {
 	}
 }
 
-func TestKeys(t *testing.T) {
+func TestDo_StoresOddKeys(t *testing.T) {
 	l := open(t, database(t), "a", time.Minute)
 	for name, key := range map[string]string{"empty": "", "nul": "a\x00b", "no UTF-8": "a\xff", "long and no UTF-8": strings.Repeat("\xff", 300)} {
 		if _, _, err := l.Do(t.Context(), idempotency.Effect{Key: order(key)}, done("")); event.ClassOf(err) != event.Invalid {

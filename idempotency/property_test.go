@@ -176,7 +176,7 @@ func (w *line) deliver(t *testing.T, l *idempotency.Ledger, r *rand.Rand, key id
 // Many owners on several replicas work on the same keys, while connections are cut, commits lose their answers, owners
 // freeze beyond their lease and replicas are killed. Whatever happens, each key is booked once, confirmed at most once,
 // and everybody is told the same number.
-func TestNothingTwice(t *testing.T) {
+func TestLedger_NothingTwice(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	if s, err := strconv.ParseUint(os.Getenv("MAGELINE_TEST_SEED"), 10, 64); err == nil {
 		seed = s

@@ -28,7 +28,7 @@ func run(t *testing.T, url, sql string, args ...any) {
 }
 
 // A row that Postgres minds fails alone, whatever shares its flush.
-func TestBadRowFailsAlone(t *testing.T) {
+func TestLedger_BadRowFailsAlone(t *testing.T) {
 	url := database(t)
 	run(t, url, `ALTER TABLE effect ADD CONSTRAINT minded CHECK (key NOT LIKE 'bad%')`)
 	l := open(t, url, "a", time.Minute)
@@ -52,7 +52,7 @@ func TestBadRowFailsAlone(t *testing.T) {
 }
 
 // Replicas that work on the same keys in orders of their own never wait for each other in a circle.
-func TestNoDeadlocks(t *testing.T) {
+func TestLedger_NoDeadlocks(t *testing.T) {
 	url := database(t)
 	run(t, url, `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET deadlock_timeout = 20', current_database()); END $$`)
 	registry := prometheus.NewPedanticRegistry()
@@ -144,7 +144,7 @@ INSERT INTO orders SELECT key, consumer, effect, 1, 1, 'x', '', state = 'waiting
 }
 
 // A table too large to be counted is sampled.
-func TestCountsOfALargeTable(t *testing.T) {
+func TestCounts_SamplesALargeTable(t *testing.T) {
 	url := database(t)
 	l := open(t, url, "a", time.Minute)
 	const many = 60000
@@ -159,7 +159,7 @@ FROM generate_series(1, $1::int) AS n`, many)
 }
 
 // How many keys stand is told at once; a key that there is no row of is left out, and one that can't be stored too.
-func TestStandings(t *testing.T) {
+func TestStandings_CountsEffectsByState(t *testing.T) {
 	url := database(t)
 	l := open(t, url, "a", time.Minute)
 	long := strings.Repeat("x", 300)

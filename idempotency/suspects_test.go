@@ -15,7 +15,7 @@ import (
 const consumerName, letter = "order_placed", "0123456789ab"
 
 // A message is innocent until a process has died over it, and only those deaths count that it died alone with it.
-func TestSuspects(t *testing.T) {
+func TestEnter_CountsDeathsOfASuspect(t *testing.T) {
 	db := pool(t, database(t), pgx.QueryExecModeCacheStatement)
 	process := func(name string) *idempotency.Ledger { return living(t, db, name) }
 
@@ -56,7 +56,7 @@ func TestSuspects(t *testing.T) {
 }
 
 // A message that a living process has is left to it.
-func TestSuspectElsewhere(t *testing.T) {
+func TestEnter_DefersWhileAnotherProcessHasIt(t *testing.T) {
 	db := pool(t, database(t), pgx.QueryExecModeCacheStatement)
 	one, two := living(t, db, "one"), living(t, db, "two")
 	enters(t, one, false, 0)
@@ -92,7 +92,7 @@ func TestSuspectElsewhere(t *testing.T) {
 }
 
 // Rows of what is long over go.
-func TestForgetSuspects(t *testing.T) {
+func TestRetain_RemovesOldSuspects(t *testing.T) {
 	db := pool(t, database(t), pgx.QueryExecModeCacheStatement)
 	l := living(t, db, "one")
 	enters(t, l, false, 0)
@@ -154,7 +154,7 @@ func kill(t *testing.T, db *pgxpool.Pool, name string) {
 }
 
 // What is put off is nobody's: a process that is paused for long must not keep it from the others.
-func TestPutOffIsNobodys(t *testing.T) {
+func TestPutOff_LeavesItWithNobody(t *testing.T) {
 	db := pool(t, database(t), pgx.QueryExecModeCacheStatement)
 	one, two := living(t, db, "one"), living(t, db, "two")
 	enters(t, one, false, 0)

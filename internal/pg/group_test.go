@@ -283,7 +283,7 @@ func TestGroup_RequestOfAnEndedContextIsTakenBack(t *testing.T) {
 	})
 }
 
-func TestClassOf(t *testing.T) {
+func TestClassOf_ErrorsOfPostgres(t *testing.T) {
 	for name, tt := range map[string]struct {
 		err  error
 		want Class

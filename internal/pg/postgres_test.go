@@ -62,7 +62,7 @@ func open(t *testing.T, address, direct string) *pg.DB {
 
 // Behind a pooler in transaction mode, with fewer connections than we have, and again after a restart of ours, every kind of
 // call finds the tables of search_path, and a setting is that of the transaction.
-func TestPooler(t *testing.T) {
+func TestOpen_WorksBehindAPooler(t *testing.T) {
 	b := pooler(t, private.PoolerOptions{})
 	direct := kit.Database(t)
 	exec(t, direct, "CREATE SCHEMA shop; CREATE TABLE shop.kept (n bigint PRIMARY KEY, names text[], at timestamptz)")
@@ -141,7 +141,7 @@ func work(t *testing.T, db *pg.DB, n int64) error {
 }
 
 // What the pooler's connections were used for by others stays theirs: a setting ends with its transaction.
-func TestPoolerIsLeftAsItWas(t *testing.T) {
+func TestOpen_LeavesThePoolerAsItWas(t *testing.T) {
 	b := pooler(t, private.PoolerOptions{Size: 1})
 	direct := kit.Database(t)
 	db := open(t, with(t, b.URL(direct), "search_path", "shop"), direct)
@@ -155,7 +155,7 @@ func TestPoolerIsLeftAsItWas(t *testing.T) {
 }
 
 // A setting that Postgres refuses is told by every kind of call.
-func TestPoolerWrongSetting(t *testing.T) {
+func TestOpen_WrongSettingBehindAPooler(t *testing.T) {
 	b := pooler(t, private.PoolerOptions{})
 	direct := kit.Database(t)
 	db := open(t, with(t, b.URL(direct), "statement_timeout", "soon"), direct)
@@ -232,7 +232,7 @@ func FuzzParse(f *testing.F) {
 }
 
 // Migrations make their tables where the service looks for them.
-func TestDirect(t *testing.T) {
+func TestDirect_TakesTheSearchPath(t *testing.T) {
 	for _, tt := range []struct{ address, direct, want string }{
 		{"postgres://db/x?search_path=a", "", "postgres://db/x?search_path=a"},
 		{"postgres://pool/x", "postgres://db/x", "postgres://db/x"},
