@@ -121,7 +121,7 @@ func rowsOf(rows []pg.Row, c *change) []pg.Row {
 // A claim taken over from an owner whose lease has passed is uncertain since the end of that lease: an effect starts no
 // request that outlasts it.
 //
-// A renewal or finish whose row is gone (a failover to a replica that lagged) writes the row anew.
+// A renewal or finish whose row is gone (a failover to a replica that lagged) inserts the row.
 //
 // The data of a row is its claim's. Rows without any are written by a statement that leaves the columns alone: what a claim
 // before has left there no longer counts.
@@ -170,7 +170,7 @@ RETURNING owner, claim, sent_at, (extract(epoch FROM now() - sent_at) * 1000000)
 	class = 'taken_over'`
 }
 
-// readEffects gives the rows of those that have lost. The subselect keeps the planner from scanning the table.
+// readEffects returns the rows of changes that have lost. The subselect keeps the planner from scanning the table.
 const readEffects = `
 SELECT r.n, e.owner, e.claim, e.state, e.result, e.reason, CASE WHEN e.data_claim = e.claim THEN e.data END
 FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS r(consumer, key, effect, n)

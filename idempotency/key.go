@@ -90,7 +90,7 @@ const (
 	Uncertain State = "uncertain"
 	// Failed has certainly not taken effect.
 	Failed State = "failed"
-	// Waiting is put off until its order may go out.
+	// Waiting is to be done later: its order may not go out yet.
 	Waiting State = "waiting"
 	// Skipped had nothing to do; a later event is looked at as ever.
 	Skipped State = "skipped"

@@ -76,7 +76,7 @@ const (
 	// flushTimeout is for one transaction; a Postgres that takes longer counts as away.
 	flushTimeout = 4 * time.Second
 	// finishTimeout is for recording how an effect ended, tries against a Postgres that is away included. With the flush
-	// that may have begun by then it is below the 10 s that the delivery path gives a cancelled handler to return.
+	// that may have begun by then it is below the 10 s in which a cancelled handler must return.
 	finishTimeout = 5 * time.Second
 	// finishPause lies between those tries.
 	finishPause = finishTimeout / 25

@@ -63,7 +63,7 @@ func (l *Ledger) Rows(ctx context.Context, consumer, key string) ([]Row, error) 
 	return l.rows(ctx, selectRows+" ORDER BY created_at, effect LIMIT $3", k.Consumer, k.Key, maxRows)
 }
 
-// Filter says which rows List gives. Empty fields mean all.
+// Filter selects the rows that List visits. Empty fields mean all.
 type Filter struct {
 	Consumer string
 	State    State
@@ -71,7 +71,7 @@ type Filter struct {
 	Limit    int       // at most so many; 0: all
 }
 
-// List gives f the rows that match, those first that were made last, until it fails or there are no more. Without an index
+// List calls f with each row that matches, the newest first, until it fails or there are no more. Without an index
 // on what changes, a state that few rows have takes a look at all of them.
 func (l *Ledger) List(ctx context.Context, which Filter, f func(Row) error) error {
 	var where []string
@@ -156,7 +156,7 @@ type Standing struct {
 	Age     time.Duration // since one of them has changed, by the database's clock
 }
 
-// Standings gives how business keys of a consumer stand. Those of which it has no row are left out.
+// Standings returns how business keys of a consumer stand. Those of which it has no row are left out.
 func (l *Ledger) Standings(ctx context.Context, consumer string, keys []string) (map[string]Standing, error) {
 	given := make(map[string][]string, len(keys)) // by the key as it is stored
 	stored := make([]string, 0, len(keys))
@@ -199,7 +199,7 @@ FROM effect WHERE consumer = $1 AND key = ANY($2) GROUP BY key`, consumer, store
 
 // Release takes the rows of a consumer's business key, or of one effect of it, from their owner, and leaves them
 // uncertain: the next delivery looks in the downstream before it sends anything. It is the only call that lets an
-// accepted effect be sent once more. It gives the number of rows; none there is no error.
+// accepted effect be sent once more. It returns the number of rows; 0 is no error.
 func (l *Ledger) Release(ctx context.Context, consumer, key, effect string) (int, error) {
 	k, err := Key{Consumer: consumer, Key: key, Effect: "any"}.Stored()
 	if err != nil {

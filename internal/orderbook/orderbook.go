@@ -14,7 +14,7 @@ import (
 	"github.com/mageline/mageline/internal/pg"
 )
 
-// Order is what an effect tells of an order.
+// Order is what an effect has found out about an order.
 type Order struct {
 	EntityID, StoreID int64
 	State             string // Magento's
@@ -49,7 +49,7 @@ const timeout = 4 * time.Second
 
 func failure(err error) error { return pg.Failure("the table of orders", err) }
 
-// Change returns the change by which the end of an effect tells of its order.
+// Change returns the change that records an order with the end of its effect.
 func (b *Book) Change(o Order) idempotency.Change { return idempotency.Change{In: b, Value: o} }
 
 // Over returns the change by which an order that waited is known to wait no longer.
@@ -203,7 +203,7 @@ SELECT entity_id, store_id, state, placed_at, document, waiting FROM orders WHER
 	return o, true, nil
 }
 
-// LookedAt says that waiting orders were read again in Magento just now, and puts them behind the others. state is what
+// LookedAt says that waiting orders were read again in Magento just now, and moves them to the end of the list. state is what
 // Magento says of each; an empty one leaves it as it was.
 func (b *Book) LookedAt(ctx context.Context, state map[idempotency.Key]string) error {
 	var keys, states []string

@@ -115,7 +115,7 @@ var libpq = []string{
 
 var word = regexp.MustCompile(`[a-z_]+`)
 
-// culprit gives the name of the parameter that pgx complains of. Its error begins with the address, and may end with a part of
+// culprit returns the name of the parameter that pgx complains of. Its error begins with the address, and may end with a part of
 // the password that was taken for a port.
 func culprit(err error) string {
 	if err == nil {
@@ -133,7 +133,7 @@ func culprit(err error) string {
 	return ""
 }
 
-// settingsOf gives the parameters of a connection but application_name, those in options taken apart.
+// settingsOf returns the parameters of a connection but application_name, those in options taken apart.
 func settingsOf(c *pgx.ConnConfig) (map[string]string, error) {
 	all := map[string]string{}
 	for name, value := range c.RuntimeParams {
@@ -208,7 +208,7 @@ func words(text string) []string {
 	return all
 }
 
-// Direct gives the address for migrations and advisory locks, which need a session of their own: direct, or, where it is
+// Direct returns the address for migrations and advisory locks, which need a session of their own: direct, or, where it is
 // empty, address itself. A direct address without a search_path gets that of address, so that both mean the same tables.
 func Direct(address, direct string) (string, error) {
 	if direct == "" {

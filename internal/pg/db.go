@@ -18,7 +18,7 @@ type Conn interface {
 	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
 }
 
-// On gives conn, whose connections Config makes, with the settings of each transaction.
+// On returns conn, whose connections Config makes, with the settings of each transaction.
 func (c *Config) On(conn Conn) Conn {
 	if len(c.settings) == 0 {
 		return conn
@@ -48,14 +48,14 @@ func (c *Config) Open(ctx context.Context) (*DB, error) {
 	return &DB{Conn: c.On(pool), pool: pool}, nil
 }
 
-// Reset closes all connections; those in use, as soon as they are given back.
+// Reset closes all connections; those in use, as soon as they are released.
 func (db *DB) Reset() { db.pool.Reset() }
 
 // Close closes all connections and waits for those in use.
 func (db *DB) Close() { db.pool.Close() }
 
 // setting sends the settings in front of each statement, in one batch: pgx sends its statements together, and Postgres runs
-// them as one transaction, at whose end it forgets the settings. So does a pooler in transaction mode give it one connection.
+// them as one transaction, at whose end it forgets the settings. A pooler in transaction mode assigns one connection to it.
 type setting struct {
 	conn Conn
 	sql  string
