@@ -15,7 +15,7 @@ import (
 )
 
 // libraries are the packages that other programs may import, those below them too.
-var libraries = []string{"erp", "event", "magentoapi", "mapping", "rabbitmq"}
+var libraries = []string{"erp", "event", "idempotency", "magentoapi", "mapping", "rabbitmq"} // consumer follows
 
 // A message of a library names no variable and no command of mageline: another program that imports it has none of them.
 // internal/app adds the words for whoever runs mageline.
