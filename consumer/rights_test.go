@@ -133,7 +133,7 @@ func TestRights_OfOneConsumerEndNoOther(t *testing.T) {
 				if !strings.Contains(said, name) {
 					t.Errorf("%q is not in %q", name, said)
 				}
-				r.eventually(name+" is logged", func() bool { return strings.Contains(r.log.String(), name) })
+				r.eventually(name+" is logged", func() bool { return r.log.Has("", "error", name) })
 			}
 			if rabbit := r.Status().RabbitMQ; rabbit.State != "connected" || !strings.Contains(rabbit.Reason, strings.ReplaceAll(tt.shared, "PREFIX", r.Prefix)) ||
 				(tt.shared == "") != (rabbit.Reason == "") {
@@ -145,12 +145,12 @@ func TestRights_OfOneConsumerEndNoOther(t *testing.T) {
 			if tt.state == "paused" { // which is logged after the reason
 				r.eventually("the pause is logged", func() bool { return r.log.Has("consumer_paused", "consumer", cancels) })
 			}
-			logged := strings.Count(r.log.String(), "set_permissions")
+			logged := len(r.log.Lines("", "error", "set_permissions"))
 			for n := range 20 { // the others, with retries
 				r.Publish(placed, numbered(500+n))
 			}
 			r.eventually("the others go on", func() bool { return r.settled(orders, "acked") == 20 && r.settled(orders, "retried") == 10 })
-			if again := strings.Count(r.log.String(), "set_permissions"); again != logged {
+			if again := len(r.log.Lines("", "error", "set_permissions")); again != logged {
 				t.Errorf("it was said %d times", again)
 			}
 			if n := r.settled(cancels, "acked"); n != 0 || r.Depth(r.DeadLetters(cancels)) != 0 {

@@ -16,7 +16,7 @@ import (
 	"github.com/mageline/mageline/test/kit/fault"
 )
 
-func TestNoComment(t *testing.T) {
+func TestComment_NoComment(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{rules: func(o *handlers.OrderRules) { o.Comment = false }})
 	p := r.shop.PlaceOrder(fakemagento.Placing{})
@@ -60,7 +60,7 @@ func statuses(t *testing.T, setting string) *handlers.Statuses {
 
 // Every comment has a status, whichever release of Magento gets it: the one that is configured for the order's state, and
 // where Magento refuses that the order's own.
-func TestStatusWithTheComment(t *testing.T) { onEachVersion(t, testStatusWithTheComment) }
+func TestComment_StatusWithTheComment(t *testing.T) { onEachVersion(t, testStatusWithTheComment) }
 
 func testStatusWithTheComment(t *testing.T, shop fakemagento.Options) {
 	r := newRig(t, settings{shop: shop, statusless: true})
@@ -124,7 +124,9 @@ func testStatusWithTheComment(t *testing.T, shop fakemagento.Options) {
 }
 
 // A status that Magento refuses is warned of once, not for each order, whoever comments.
-func TestRefusedStatusIsWarnedOfOnce(t *testing.T) { onEachVersion(t, testRefusedStatusIsWarnedOfOnce) }
+func TestComment_RefusedStatusIsWarnedOfOnce(t *testing.T) {
+	onEachVersion(t, testRefusedStatusIsWarnedOfOnce)
+}
 
 func testRefusedStatusIsWarnedOfOnce(t *testing.T, shop fakemagento.Options) {
 	r := newRig(t, settings{shop: shop})
@@ -153,7 +155,7 @@ func testRefusedStatusIsWarnedOfOnce(t *testing.T, shop fakemagento.Options) {
 }
 
 // How Magento fails decides whether it is asked before the comment is written again.
-func TestAfterAFailedComment(t *testing.T) { onEachVersion(t, testAfterAFailedComment) }
+func TestComment_AfterAFailedComment(t *testing.T) { onEachVersion(t, testAfterAFailedComment) }
 
 func testAfterAFailedComment(t *testing.T, shop fakemagento.Options) {
 	r := newRig(t, settings{shop: shop})
@@ -192,7 +194,9 @@ func testAfterAFailedComment(t *testing.T, shop fakemagento.Options) {
 }
 
 // The history that comes with the order may be cut short by a module of the shop: then the comments tell.
-func TestUncertainCommentIsLookedUp(t *testing.T) { onEachVersion(t, testUncertainCommentIsLookedUp) }
+func TestComment_UncertainCommentIsLookedUp(t *testing.T) {
+	onEachVersion(t, testUncertainCommentIsLookedUp)
+}
 
 func testUncertainCommentIsLookedUp(t *testing.T, shop fakemagento.Options) {
 	r := newRig(t, settings{shop: shop})
@@ -222,7 +226,9 @@ func testUncertainCommentIsLookedUp(t *testing.T, shop fakemagento.Options) {
 }
 
 // An order that the ERP has is no dead letter because Magento does not take the comment.
-func TestRefusedCommentIsJournaled(t *testing.T) { onEachVersion(t, testRefusedCommentIsJournaled) }
+func TestComment_RefusedCommentIsJournaled(t *testing.T) {
+	onEachVersion(t, testRefusedCommentIsJournaled)
+}
 
 func testRefusedCommentIsJournaled(t *testing.T, shop fakemagento.Options) {
 	r := newRig(t, settings{shop: shop})
@@ -270,7 +276,7 @@ func testRefusedCommentIsJournaled(t *testing.T, shop fakemagento.Options) {
 }
 
 // A second writer of an order waits, whatever it writes: Magento loses one of two.
-func TestOneWriterOfAnOrder(t *testing.T) { onEachVersion(t, testOneWriterOfAnOrder) }
+func TestComment_OneWriterOfAnOrder(t *testing.T) { onEachVersion(t, testOneWriterOfAnOrder) }
 
 func testOneWriterOfAnOrder(t *testing.T, shop fakemagento.Options) {
 	r := newRig(t, settings{shop: shop})
@@ -312,7 +318,7 @@ func testOneWriterOfAnOrder(t *testing.T, shop fakemagento.Options) {
 	}
 }
 
-func TestLogsHoldNoPersonalData(t *testing.T) {
+func TestComment_LogsHoldNoPersonalData(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{})
 	p := r.shop.PlaceOrder(fakemagento.Placing{CustomerID: 7})

@@ -116,7 +116,7 @@ func guarded(ctx context.Context, h handler, e event.Event) (outcome event.Outco
 
 // A handler that panics, or is cancelled by a drain, at any moment: handled again, also more than once, the order is in
 // the ERP once and has one comment. The same for a cancellation.
-func TestStruckAtEachMoment(t *testing.T) { onEachVersion(t, testStruckAtEachMoment) }
+func TestPlaced_StruckAtEachMoment(t *testing.T) { onEachVersion(t, testStruckAtEachMoment) }
 
 func testStruckAtEachMoment(t *testing.T, shop fakemagento.Options) {
 	r := newRig(t, settings{shop: shop})
@@ -183,7 +183,7 @@ func testStruckAtEachMoment(t *testing.T, shop fakemagento.Options) {
 }
 
 // A process that is killed leaves its claims as they are. Whoever takes them over looks first.
-func TestKilledAtEachStep(t *testing.T) { onEachVersion(t, testKilledAtEachStep) }
+func TestPlaced_KilledAtEachStep(t *testing.T) { onEachVersion(t, testKilledAtEachStep) }
 
 func testKilledAtEachStep(t *testing.T, shop fakemagento.Options) {
 	r := newRig(t, settings{shop: shop})
@@ -251,7 +251,7 @@ func (r *rig) exportedWithoutComment(p fakemagento.Placed) {
 
 // While the lease of a killed process has not passed, nobody goes on; and a process that was only frozen, and wakes after
 // another has taken over, sends nothing any more.
-func TestFrozenAtEachMoment(t *testing.T) {
+func TestPlaced_FrozenAtEachMoment(t *testing.T) {
 	t.Parallel()
 	for at := 1; at <= 8; at++ {
 		t.Run(fmt.Sprint("moment ", at), func(t *testing.T) {

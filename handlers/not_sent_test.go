@@ -68,7 +68,7 @@ func (r *rig) awaitComments(p fakemagento.Placed, want ...string) {
 
 // Magento is told of each cause once, and again of the document when the order has gone out after all. The order keeps its
 // status, also where another one is configured for orders that were exported.
-func TestDeadLetteredOrder(t *testing.T) { onEachVersion(t, testDeadLetteredOrder) }
+func TestNotSent_DeadLetteredOrder(t *testing.T) { onEachVersion(t, testDeadLetteredOrder) }
 
 func testDeadLetteredOrder(t *testing.T, shop fakemagento.Options) {
 	r := newRig(t, settings{shop: shop})
@@ -112,7 +112,7 @@ func testDeadLetteredOrder(t *testing.T, shop fakemagento.Options) {
 }
 
 // A second order of a number is not sent, though the ledger has a document for the number.
-func TestDeadLetteredOrderOfAnotherStore(t *testing.T) {
+func TestNotSent_DeadLetteredOrderOfAnotherStore(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{})
 	n := r.telling()
@@ -127,7 +127,7 @@ func TestDeadLetteredOrderOfAnotherStore(t *testing.T) {
 }
 
 // Nobody can be told of what names no order, one of several, or one that is not there; and nothing is asked for longer.
-func TestDeadLetterThatNamesNoOrder(t *testing.T) {
+func TestNotSent_DeadLetterThatNamesNoOrder(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{})
 	n := r.telling()
@@ -150,7 +150,7 @@ func TestDeadLetterThatNamesNoOrder(t *testing.T) {
 
 // While Magento is paused, or its circuit open, nothing is asked of it; a half-open one is probed by the comment, for there
 // may be no message that could.
-func TestDeadLetteredWhileMagentoIsAway(t *testing.T) {
+func TestNotSent_DeadLetteredWhileMagentoIsAway(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{failures: 1, openFor: 5 * time.Second})
 	n := r.telling()
@@ -184,7 +184,7 @@ func TestDeadLetteredWhileMagentoIsAway(t *testing.T) {
 }
 
 // What the end of the process cuts off is written in the time that is left then.
-func TestCommentOfADeadLetterCutOffByTheEnd(t *testing.T) {
+func TestNotSent_CommentOfADeadLetterCutOffByTheEnd(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{})
 	n := r.telling()
@@ -211,7 +211,9 @@ func TestCommentOfADeadLetterCutOffByTheEnd(t *testing.T) {
 }
 
 // However Magento fails, the comment is there once, and nobody else is troubled.
-func TestCommentOfADeadLetterFails(t *testing.T) { onEachVersion(t, testCommentOfADeadLetterFails) }
+func TestNotSent_CommentOfADeadLetterFails(t *testing.T) {
+	onEachVersion(t, testCommentOfADeadLetterFails)
+}
 
 func testCommentOfADeadLetterFails(t *testing.T, shop fakemagento.Options) {
 	r := newRig(t, settings{shop: shop})
@@ -245,7 +247,7 @@ func testCommentOfADeadLetterFails(t *testing.T, shop fakemagento.Options) {
 }
 
 // The reason is one line of at most 200 characters, without addresses.
-func TestReasonOfADeadLetter(t *testing.T) {
+func TestNotSent_ReasonOfADeadLetter(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{})
 	n := r.telling()
@@ -259,7 +261,7 @@ func TestReasonOfADeadLetter(t *testing.T) {
 }
 
 // A flood of letters is bounded; what is pending at the end is written then, or said to be left.
-func TestManyDeadLetters(t *testing.T) {
+func TestNotSent_ManyDeadLetters(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{})
 	n := r.telling()

@@ -26,7 +26,7 @@ const (
 func onlyPosts(r *http.Request) bool { return r.Method == http.MethodPost }
 
 // How the ERP fails decides whether it is asked before it is sent to again. This ERP books whatever it gets.
-func TestAfterAFailedCreate(t *testing.T) {
+func TestPlaced_AfterAFailedCreate(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{timeout: 3 * time.Second})
 	for _, tt := range []struct {
@@ -81,7 +81,7 @@ func TestAfterAFailedCreate(t *testing.T) {
 }
 
 // While the ERP can't be asked, nothing is sent, and nothing is forgotten.
-func TestAskingFails(t *testing.T) {
+func TestPlaced_AskingFails(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{})
 	for _, tt := range []struct {
@@ -122,7 +122,7 @@ func TestAskingFails(t *testing.T) {
 	}
 }
 
-func TestWhoAsksFirst(t *testing.T) {
+func TestPlaced_WhoAsksFirst(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{})
 	old := time.Now().Add(-46 * 24 * time.Hour) // the retention is 90 days
@@ -165,7 +165,7 @@ func TestWhoAsksFirst(t *testing.T) {
 
 // What reconcile finds in Magento and the ledger does not know may be in the ERP, also where it would not go out now: it must
 // not wait as if it had never been sent.
-func TestReconciledOrderThatDoesNotGoOut(t *testing.T) {
+func TestPlaced_ReconciledOrderThatDoesNotGoOut(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{})
 	for _, state := range []string{"holded", "canceled"} {
@@ -184,7 +184,7 @@ func TestReconciledOrderThatDoesNotGoOut(t *testing.T) {
 }
 
 // Once the ERP was asked and has refused the order for good, nothing is uncertain any more.
-func TestRefusedAfterTheLook(t *testing.T) {
+func TestPlaced_RefusedAfterTheLook(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{})
 	p := r.shop.PlaceOrder(fakemagento.Placing{})
@@ -196,7 +196,7 @@ func TestRefusedAfterTheLook(t *testing.T) {
 }
 
 // A replay of what failed for certain asks nevertheless.
-func TestReplayAsksAlsoWhatFailed(t *testing.T) {
+func TestPlaced_ReplayAsksAlsoWhatFailed(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{})
 	p := r.shop.PlaceOrder(fakemagento.Placing{})
@@ -212,7 +212,7 @@ func TestReplayAsksAlsoWhatFailed(t *testing.T) {
 }
 
 // What the ledger has forgotten is neither sent nor told again.
-func TestForgottenOrder(t *testing.T) {
+func TestPlaced_ForgottenOrder(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{})
 	p := r.shop.PlaceOrder(fakemagento.Placing{CreatedAt: time.Now().Add(-100 * 24 * time.Hour)})
@@ -223,7 +223,7 @@ func TestForgottenOrder(t *testing.T) {
 	r.isOnce(p)
 }
 
-func TestUncertainWait(t *testing.T) {
+func TestPlaced_UncertainWait(t *testing.T) {
 	t.Parallel()
 	wait := func(e *handlers.ExportRules) { e.UncertainWait = 15 * time.Minute }
 	r := newRig(t, settings{export: wait})
@@ -272,7 +272,7 @@ func TestUncertainWait(t *testing.T) {
 }
 
 // An order that may have been sent, and may not go out any more, is found if it is there.
-func TestUncertainOrderThatIsCancelledThen(t *testing.T) {
+func TestPlaced_UncertainOrderThatIsCancelledThen(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{})
 	for _, booked := range []bool{true, false} {
@@ -299,7 +299,7 @@ func TestUncertainOrderThatIsCancelledThen(t *testing.T) {
 	}
 }
 
-func TestAcceptedWithoutANumber(t *testing.T) {
+func TestPlaced_AcceptedWithoutANumber(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{})
 	for _, tt := range []struct {
@@ -339,7 +339,7 @@ func TestAcceptedWithoutANumber(t *testing.T) {
 	}
 }
 
-func TestAcceptedAndReleased(t *testing.T) {
+func TestPlaced_AcceptedAndReleased(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{})
 	p := r.shop.PlaceOrder(fakemagento.Placing{})
@@ -368,7 +368,7 @@ func TestAcceptedAndReleased(t *testing.T) {
 }
 
 // The ERP shows a document that has no number yet: it must not be sent, whatever event comes next.
-func TestDocumentWithoutANumber(t *testing.T) {
+func TestPlaced_DocumentWithoutANumber(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{})
 	p := r.shop.PlaceOrder(fakemagento.Placing{})
@@ -388,7 +388,7 @@ func TestDocumentWithoutANumber(t *testing.T) {
 	r.isOnce(p)
 }
 
-func TestTwoDocuments(t *testing.T) {
+func TestPlaced_TwoDocuments(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{})
 	p := r.shop.PlaceOrder(fakemagento.Placing{})
@@ -402,7 +402,7 @@ func TestTwoDocuments(t *testing.T) {
 	r.isComments(p)
 }
 
-func TestOrderThatIsThereAlready(t *testing.T) {
+func TestPlaced_OrderThatIsThereAlready(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{erpMode: fakeerp.Conflicts})
 	p := r.shop.PlaceOrder(fakemagento.Placing{})
@@ -413,7 +413,7 @@ func TestOrderThatIsThereAlready(t *testing.T) {
 	r.isOnce(p)
 }
 
-func TestOpenCircuit(t *testing.T) {
+func TestPlaced_OpenCircuit(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{failures: 1})
 	first, second := r.shop.PlaceOrder(fakemagento.Placing{}), r.shop.PlaceOrder(fakemagento.Placing{})
@@ -433,7 +433,7 @@ func TestOpenCircuit(t *testing.T) {
 }
 
 // Many deliveries of one event on two replicas: each ends, one document, one comment.
-func TestManyAtOnce(t *testing.T) {
+func TestPlaced_ManyAtOnce(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{})
 	replicas := []*idempotency.Ledger{r.ledger, r.replica("second")}

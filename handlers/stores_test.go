@@ -49,7 +49,7 @@ var (
 	}
 )
 
-func TestDateOfTheStore(t *testing.T) {
+func TestStores_DateOfTheStore(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{shop: fakemagento.Options{Stores: twoStores}})
 	h := r.placedOn(r.ledger)
@@ -74,7 +74,7 @@ func TestDateOfTheStore(t *testing.T) {
 	}
 }
 
-func TestStoresThatMayNotBeRead(t *testing.T) {
+func TestStores_StoresThatMayNotBeRead(t *testing.T) {
 	t.Parallel()
 	tokyo, err := time.LoadLocation("Asia/Tokyo")
 	if err != nil {
@@ -112,7 +112,7 @@ func TestStoresThatMayNotBeRead(t *testing.T) {
 }
 
 // The date an order is booked under must not depend on Magento being away for a moment.
-func TestStoresThatCanNotBeRead(t *testing.T) {
+func TestStores_StoresThatCanNotBeRead(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{})
 	p := r.shop.PlaceOrder(fakemagento.Placing{})
@@ -134,7 +134,7 @@ func TestStoresThatCanNotBeRead(t *testing.T) {
 }
 
 // Readings of the stores that hang hold up nobody beyond his own time.
-func TestHangingStoresLetGo(t *testing.T) {
+func TestStores_HangingStoresLetGo(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{})
 	var hanging atomic.Int32

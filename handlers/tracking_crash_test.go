@@ -52,7 +52,7 @@ func (k *tracking) order() (fakemagento.Placed, event.Event) {
 
 // A handling that panics, or is cancelled by a drain, at any moment: handled again, also more than once, the order has one
 // shipment with one track, and at most one mail tells of it. Something is always left open to ship.
-func TestTrackingStruckAtEachMoment(t *testing.T) {
+func TestTracked_StruckAtEachMoment(t *testing.T) {
 	t.Parallel()
 	rules := making
 	rules.Notify = true
@@ -99,7 +99,7 @@ func TestTrackingStruckAtEachMoment(t *testing.T) {
 }
 
 // A process that is killed leaves its claims as they are. Whoever takes them over looks first.
-func TestTrackingKilledAtEachStep(t *testing.T) {
+func TestTracked_KilledAtEachStep(t *testing.T) {
 	t.Parallel()
 	rules := making
 	rules.Notify = true
@@ -163,7 +163,7 @@ func TestTrackingKilledAtEachStep(t *testing.T) {
 // While the lease of a killed process has not passed, nobody goes on; and a process that was only frozen, and wakes after
 // another has taken over, sends nothing any more. Only a request that it had under way when it froze can come late, and
 // Magento knows no key that would cover it.
-func TestTrackingFrozenAtEachMoment(t *testing.T) {
+func TestTracked_FrozenAtEachMoment(t *testing.T) {
 	t.Parallel()
 	for at := 1; at <= 6; at++ {
 		t.Run(fmt.Sprint("moment ", at), func(t *testing.T) {

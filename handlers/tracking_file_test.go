@@ -173,7 +173,7 @@ func csv(n int) string {
 	return b.String()
 }
 
-func TestTrackingFile(t *testing.T) {
+func TestTrackingFile_File(t *testing.T) {
 	t.Parallel()
 	r := newFileRig(t)
 	h := r.handler(r.ledger("first", 0))
@@ -207,7 +207,7 @@ func TestTrackingFile(t *testing.T) {
 	}
 }
 
-func TestTrackingFileWithBadRows(t *testing.T) {
+func TestTrackingFile_WithBadRows(t *testing.T) {
 	t.Parallel()
 	r := newFileRig(t)
 	h := r.handler(r.ledger("first", 0))
@@ -225,7 +225,7 @@ func TestTrackingFileWithBadRows(t *testing.T) {
 	}
 }
 
-func TestUnusableTrackingFile(t *testing.T) {
+func TestTrackingFile_UnusableTrackingFile(t *testing.T) {
 	t.Parallel()
 	r := newFileRig(t)
 	l := r.ledger("first", 0)
@@ -256,7 +256,7 @@ func TestUnusableTrackingFile(t *testing.T) {
 	r.isPublished(1, 1)
 }
 
-func TestEventsOfNoTrackingFile(t *testing.T) {
+func TestTrackingFile_EventsOfNoTrackingFile(t *testing.T) {
 	t.Parallel()
 	r := newFileRig(t)
 	h := r.handler(r.ledger("first", 0))
@@ -288,7 +288,7 @@ func TestEventsOfNoTrackingFile(t *testing.T) {
 var errKilled = errors.New("killed")
 
 // A handling that ends at any point is gone on with: what is recorded is not sent again, and no row is lost.
-func TestTrackingFileGoesOn(t *testing.T) {
+func TestTrackingFile_GoesOn(t *testing.T) {
 	t.Parallel()
 	r := newFileRig(t)
 	const rows = 2300 // five blocks
@@ -346,7 +346,7 @@ func (s stuck) Open(path string) (files.File, error) {
 func (stuckFile) Processed(string) (string, error) { return "", errors.New("read-only file system") }
 
 // A file that is written to while it is read is not moved, and its rest not lost.
-func TestTrackingFileIsWrittenTo(t *testing.T) {
+func TestTrackingFile_IsWrittenTo(t *testing.T) {
 	t.Parallel()
 	for _, rows := range []int{200, 20_000} { // it was read to its end before, or not
 		r := newFileRig(t)
@@ -379,7 +379,7 @@ func TestTrackingFileIsWrittenTo(t *testing.T) {
 }
 
 // Blocks that are out count as progress: a file may take longer than HANDLER_TIMEOUT, and than its lease.
-func TestTrackingFileTakesLong(t *testing.T) {
+func TestTrackingFile_TakesLong(t *testing.T) {
 	t.Parallel()
 	r := newFileRig(t)
 	const timeout, lease = 4500 * time.Millisecond, 5500 * time.Millisecond
@@ -452,7 +452,7 @@ func (r *fileRig) run(f func(ctx context.Context)) (stop func()) {
 
 // Two replicas on one inbox, each with its watcher and its runtime, and one of them told to stop in the middle of a file:
 // each file is handled once, each parcel arrives, and every file leaves the inbox.
-func TestInboxOfTwoReplicas(t *testing.T) {
+func TestTrackingFile_InboxOfTwoReplicas(t *testing.T) {
 	t.Parallel()
 	r := newFileRig(t)
 	q := kit.Broker(t)

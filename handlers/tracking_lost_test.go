@@ -16,7 +16,7 @@ import (
 )
 
 // Whatever becomes of a request to the shop, no number is there twice, and no piece is shipped twice.
-func TestLostAnswers(t *testing.T) {
+func TestTracked_LostAnswers(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{tracking: making})
 	for name, kind := range map[string]fault.Fault{
@@ -51,7 +51,7 @@ func TestLostAnswers(t *testing.T) {
 }
 
 // Parcels of one order at the same moment on two replicas: one writes to the order at a time.
-func TestParcelsAtTheSameMoment(t *testing.T) {
+func TestTracked_ParcelsAtTheSameMoment(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{tracking: making})
 	replicas := []*handlers.Tracked{r.trackedOn(r.ledger), r.trackedOn(r.replica("second"))}
@@ -107,7 +107,7 @@ func TestParcelsAtTheSameMoment(t *testing.T) {
 }
 
 // Two parcels without items at the same moment: one makes the shipment, the other adds its number.
-func TestTwoNumbersOfOneShipment(t *testing.T) {
+func TestTracked_TwoNumbersOfOneShipment(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{tracking: making})
 	replicas := []*handlers.Tracked{r.trackedOn(r.ledger), r.trackedOn(r.replica("second"))}

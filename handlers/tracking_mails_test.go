@@ -14,7 +14,7 @@ import (
 )
 
 // One mail for a shipment that is made, with its number, and one for each number that is added later.
-func TestMails(t *testing.T) {
+func TestTracked_Mails(t *testing.T) {
 	t.Parallel()
 	rules := making
 	rules.Notify = true
@@ -116,7 +116,7 @@ func TestMails(t *testing.T) {
 }
 
 // A 400 that answers ship says nothing: the shipments are read again before it is judged.
-func TestMaskedSave(t *testing.T) {
+func TestTracked_MaskedSave(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{tracking: making})
 	t.Run("saved all the same", func(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 
 // Which shipment: each case of docs/tracking.md, "From the message to the shipment". prepare is what a person has done before; the
 // rows of the order are A×2 and B×3.
-func TestWhichShipment(t *testing.T) {
+func TestTracked_WhichShipment(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{tracking: making})
 	for _, tt := range []struct {
@@ -129,7 +129,7 @@ func TestWhichShipment(t *testing.T) {
 }
 
 // What does not go, and how it is told.
-func TestNoShipmentForIt(t *testing.T) {
+func TestTracked_NoShipmentForIt(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{tracking: making})
 	for _, tt := range []struct {
@@ -228,7 +228,7 @@ func TestNoShipmentForIt(t *testing.T) {
 }
 
 // What a number is found by, and what follows when it is there.
-func TestWhichOrder(t *testing.T) {
+func TestTracked_WhichOrder(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{tracking: making, shop: fakemagento.Options{Stores: []fakemagento.Store{{ID: 1, Code: "a"}, {ID: 2, Code: "b"}}}})
 	p := r.shop.PlaceOrder(fakemagento.Placing{IncrementID: "000000071"})
@@ -336,7 +336,7 @@ func TestWhichOrder(t *testing.T) {
 }
 
 // A warehouse's SKUs, and what Magento ships by.
-func TestComposites(t *testing.T) {
+func TestTracked_Composites(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{tracking: making})
 	for _, tt := range []struct {
@@ -437,7 +437,7 @@ func TestComposites(t *testing.T) {
 }
 
 // The carrier that the track gets.
-func TestCarriers(t *testing.T) {
+func TestTracked_Carriers(t *testing.T) {
 	t.Parallel()
 	rules := making
 	rules.Carriers = []string{"hermes_paket"}
@@ -475,7 +475,7 @@ func TestCarriers(t *testing.T) {
 	}
 }
 
-func TestSources(t *testing.T) {
+func TestTracked_Sources(t *testing.T) {
 	t.Parallel()
 	rules := making
 	rules.SourceCode = "eu"

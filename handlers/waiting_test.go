@@ -55,7 +55,7 @@ func (r *rig) waitingOrders() []orderbook.Waiting {
 	return all
 }
 
-func TestOrdersThatWaitNoLonger(t *testing.T) {
+func TestWaiting_OrdersThatWaitNoLonger(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{})
 	paid, cancelled, closed, still := r.placeWaiting(), r.placeWaiting(), r.placeWaiting(), r.placeWaiting()
@@ -100,7 +100,7 @@ func TestOrdersThatWaitNoLonger(t *testing.T) {
 }
 
 // Orders beyond the hundred of one search have their turn in the same round, each once, and the longest unseen first.
-func TestEachWaitingOrderIsLookedAtOnce(t *testing.T) {
+func TestWaiting_EachWaitingOrderIsLookedAtOnce(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{0, 1, 99, 100, 101, 250} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
@@ -136,7 +136,7 @@ func TestEachWaitingOrderIsLookedAtOnce(t *testing.T) {
 	}
 }
 
-func TestAbandonedOrder(t *testing.T) {
+func TestWaiting_AbandonedOrder(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{})
 	old, young, paid, vanished := r.placeWaiting(), r.placeWaiting(), r.placeWaiting(), r.placeWaiting()
@@ -174,7 +174,7 @@ func TestAbandonedOrder(t *testing.T) {
 }
 
 // An order that Magento does not show now may be there later: a search index that lags, a permission that is missing.
-func TestVanishedOrderWaitsOn(t *testing.T) {
+func TestWaiting_VanishedOrderWaitsOn(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{})
 	p := r.placeWaiting()
@@ -190,7 +190,7 @@ func TestVanishedOrderWaitsOn(t *testing.T) {
 }
 
 // Whatever is away: the round fails, nothing is lost, and the next one does the work.
-func TestWaitingWhileSomethingIsAway(t *testing.T) {
+func TestWaiting_WaitingWhileSomethingIsAway(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{})
 	p := r.placeWaiting()
