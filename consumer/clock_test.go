@@ -14,7 +14,7 @@ func TestClock_EndsAHandlingWithoutProgress(t *testing.T) {
 	ctx, c := withTimeout(t.Context(), time.Millisecond, time.Hour, nil)
 	defer c.stop()
 	<-ctx.Done()
-	if err := context.Cause(ctx); event.ClassOf(err) != event.Timeout || !strings.Contains(err.Error(), "HANDLER_TIMEOUT") {
+	if err := context.Cause(ctx); event.ClassOf(err) != event.Timeout || !strings.Contains(err.Error(), "handler timeout") {
 		t.Errorf("ended by %v", err)
 	}
 }

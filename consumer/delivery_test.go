@@ -441,7 +441,7 @@ func TestHandlerTimeout_IsRetried(t *testing.T) {
 	r.Publish(placed, numbered(1))
 	d := r.take(r.DeadLetters(orders))
 	if class, text := rabbitmq.Text(d.Headers, rabbitmq.HeaderErrorClass), rabbitmq.Text(d.Headers, rabbitmq.HeaderError); class != "timeout" ||
-		!strings.Contains(text, "HANDLER_TIMEOUT") || !strings.Contains(text, "create the order") {
+		!strings.Contains(text, "handler timeout") || !strings.Contains(text, "create the order") {
 		t.Errorf("class %s, error %s", class, text)
 	}
 	r.outcomes(map[string]int{"retried": 2, "dead_lettered": 1})
