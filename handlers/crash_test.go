@@ -97,7 +97,7 @@ func (s *steps) SendEmail(ctx context.Context, id int64) (bool, error) {
 
 // stepped gives both handlers with steps in between.
 func (r *rig) stepped(l *idempotency.Ledger, s *steps) (*handlers.Placed, *handlers.Canceled) {
-	s.Orders, s.OrderConnector = r.client.Orders, r.hook
+	s.Orders, s.OrderConnector = r.client.Orders, r.connector
 	placed, canceled := r.placedOn(l), r.canceledOn(l)
 	placed.Orders, placed.ERP = s, s
 	canceled.Orders, canceled.ERP = s, s

@@ -53,23 +53,23 @@ type settings struct {
 
 // rig is a shop, an ERP and a ledger, and the handlers between them as cmd/mageline wires them.
 type rig struct {
-	t        *testing.T
-	shop     *fakemagento.Server
-	erp      *fakeerp.Server
-	toShop   *side
-	toERP    *side
-	magento  *downstream.Downstream
-	client   *magentoapi.Client
-	hook     *webhook.Client
-	pool     *pgxpool.Pool
-	url      string
-	lease    time.Duration
-	ledger   *idempotency.Ledger
-	book     *orderbook.Book
-	rules    handlers.OrderRules
-	export   handlers.ExportRules
-	tracking handlers.TrackingRules
-	log      *kit.Log
+	t         *testing.T
+	shop      *fakemagento.Server
+	erp       *fakeerp.Server
+	toShop    *side
+	toERP     *side
+	magento   *downstream.Downstream
+	client    *magentoapi.Client
+	connector *webhook.Client
+	pool      *pgxpool.Pool
+	url       string
+	lease     time.Duration
+	ledger    *idempotency.Ledger
+	book      *orderbook.Book
+	rules     handlers.OrderRules
+	export    handlers.ExportRules
+	tracking  handlers.TrackingRules
+	log       *kit.Log
 }
 
 // side is what stands before a fake: it remembers the calls, and may answer them itself.
@@ -194,7 +194,7 @@ func newRig(t *testing.T, s settings) *rig {
 	if r.client, err = magentoapi.New(shop.URL, magentoapi.Options{HTTPClient: r.magento.Client(), Retries: magentoapi.NoRetries, OnOdd: handlers.LogOdd}); err != nil {
 		t.Fatal(err)
 	}
-	if r.hook, err = webhook.New(toERP.Client(), webhook.Options{URL: books.URL}); err != nil {
+	if r.connector, err = webhook.New(toERP.Client(), webhook.Options{URL: books.URL}); err != nil {
 		t.Fatal(err)
 	}
 	r.url = kit.Database(t)
@@ -255,12 +255,12 @@ func (r *rig) stores() *handlers.Stores {
 
 func (r *rig) placedOn(l *idempotency.Ledger) *handlers.Placed {
 	return &handlers.Placed{
-		Orders: r.client.Orders, ERP: r.hook, Ledger: l, Book: r.book, Stores: r.stores(), Rules: r.rules, Export: r.export,
+		Orders: r.client.Orders, ERP: r.connector, Ledger: l, Book: r.book, Stores: r.stores(), Rules: r.rules, Export: r.export,
 	}
 }
 
 func (r *rig) canceledOn(l *idempotency.Ledger) *handlers.Canceled {
-	return &handlers.Canceled{Orders: r.client.Orders, ERP: r.hook, Ledger: l, Book: r.book, Rules: r.rules, Export: r.export}
+	return &handlers.Canceled{Orders: r.client.Orders, ERP: r.connector, Ledger: l, Book: r.book, Rules: r.rules, Export: r.export}
 }
 
 type handler interface {
