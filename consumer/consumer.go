@@ -27,7 +27,7 @@ import (
 // Handler does what one event asks for.
 //
 // It may be called again with the same event at any time: after a crash, a lost connection, a failure of another event of
-// the same message. It is called for several events at once. When ctx ends (HANDLER_TIMEOUT without progress, or the end
+// the same message. It is called for several events at once. When ctx ends (Limits.HandlerTimeout without progress, or the end
 // of a drain) it must return soon. A nil error settles the message for good. An error is retried or dead-lettered by its
 // class (event.ClassOf); an *event.Deferral is deferred and uses no attempt. A panic is an event.Internal error.
 type Handler interface {

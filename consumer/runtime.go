@@ -14,7 +14,7 @@ import (
 	"github.com/mageline/mageline/rabbitmq"
 )
 
-// ErrCut is what Run returns when handlers had to be cancelled at the end of SHUTDOWN_TIMEOUT.
+// ErrCut is what Run returns when handlers had to be cancelled at the end of Options.ShutdownTimeout.
 var ErrCut = errors.New("handlers were cancelled at the end of the shutdown timeout; their messages were requeued")
 
 // ErrHung is what Run returns when a handler has ignored the end of its context for longer than its lease.
@@ -84,7 +84,7 @@ func New(o Options) (*Runtime, error) {
 	return r, nil
 }
 
-// Run consumes until ctx ends, then drains: what has not begun goes back to its queue, handlers have SHUTDOWN_TIMEOUT to
+// Run consumes until ctx ends, then drains: what has not begun goes back to its queue, handlers have ShutdownTimeout to
 // finish. It returns nil after a clean drain, ErrCut when handlers had to be cancelled. RabbitMQ or Postgres being away,
 // at the start or later, is waited out for ever. It ends by itself, with ErrHung, when a handler that does not return
 // outlives the lease of what it has claimed: the process must end then, or two would be at the same work.
@@ -207,7 +207,7 @@ func (r *Runtime) drain(s *session, done <-chan struct{}) {
 	}
 }
 
-// stopBy is when handlers are cancelled: SHUTDOWN_TIMEOUT after it was first asked, at once where one has outlived its
+// stopBy is when handlers are cancelled: ShutdownTimeout after it was first asked, at once where one has outlived its
 // lease.
 func (r *Runtime) stopBy() time.Time {
 	r.stopping.Do(func() {
