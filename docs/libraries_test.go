@@ -15,7 +15,7 @@ import (
 )
 
 // libraries are the packages that other programs may import, those below them too.
-var libraries = []string{"erp", "event", "idempotency", "magentoapi", "mapping", "rabbitmq"} // consumer follows
+var libraries = []string{"consumer", "erp", "event", "idempotency", "magentoapi", "mapping", "rabbitmq"}
 
 // A message of a library names no variable and no command of mageline: another program that imports it has none of them.
 // internal/app adds the words for whoever runs mageline.
@@ -56,7 +56,7 @@ func TestLibraries_NameNoVariableOrCommand(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if texts < 500 {
+	if texts < 1000 {
 		t.Errorf("only %d texts were looked at", texts)
 	}
 }

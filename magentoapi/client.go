@@ -1,7 +1,11 @@
 // Package magentoapi is a client of Magento 2's REST API (Magento Open Source and Adobe Commerce, 2.4).
 //
 // A Client has a service for each resource and a method for each endpoint; Do reaches the endpoints that have none.
-// It stands alone: it imports nothing of the program that it was written for.
+// It stands alone: it imports nothing of the program that it was written for. Each method names its endpoint, as it stands
+// in Magento's reference (https://developer.adobe.com/commerce/webapi/rest/quick-reference/), and where it matters the
+// class of Magento's that carries it out, which is in https://github.com/magento/magento2 below app/code/Magento.
+//
+// The first example shows how a client is made.
 //
 // What it does when things go wrong:
 //
