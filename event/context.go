@@ -15,7 +15,7 @@ const (
 
 // Handling is what the layers below a handler may know of the handling that they work for: they know nothing of deliveries. The
 // runtime adds one to the context of each handling, once, with WithHandling. Handlers and clients use it through the functions
-// Message, HandlingNumber, Progress, Wait, WaitWithoutSlot, Expired and TakeOver, which do nothing on any other context.
+// Message, HandlingNumber, Uncounted, Progress, Wait, WaitWithoutSlot, Expired and TakeOver, which do nothing on any other context.
 type Handling struct {
 	// Message returns the letter id, which is the same for each delivery of the message. It is called only when needed.
 	Message func() string
@@ -24,6 +24,9 @@ type Handling struct {
 	// WaitWithoutSlot waits until done is closed, without the slot that the handling has among those that run at once. It
 	// returns an error if it must not wait any longer, or not at all. nil: the handling has no slot.
 	WaitWithoutSlot func(ctx context.Context, done <-chan struct{}) error
+	// Uncounted says that requests of the handling show nothing of a downstream, because they are expected to fail: its circuit
+	// counts neither their failures nor their successes.
+	Uncounted bool
 	// TakeOver is called before the handling takes over what another process has begun and not ended; nil allows it.
 	TakeOver func(ctx context.Context) error
 }
@@ -72,6 +75,12 @@ func HandlingNumber(ctx context.Context) uint64 {
 		return h.number
 	}
 	return 0
+}
+
+// Uncounted reports whether circuits count nothing of a request with this context.
+func Uncounted(ctx context.Context) bool {
+	h := handlingOf(ctx)
+	return h != nil && h.Uncounted
 }
 
 // Clock bounds the time of a handling. It counts only time without progress.

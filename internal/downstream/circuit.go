@@ -198,6 +198,7 @@ type ticket struct {
 	generation int
 	throttle   int
 	probe      *probe
+	uncounted  bool // event.Uncounted
 }
 
 // pause is a wait that ends after a time, or when ended is closed.
@@ -211,7 +212,7 @@ type pause struct {
 func (c *circuit) admit(ctx context.Context) (t ticket, wait pause, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t = ticket{generation: c.generation, throttle: c.throttle.number}
+	t = ticket{generation: c.generation, throttle: c.throttle.number, uncounted: event.Uncounted(ctx)}
 	switch state, reason, until := c.effective(); state {
 	case gobreaker.StateOpen:
 		return t, pause{}, event.NotDone(&event.Deferral{
@@ -242,6 +243,7 @@ func (c *circuit) succeeded(t ticket, k kind, handling uint64, refused bool) {
 			}
 		}
 		switch {
+		case t.uncounted:
 		case t.probe != nil:
 			t.probe.answered, t.probe.handling = true, handling
 		case t.generation == c.generation:
@@ -254,7 +256,7 @@ func (c *circuit) succeeded(t ticket, k kind, handling uint64, refused bool) {
 func (c *circuit) failedWith(t ticket, k kind, message, text string) {
 	c.update(func() {
 		switch {
-		case c.failures == 0 || c.stopped:
+		case c.failures == 0 || c.stopped || t.uncounted:
 		case t.probe != nil:
 			t.probe.fail(text)
 		case t.generation == c.generation && c.state == gobreaker.StateClosed:

@@ -175,6 +175,8 @@ func TestCircuit_CountsFailuresOfDifferentMessages(t *testing.T) {
 		{"a success of the other kind after them", []step{{"a", get, "unreadable"}, {"b", get, "unreadable"}, {"c", post, "200"}, {"d", get, "unreadable"}}, "open"},
 		{"no message", []step{{"", get, "unreadable"}, {"", get, "unreadable"}, {"", get, "unreadable"}, {"", get, "unreadable"}}, "closed"},
 		{"408 is a time-out", []step{{"a", post, "408"}, {"b", post, "408"}, {"c", post, "408"}}, "open"},
+		{"failures that do not count", []step{{"uncounted a", post, "500"}, {"uncounted b", post, "500"}, {"uncounted c", post, "refused"}, {"uncounted d", post, "page"}}, "closed"},
+		{"a success that does not count", []step{{"a", post, "500"}, {"b", post, "500"}, {"uncounted c", post, "200"}, {"d", post, "500"}}, "open"},
 		{"old failures", []step{{"a", post, "500"}, {"b", post, "500"}, {"", "", "wait"}, {"c", post, "500"}, {"d", post, "500"}}, "closed"},
 	}
 	for _, tt := range tests {
@@ -209,7 +211,9 @@ func TestCircuit_CountsFailuresOfDifferentMessages(t *testing.T) {
 					}
 					ctx := t.Context()
 					if s.message != "" {
-						ctx = event.WithHandling(ctx, event.Handling{Message: func() string { return s.message }})
+						ctx = event.WithHandling(ctx, event.Handling{
+							Message: func() string { return s.message }, Uncounted: strings.HasPrefix(s.message, "uncounted"),
+						})
 					}
 					_, _ = callIn(ctx, d, s.method)
 					if s.answer == "unreadable" {
