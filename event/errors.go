@@ -41,6 +41,8 @@ type Error struct {
 	Class Class
 	// Downstream is the remote API that the failure came from (magento, erp, search), or empty.
 	Downstream string
+	// Status is the HTTP status of the answer that the failure was; 0 if none came, or if it does not matter.
+	Status int
 	// RetryAfter is how long a Throttled downstream asks callers to wait; 0 if it did not say.
 	RetryAfter time.Duration
 	// Unreadable is true if the downstream answered 2xx with a body that can't be read. Then something else than the API

@@ -72,7 +72,7 @@ func classify(err error) (*event.Error, bool) {
 		class = event.Unavailable // a 400 whose text says that a lock or a save failed
 	}
 	return &event.Error{
-		Class: class, Downstream: magento, RetryAfter: answer.RetryAfter, Err: err,
+		Class: class, Downstream: magento, Status: answer.Status, RetryAfter: answer.RetryAfter, Err: err,
 		Request:    answer.Method + " " + answer.Path,
 		Unreadable: class == event.Unavailable && errors.Is(err, magentoapi.ErrUnreadable),
 	}, true
