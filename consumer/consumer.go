@@ -50,8 +50,11 @@ type Consumer struct {
 	// Kind says what its events are about, whatever the topics are called: which forms of a body are understood hangs on it.
 	// The zero value leaves it open.
 	Kind    event.Kind
-	Handler Handler
-	Limits  Limits // each that is zero is that of Options
+	Handler Handler // exactly one of Handler and Batch is set
+	Batch   *Batch
+	// Limits that are zero are those of Options. Of a batch consumer Concurrency is that of the Batch, and Prefetch is at least
+	// so much that a call is gathered while others run.
+	Limits Limits
 	// DeadLettered, where it is set, is told of each event of a dead-lettered message that has failed, with its error, once
 	// the letter is stored. It is called before the delivery is acknowledged and must return at once. Of a message that was
 	// not handled for the last time, because processes have died over it or its body is no event, it is told nothing.
@@ -142,6 +145,10 @@ func (o *Options) setDefaults() {
 	for i := range o.Consumers {
 		c := &o.Consumers[i]
 		c.Limits = c.Limits.or(o.Limits)
+		if b := c.Batch; b != nil {
+			c.Limits.Concurrency = b.Concurrency
+			c.Limits.Prefetch = b.unacknowledged(c.Limits.Prefetch)
+		}
 		longest = max(longest, c.Limits.HandlerTimeout)
 	}
 	o.Lease = cmp.Or(o.Lease, longest+30*time.Second)

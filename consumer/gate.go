@@ -218,3 +218,16 @@ func (g *gate) allClosed(c *Consumer) bool {
 	}
 	return true
 }
+
+// permits takes those of the half-open circuits that c needs, as far as nobody has them.
+func (g *gate) permits(c *Consumer) (permits []circuit.Probe) {
+	for _, b := range g.circuits {
+		if !slices.Contains(c.Needs, b.Name()) {
+			continue
+		}
+		if p, ok := b.Probe(); ok {
+			permits = append(permits, p)
+		}
+	}
+	return permits
+}

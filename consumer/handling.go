@@ -76,6 +76,11 @@ func (l *link) judge(ctx context.Context, m *message, res *result) {
 			p.End()
 		}
 	}
+	l.resolve(m, res)
+}
+
+// resolve decides what becomes of m.
+func (l *link) resolve(m *message, res *result) {
 	refusals, fresh := l.refusals(m, res.err)
 	res.verdict = decide(facts{
 		err:            res.err,
@@ -147,14 +152,17 @@ func (l *link) decode(body []byte) ([]json.RawMessage, error) {
 }
 
 func (l *link) handleEvent(ctx context.Context, e event.Event) (outcome event.Outcome, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			// The value of a panic may hold what was in the message; the stack holds none of it.
-			zerolog.Ctx(ctx).Error().Str("event", "handler_panicked").Bytes("stack", debug.Stack()).Msg("a handler panicked")
-			err = event.Errorf(event.Internal, "the handler of %s panicked (%T): see its stack in the log", l.consumer.Name, p)
-		}
-	}()
+	defer l.recovered(ctx, &err)
 	return l.consumer.Handler.Handle(ctx, e)
+}
+
+// recovered makes an error of a panic of a handler. It is to be deferred.
+func (l *link) recovered(ctx context.Context, err *error) {
+	if p := recover(); p != nil {
+		// The value of a panic may hold what was in the message; the stack holds none of it.
+		zerolog.Ctx(ctx).Error().Str("event", "handler_panicked").Bytes("stack", debug.Stack()).Msg("a handler panicked")
+		*err = event.Errorf(event.Internal, "the handler of %s panicked (%T): see its stack in the log", l.consumer.Name, p)
+	}
 }
 
 // noteUnreadable has the circuit of a downstream count an answer that it took for a success, and that can't be read.
@@ -222,6 +230,9 @@ func (l *link) logFailure(m *message, res *result) {
 		}
 		if key := event.KeyOf(err); key != "" {
 			line.Str("key", key)
+		}
+		if v.action == deadLetter && res.letter != nil {
+			line.Str("letter", rabbitmq.ID(m.topic, m.MessageId, res.letter))
 		}
 		line.Err(err)
 	}

@@ -41,6 +41,7 @@ type intake struct {
 	queue  string
 	prefix string // of consumer tags
 	limit  int    // of the prefetch
+	step   int    // the prefetch after the first 1, where one call takes so many; 0 is 1
 	budget *budget
 	accept func(d amqp.Delivery, s *subscription) // takes each delivery; called from the subscription's goroutine
 
@@ -116,7 +117,7 @@ func (i *intake) room() int {
 	}
 	n := min(i.limit, i.budget.room()) - earlier - granted
 	if !i.merging { // which restores the prefetch that was there before
-		n = min(n, granted)
+		n = min(n, max(granted, i.step-granted))
 	}
 	return max(0, n)
 }

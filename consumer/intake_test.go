@@ -130,6 +130,20 @@ func TestIntake_DoublesThePrefetchAsMuchIsSettled(t *testing.T) {
 	}
 }
 
+// Of a batch consumer the prefetch grows from 1 to what one call takes.
+func TestIntake_GrowsToACallAtOnce(t *testing.T) {
+	r := newIntakeRig(t, 30)
+	r.step = 10
+	r.must(r.subscribe(1))
+	for range 6 {
+		r.fill()
+		if r.settleAll() {
+			r.must(r.grow())
+		}
+	}
+	r.called("the prefetch has grown to 30", "+1", "+9", "+10", "+10", "-t.1", "-t.2", "-t.4", "+20")
+}
+
 func TestIntake_GrowsOnlyWhenAsMuchAsThePrefetchIsSettled(t *testing.T) {
 	r := newIntakeRig(t, 64)
 	r.must(r.subscribe(1))

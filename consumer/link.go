@@ -44,7 +44,12 @@ func newLink(p *runner, s *session, ch *amqp.Channel) *link {
 	}
 	l.acker.granted, l.acker.over, l.acker.settled = l.intake.prefetch, l.over, l.acknowledged
 	l.acker.idle = func() bool { return dry(l.dispatcher.backlog(), int(l.open.Load()), l.intake.prefetch()) }
-	l.dispatcher = &oneByOne{slots: p.slots, work: l.work, over: l.over, spawn: p.r.handlers.Go}
+	if b := p.consumer.Batch; b != nil {
+		l.intake.step = b.Size
+		l.dispatcher = newGathering(l)
+	} else {
+		l.dispatcher = &oneByOne{slots: p.slots, work: l.work, over: l.over, spawn: p.r.handlers.Go}
+	}
 	l.prober = &prober{l: l}
 	return l
 }

@@ -58,6 +58,7 @@ type result struct {
 	err     error
 	failed  []failure // the events over which it failed, for Consumer.DeadLettered
 	first   []byte    // body of the first event
+	letter  []byte    // the body of a dead letter with only some entries of the message; nil: the message as it came
 	suspicion
 	verdict verdict
 }

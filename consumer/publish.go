@@ -113,7 +113,11 @@ func (l *link) destination(m *message, res *result) (exchange, key string, msg a
 		if key := event.KeyOf(res.err); key != "" {
 			set[rabbitmq.HeaderKey] = rabbitmq.Bounded(key, 200)
 		}
-		return "", l.r.topology.DeadLetterQueue(l.consumer.Name), rabbitmq.Again(&m.Delivery, set, l.s.publish.FrameSize())
+		msg = rabbitmq.Again(&m.Delivery, set, l.s.publish.FrameSize())
+		if res.letter != nil {
+			msg.Body = res.letter
+		}
+		return "", l.r.topology.DeadLetterQueue(l.consumer.Name), msg
 	case retry:
 		set[rabbitmq.HeaderAttempts] = int64(m.attempt)
 		set[rabbitmq.HeaderFirstFailedAt] = first

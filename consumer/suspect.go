@@ -15,7 +15,7 @@ import (
 // reading, and releases it.
 func (h *handling) attempt(ctx context.Context) (event.Outcome, error) {
 	together := &h.l.r.together
-	if h.m.Redelivered || h.m.has(rabbitmq.HeaderSuspect) {
+	if h.mayHaveKilled() {
 		if err := h.enter(ctx); err != nil {
 			together.RUnlock()
 			return "", err
@@ -26,8 +26,11 @@ func (h *handling) attempt(ctx context.Context) (event.Outcome, error) {
 		return h.handleEvents(ctx)
 	}
 	together.RUnlock()
-	return h.alone(ctx)
+	return h.alone(ctx, h.handleEvents)
 }
+
+// mayHaveKilled reports whether the message was delivered before.
+func (h *handling) mayHaveKilled() bool { return h.m.Redelivered || h.m.has(rabbitmq.HeaderSuspect) }
 
 // enter notes, before anything else is done with the message, that this process has it.
 func (h *handling) enter(ctx context.Context) error {
@@ -64,7 +67,7 @@ func (h *handling) takeOver(ctx context.Context) error {
 }
 
 // alone has a suspect handled with nothing else in flight in the process.
-func (h *handling) alone(ctx context.Context) (event.Outcome, error) {
+func (h *handling) alone(ctx context.Context, handle func(context.Context) (event.Outcome, error)) (event.Outcome, error) {
 	resume := event.Wait(ctx) // for the others, which is no fault of this one
 	h.l.r.together.Lock()
 	defer h.l.r.together.Unlock()
@@ -79,7 +82,7 @@ func (h *handling) alone(ctx context.Context) (event.Outcome, error) {
 	}
 	h.l.r.opts.Log.Warn().Str("event", "suspect_handled_alone").Str("consumer", h.m.consumer).Str("id", h.m.id()).Int("deaths", h.res.deaths).
 		Msg("a process has died over this message: it is handled with nothing else in flight")
-	return h.handleEvents(ctx)
+	return handle(ctx)
 }
 
 // noteSuspect strikes m out once its handling has ended in any way but a deferral.

@@ -69,7 +69,16 @@ func (c *Consumer) validate(circuits map[string]bool) (errs []error) {
 	if slices.Contains(c.Topics, "") {
 		errs = append(errs, errors.New("one of its topics is empty"))
 	}
-	if c.Handler == nil {
+	switch {
+	case c.Batch != nil:
+		errs = append(errs, c.Batch.validate()...)
+		if c.Handler != nil {
+			errs = append(errs, errors.New("it has both a handler and a batch"))
+		}
+		if c.DeadLettered != nil {
+			errs = append(errs, errors.New("DeadLettered is not called for the messages of a batch"))
+		}
+	case c.Handler == nil:
 		errs = append(errs, errors.New("it has no handler"))
 	}
 	for _, name := range c.Needs {

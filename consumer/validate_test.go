@@ -27,11 +27,27 @@ func TestNew_RefusesWhatCantWork(t *testing.T) {
 		"limits of its own": {func(_ *consumer.Options, c *consumer.Consumer) {
 			c.Limits = consumer.Limits{Prefetch: 1, Concurrency: 2}
 		}, nil},
-		"no consumers":                {func(o *consumer.Options, _ *consumer.Consumer) { o.Consumers = nil }, []string{"no consumers"}},
-		"no name":                     {func(_ *consumer.Options, c *consumer.Consumer) { c.Name = "" }, []string{"consumer 1 has no name"}},
-		"no topics":                   {func(_ *consumer.Options, c *consumer.Consumer) { c.Topics = nil }, []string{"orders", "no topics"}},
-		"an empty topic":              {func(_ *consumer.Options, c *consumer.Consumer) { c.Topics = []string{""} }, []string{"orders", "empty"}},
-		"no handler":                  {func(_ *consumer.Options, c *consumer.Consumer) { c.Handler = nil }, []string{"orders", "no handler"}},
+		"no consumers":   {func(o *consumer.Options, _ *consumer.Consumer) { o.Consumers = nil }, []string{"no consumers"}},
+		"no name":        {func(_ *consumer.Options, c *consumer.Consumer) { c.Name = "" }, []string{"consumer 1 has no name"}},
+		"no topics":      {func(_ *consumer.Options, c *consumer.Consumer) { c.Topics = nil }, []string{"orders", "no topics"}},
+		"an empty topic": {func(_ *consumer.Options, c *consumer.Consumer) { c.Topics = []string{""} }, []string{"orders", "empty"}},
+		"no handler":     {func(_ *consumer.Options, c *consumer.Consumer) { c.Handler = nil }, []string{"orders", "no handler"}},
+		"a batch": {func(_ *consumer.Options, c *consumer.Consumer) {
+			c.Handler, c.Batch = nil, &consumer.Batch{Handler: &shop{}, Size: 500, Concurrency: 2}
+		}, nil},
+		"a batch whose calls have more than AMQP's prefetch": {func(_ *consumer.Options, c *consumer.Consumer) {
+			c.Handler, c.Batch = nil, &consumer.Batch{Handler: &shop{}, Size: 50_000, Concurrency: 2}
+		}, nil},
+		"a batch beside a handler": {func(_ *consumer.Options, c *consumer.Consumer) {
+			c.Batch = &consumer.Batch{Handler: &shop{}, Size: 500, Concurrency: 2}
+		}, []string{"orders", "both"}},
+		"a batch with a hook for dead letters": {func(_ *consumer.Options, c *consumer.Consumer) {
+			c.Handler, c.Batch = nil, &consumer.Batch{Handler: &shop{}, Size: 500, Concurrency: 2}
+			c.DeadLettered = func(context.Context, event.Event, error) {}
+		}, []string{"orders", "DeadLettered"}},
+		"a batch that can't work": {func(_ *consumer.Options, c *consumer.Consumer) {
+			c.Handler, c.Batch = nil, &consumer.Batch{Concurrency: -1, Linger: -1}
+		}, []string{"no handler", "size of 0", "concurrency of -1", "lingers for -1ns"}},
 		"an unknown circuit":          {func(_ *consumer.Options, c *consumer.Consumer) { c.Needs = []string{"search"} }, []string{"orders", `"search"`}},
 		"a negative prefetch":         {func(_ *consumer.Options, c *consumer.Consumer) { c.Limits.Prefetch = -1 }, []string{"prefetch of -1"}},
 		"a prefetch beyond AMQP's":    {func(o *consumer.Options, _ *consumer.Consumer) { o.Prefetch = 1 << 16 }, []string{"prefetch of 65536"}},
