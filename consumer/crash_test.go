@@ -60,12 +60,14 @@ func consumeAsChild() int {
 		_, err := fmt.Fprintln(file, number(e))
 		return event.Done, err
 	}
-	r, err := consumer.New(consumer.Options{
+	o := consumer.Options{
 		Broker: rabbitmq.Options{URL: get(1)}, Exchange: get(2), Prefix: get(3),
 		Consumers: []consumer.Consumer{{Name: orders, Topics: []string{placed}, Handler: consumer.HandlerFunc(handle)}},
 		Database:  ledger.Live, Suspects: ledger, Limits: consumer.Limits{Prefetch: 32, Concurrency: 8},
 		RetryDelays: []time.Duration{300 * time.Millisecond}, Log: zerolog.New(os.Stderr),
-	})
+	}
+	inBatches(&o)
+	r, err := consumer.New(o)
 	if err == nil {
 		err = r.Run(ctx)
 	}

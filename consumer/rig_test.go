@@ -86,6 +86,7 @@ func (r *rig) runtime(o consumer.Options) *consumer.Runtime {
 func (r *rig) launch() {
 	r.t.Helper()
 	r.RetryDelays(r.opts.RetryDelays...)
+	inBatches(&r.opts)
 	r.Runtime = r.runtime(r.opts)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
