@@ -17,6 +17,8 @@ import (
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/mageline/mageline/erp/erptest"
 )
 
 // standIn is a mageline in the small, run as a process by the tests of the demo: it shows that the demo's verdict tells
@@ -192,7 +194,7 @@ func (s *standIn) order(number string) bool {
 		return false
 	}
 	if wanted := 1 + strings.Count(s.mode+number, "doubles"+wrongOrder); len(found.Items) < wanted {
-		body, _ := json.Marshal(map[string]string{"external_reference": number})
+		body, _ := json.Marshal(erptest.Order(number))
 		_, _ = s.call(http.MethodPost, env("ERP_URL")+"/sales-orders", env("ERP_TOKEN"), body, nil)
 		return false // it is looked up the next time
 	}
