@@ -142,7 +142,7 @@ func TestWait_SharesAFailure(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 		time.Sleep(100 * time.Millisecond)
-		return event.NotDone(event.Errorf(event.NotFound, "not there yet"))
+		return event.NotDone(event.Errorf(event.Unavailable, "away"))
 	})
 	var attempts seen
 	r := newRig(t, func(ctx context.Context, e event.Event) (event.Outcome, error) {

@@ -126,8 +126,9 @@ func (l *Ledger) Close() {
 // Whoever takes the effect over from an owner whose lease has passed says so by event.TakeOver, and goes on if it may.
 //
 // While the effect is in progress in another process, Do returns an *event.Deferral; so it does with Postgres away. While it
-// is in progress in this one, Do waits for it (event.WaitWithoutSlot) and shares its end: done makes this one a duplicate, an
-// error is returned here too. If it may not wait, because its context has a lease already or is to end, it returns an
+// is in progress in this one, Do waits for it (event.WaitWithoutSlot) and shares its end: done makes this one a duplicate, and
+// an error that says that something is away is returned here too. After any other error Do runs the effect itself, since the
+// error may be about what the other caller asked for, such as another order of one number. If it may not wait, because its context has a lease already or is to end, it returns an
 // *event.Deferral. A key that can't be stored is event.Invalid.
 //
 // The context of run ends before the lease does. It carries an event.Clock that renews the lease with each
@@ -160,9 +161,9 @@ func (l *Ledger) Do(ctx context.Context, e Effect, run func(ctx context.Context,
 		}
 		switch {
 		case one.cut: // it says nothing of the effect
-		case one.err != nil:
+		case one.err != nil && isShared(one.err):
 			return Result{}, false, one.err
-		case one.res.State == Done:
+		case one.err == nil && one.res.State == Done:
 			return one.res, true, nil
 		}
 	}

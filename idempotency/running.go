@@ -2,6 +2,7 @@ package idempotency
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/mageline/mageline/event"
@@ -55,6 +56,20 @@ func (r *running[K]) end(k K, one *run) {
 	delete(r.all, k)
 	r.mu.Unlock()
 	close(one.done)
+}
+
+// isShared reports whether an error holds for whoever asks for the effect at this moment: what the effect needs is away. An error
+// about what was asked for does not, nor one about a credential, whose refusals are counted by message.
+func isShared(err error) bool {
+	var deferral *event.Deferral
+	if errors.As(err, &deferral) {
+		return true
+	}
+	switch event.ClassOf(err) {
+	case event.Unavailable, event.Throttled, event.Timeout:
+		return true
+	}
+	return false
 }
 
 // waitFor waits for a run of this process. It returns an *event.Deferral if it must not.

@@ -87,15 +87,41 @@ func TestDo_SharesWhatTheRowSays(t *testing.T) {
 
 func TestDo_SharesAnErrorInThisProcess(t *testing.T) {
 	l := open(t, database(t), "a", time.Minute)
-	failed := event.NotDone(event.Errorf(event.Rejected, "no such product"))
+	failed := event.NotDone(event.Errorf(event.Unavailable, "the ERP is away"))
 	ran, duplicates, errs := together(t, 8, l, func(context.Context, int) (idempotency.Result, error) { return idempotency.Result{}, failed })
 	if ran != 1 || duplicates != 0 {
 		t.Errorf("it ran %d times, %d were duplicates; want once and none", ran, duplicates)
 	}
 	for _, err := range errs {
-		if event.ClassOf(err) != event.Rejected || !event.IsNotDone(err) {
+		if event.ClassOf(err) != event.Unavailable || !event.IsNotDone(err) {
 			t.Errorf("error %v", err)
 		}
+	}
+}
+
+// An error may be about what one caller asked for and not about the effect: an event for another order with the same number is
+// refused, and the order that was first must not be refused with it.
+func TestDo_TriesItselfAfterAnErrorAboutTheOther(t *testing.T) {
+	for _, class := range []event.Class{event.Invalid, event.Rejected, event.NotFound, event.Malformed, event.Unauthorized, event.Internal} {
+		t.Run(string(class), func(t *testing.T) {
+			l := open(t, database(t), "a", time.Minute)
+			var begun atomic.Bool
+			ran, duplicates, errs := together(t, 3, l, func(context.Context, int) (idempotency.Result, error) {
+				if !begun.Swap(true) {
+					return idempotency.Result{}, event.NotDone(event.Errorf(class, "it is another order"))
+				}
+				return idempotency.Result{Value: "57"}, nil
+			})
+			failed := 0
+			for _, err := range errs {
+				if err != nil {
+					failed++
+				}
+			}
+			if ran != 2 || duplicates != 1 || failed != 1 {
+				t.Errorf("it ran %d times, %d were duplicates, %d failed; want 2, 1, 1", ran, duplicates, failed)
+			}
+		})
 	}
 }
 

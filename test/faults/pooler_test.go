@@ -96,7 +96,11 @@ var poolerFaults = []*scenario{
 		w.AwaitSome(1, orders...)
 		second := w.Start() // it meets the statements that the first has prepared
 		kit.Eventually(w.t, env.Patience, func() bool {
-			return second.Events("postgres_away") > 0
+			if second.Events("postgres_away") > 0 {
+				return true
+			}
+			orders = append(orders, w.place(1)...) // it has to write to the ledger
+			return false
 		}, "the second replica to say what to do")
 		w.StopReplicas()
 		w.Set("MIGRATE_DATABASE_URL", strings.TrimSuffix(past, "?search_path=shop"))
