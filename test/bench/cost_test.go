@@ -50,23 +50,7 @@ func cost(t *testing.T, out *table) {
 func us(seconds float64) string { return fmt.Sprintf("%.0f µs", seconds*1e6) }
 
 // processor is the processor time that it has spent so far.
-func (p *process) processor() time.Duration {
-	p.l.t.Helper()
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.command.Process.Pid))
-	if err != nil {
-		p.l.t.Fatal(err)
-	}
-	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:])) // the name before it may have spaces
-	var ticks int64
-	for _, field := range fields[11:13] { // user and system
-		n, err := strconv.ParseInt(field, 10, 64)
-		if err != nil {
-			p.l.t.Fatal(err)
-		}
-		ticks += n
-	}
-	return time.Duration(ticks) * time.Second / 100
-}
+func (p *process) processor() time.Duration { return processor(strconv.Itoa(p.command.Process.Pid)) }
 
 // area is a part of the program, known by the functions that are on a sample's stack. A sample belongs to the first that fits.
 type area struct {

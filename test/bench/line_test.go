@@ -162,6 +162,12 @@ func (l *line) subscribe() (<-chan amqp.Delivery, func()) {
 // runtime consumes with the runtime, from the first message to the last. It gives messages a second.
 func (l *line) runtime(h consumer.HandlerFunc) float64 {
 	l.t.Helper()
+	return l.timed(h, func() {}, func() {})
+}
+
+// timed is runtime with what is called at the first message and after the last.
+func (l *line) timed(h consumer.HandlerFunc, first, last func()) float64 {
+	l.t.Helper()
 	l.fill(size.messages, l.body)
 	var (
 		begun, handled atomic.Int64
@@ -170,6 +176,7 @@ func (l *line) runtime(h consumer.HandlerFunc) float64 {
 	)
 	stop := l.start(func(ctx context.Context, e event.Event) (event.Outcome, error) {
 		if begun.Add(1) == 1 {
+			first()
 			began = time.Now()
 		}
 		outcome, err := h(ctx, e)
@@ -178,6 +185,7 @@ func (l *line) runtime(h consumer.HandlerFunc) float64 {
 		}
 		if handled.Add(1) == int64(size.messages) {
 			ended = time.Now()
+			last()
 			close(all)
 		}
 		return outcome, err

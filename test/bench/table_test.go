@@ -87,6 +87,7 @@ func TestTable(t *testing.T) {
 		{"processes", processes},
 		{"endToEnd", endToEnd},
 		{"cost", cost},
+		{"messages", messages},
 		{"tracks", tracks},
 		{"rows", rows},
 		{"idle", idle},
