@@ -18,6 +18,7 @@ import (
 
 var processFaults = []*scenario{
 	{number: 23, name: "SIGTERM with a full prefetch", run: func(w *world) {
+		w.Set(patient...) // a call that is held must outlast the start of the drain
 		w.Run(1)
 		w.AwaitDone(w.place(40)...) // the prefetch has grown
 		release := w.Hold()
