@@ -34,7 +34,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	kit.Parallel(6)
+	kit.Parallel(4)
 	code, err := run(m)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "e2e:", err)

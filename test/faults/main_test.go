@@ -28,7 +28,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	kit.Parallel(6)
+	kit.Parallel(4)
 	code, err := run(m)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "faults:", err)
