@@ -285,7 +285,7 @@ func TestBatch_DeadLettersEntriesThatCanNotBeUsed(t *testing.T) {
 	}
 }
 
-// An entry over which whole calls are refused is found; its neighbours are written, and nobody else's message suffers.
+// An entry over which whole calls are refused is found. Its neighbours are written, and no other message fails.
 func TestBatch_FindsTheEntryOverWhichACallIsRefused(t *testing.T) {
 	t.Parallel()
 	r, s := newShop(t, consumer.Batch{Size: 50, Linger: 50 * time.Millisecond, Concurrency: 2})

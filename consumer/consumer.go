@@ -113,7 +113,7 @@ type Options struct {
 	ShutdownTimeout time.Duration   // for handlers to finish once the context of Run ends
 	ProbeEvery      time.Duration   // how often a consumer whose credential was refused tries again
 	LookEvery       time.Duration   // how often the topology is declared again; up to a tenth less
-	// Bound returns the topics with which a queue is bound to Exchange, as somebody else than AMQP knows it. nil: nobody does.
+	// Bound returns the topics with which a queue is bound to Exchange, which AMQP can't be asked for. nil: it is not known.
 	Bound func(ctx context.Context, queue string) (topics []string, err error)
 
 	Host, Version string // for dead letters

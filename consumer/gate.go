@@ -219,7 +219,7 @@ func (g *gate) allClosed(c *Consumer) bool {
 	return true
 }
 
-// permits takes those of the half-open circuits that c needs, as far as nobody has them.
+// permits takes those permits of the half-open circuits that c needs which are free.
 func (g *gate) permits(c *Consumer) (permits []circuit.Probe) {
 	for _, b := range g.circuits {
 		if !slices.Contains(c.Needs, b.Name()) {

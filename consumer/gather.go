@@ -140,7 +140,7 @@ func (p *pending[M]) result(i int, r Result) {
 			r.Outcome = event.Done
 		}
 		p.outcome = foldOutcomes([]event.Outcome{r.Outcome, p.outcome})
-		p.entries[i] = Entry{} // nobody needs it any more
+		p.entries[i] = Entry{} // it frees the handler's value
 		return
 	}
 	p.err = foldErrors([]error{p.err, r.Err})

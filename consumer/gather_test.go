@@ -20,7 +20,7 @@ const (
 	nothing            // there is nothing to do for it
 	unusable           // its message says something that can't be used: it is in no call
 	rejectedAlone      // named in the answer as refused, the others are written
-	busyElsewhere      // put off
+	busyElsewhere      // deferred: another call has it
 	refusesCall        // any call with it is refused with a 422
 	failsCall          // any call with it is answered with a 500
 	fates

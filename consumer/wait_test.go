@@ -68,25 +68,37 @@ func TestWait_EqualKeysMakeNoDeferral(t *testing.T) {
 	for _, concurrency := range []int{1, 16} {
 		t.Run(fmt.Sprint("concurrency ", concurrency), func(t *testing.T) {
 			t.Parallel()
-			const keys, messages = 5, 200
-			var mu sync.Mutex
-			calls := map[int]int{}
+			const keys, messages, before = 5, 200, 32
+			var calls, begun [keys]atomic.Int64
+			var met [keys]chan struct{}
+			for key := range met {
+				met[key] = make(chan struct{})
+			}
 			handle := once(testLedger(t), keys, func(_ context.Context, key int) error {
-				mu.Lock()
-				defer mu.Unlock()
-				calls[key]++
-				time.Sleep(5 * time.Millisecond) // so that others meet it
+				calls[key].Add(1)
+				if concurrency > keys { // else the second can't begin before the first has ended
+					<-met[key]
+				}
 				return nil
 			})
-			r := newRig(t, handle)
+			r := newRig(t, func(ctx context.Context, e event.Event) (event.Outcome, error) {
+				if number(e) == -1 {
+					return event.Done, nil
+				}
+				if key := number(e) % keys; begun[key].Add(1) == 2 {
+					close(met[key])
+				}
+				return handle(ctx, e)
+			})
 			r.opts.Prefetch, r.opts.Concurrency = 64, concurrency
 			r.start()
+			r.grown(before)
 			for n := range messages {
 				r.Publish(placed, numbered(n))
 			}
-			r.outcomes(map[string]int{"acked": keys, "duplicate": messages - keys})
-			for key, n := range calls {
-				if n != 1 {
+			r.outcomes(map[string]int{"acked": before + keys, "duplicate": messages - keys})
+			for key := range calls {
+				if n := calls[key].Load(); n != 1 {
 					t.Errorf("the effect of key %d ran %d times", key, n)
 				}
 			}
@@ -124,7 +136,7 @@ func TestWait_LeavesTheSlotToOthers(t *testing.T) {
 		r.Publish(placed, numbered(n))
 	}
 	r.eventually("all wait", func() bool { return began.Load() == waiters })
-	time.Sleep(2 * r.opts.HandlerTimeout) // longer than a handling may take
+	time.Sleep(2 * r.opts.HandlerTimeout) // longer than a handling may take: what is awaited is that nothing ends
 	r.Publish(placed, numbered(waiters))
 	r.outcomes(map[string]int{"acked": 16 + waiters + 1})
 }
@@ -134,19 +146,20 @@ func TestWait_SharesAFailure(t *testing.T) {
 	t.Parallel()
 	const messages = 8
 	var calls, began atomic.Int64
+	allWait := make(chan struct{})
 	handle := once(testLedger(t), 1, func(context.Context, int) error {
 		if calls.Add(1) > 1 {
 			return nil
 		}
-		for began.Load() < messages { // the others wait by now, or are about to
-			time.Sleep(time.Millisecond)
-		}
-		time.Sleep(100 * time.Millisecond)
+		<-allWait
 		return event.NotDone(event.Errorf(event.Unavailable, "away"))
 	})
 	var attempts seen
 	r := newRig(t, func(ctx context.Context, e event.Event) (event.Outcome, error) {
 		if number(e) == -1 {
+			if began.Load() == messages { // this one has the second slot: all others wait without one
+				close(allWait)
+			}
 			return event.Done, nil
 		}
 		attempts.add(e)
@@ -159,7 +172,9 @@ func TestWait_SharesAFailure(t *testing.T) {
 	for n := range messages {
 		r.Publish(placed, numbered(n))
 	}
-	r.outcomes(map[string]int{"acked": 32 + 1, "duplicate": messages - 1, "retried": messages})
+	r.eventually("all have begun", func() bool { return began.Load() == messages })
+	r.Publish(placed, numbered(-1))
+	r.outcomes(map[string]int{"acked": 32 + 1 + 1, "duplicate": messages - 1, "retried": messages})
 	if n := calls.Load(); n != 2 {
 		t.Errorf("the effect ran %d times, want 2: once for all who waited, and once for their next attempts", n)
 	}

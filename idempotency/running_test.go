@@ -183,11 +183,16 @@ func TestDo_DefersWhatMustNotWait(t *testing.T) {
 
 func TestDo_ReleasesWhoWaitsForAPanic(t *testing.T) {
 	l := open(t, database(t), "a", time.Minute)
-	waits := make(chan struct{})
+	begun, waits := make(chan struct{}), make(chan struct{})
 	var second sync.WaitGroup
 	second.Go(func() {
-		<-waits
-		_, _, err := l.Do(t.Context(), idempotency.Effect{Key: order("1")}, done("57"))
+		<-begun
+		ctx := event.WithHandling(t.Context(), event.Handling{WaitWithoutSlot: func(_ context.Context, done <-chan struct{}) error {
+			close(waits)
+			<-done
+			return nil
+		}})
+		_, _, err := l.Do(ctx, idempotency.Effect{Key: order("1")}, done("57"))
 		if err != nil && event.ClassOf(err) != event.Internal {
 			t.Errorf("error %v", err)
 		}
@@ -195,8 +200,8 @@ func TestDo_ReleasesWhoWaitsForAPanic(t *testing.T) {
 	func() {
 		defer func() { _ = recover() }()
 		_, _, _ = l.Do(t.Context(), idempotency.Effect{Key: order("1")}, func(context.Context, *idempotency.Claim) (idempotency.Result, error) {
-			close(waits)
-			time.Sleep(20 * time.Millisecond)
+			close(begun)
+			<-waits
 			panic("a bug")
 		})
 	}()
