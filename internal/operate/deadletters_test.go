@@ -2,9 +2,12 @@ package operate
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/internal/config"
@@ -57,6 +60,19 @@ func TestExplained_SaysWhatToDoNext(t *testing.T) {
 		t.Errorf("%q", fragile)
 	}
 	if explained(nil) != nil {
+		t.Error("no error became one")
+	}
+}
+
+func TestWithoutTable_SaysWhatMakesIt(t *testing.T) {
+	err := fmt.Errorf("read: %w", &pgconn.PgError{Code: "42P01"})
+	if got := withoutTable(err, "ledger"); !errors.Is(got, err) || !strings.HasPrefix(got.Error(), "the database has no ledger yet, `mageline migrate` makes it") {
+		t.Errorf("%q", got)
+	}
+	if other := error(&pgconn.PgError{Code: "42501"}); withoutTable(other, "ledger") != other { //nolint:errorlint // unchanged is what is wanted
+		t.Errorf("%q has become %q", other, withoutTable(other, "ledger"))
+	}
+	if withoutTable(nil, "ledger") != nil {
 		t.Error("no error became one")
 	}
 }

@@ -4,12 +4,10 @@
 package operate
 
 import (
-	"errors"
 	"fmt"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
 	"github.com/mageline/mageline/internal/config"
+	"github.com/mageline/mageline/internal/pg"
 )
 
 // UsageError is a request that makes no sense however things stand. Nothing was done.
@@ -31,9 +29,7 @@ func names(consumers []config.Consumer) []string {
 
 // withoutTable adds what to do to an error of Postgres that a table is missing.
 func withoutTable(err error, missing string) error {
-	const undefinedTable = "42P01"
-	var answer *pgconn.PgError
-	if errors.As(err, &answer) && answer.Code == undefinedTable {
+	if pg.Code(err) == pg.UndefinedTable {
 		return fmt.Errorf("the database has no %s yet, `mageline migrate` makes it: %w", missing, err)
 	}
 	return err
