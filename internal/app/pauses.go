@@ -95,7 +95,7 @@ func (p *pauses) watch(ctx context.Context) {
 		}
 		err := p.read(ctx)
 		if err != nil && ctx.Err() == nil && !said {
-			p.log.Warn().Str("event", "pauses_unreadable").Err(err).Msg("can't see what is paused; those pauses that are known stay")
+			p.log.Warn().Str("event", "pauses_unreadable").Err(ExplainPostgres(err, databaseVariable)).Msg("can't see what is paused; those pauses that are known stay")
 		}
 		said = err != nil
 	}
