@@ -236,7 +236,8 @@ func Direct(address, direct string) (string, error) {
 // with adds a parameter to an address that has none of that name.
 func with(address, name, value string) string {
 	if !strings.HasPrefix(address, "postgres://") && !strings.HasPrefix(address, "postgresql://") {
-		return address + " " + name + "='" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(value) + "'"
+		// In front: behind an address that ends in a name without a value (port=), it would be that name's value.
+		return name + "='" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(value) + "' " + address
 	}
 	separator := "?"
 	if strings.Contains(address, "?") {

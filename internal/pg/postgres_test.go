@@ -216,6 +216,7 @@ func TestParse_VariablesOfLibpq(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add("postgres://u:hunter2@db/x?search_path=a&options=-c%20b%3Dc%5C%20d", "host=db port=1")
 	f.Add("postgres://db/x?options=--a-b%3Dc%20-cd", "postgres://db")
+	f.Add("postgres://db/x?search_path=a", "port=")
 	f.Fuzz(func(t *testing.T, address, direct string) {
 		past, err := pg.Direct(address, direct)
 		if err != nil || direct == "" {
@@ -238,7 +239,8 @@ func TestDirect_TakesTheSearchPath(t *testing.T) {
 		{"postgres://pool/x", "postgres://db/x", "postgres://db/x"},
 		{"postgres://pool/x?search_path=a", "postgres://db/x", "postgres://db/x?search_path=a"},
 		{"postgres://pool/x?search_path=a%20b,c%26d", "postgres://db/x?sslmode=disable", "postgres://db/x?sslmode=disable&search_path=a%20b%2Cc%26d"},
-		{"postgres://pool/x?options=-csearch_path%3Da", "host=db", "host=db search_path='a'"},
+		{"postgres://pool/x?options=-csearch_path%3Da", "host=db", "search_path='a' host=db"},
+		{"postgres://pool/x?search_path=a", "host=db port=", "search_path='a' host=db port="},
 		{"postgres://pool/x?search_path=a", "postgres://db/x?search_path=b", "postgres://db/x?search_path=b"},
 		{"postgres://pool/x?search_path=a", "postgres://db/x?options=-csearch_path%3Db", "postgres://db/x?options=-csearch_path%3Db"},
 	} {
