@@ -106,6 +106,12 @@ func Path(segments ...string) string {
 	return path.String()
 }
 
+// Encode writes a blank as a plus and escapes the dollar of OData's options; not every ERP reads either back.
+var plain = strings.NewReplacer("+", "%20", "%24", "$")
+
+// encode writes a query with blanks as %20 and dollars as they are.
+func encode(q url.Values) string { return plain.Replace(q.Encode()) }
+
 // Answer is what the ERP answered to a Request.
 type Answer struct {
 	Status int
@@ -164,13 +170,13 @@ func (c *Client) request(ctx context.Context, r Request, refused bool) (*http.Re
 	}
 	u := *c.base
 	u.Path, u.RawPath = strings.TrimRight(u.Path, "/"), strings.TrimRight(c.base.EscapedPath(), "/")
-	plain, err := url.PathUnescape(r.Path)
-	u.Path, u.RawPath = u.Path+plain, u.RawPath+r.Path
+	decoded, err := url.PathUnescape(r.Path)
+	u.Path, u.RawPath = u.Path+decoded, u.RawPath+r.Path
 	if len(r.Query) > 0 {
 		if u.RawQuery != "" {
 			u.RawQuery += "&"
 		}
-		u.RawQuery += r.Query.Encode()
+		u.RawQuery += encode(r.Query)
 	}
 	var body io.Reader
 	if r.Body != nil {

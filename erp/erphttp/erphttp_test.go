@@ -446,3 +446,17 @@ func FuzzRefused(f *testing.F) {
 		}
 	})
 }
+
+// OData's options begin with a dollar, and not every ERP takes a plus for a blank.
+func TestDo_QueryHasNoPlusForABlank(t *testing.T) {
+	t.Parallel()
+	var sent string
+	c := through(t, Options{URL: "https://erp.example/base"}, func(r *http.Request) (*http.Response, error) {
+		sent = r.URL.RawQuery
+		return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader("{}")), Request: r}, nil
+	})
+	_, err := c.Do(t.Context(), Request{What: "ask", Method: http.MethodGet, Query: url.Values{"$filter": {"Name eq 'O''Neil + 1$'"}}, Question: true})
+	if want := "$filter=Name%20eq%20%27O%27%27Neil%20%2B%201$%27"; err != nil || sent != want {
+		t.Errorf("the query is %s, error %v; want %s", sent, err, want)
+	}
+}
