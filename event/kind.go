@@ -18,6 +18,10 @@ const (
 	Parcels Kind = "a tracking number"
 	// Files are named by path.
 	Files Kind = "a tracking file"
+	// Prices have a list of that name: see ParsePrices.
+	Prices Kind = "prices"
+	// Stock has a list of items: see ParseStock.
+	Stock Kind = "stock"
 )
 
 // grade is how surely an object names what its kind is about.
@@ -40,7 +44,7 @@ type naming struct {
 // names reports whether the object v has a member of the kind's own name. It stops at the first one.
 func (k Kind) names(v []byte) bool {
 	for key, value := range members(v) {
-		if k.own(string(key[1:len(key)-1])) && tells(value) {
+		if k.own(string(key[1:len(key)-1])) && k.tells(value) {
 			return true
 		}
 	}
@@ -56,19 +60,23 @@ func (k Kind) own(name string) bool {
 		return name == "order_number" || name == "tracking_number"
 	case Files:
 		return name == "path"
+	case Prices:
+		return name == "prices"
+	case Stock:
+		return name == "items"
 	default:
 		return false
 	}
 }
 
-// named reads all members of the object v. A value that is null, empty or 0 does not count.
+// named reads all members of the object v. A value that is null, empty or 0 does not count, nor what is no list where the kind is one.
 func (k Kind) named(v []byte) naming {
 	var (
 		n                      naming
 		anyID, aliasID, parent bool
 	)
 	for key, value := range members(v) {
-		if !tells(value) {
+		if !k.tells(value) {
 			continue
 		}
 		name := string(key[1 : len(key)-1])
@@ -102,6 +110,14 @@ func (k Kind) named(v []byte) naming {
 		n.grade = byAnyID
 	}
 	return n
+}
+
+// tells reports whether a value can be that of the kind's own name, or of another that says something.
+func (k Kind) tells(value []byte) bool {
+	if k == Prices || k == Stock {
+		return value[0] == '['
+	}
+	return tells(value)
 }
 
 // tells reports whether a value is a text that is not empty or a number that is not 0.
