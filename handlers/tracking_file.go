@@ -13,6 +13,7 @@ import (
 
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/idempotency"
+	"github.com/mageline/mageline/internal/inbox"
 	"github.com/mageline/mageline/internal/tracking"
 )
 
@@ -31,9 +32,9 @@ const (
 
 // Inbox is the directory of tracking files. *inbox.Dir implements it.
 type Inbox interface {
-	// Open opens a file. It fails with fs.ErrNotExist if there is none, and with tracking.ErrRefused for one that must not be
+	// Open opens a file. It fails with fs.ErrNotExist if there is none, and with inbox.ErrRefused for one that must not be
 	// read. After any other error it may be there.
-	Open(path string) (tracking.File, error)
+	Open(path string) (inbox.File, error)
 }
 
 // FileMeter counts files and rows.
@@ -106,7 +107,7 @@ func (h *TrackingFile) file(ctx context.Context, e event.Event, ready *FileReady
 	}
 	f, err := h.Inbox.Open(ready.Path)
 	switch {
-	case errors.Is(err, tracking.ErrRefused):
+	case errors.Is(err, inbox.ErrRefused):
 		return "", event.Errorf(event.Invalid, "%w", err)
 	case errors.Is(err, fs.ErrNotExist):
 		return h.gone(ctx, ready)

@@ -24,8 +24,7 @@ import (
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/handlers"
 	"github.com/mageline/mageline/idempotency"
-	files "github.com/mageline/mageline/internal/tracking"
-	"github.com/mageline/mageline/internal/tracking/inbox"
+	"github.com/mageline/mageline/internal/inbox"
 	"github.com/mageline/mageline/migrations"
 	"github.com/mageline/mageline/rabbitmq"
 	"github.com/mageline/mageline/test/kit"
@@ -336,9 +335,9 @@ func TestTrackingFile_GoesOn(t *testing.T) {
 // stuck is an inbox from which nothing can be moved.
 type stuck struct{ handlers.Inbox }
 
-type stuckFile struct{ files.File }
+type stuckFile struct{ inbox.File }
 
-func (s stuck) Open(path string) (files.File, error) {
+func (s stuck) Open(path string) (inbox.File, error) {
 	f, err := s.Inbox.Open(path)
 	return stuckFile{f}, err
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/idempotency"
+	"github.com/mageline/mageline/internal/inbox"
 	"github.com/mageline/mageline/internal/tracking"
 )
 
@@ -59,7 +60,7 @@ func (s *steps) Read(p []byte) (int, error) {
 // sending is one handling of a file.
 type sending struct {
 	*TrackingFile
-	file     tracking.File
+	file     inbox.File
 	about    tracking.About
 	repeat   bool
 	log      zerolog.Logger

@@ -13,8 +13,8 @@ import (
 	"github.com/mageline/mageline/handlers"
 	"github.com/mageline/mageline/internal/check"
 	"github.com/mageline/mageline/internal/config"
+	"github.com/mageline/mageline/internal/inbox"
 	"github.com/mageline/mageline/internal/tracking"
-	"github.com/mageline/mageline/internal/tracking/inbox"
 )
 
 // TrackingFormat is how the configuration says that tracking files are read.

@@ -1,5 +1,5 @@
 // Package tracking reads a 3PL's files of tracking numbers (docs/tracking.md): it turns a stream of bytes into parcels and bad rows.
-// It knows nothing of directories (internal/tracking/inbox), events or Magento.
+// It knows nothing of directories (internal/inbox), events or Magento.
 //
 // A file is read twice and never kept in memory. [Look] finds its hash, its encoding and whether it is a text at all, so that no
 // parcel of an unusable file goes out. Then a [Reader] returns its parcels and bad rows.
@@ -7,9 +7,7 @@ package tracking
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"strings"
 )
 
@@ -80,23 +78,6 @@ func (e *UnusableError) Error() string { return e.Reason }
 
 func unusable(format string, args ...any) error {
 	return &UnusableError{Reason: fmt.Sprintf(format, args...)}
-}
-
-// ErrRefused means that a path must not be read: it leads out of the inbox, through a symbolic link, or to something that is no
-// regular file.
-var ErrRefused = errors.New("not a file of the inbox")
-
-// File is an open file of the inbox. Processed and Failed return its new name in the directory that they move it to, or "" if it is
-// gone already.
-type File interface {
-	io.ReadSeekCloser
-	// Rejected returns an empty file for bad rows. It is on the disk when it is closed. id names it until Processed moves it,
-	// also after the end of this process.
-	Rejected(id string) (io.WriteCloser, error)
-	// Processed moves the bad rows of that id, if there are any, to failed/, and then the file to processed/.
-	Processed(id string) (name string, err error)
-	// Failed moves the file to failed/, with the explanation beside it, and deletes the bad rows of that id.
-	Failed(id, explanation string) (name string, err error)
 }
 
 // The known columns.

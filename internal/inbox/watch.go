@@ -184,7 +184,7 @@ func (w *Watcher) watch(root *os.Root, dir *os.File) error {
 	w.watched = info
 	for _, name := range []string{Processed, Failed} {
 		if err := root.MkdirAll(name, 0o755); err != nil {
-			w.complain(fmt.Sprintf("%s can't be made beneath TRACKING_DIR: %v", name, err))
+			w.complain(fmt.Sprintf("%s can't be made beneath the inbox: %v", name, err))
 		}
 	}
 	w.Log.Info().Str("event", "inbox_watched").Str("directory", w.Dir.Path).Str("pattern", w.Dir.Pattern).Bool("inotify", w.moves != nil).

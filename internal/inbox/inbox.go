@@ -1,5 +1,5 @@
-// Package inbox is the directory that a 3PL's files are dropped into: it finds complete files (Watcher), opens them, and moves them
-// away when they are done (Dir). It knows nothing of their content.
+// Package inbox is a directory that files are dropped into: it finds complete files (Watcher), opens them, and moves them away when
+// they are done (Dir). It knows nothing of their content.
 //
 // Any number of processes may use one directory, also on a network file system: nothing is locked, and a file leaves the inbox by a
 // rename that never overwrites anything.
@@ -16,8 +16,6 @@ import (
 	"syscall"
 	"time"
 	"unicode/utf8"
-
-	"github.com/mageline/mageline/internal/tracking"
 )
 
 // Directories beneath the inbox.
@@ -37,23 +35,41 @@ type Dir struct {
 	rename func(root *os.Root, from, to string) error // nil: (*os.Root).Rename
 }
 
-// ErrAway means that the directory itself can't be opened.
-var ErrAway = errors.New("the inbox can't be opened")
+var (
+	// ErrAway means that the directory itself can't be opened.
+	ErrAway = errors.New("the inbox can't be opened")
+	// ErrRefused means that a path must not be read: it leads out of the inbox, through a symbolic link, or to something that is
+	// no regular file.
+	ErrRefused = errors.New("not a file of the inbox")
+)
+
+// File is an open file of the inbox. Processed and Failed return its new name in the directory that they move it to, or "" if it is
+// gone already.
+type File interface {
+	io.ReadSeekCloser
+	// Rejected returns an empty file for bad rows. It is on the disk when it is closed. id names it until Processed moves it,
+	// also after the end of this process.
+	Rejected(id string) (io.WriteCloser, error)
+	// Processed moves the bad rows of that id, if there are any, to failed/, and then the file to processed/.
+	Processed(id string) (name string, err error)
+	// Failed moves the file to failed/, with the explanation beside it, and deletes the bad rows of that id.
+	Failed(id, explanation string) (name string, err error)
+}
 
 // open opens the directory for one use. A handle that is kept would show a directory that was replaced since, such as by a mount.
 func (d *Dir) open() (*os.Root, error) {
 	root, err := os.OpenRoot(d.Path)
 	if err != nil {
-		return nil, fmt.Errorf("%w (TRACKING_DIR): %v", ErrAway, err) //nolint:errorlint // no fs.ErrNotExist: the file may be there
+		return nil, fmt.Errorf("%w: %v", ErrAway, err) //nolint:errorlint // no fs.ErrNotExist: the file may be there
 	}
 	return root, nil
 }
 
-// Open opens a file by its path relative to the inbox. It fails with fs.ErrNotExist if there is none, and with tracking.ErrRefused
+// Open opens a file by its path relative to the inbox. It fails with fs.ErrNotExist if there is none, and with ErrRefused
 // for a path that leads out of the inbox, a symbolic link, or what is no regular file.
-func (d *Dir) Open(path string) (tracking.File, error) {
+func (d *Dir) Open(path string) (File, error) {
 	if !filepath.IsLocal(path) || !utf8.ValidString(path) || strings.ContainsRune(path, 0) {
-		return nil, fmt.Errorf("%w: the path %q leads out of it", tracking.ErrRefused, path)
+		return nil, fmt.Errorf("%w: the path %q leads out of it", ErrRefused, path)
 	}
 	root, err := d.open()
 	if err != nil {
@@ -81,9 +97,9 @@ func openRegular(root *os.Root, path string) (*os.File, error) {
 		case err != nil:
 			return nil, err
 		case info.Mode()&fs.ModeSymlink != 0:
-			return nil, fmt.Errorf("%w: %s is a symbolic link", tracking.ErrRefused, path[:i])
+			return nil, fmt.Errorf("%w: %s is a symbolic link", ErrRefused, path[:i])
 		case last && !info.Mode().IsRegular():
-			return nil, fmt.Errorf("%w: %s is no regular file", tracking.ErrRefused, path)
+			return nil, fmt.Errorf("%w: %s is no regular file", ErrRefused, path)
 		case !last:
 			continue
 		}
@@ -117,7 +133,7 @@ func part(id string) string { return filepath.Join(Failed, "."+id+".rejected.par
 // Rejected creates a new file. Another process may still write to the old one.
 func (f *file) Rejected(id string) (io.WriteCloser, error) {
 	if err := f.root.MkdirAll(Failed, 0o755); err != nil { //nolint:gosec // people look into it
-		return nil, fmt.Errorf("make %s beneath TRACKING_DIR: %w", Failed, err)
+		return nil, fmt.Errorf("make %s beneath the inbox: %w", Failed, err)
 	}
 	if err := f.forget(id); err != nil {
 		return nil, err
@@ -222,7 +238,7 @@ func sameContent(a, b fs.FileInfo) bool {
 // onto it overwrites nothing. It returns the name without an ending.
 func (f *file) reserve(dir, base string, endings ...string) (name string, err error) {
 	if err := f.root.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // people look into it
-		return "", fmt.Errorf("make %s beneath TRACKING_DIR: %w", dir, err)
+		return "", fmt.Errorf("make %s beneath the inbox: %w", dir, err)
 	}
 	longest := 0
 	for _, e := range endings {

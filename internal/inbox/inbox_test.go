@@ -15,7 +15,6 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/mageline/mageline/internal/tracking"
 	"github.com/mageline/mageline/test/kit/process"
 )
 
@@ -62,7 +61,7 @@ func isTree(t *testing.T, dir string, want map[string]string) {
 // fixed is the time that is added to names.
 func fixed() time.Time { return time.Date(2026, 11, 23, 10, 15, 0, 0, time.UTC) }
 
-func open(t *testing.T, d *Dir, path string) tracking.File {
+func open(t *testing.T, d *Dir, path string) File {
 	t.Helper()
 	f, err := d.Open(path)
 	if err != nil {
@@ -72,7 +71,7 @@ func open(t *testing.T, d *Dir, path string) tracking.File {
 	return f
 }
 
-func reject(t *testing.T, f tracking.File, id, text string) {
+func reject(t *testing.T, f File, id, text string) {
 	t.Helper()
 	w, err := f.Rejected(id)
 	if err != nil {
@@ -103,7 +102,7 @@ func TestDir_RefusesPathsOutOfTheInbox(t *testing.T) {
 		outside, "../" + filepath.Base(dir) + "/sub/there.csv", "link.csv", "inner.csv", "linked/there.csv", "up/x.csv",
 		"pipe.csv", "sub", ".", "", "sub/../../x", "a\x00b", "\xff.csv",
 	} {
-		if f, err := d.Open(path); !errors.Is(err, tracking.ErrRefused) {
+		if f, err := d.Open(path); !errors.Is(err, ErrRefused) {
 			t.Errorf("%q: %v, %v", path, f, err)
 		}
 	}
@@ -167,11 +166,11 @@ func TestFile_MovesToProcessedOrFailed(t *testing.T) {
 		reject(t, open(t, d, "a.csv"), "id1", "bad of an earlier attempt")
 		f := open(t, d, "a.csv")
 		reject(t, f, "id1", "bad")
-		for name, way := range map[string]func(f tracking.File) (string, error){
-			"a.csv": func(f tracking.File) (string, error) { return f.Processed("id1") },
-			odd:     func(f tracking.File) (string, error) { return f.Failed("id2", "why") },
-			long:    func(f tracking.File) (string, error) { return f.Failed("id3", "why not") },
-			"b.csv": func(f tracking.File) (string, error) { return f.Processed("id4") },
+		for name, way := range map[string]func(f File) (string, error){
+			"a.csv": func(f File) (string, error) { return f.Processed("id1") },
+			odd:     func(f File) (string, error) { return f.Failed("id2", "why") },
+			long:    func(f File) (string, error) { return f.Failed("id3", "why not") },
+			"b.csv": func(f File) (string, error) { return f.Processed("id4") },
 		} {
 			if to, err := way(open(t, d, name)); err != nil || to == "" {
 				t.Errorf("%s went to %q, %v", name, to, err)
