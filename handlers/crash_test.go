@@ -87,7 +87,7 @@ func (s *steps) Ship(ctx context.Context, id int64, n magentoapi.NewShipment) (i
 	return around(s, "the shipment", func() (int64, error) { return s.Shipments.Ship(ctx, id, n) })
 }
 
-func (s *steps) AddTrack(ctx context.Context, t magentoapi.ShipmentTrack) (*magentoapi.ShipmentTrack, error) {
+func (s *steps) AddTrack(ctx context.Context, t *magentoapi.ShipmentTrack) (*magentoapi.ShipmentTrack, error) {
 	return around(s, "the track", func() (*magentoapi.ShipmentTrack, error) { return s.Shipments.AddTrack(ctx, t) })
 }
 

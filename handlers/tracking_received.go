@@ -20,7 +20,7 @@ import (
 type Shipments interface {
 	OfOrder(ctx context.Context, orderID int64) ([]*magentoapi.Shipment, error)
 	Ship(ctx context.Context, orderID int64, n magentoapi.NewShipment) (int64, error)
-	AddTrack(ctx context.Context, t magentoapi.ShipmentTrack) (*magentoapi.ShipmentTrack, error)
+	AddTrack(ctx context.Context, t *magentoapi.ShipmentTrack) (*magentoapi.ShipmentTrack, error)
 	SendEmail(ctx context.Context, shipmentID int64) (bool, error)
 }
 
@@ -138,7 +138,7 @@ func (h *Tracked) track(ctx context.Context, t event.Tracking, o *magentoapi.Ord
 	}
 	code, title := h.Rules.carrier(t)
 	c.Looked()
-	_, err = h.Shipments.AddTrack(ctx, magentoapi.ShipmentTrack{
+	_, err = h.Shipments.AddTrack(ctx, &magentoapi.ShipmentTrack{
 		OrderID: o.EntityID, ParentID: s.EntityID, TrackNumber: magentoapi.Text(t.TrackingNumber),
 		CarrierCode: magentoapi.Text(code), Title: magentoapi.Text(title),
 	})

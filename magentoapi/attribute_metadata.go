@@ -1,6 +1,9 @@
 package magentoapi
 
-import "context"
+import (
+	"context"
+	"net/http"
+)
 
 // AttributeMetadataService reads what attributes customers have, or their addresses, those that a shop has added too:
 // Client.CustomerAttributes and Client.AddressAttributes. Their values are in CustomAttributes.
@@ -55,16 +58,16 @@ type AttributeMetadataRule struct {
 //
 // GET /V1/attributeMetadata/customer, permission Magento_Customer::customer
 // GET /V1/attributeMetadata/customerAddress, permission Magento_Customer::customer
-func (s *AttributeMetadataService) All(ctx context.Context) ([]AttributeMetadata, error) {
-	return getList[AttributeMetadata](ctx, s.client, endpoint("attributeMetadata", s.of))
+func (s *AttributeMetadataService) All(ctx context.Context) ([]*AttributeMetadata, error) {
+	return pointed[AttributeMetadata](ctx, s.client, operation{method: http.MethodGet, path: endpoint("attributeMetadata", s.of)}, nil)
 }
 
 // Custom reads those that the shop has added.
 //
 // GET /V1/attributeMetadata/customer/custom, permission Magento_Customer::customer
 // GET /V1/attributeMetadata/customerAddress/custom, permission Magento_Customer::customer
-func (s *AttributeMetadataService) Custom(ctx context.Context) ([]AttributeMetadata, error) {
-	return getList[AttributeMetadata](ctx, s.client, endpoint("attributeMetadata", s.of, "custom"))
+func (s *AttributeMetadataService) Custom(ctx context.Context) ([]*AttributeMetadata, error) {
+	return pointed[AttributeMetadata](ctx, s.client, operation{method: http.MethodGet, path: endpoint("attributeMetadata", s.of, "custom")}, nil)
 }
 
 // Get reads an attribute by its code.
@@ -79,6 +82,6 @@ func (s *AttributeMetadataService) Get(ctx context.Context, code string) (*Attri
 //
 // GET /V1/attributeMetadata/customer/form/:formCode, permission Magento_Customer::customer
 // GET /V1/attributeMetadata/customerAddress/form/:formCode, permission Magento_Customer::customer
-func (s *AttributeMetadataService) Form(ctx context.Context, form string) ([]AttributeMetadata, error) {
-	return getList[AttributeMetadata](ctx, s.client, endpoint("attributeMetadata", s.of, "form", form))
+func (s *AttributeMetadataService) Form(ctx context.Context, form string) ([]*AttributeMetadata, error) {
+	return pointed[AttributeMetadata](ctx, s.client, operation{method: http.MethodGet, path: endpoint("attributeMetadata", s.of, "form", form)}, nil)
 }

@@ -111,11 +111,9 @@ func (s *AttributeSetsService) Delete(ctx context.Context, id int64) error {
 // Attributes reads the attributes of a set: all at once, for this endpoint has no pages.
 //
 // GET /V1/products/attribute-sets/:attributeSetId/attributes, permission Magento_Catalog::sets
-func (s *AttributeSetsService) Attributes(ctx context.Context, id int64) ([]Attribute, error) {
-	var attributes []Attribute
+func (s *AttributeSetsService) Attributes(ctx context.Context, id int64) ([]*Attribute, error) {
 	op := operation{method: http.MethodGet, path: endpoint("products", "attribute-sets", itoa(id), "attributes")}
-	err := s.client.call(ctx, op, nil, &attributes)
-	return attributes, err
+	return pointed[Attribute](ctx, s.client, op, nil)
 }
 
 // AttributePlace is where an attribute stands in a set.

@@ -72,8 +72,8 @@ func (s *BundlesService) OptionTypes(ctx context.Context) ([]BundleOptionType, e
 // Options reads the options of a bundle; of another product it is ErrBadRequest.
 //
 // GET /V1/bundle-products/:sku/options/all, permission Magento_Catalog::products
-func (s *BundlesService) Options(ctx context.Context, sku string) ([]BundleOption, error) {
-	return getList[BundleOption](ctx, s.client, endpoint("bundle-products", sku, "options", "all"))
+func (s *BundlesService) Options(ctx context.Context, sku string) ([]*BundleOption, error) {
+	return pointed[BundleOption](ctx, s.client, operation{method: http.MethodGet, path: endpoint("bundle-products", sku, "options", "all")}, nil)
 }
 
 // Option reads an option of a bundle.
@@ -87,18 +87,18 @@ func (s *BundlesService) Option(ctx context.Context, sku string, id int64) (*Bun
 // two.
 //
 // POST /V1/bundle-products/options/add, permission Magento_Catalog::products
-func (s *BundlesService) AddOption(ctx context.Context, o BundleOption) (int64, error) {
+func (s *BundlesService) AddOption(ctx context.Context, o *BundleOption) (int64, error) {
 	op := operation{method: http.MethodPost, path: endpoint("bundle-products", "options", "add")}
-	return s.client.identified(ctx, op, map[string]BundleOption{"option": o})
+	return s.client.identified(ctx, op, map[string]*BundleOption{"option": o})
 }
 
 // UpdateOption saves an option, whose id and SKU are in it. If it has Links, they take the place of those that it had. It is
 // not repeated: a link without an id would be a second one.
 //
 // PUT /V1/bundle-products/options/:optionId, permission Magento_Catalog::products
-func (s *BundlesService) UpdateOption(ctx context.Context, o BundleOption) error {
+func (s *BundlesService) UpdateOption(ctx context.Context, o *BundleOption) error {
 	op := operation{method: http.MethodPut, path: endpoint("bundle-products", "options", idOrNone(o.OptionID))}
-	_, err := s.client.identified(ctx, op, map[string]BundleOption{"option": o})
+	_, err := s.client.identified(ctx, op, map[string]*BundleOption{"option": o})
 	return err
 }
 
@@ -112,23 +112,21 @@ func (s *BundlesService) DeleteOption(ctx context.Context, sku string, id int64)
 // Children reads the products of an option, 0 for those of all.
 //
 // GET /V1/bundle-products/:productSku/children, permission Magento_Catalog::products
-func (s *BundlesService) Children(ctx context.Context, sku string, optionID int64) ([]BundleLink, error) {
+func (s *BundlesService) Children(ctx context.Context, sku string, optionID int64) ([]*BundleLink, error) {
 	op := operation{method: http.MethodGet, path: endpoint("bundle-products", sku, "children")}
 	if optionID != 0 {
 		op.query = encodeQuery(url.Values{"optionId": {itoa(optionID)}})
 	}
-	var links []BundleLink
-	err := s.client.call(ctx, op, nil, &links)
-	return links, err
+	return pointed[BundleLink](ctx, s.client, op, nil)
 }
 
 // Link adds a product to an option and gives the link's id. One that is there is ErrBadRequest, which is also what a repeat
 // would be; it is not repeated.
 //
 // POST /V1/bundle-products/:sku/links/:optionId, permission Magento_Catalog::products
-func (s *BundlesService) Link(ctx context.Context, sku string, optionID int64, l BundleLink) (int64, error) {
+func (s *BundlesService) Link(ctx context.Context, sku string, optionID int64, l *BundleLink) (int64, error) {
 	op := operation{method: http.MethodPost, path: endpoint("bundle-products", sku, "links", itoa(optionID))}
-	return s.client.identified(ctx, op, map[string]BundleLink{"linkedProduct": l})
+	return s.client.identified(ctx, op, map[string]*BundleLink{"linkedProduct": l})
 }
 
 // UpdateLink saves a link, whose id is in it.
@@ -136,9 +134,9 @@ func (s *BundlesService) Link(ctx context.Context, sku string, optionID int64, l
 // It is repeated when its outcome is not known: it puts the link in its own place.
 //
 // PUT /V1/bundle-products/:sku/links/:id, permission Magento_Catalog::products
-func (s *BundlesService) UpdateLink(ctx context.Context, sku string, l BundleLink) error {
+func (s *BundlesService) UpdateLink(ctx context.Context, sku string, l *BundleLink) error {
 	op := operation{method: http.MethodPut, path: endpoint("bundle-products", sku, "links", idOrNone(l.ID)), repeatable: true}
-	return s.client.confirmed(ctx, op, map[string]BundleLink{"linkedProduct": l})
+	return s.client.confirmed(ctx, op, map[string]*BundleLink{"linkedProduct": l})
 }
 
 // Unlink takes a product out of an option. It is not repeated: the second time it would be ErrNotFound.

@@ -74,8 +74,8 @@ func (i CartItem) MarshalJSON() ([]byte, error) { return writeObject(i, i.asRead
 // GET /V1/carts/:cartId/items, permission Magento_Cart::manage
 // GET /V1/carts/mine/items
 // GET /V1/guest-carts/:cartId/items
-func (s *CartService) Items(ctx context.Context) ([]CartItem, error) {
-	return getList[CartItem](ctx, s.client, s.below("items"))
+func (s *CartService) Items(ctx context.Context) ([]*CartItem, error) {
+	return pointed[CartItem](ctx, s.client, operation{method: http.MethodGet, path: s.below("items")}, nil)
 }
 
 // AddItem puts so many of a SKU into the cart and gives the row, which may have been there with others of it already.
@@ -86,7 +86,7 @@ func (s *CartService) Items(ctx context.Context) ([]CartItem, error) {
 // POST /V1/carts/:cartId/items, permission Magento_Cart::manage
 // POST /V1/carts/mine/items
 // POST /V1/guest-carts/:cartId/items
-func (s *CartService) AddItem(ctx context.Context, item CartItem) (*CartItem, error) {
+func (s *CartService) AddItem(ctx context.Context, item *CartItem) (*CartItem, error) {
 	return s.saveItem(ctx, operation{method: http.MethodPost, path: s.below("items")}, item)
 }
 
@@ -97,16 +97,17 @@ func (s *CartService) AddItem(ctx context.Context, item CartItem) (*CartItem, er
 // PUT /V1/carts/:cartId/items/:itemId, permission Magento_Cart::manage
 // PUT /V1/carts/mine/items/:itemId
 // PUT /V1/guest-carts/:cartId/items/:itemId
-func (s *CartService) UpdateItem(ctx context.Context, item CartItem) (*CartItem, error) {
+func (s *CartService) UpdateItem(ctx context.Context, item *CartItem) (*CartItem, error) {
 	return s.saveItem(ctx, operation{method: http.MethodPut, path: s.below("items", itoa(int64(item.ItemID))), repeatable: true}, item)
 }
 
-func (s *CartService) saveItem(ctx context.Context, op operation, item CartItem) (*CartItem, error) {
+func (s *CartService) saveItem(ctx context.Context, op operation, item *CartItem) (*CartItem, error) {
 	if s.quoteID != "" {
-		item.QuoteID = Text(s.quoteID)
+		its := *item
+		its.QuoteID, item = Text(s.quoteID), &its
 	}
 	var saved CartItem
-	if err := s.client.call(ctx, op, map[string]CartItem{"cartItem": item}, &saved); err != nil {
+	if err := s.client.call(ctx, op, map[string]*CartItem{"cartItem": item}, &saved); err != nil {
 		return nil, err
 	}
 	if saved.ItemID == 0 {

@@ -73,7 +73,7 @@ func TestHowItemsNameTheirCart(t *testing.T) {
 		{c.GuestCart("k3"), `{"cartItem":{"sku":"A","qty":2,"quote_id":"k3"}}`},
 		{c.MyCart(), `{"cartItem":{"sku":"A","qty":2}}`},
 	} {
-		if _, err := test.cart.AddItem(t.Context(), CartItem{SKU: "A", Qty: decimalOf("2")}); err != nil {
+		if _, err := test.cart.AddItem(t.Context(), &CartItem{SKU: "A", Qty: decimalOf("2")}); err != nil {
 			t.Fatal(err)
 		}
 		if got := s.requests("")[i].body; got != test.want {

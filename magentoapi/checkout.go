@@ -53,7 +53,7 @@ func (s *CartService) BillingAddress(ctx context.Context) (*CartAddress, error) 
 // POST /V1/carts/:cartId/billing-address, permission Magento_Cart::manage
 // POST /V1/carts/mine/billing-address
 // POST /V1/guest-carts/:cartId/billing-address
-func (s *CartService) SetBillingAddress(ctx context.Context, address CartAddress, forShipping bool) error {
+func (s *CartService) SetBillingAddress(ctx context.Context, address *CartAddress, forShipping bool) error {
 	op := operation{method: http.MethodPost, path: s.below("billing-address"), repeatable: true}
 	_, err := s.client.identified(ctx, op, map[string]any{"address": address, "useForShipping": forShipping})
 	return err
@@ -90,16 +90,16 @@ func (s *CartService) ShippingMethods(ctx context.Context) ([]ShippingMethod, er
 // POST /V1/carts/:cartId/estimate-shipping-methods, permission Magento_Cart::manage
 // POST /V1/carts/mine/estimate-shipping-methods
 // POST /V1/guest-carts/:cartId/estimate-shipping-methods
-func (s *CartService) EstimateShipping(ctx context.Context, address CartAddress) ([]ShippingMethod, error) {
+func (s *CartService) EstimateShipping(ctx context.Context, address *CartAddress) ([]ShippingMethod, error) {
 	op := operation{method: http.MethodPost, path: s.below("estimate-shipping-methods"), repeatable: true}
 	var methods []ShippingMethod
-	err := s.client.call(ctx, op, map[string]CartAddress{"address": address}, &methods)
+	err := s.client.call(ctx, op, map[string]*CartAddress{"address": address}, &methods)
 	return methods, err
 }
 
 // ShippingInformation is where to ship to, and how.
 type ShippingInformation struct {
-	ShippingAddress CartAddress  `json:"shipping_address"`
+	ShippingAddress *CartAddress `json:"shipping_address"`
 	BillingAddress  *CartAddress `json:"billing_address,omitempty"`
 	CarrierCode     string       `json:"shipping_carrier_code"`
 	MethodCode      string       `json:"shipping_method_code"`
@@ -174,9 +174,9 @@ func (s *CartService) PaymentMethod(ctx context.Context) (*Payment, error) {
 // PUT /V1/carts/:cartId/selected-payment-method, permission Magento_Cart::manage
 // PUT /V1/carts/mine/selected-payment-method
 // PUT /V1/guest-carts/:cartId/selected-payment-method
-func (s *CartService) SetPaymentMethod(ctx context.Context, payment Payment) error {
+func (s *CartService) SetPaymentMethod(ctx context.Context, payment *Payment) error {
 	op := operation{method: http.MethodPut, path: s.below("selected-payment-method"), repeatable: true}
-	_, err := s.client.identified(ctx, op, map[string]Payment{"method": payment})
+	_, err := s.client.identified(ctx, op, map[string]*Payment{"method": payment})
 	return err
 }
 
@@ -233,7 +233,7 @@ func (s *CartService) PaymentInformation(ctx context.Context) (*PaymentDetails, 
 //
 // POST /V1/carts/mine/set-payment-information
 // POST /V1/guest-carts/:cartId/set-payment-information
-func (s *CartService) SetPaymentInformation(ctx context.Context, payment Payment, billing *CartAddress) error {
+func (s *CartService) SetPaymentInformation(ctx context.Context, payment *Payment, billing *CartAddress) error {
 	body, err := s.paymentInformation(payment, billing)
 	if err != nil {
 		return err
@@ -247,7 +247,7 @@ func (s *CartService) SetPaymentInformation(ctx context.Context, payment Payment
 //
 // POST /V1/carts/mine/payment-information
 // POST /V1/guest-carts/:cartId/payment-information
-func (s *CartService) Pay(ctx context.Context, payment Payment, billing *CartAddress) (orderID int64, err error) {
+func (s *CartService) Pay(ctx context.Context, payment *Payment, billing *CartAddress) (orderID int64, err error) {
 	body, err := s.paymentInformation(payment, billing)
 	if err != nil {
 		return 0, err
@@ -257,7 +257,7 @@ func (s *CartService) Pay(ctx context.Context, payment Payment, billing *CartAdd
 
 var errAdminsCart = errors.New("magento: an admin's cart has no payment information: use its payment method, billing address and PlaceOrder")
 
-func (s *CartService) paymentInformation(payment Payment, billing *CartAddress) (map[string]any, error) {
+func (s *CartService) paymentInformation(payment *Payment, billing *CartAddress) (map[string]any, error) {
 	if s.admins {
 		return nil, errAdminsCart
 	}

@@ -49,11 +49,9 @@ func (v ConfigurableOptionValue) MarshalJSON() ([]byte, error) { return writeObj
 // that is not configurable has none.
 //
 // GET /V1/configurable-products/:sku/children, permission Magento_Catalog::products
-func (s *ConfigurableService) Children(ctx context.Context, sku string) ([]Product, error) {
-	var children []Product
+func (s *ConfigurableService) Children(ctx context.Context, sku string) ([]*Product, error) {
 	op := operation{method: http.MethodGet, path: endpoint("configurable-products", sku, "children")}
-	err := s.client.call(ctx, op, nil, &children)
-	return children, err
+	return pointed[Product](ctx, s.client, op, nil)
 }
 
 // Link makes a product a child; ErrBadRequest if it is one already, or has no value for one of the options. Magento saves
@@ -77,11 +75,9 @@ func (s *ConfigurableService) Unlink(ctx context.Context, sku, child string) err
 // Options reads all options; ErrBadRequest if the product is not configurable.
 //
 // GET /V1/configurable-products/:sku/options/all, permission Magento_Catalog::products
-func (s *ConfigurableService) Options(ctx context.Context, sku string) ([]ConfigurableOption, error) {
-	var options []ConfigurableOption
+func (s *ConfigurableService) Options(ctx context.Context, sku string) ([]*ConfigurableOption, error) {
 	op := operation{method: http.MethodGet, path: endpoint("configurable-products", sku, "options", "all")}
-	err := s.client.call(ctx, op, nil, &options)
-	return options, err
+	return pointed[ConfigurableOption](ctx, s.client, op, nil)
 }
 
 // Option reads one; ErrNotFound if there is none.
@@ -127,13 +123,11 @@ func (s *ConfigurableService) DeleteOption(ctx context.Context, sku string, id i
 // options' values. None is saved: ProductsService.Create does that, and Link. It only reads, and is repeated as reads are.
 //
 // PUT /V1/configurable-products/variation, permission Magento_Catalog::products
-func (s *ConfigurableService) Variations(ctx context.Context, p *Product, options []ConfigurableOption) ([]Product, error) {
+func (s *ConfigurableService) Variations(ctx context.Context, p *Product, options []*ConfigurableOption) ([]*Product, error) {
 	type generation struct {
-		Product *Product             `json:"product"`
-		Options []ConfigurableOption `json:"options"`
+		Product *Product              `json:"product"`
+		Options []*ConfigurableOption `json:"options"`
 	}
-	var made []Product
 	op := operation{method: http.MethodPut, path: endpoint("configurable-products", "variation"), repeatable: true}
-	err := s.client.call(ctx, op, generation{p, options}, &made)
-	return made, err
+	return pointed[Product](ctx, s.client, op, generation{p, options})
 }

@@ -95,7 +95,7 @@ func (s *CreditMemosService) All(ctx context.Context, criteria SearchCriteria) i
 // It is not repeated by itself, and must not be without a look at the order's credit memos: each call refunds again.
 //
 // POST /V1/creditmemo/refund, permission Magento_Sales::sales_creditmemo; Sales\Model\Service\CreditmemoService::refund
-func (s *CreditMemosService) Refund(ctx context.Context, m CreditMemo, offline bool) (*CreditMemo, error) {
+func (s *CreditMemosService) Refund(ctx context.Context, m *CreditMemo, offline bool) (*CreditMemo, error) {
 	switch {
 	case m.EntityID != 0:
 		return nil, fmt.Errorf("magento: credit memo %d is there already: Refund makes one", m.EntityID)

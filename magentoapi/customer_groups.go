@@ -87,7 +87,7 @@ func (s *CustomerGroupsService) All(ctx context.Context, criteria SearchCriteria
 // repeat would be; it is not repeated.
 //
 // POST /V1/customerGroups, permission Magento_Customer::group
-func (s *CustomerGroupsService) Create(ctx context.Context, group CustomerGroup) (*CustomerGroup, error) {
+func (s *CustomerGroupsService) Create(ctx context.Context, group *CustomerGroup) (*CustomerGroup, error) {
 	return s.save(ctx, operation{method: http.MethodPost, path: endpoint("customerGroups")}, group)
 }
 
@@ -96,12 +96,12 @@ func (s *CustomerGroupsService) Create(ctx context.Context, group CustomerGroup)
 // It is repeated when its outcome is not known: it puts the group in its own place.
 //
 // PUT /V1/customerGroups/:id, permission Magento_Customer::group
-func (s *CustomerGroupsService) Update(ctx context.Context, group CustomerGroup) (*CustomerGroup, error) {
+func (s *CustomerGroupsService) Update(ctx context.Context, group *CustomerGroup) (*CustomerGroup, error) {
 	op := operation{method: http.MethodPut, path: endpoint("customerGroups", itoa(int64(group.id()))), repeatable: true}
 	return s.save(ctx, op, group)
 }
 
-func (s *CustomerGroupsService) save(ctx context.Context, op operation, group CustomerGroup) (*CustomerGroup, error) {
+func (s *CustomerGroupsService) save(ctx context.Context, op operation, group *CustomerGroup) (*CustomerGroup, error) {
 	return saveOne(ctx, s.client, op, map[string]any{"group": group}, func(g *CustomerGroup) bool { return g.ID != nil })
 }
 

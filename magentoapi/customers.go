@@ -125,7 +125,7 @@ func (s *CustomersService) All(ctx context.Context, criteria SearchCriteria) ite
 // there is such an account.
 //
 // POST /V1/customers
-func (s *CustomersService) Create(ctx context.Context, customer Customer, password string) (*Customer, error) {
+func (s *CustomersService) Create(ctx context.Context, customer *Customer, password string) (*Customer, error) {
 	body := map[string]any{"customer": customer}
 	if password != "" {
 		body["password"] = password
@@ -139,7 +139,7 @@ func (s *CustomersService) Create(ctx context.Context, customer Customer, passwo
 // It is not repeated: an address without an id would be added twice.
 //
 // PUT /V1/customers/:customerId, permission Magento_Customer::manage
-func (s *CustomersService) Update(ctx context.Context, customer Customer) (*Customer, error) {
+func (s *CustomersService) Update(ctx context.Context, customer *Customer) (*Customer, error) {
 	op := operation{method: http.MethodPut, path: endpoint("customers", itoa(int64(customer.ID)))}
 	return s.save(ctx, op, map[string]any{"customer": customer})
 }
@@ -173,7 +173,7 @@ func (s *CustomersService) Me(ctx context.Context) (*Customer, error) {
 // not repeated, for an address without an id would be added twice.
 //
 // PUT /V1/customers/me
-func (s *CustomersService) UpdateMe(ctx context.Context, customer Customer) (*Customer, error) {
+func (s *CustomersService) UpdateMe(ctx context.Context, customer *Customer) (*Customer, error) {
 	return s.save(ctx, operation{method: http.MethodPut, path: endpoint("customers", "me")}, map[string]any{"customer": customer})
 }
 

@@ -30,7 +30,7 @@ func TestBodiesOfWrites(t *testing.T) {
 		},
 		"a credit memo as it is": {
 			func(ctx context.Context, c *Client) error {
-				return discard(c.CreditMemos.Refund(ctx, CreditMemo{OrderID: 7, BaseGrandTotal: decimalOf("1.50"), Items: []DocumentItem{{OrderItemID: 3, Qty: decimalOf("1")}}}, true))
+				return discard(c.CreditMemos.Refund(ctx, &CreditMemo{OrderID: 7, BaseGrandTotal: decimalOf("1.50"), Items: []DocumentItem{{OrderItemID: 3, Qty: decimalOf("1")}}}, true))
 			},
 			`{"entity_id":4}`,
 			`POST /rest/all/V1/creditmemo/refund {"creditmemo":{"order_id":7,"base_grand_total":1.5,"items":[{"order_item_id":3,"qty":1}]},"offlineRequested":true}`,
@@ -58,20 +58,20 @@ func TestBodiesOfWrites(t *testing.T) {
 		},
 		"a guest's payment": {
 			func(ctx context.Context, c *Client) error {
-				return discard(c.GuestCart("k3").Pay(ctx, Payment{Method: "checkmo"}, &CartAddress{Email: "mara@shop.example"}))
+				return discard(c.GuestCart("k3").Pay(ctx, &Payment{Method: "checkmo"}, &CartAddress{Email: "mara@shop.example"}))
 			},
 			`57`,
 			`POST /rest/all/V1/guest-carts/k3/payment-information {"billingAddress":{"email":"mara@shop.example"},"email":"mara@shop.example","paymentMethod":{"method":"checkmo"}}`,
 		},
 		"a rule": {
 			func(ctx context.Context, c *Client) error {
-				return discard(c.Taxes.UpdateRule(ctx, TaxRule{ID: 4, Priority: new(Int), TaxRateIDs: []ID{1, 2}}))
+				return discard(c.Taxes.UpdateRule(ctx, &TaxRule{ID: 4, Priority: new(Int), TaxRateIDs: []ID{1, 2}}))
 			},
 			`{"id":4}`, `PUT /rest/all/V1/taxRules {"rule":{"id":4,"priority":0,"tax_rate_ids":[1,2]}}`,
 		},
 		"a link of a bundle": {
 			func(ctx context.Context, c *Client) error {
-				return c.Bundles.UpdateLink(ctx, "A B", BundleLink{ID: 5, SKU: "C", PriceType: new(Int)})
+				return c.Bundles.UpdateLink(ctx, "A B", &BundleLink{ID: 5, SKU: "C", PriceType: new(Int)})
 			},
 			`true`, `PUT /rest/all/V1/bundle-products/A%20B/links/5 {"linkedProduct":{"id":5,"sku":"C","price_type":0}}`,
 		},
@@ -96,24 +96,24 @@ func TestBodiesOfWrites(t *testing.T) {
 func TestWritesThatAreNotSent(t *testing.T) {
 	for name, call := range map[string]func(ctx context.Context, c *Client) error{
 		"a credit memo that is there": func(ctx context.Context, c *Client) error {
-			return discard(c.CreditMemos.Refund(ctx, CreditMemo{EntityID: 1}, true))
+			return discard(c.CreditMemos.Refund(ctx, &CreditMemo{EntityID: 1}, true))
 		},
 		"one without items": func(ctx context.Context, c *Client) error {
-			return discard(c.CreditMemos.Refund(ctx, CreditMemo{OrderID: 1, BaseGrandTotal: decimalOf("1")}, true))
+			return discard(c.CreditMemos.Refund(ctx, &CreditMemo{OrderID: 1, BaseGrandTotal: decimalOf("1")}, true))
 		},
-		"a rate without an id":  func(ctx context.Context, c *Client) error { return discard(c.Taxes.UpdateRate(ctx, TaxRate{})) },
-		"a rule without an id":  func(ctx context.Context, c *Client) error { return discard(c.Taxes.UpdateRule(ctx, TaxRule{})) },
-		"a class without an id": func(ctx context.Context, c *Client) error { return c.Taxes.UpdateClass(ctx, TaxClass{}) },
+		"a rate without an id":  func(ctx context.Context, c *Client) error { return discard(c.Taxes.UpdateRate(ctx, &TaxRate{})) },
+		"a rule without an id":  func(ctx context.Context, c *Client) error { return discard(c.Taxes.UpdateRule(ctx, &TaxRule{})) },
+		"a class without an id": func(ctx context.Context, c *Client) error { return c.Taxes.UpdateClass(ctx, &TaxClass{}) },
 		"an option without an id": func(ctx context.Context, c *Client) error {
-			return discard(c.ProductOptions.Update(ctx, ProductCustomOption{}))
+			return discard(c.ProductOptions.Update(ctx, &ProductCustomOption{}))
 		},
 		"an option that has one": func(ctx context.Context, c *Client) error {
-			return discard(c.ProductOptions.Create(ctx, ProductCustomOption{OptionID: 1}))
+			return discard(c.ProductOptions.Create(ctx, &ProductCustomOption{OptionID: 1}))
 		},
-		"a link without an id": func(ctx context.Context, c *Client) error { return c.Bundles.UpdateLink(ctx, "A", BundleLink{}) },
-		"an admin's payment":   func(ctx context.Context, c *Client) error { return discard(c.Cart(3).Pay(ctx, Payment{}, nil)) },
+		"a link without an id": func(ctx context.Context, c *Client) error { return c.Bundles.UpdateLink(ctx, "A", &BundleLink{}) },
+		"an admin's payment":   func(ctx context.Context, c *Client) error { return discard(c.Cart(3).Pay(ctx, &Payment{}, nil)) },
 		"an admin's other payment": func(ctx context.Context, c *Client) error {
-			return c.Cart(3).SetPaymentInformation(ctx, Payment{}, nil)
+			return c.Cart(3).SetPaymentInformation(ctx, &Payment{}, nil)
 		},
 		"an admin's look": func(ctx context.Context, c *Client) error { return discard(c.Cart(3).PaymentInformation(ctx)) },
 		"none of a SKU": func(ctx context.Context, c *Client) error {

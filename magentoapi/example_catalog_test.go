@@ -195,13 +195,13 @@ func ExampleConfigurableService() {
 		return
 	}
 	base := &magentoapi.Product{SKU: "Bag", Name: "Bag", AttributeSetID: 4}
-	children, err := client.Configurable.Variations(ctx, base, []magentoapi.ConfigurableOption{option})
+	children, err := client.Configurable.Variations(ctx, base, []*magentoapi.ConfigurableOption{&option})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	for _, child := range children {
-		if _, err := client.Products.Create(ctx, &child); err != nil {
+		if _, err := client.Products.Create(ctx, child); err != nil {
 			fmt.Println(err)
 			return
 		}

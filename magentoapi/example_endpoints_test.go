@@ -19,7 +19,7 @@ func ExampleProductOptionsService() {
 	defer closeShop()
 	ctx := context.Background()
 
-	initials, err := client.ProductOptions.Create(ctx, magentoapi.ProductCustomOption{
+	initials, err := client.ProductOptions.Create(ctx, &magentoapi.ProductCustomOption{
 		ProductSKU: "24-MB01", Title: "Initials", Type: "field", Price: number("5"), PriceType: "fixed", MaxCharacters: 3,
 	})
 	if err != nil {
@@ -27,7 +27,7 @@ func ExampleProductOptionsService() {
 		return
 	}
 	initials.MaxCharacters = 2
-	if _, err := client.ProductOptions.Update(ctx, *initials); err != nil {
+	if _, err := client.ProductOptions.Update(ctx, initials); err != nil {
 		fmt.Println(err)
 		return
 	}
@@ -51,19 +51,19 @@ func ExampleBundlesService() {
 	shop.AddProduct(fakemagento.Product{SKU: "BOTTLE-2"})
 	ctx := context.Background()
 
-	if _, err := client.Bundles.AddOption(ctx, magentoapi.BundleOption{
+	if _, err := client.Bundles.AddOption(ctx, &magentoapi.BundleOption{
 		SKU: "SET", Title: "Bag", Type: "select", Required: yes, Links: []magentoapi.BundleLink{{SKU: "24-MB01", Qty: number("1"), IsDefault: yes}},
 	}); err != nil {
 		fmt.Println(err)
 		return
 	}
-	bottle, err := client.Bundles.AddOption(ctx, magentoapi.BundleOption{SKU: "SET", Title: "Bottle", Type: "radio"})
+	bottle, err := client.Bundles.AddOption(ctx, &magentoapi.BundleOption{SKU: "SET", Title: "Bottle", Type: "radio"})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	for _, sku := range []magentoapi.Text{"BOTTLE-1", "BOTTLE-2"} {
-		if _, err := client.Bundles.Link(ctx, "SET", bottle, magentoapi.BundleLink{SKU: sku, Qty: number("1")}); err != nil {
+		if _, err := client.Bundles.Link(ctx, "SET", bottle, &magentoapi.BundleLink{SKU: sku, Qty: number("1")}); err != nil {
 			fmt.Println(err)
 			return
 		}
@@ -86,17 +86,17 @@ func ExampleTaxesService() {
 	defer closeShop()
 	ctx := context.Background()
 
-	books, err := client.Taxes.CreateClass(ctx, magentoapi.TaxClass{Name: "Books", Type: magentoapi.TaxClassProduct})
+	books, err := client.Taxes.CreateClass(ctx, &magentoapi.TaxClass{Name: "Books", Type: magentoapi.TaxClassProduct})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	rate, err := client.Taxes.CreateRate(ctx, magentoapi.TaxRate{Code: "DE-7", CountryID: "DE", Postcode: "*", Rate: number("7")})
+	rate, err := client.Taxes.CreateRate(ctx, &magentoapi.TaxRate{Code: "DE-7", CountryID: "DE", Postcode: "*", Rate: number("7")})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	if _, err := client.Taxes.CreateRule(ctx, magentoapi.TaxRule{
+	if _, err := client.Taxes.CreateRule(ctx, &magentoapi.TaxRule{
 		Code: "Books in Germany", CustomerTaxClassIDs: []magentoapi.ID{3}, ProductTaxClassIDs: []magentoapi.ID{magentoapi.ID(books)}, TaxRateIDs: []magentoapi.ID{rate.ID},
 	}); err != nil {
 		fmt.Println(err)
@@ -265,7 +265,7 @@ func ExampleCreditMemosService_Refund() {
 		return
 	}
 	row := order.Items[0]
-	memo, err := client.CreditMemos.Refund(ctx, magentoapi.CreditMemo{
+	memo, err := client.CreditMemos.Refund(ctx, &magentoapi.CreditMemo{
 		OrderID: order.EntityID, GrandTotal: number("40.46"), BaseGrandTotal: number("40.46"),
 		Items: []magentoapi.DocumentItem{{OrderItemID: row.ItemID, Qty: number("1"), SKU: row.SKU, RowTotal: number("34"), TaxAmount: number("6.46")}},
 	}, true)
@@ -289,7 +289,7 @@ func ExampleCartService_Pay() {
 		return
 	}
 	cart := client.GuestCart(maskedID)
-	if _, err := cart.AddItem(ctx, magentoapi.CartItem{SKU: "24-MB01", Qty: number("1")}); err != nil {
+	if _, err := cart.AddItem(ctx, &magentoapi.CartItem{SKU: "24-MB01", Qty: number("1")}); err != nil {
 		fmt.Println(err)
 		return
 	}
@@ -298,7 +298,7 @@ func ExampleCartService_Pay() {
 		CountryID: "DE", Telephone: "030 555", Email: "mara@shop.example",
 	}
 	if _, err := cart.SetShippingInformation(ctx, magentoapi.ShippingInformation{
-		ShippingAddress: address, CarrierCode: "flatrate", MethodCode: "flatrate",
+		ShippingAddress: &address, CarrierCode: "flatrate", MethodCode: "flatrate",
 	}); err != nil {
 		fmt.Println(err)
 		return
@@ -308,7 +308,7 @@ func ExampleCartService_Pay() {
 		fmt.Println(err)
 		return
 	}
-	orderID, err := cart.Pay(ctx, magentoapi.Payment{Method: details.PaymentMethods[0].Code}, &address)
+	orderID, err := cart.Pay(ctx, &magentoapi.Payment{Method: details.PaymentMethods[0].Code}, &address)
 	if err != nil {
 		fmt.Println(err)
 		return

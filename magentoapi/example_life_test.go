@@ -48,7 +48,7 @@ func live(ctx context.Context, client *magentoapi.Client) error {
 	if err != nil {
 		return err
 	}
-	track, err := client.Shipments.AddTrack(ctx, magentoapi.ShipmentTrack{
+	track, err := client.Shipments.AddTrack(ctx, &magentoapi.ShipmentTrack{
 		OrderID: order.EntityID, ParentID: magentoapi.ID(shipmentID), TrackNumber: "00340434161094042557",
 		Title: "DHL", CarrierCode: magentoapi.CarrierCustom,
 	})
@@ -94,19 +94,19 @@ func buy(ctx context.Context, client *magentoapi.Client) (int64, error) {
 		return 0, err
 	}
 	cart := client.GuestCart(maskedID)
-	if _, err := cart.AddItem(ctx, magentoapi.CartItem{SKU: "24-MB01", Qty: number("2")}); err != nil {
+	if _, err := cart.AddItem(ctx, &magentoapi.CartItem{SKU: "24-MB01", Qty: number("2")}); err != nil {
 		return 0, err
 	}
 	address := magentoapi.CartAddress{
 		Firstname: "Mara", Lastname: "Muster", Street: magentoapi.Street{"Am Markt 1"}, Postcode: "10115", City: "Berlin",
 		CountryID: "DE", Telephone: "030 555", Email: "mara@shop.example",
 	}
-	methods, err := cart.EstimateShipping(ctx, address)
+	methods, err := cart.EstimateShipping(ctx, &address)
 	if err != nil {
 		return 0, err
 	}
 	details, err := cart.SetShippingInformation(ctx, magentoapi.ShippingInformation{
-		ShippingAddress: address, BillingAddress: &address,
+		ShippingAddress: &address, BillingAddress: &address,
 		CarrierCode: string(methods[0].CarrierCode), MethodCode: string(methods[0].MethodCode),
 	})
 	if err != nil {

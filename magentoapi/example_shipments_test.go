@@ -32,7 +32,7 @@ func ExampleShipmentsService() {
 		fmt.Println(err)
 		return
 	}
-	if _, err := client.Shipments.AddTrack(ctx, magentoapi.ShipmentTrack{
+	if _, err := client.Shipments.AddTrack(ctx, &magentoapi.ShipmentTrack{
 		OrderID: 1, ParentID: magentoapi.ID(first), TrackNumber: "JJD0002", Title: "Messenger", CarrierCode: magentoapi.CarrierCustom,
 	}); err != nil {
 		fmt.Println(err)

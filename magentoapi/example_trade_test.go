@@ -48,7 +48,7 @@ func ExampleStockItemsService() {
 	ctx := context.Background()
 
 	// Only what is set is changed.
-	id, err := client.StockItems.Update(ctx, "24-MB01", magentoapi.StockItem{
+	id, err := client.StockItems.Update(ctx, "24-MB01", &magentoapi.StockItem{
 		Qty: number("12.5"), IsInStock: magentoapi.Flag{Valid: true, Bool: true},
 	})
 	if err != nil {
@@ -99,7 +99,7 @@ func ExampleCustomersService() {
 	defer closeShop()
 	ctx := context.Background()
 
-	customer, err := client.Customers.Create(ctx, magentoapi.Customer{
+	customer, err := client.Customers.Create(ctx, &magentoapi.Customer{
 		Email: "mara@shop.example", Firstname: "Mara", Lastname: "Muster",
 		Addresses: []magentoapi.CustomerAddress{{
 			Firstname: "Mara", Lastname: "Muster", Street: magentoapi.Street{"Am Markt 1"}, Postcode: "10115", City: "Berlin",
@@ -111,7 +111,7 @@ func ExampleCustomersService() {
 		return
 	}
 	customer.Taxvat = "DE123456789"
-	if customer, err = client.Customers.Update(ctx, *customer); err != nil {
+	if customer, err = client.Customers.Update(ctx, customer); err != nil {
 		fmt.Println(err)
 		return
 	}
@@ -122,7 +122,7 @@ func ExampleCustomersService() {
 	}
 	fmt.Println(customer.ID, customer.Taxvat, address.City)
 
-	_, err = client.Customers.Create(ctx, magentoapi.Customer{Email: "mara@shop.example", Firstname: "Mara", Lastname: "Muster"}, "")
+	_, err = client.Customers.Create(ctx, &magentoapi.Customer{Email: "mara@shop.example", Firstname: "Mara", Lastname: "Muster"}, "")
 	fmt.Println(errors.Is(err, magentoapi.ErrBadRequest))
 	// Output:
 	// 1 DE123456789 Berlin
@@ -134,7 +134,7 @@ func ExampleCustomerGroupsService() {
 	defer closeShop()
 	ctx := context.Background()
 
-	if _, err := client.CustomerGroups.Create(ctx, magentoapi.CustomerGroup{Code: "Dealers", TaxClassID: 3}); err != nil {
+	if _, err := client.CustomerGroups.Create(ctx, &magentoapi.CustomerGroup{Code: "Dealers", TaxClassID: 3}); err != nil {
 		fmt.Println(err)
 		return
 	}
@@ -165,7 +165,7 @@ func ExampleCartsService() {
 		return
 	}
 	cart := client.GuestCart(maskedID)
-	if _, err := cart.AddItem(ctx, magentoapi.CartItem{SKU: "24-MB01", Qty: number("2")}); err != nil {
+	if _, err := cart.AddItem(ctx, &magentoapi.CartItem{SKU: "24-MB01", Qty: number("2")}); err != nil {
 		fmt.Println(err)
 		return
 	}
@@ -173,13 +173,13 @@ func ExampleCartsService() {
 		Firstname: "Mara", Lastname: "Muster", Street: magentoapi.Street{"Am Markt 1"}, Postcode: "10115", City: "Berlin",
 		CountryID: "DE", Telephone: "030 555", Email: "mara@shop.example",
 	}
-	methods, err := cart.EstimateShipping(ctx, address)
+	methods, err := cart.EstimateShipping(ctx, &address)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	details, err := cart.SetShippingInformation(ctx, magentoapi.ShippingInformation{
-		ShippingAddress: address, BillingAddress: &address,
+		ShippingAddress: &address, BillingAddress: &address,
 		CarrierCode: string(methods[0].CarrierCode), MethodCode: string(methods[0].MethodCode),
 	})
 	if err != nil {
@@ -218,13 +218,13 @@ func ExampleCartService() {
 		return
 	}
 	cart := client.MyCart()
-	item, err := cart.AddItem(ctx, magentoapi.CartItem{SKU: "24-MB01", Qty: number("1")})
+	item, err := cart.AddItem(ctx, &magentoapi.CartItem{SKU: "24-MB01", Qty: number("1")})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	item.Qty = number("3")
-	if item, err = cart.UpdateItem(ctx, *item); err != nil {
+	if item, err = cart.UpdateItem(ctx, item); err != nil {
 		fmt.Println(err)
 		return
 	}

@@ -63,9 +63,9 @@ func (s *InventoryService) Source(ctx context.Context, code string) (*Source, er
 // It is repeated when its outcome is not known: the code says which source it is.
 //
 // POST /V1/inventory/sources, permission Magento_InventoryApi::source_edit
-func (s *InventoryService) CreateSource(ctx context.Context, source Source) error {
+func (s *InventoryService) CreateSource(ctx context.Context, source *Source) error {
 	op := operation{method: http.MethodPost, path: endpoint("inventory", "sources"), repeatable: true}
-	return s.client.call(ctx, op, map[string]Source{"source": source}, nil)
+	return s.client.call(ctx, op, map[string]*Source{"source": source}, nil)
 }
 
 // UpdateSource changes a source, whose code is in it.
@@ -73,9 +73,9 @@ func (s *InventoryService) CreateSource(ctx context.Context, source Source) erro
 // It is repeated when its outcome is not known: it puts the source in its own place.
 //
 // PUT /V1/inventory/sources/:sourceCode, permission Magento_InventoryApi::source_edit
-func (s *InventoryService) UpdateSource(ctx context.Context, source Source) error {
+func (s *InventoryService) UpdateSource(ctx context.Context, source *Source) error {
 	op := operation{method: http.MethodPut, path: endpoint("inventory", "sources", string(source.Code)), repeatable: true}
-	return s.client.call(ctx, op, map[string]Source{"source": source}, nil)
+	return s.client.call(ctx, op, map[string]*Source{"source": source}, nil)
 }
 
 // SourceItem is how many of a SKU are in a source. Status says whether they may be sold.

@@ -85,6 +85,19 @@ func getList[T any](ctx context.Context, c *Client, path string) ([]T, error) {
 	return list, err
 }
 
+// pointed is an operation that answers with a list of entities. A row of an unexpected form is an entity with nothing set.
+func pointed[T any](ctx context.Context, c *Client, op operation, body any) ([]*T, error) {
+	var list []T
+	if err := c.call(ctx, op, body, &list); err != nil {
+		return nil, err
+	}
+	entities := make([]*T, len(list))
+	for i := range list {
+		entities[i] = &list[i]
+	}
+	return entities, nil
+}
+
 // saveOne is an operation that answers with what it has saved; has reports whether that has an id.
 func saveOne[T any](ctx context.Context, c *Client, op operation, body any, has func(*T) bool) (*T, error) {
 	var v T

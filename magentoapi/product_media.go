@@ -37,8 +37,8 @@ type MediaContent struct {
 // Media reads all media of a product.
 //
 // GET /V1/products/:sku/media, permission Magento_Catalog::catalog
-func (s *ProductsService) Media(ctx context.Context, sku string) ([]MediaEntry, error) {
-	return getList[MediaEntry](ctx, s.client, endpoint("products", sku, "media"))
+func (s *ProductsService) Media(ctx context.Context, sku string) ([]*MediaEntry, error) {
+	return pointed[MediaEntry](ctx, s.client, operation{method: http.MethodGet, path: endpoint("products", sku, "media")}, nil)
 }
 
 // Medium reads one.

@@ -74,8 +74,8 @@ func (s *ProductOptionsService) Types(ctx context.Context) ([]ProductCustomOptio
 // List reads the options of a product.
 //
 // GET /V1/products/:sku/options, permission Magento_Catalog::catalog
-func (s *ProductOptionsService) List(ctx context.Context, sku string) ([]ProductCustomOption, error) {
-	return getList[ProductCustomOption](ctx, s.client, endpoint("products", sku, "options"))
+func (s *ProductOptionsService) List(ctx context.Context, sku string) ([]*ProductCustomOption, error) {
+	return pointed[ProductCustomOption](ctx, s.client, operation{method: http.MethodGet, path: endpoint("products", sku, "options")}, nil)
 }
 
 // Get reads an option of a product.
@@ -88,7 +88,7 @@ func (s *ProductOptionsService) Get(ctx context.Context, sku string, id int64) (
 // Create adds an option to the product with o.ProductSKU and gives it as it was saved. It is not repeated: twice makes two.
 //
 // POST /V1/products/options, permission Magento_Catalog::catalog
-func (s *ProductOptionsService) Create(ctx context.Context, o ProductCustomOption) (*ProductCustomOption, error) {
+func (s *ProductOptionsService) Create(ctx context.Context, o *ProductCustomOption) (*ProductCustomOption, error) {
 	if o.OptionID != 0 {
 		return nil, errors.New("magento: a custom option with an option_id is there already: Update changes it")
 	}
@@ -101,7 +101,7 @@ func (s *ProductOptionsService) Create(ctx context.Context, o ProductCustomOptio
 // would be two.
 //
 // PUT /V1/products/options/:optionId, permission Magento_Catalog::catalog
-func (s *ProductOptionsService) Update(ctx context.Context, o ProductCustomOption) (*ProductCustomOption, error) {
+func (s *ProductOptionsService) Update(ctx context.Context, o *ProductCustomOption) (*ProductCustomOption, error) {
 	op := operation{method: http.MethodPut, path: endpoint("products", "options", idOrNone(o.OptionID)), repeatable: true}
 	for _, v := range o.Values {
 		if v.OptionTypeID == 0 {
@@ -111,7 +111,7 @@ func (s *ProductOptionsService) Update(ctx context.Context, o ProductCustomOptio
 	return s.save(ctx, op, o)
 }
 
-func (s *ProductOptionsService) save(ctx context.Context, op operation, o ProductCustomOption) (*ProductCustomOption, error) {
+func (s *ProductOptionsService) save(ctx context.Context, op operation, o *ProductCustomOption) (*ProductCustomOption, error) {
 	return saveOne(ctx, s.client, op, map[string]any{"option": o}, func(o *ProductCustomOption) bool { return o.OptionID != 0 })
 }
 

@@ -131,7 +131,7 @@ func (s *ShipmentsService) OfOrder(ctx context.Context, orderID int64) ([]*Shipm
 //
 // POST /V1/shipment/track, permission Magento_Sales::shipment; the body's fields are those of
 // app/code/Magento/Sales/Api/Data/ShipmentTrackInterface.php, of which weight, qty and description may not be left out
-func (s *ShipmentsService) AddTrack(ctx context.Context, t ShipmentTrack) (*ShipmentTrack, error) {
+func (s *ShipmentsService) AddTrack(ctx context.Context, t *ShipmentTrack) (*ShipmentTrack, error) {
 	body := map[string]any{
 		"order_id": t.OrderID, "parent_id": t.ParentID, "track_number": t.TrackNumber, "title": t.Title,
 		"carrier_code": t.CarrierCode, "description": t.Description,

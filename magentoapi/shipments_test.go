@@ -42,7 +42,7 @@ func TestWhatTheShipmentsServiceSends(t *testing.T) {
 		},
 		"track": {
 			func(c *Client) (any, error) {
-				added, err := c.Shipments.AddTrack(t.Context(), ShipmentTrack{OrderID: 57, ParentID: 9, TrackNumber: "T1", Title: "x", CarrierCode: "custom"})
+				added, err := c.Shipments.AddTrack(t.Context(), &ShipmentTrack{OrderID: 57, ParentID: 9, TrackNumber: "T1", Title: "x", CarrierCode: "custom"})
 				if err != nil {
 					return nil, err
 				}
@@ -145,7 +145,7 @@ func TestShippingIsNotRepeated(t *testing.T) {
 	s := serve(t, func(w http.ResponseWriter, _ seen, _ int) { respond(w, 503, `{"message":"busy"}`) })
 	c := s.client(t, Options{Retries: Retries{Max: 3, Wait: 1}})
 	_, err1 := c.Shipments.Ship(t.Context(), 57, NewShipment{})
-	_, err2 := c.Shipments.AddTrack(t.Context(), ShipmentTrack{})
+	_, err2 := c.Shipments.AddTrack(t.Context(), &ShipmentTrack{})
 	_, err3 := c.Shipments.SendEmail(t.Context(), 9)
 	for _, err := range []error{err1, err2, err3} {
 		if !errors.Is(err, ErrUnavailable) {

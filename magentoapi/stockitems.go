@@ -67,7 +67,7 @@ func (s *StockItemsService) Get(ctx context.Context, sku string) (*StockItem, er
 // It is repeated when its outcome is not known: the values are absolute.
 //
 // PUT /V1/products/:sku/stockItems/:itemId, permission Magento_Catalog::catalog_inventory
-func (s *StockItemsService) Update(ctx context.Context, sku string, item StockItem) (int64, error) {
+func (s *StockItemsService) Update(ctx context.Context, sku string, item *StockItem) (int64, error) {
 	all, err := item.members()
 	if err != nil {
 		return 0, fmt.Errorf("magento: stock item of %s: %w", sku, err)
@@ -79,21 +79,32 @@ func (s *StockItemsService) Update(ctx context.Context, sku string, item StockIt
 		if err != nil {
 			return 0, fmt.Errorf("magento: stock item of %s: %w", sku, err)
 		}
-		item.json = string(read)
+		its := *item
+		its.json, item = string(read), &its
 	}
 	op := operation{method: http.MethodPut, path: endpoint("products", sku, "stockItems", itoa(int64(item.ItemID))), repeatable: true}
-	return s.client.identified(ctx, op, map[string]StockItem{"stockItem": item})
+	return s.client.identified(ctx, op, map[string]*StockItem{"stockItem": item})
 }
 
-// LowStock reads a page of the stock items of a website with at most this quantity. page counts from 1.
+// LowStock is what StockItemsService.LowStock asks for.
+type LowStock struct {
+	WebsiteID int64
+	AtMost    Decimal // the quantity
+	Page      int     // counts from 1, which 0 is too
+	PageSize  int     // 0 is DefaultPageSize
+}
+
+// LowStock reads a page of the stock items of a website with at most a quantity.
 //
 // GET /V1/stockItems/lowStock, permission Magento_Catalog::catalog_inventory
-func (s *StockItemsService) LowStock(ctx context.Context, websiteID int64, atMost Decimal, page, size int) (*Page[*StockItem], error) {
-	if !atMost.Valid || page < 1 || size < 1 {
-		return nil, fmt.Errorf("magento: low stock: page %d of size %d: both must be above 0, and the quantity must be set", page, size)
+func (s *StockItemsService) LowStock(ctx context.Context, low LowStock) (*Page[*StockItem], error) {
+	criteria := SearchCriteria{}.OnPage(low.Page, low.PageSize)
+	page, size := criteria.paging()
+	if !low.AtMost.Valid || page < 1 || size < 1 {
+		return nil, fmt.Errorf("magento: low stock: page %d of size %d: neither may be below 0, and the quantity must be set", page, size)
 	}
 	query := url.Values{
-		"scopeId": {itoa(websiteID)}, "qty": {atMost.Decimal.String()},
+		"scopeId": {itoa(low.WebsiteID)}, "qty": {low.AtMost.Decimal.String()},
 		"currentPage": {fmt.Sprint(page)}, "pageSize": {fmt.Sprint(size)},
 	}
 	op := operation{method: http.MethodGet, path: endpoint("stockItems", "lowStock"), query: encodeQuery(query)}
@@ -101,7 +112,7 @@ func (s *StockItemsService) LowStock(ctx context.Context, websiteID int64, atMos
 	if err := s.client.call(ctx, op, nil, &body); err != nil {
 		return nil, err
 	}
-	found, err := decodePage[*StockItem](body, SearchCriteria{}.OnPage(page, size))
+	found, err := decodePage[*StockItem](body, criteria)
 	if err != nil {
 		return nil, op.unreadable(http.StatusOK, body, err)
 	}

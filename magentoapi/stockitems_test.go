@@ -26,7 +26,7 @@ func TestWhatIsWrittenOfAStockItem(t *testing.T) {
 	}
 	item.Qty = decimalOf("4.5")
 	for _, written := range []StockItem{*item, {Qty: decimalOf("0"), IsInStock: Flag{Valid: true}}} {
-		if id, err := items.Update(t.Context(), "a/b", written); err != nil || id != 7 {
+		if id, err := items.Update(t.Context(), "a/b", &written); err != nil || id != 7 {
 			t.Errorf("got %d, %v", id, err)
 		}
 	}
@@ -56,7 +56,7 @@ func TestASourceItemWithoutAQuantityIsNotSent(t *testing.T) {
 	if err := inventory.DeleteSourceItems(t.Context()); err != nil {
 		t.Errorf("nothing to delete: %v", err)
 	}
-	if _, err := s.client(t, Options{}).StockItems.LowStock(t.Context(), 1, Decimal{}, 1, 10); err == nil {
+	if _, err := s.client(t, Options{}).StockItems.LowStock(t.Context(), LowStock{WebsiteID: 1}); err == nil {
 		t.Error("low stock below nothing: no error")
 	}
 }

@@ -39,9 +39,9 @@ func (s *InventoryService) Stock(ctx context.Context, id int64) (*Stock, error) 
 // CreateStock makes a stock and gives its id. It is not repeated: twice makes two stocks.
 //
 // POST /V1/inventory/stocks, permission Magento_InventoryApi::stock_edit
-func (s *InventoryService) CreateStock(ctx context.Context, stock Stock) (int64, error) {
+func (s *InventoryService) CreateStock(ctx context.Context, stock *Stock) (int64, error) {
 	op := operation{method: http.MethodPost, path: endpoint("inventory", "stocks")}
-	return s.client.identified(ctx, op, map[string]Stock{"stock": stock})
+	return s.client.identified(ctx, op, map[string]*Stock{"stock": stock})
 }
 
 // UpdateStock changes a stock, whose id is in it.
@@ -49,9 +49,9 @@ func (s *InventoryService) CreateStock(ctx context.Context, stock Stock) (int64,
 // It is repeated when its outcome is not known: it puts the stock in its own place.
 //
 // PUT /V1/inventory/stocks/:stockId, permission Magento_InventoryApi::stock_edit
-func (s *InventoryService) UpdateStock(ctx context.Context, stock Stock) error {
+func (s *InventoryService) UpdateStock(ctx context.Context, stock *Stock) error {
 	op := operation{method: http.MethodPut, path: endpoint("inventory", "stocks", itoa(int64(stock.ID))), repeatable: true}
-	_, err := s.client.identified(ctx, op, map[string]Stock{"stock": stock})
+	_, err := s.client.identified(ctx, op, map[string]*Stock{"stock": stock})
 	return err
 }
 

@@ -2,6 +2,7 @@ package magentoapi
 
 import (
 	"context"
+	"net/http"
 
 	"github.com/shopspring/decimal"
 )
@@ -101,8 +102,8 @@ type CountryRegion struct {
 // Countries reads the countries of the store view.
 //
 // GET /V1/directory/countries
-func (s *StoresService) Countries(ctx context.Context) ([]Country, error) {
-	return getList[Country](ctx, s.client, "/V1/directory/countries")
+func (s *StoresService) Countries(ctx context.Context) ([]*Country, error) {
+	return pointed[Country](ctx, s.client, operation{method: http.MethodGet, path: "/V1/directory/countries"}, nil)
 }
 
 // Country reads a country by its two letters; ErrNotFound if the shop doesn't sell there.

@@ -114,8 +114,8 @@ func (s *TaxesService) AllClasses(ctx context.Context, criteria SearchCriteria) 
 // which is also what a repeat would be; it is not repeated.
 //
 // POST /V1/taxClasses, permission Magento_Tax::manage_tax
-func (s *TaxesService) CreateClass(ctx context.Context, c TaxClass) (int64, error) {
-	return s.client.identified(ctx, operation{method: http.MethodPost, path: endpoint("taxClasses")}, map[string]TaxClass{"taxClass": c})
+func (s *TaxesService) CreateClass(ctx context.Context, c *TaxClass) (int64, error) {
+	return s.client.identified(ctx, operation{method: http.MethodPost, path: endpoint("taxClasses")}, map[string]*TaxClass{"taxClass": c})
 }
 
 // UpdateClass saves a tax class, whose id and type are in it.
@@ -123,9 +123,9 @@ func (s *TaxesService) CreateClass(ctx context.Context, c TaxClass) (int64, erro
 // It is repeated when its outcome is not known: it puts the class in its own place.
 //
 // PUT /V1/taxClasses/:classId, permission Magento_Tax::manage_tax
-func (s *TaxesService) UpdateClass(ctx context.Context, c TaxClass) error {
+func (s *TaxesService) UpdateClass(ctx context.Context, c *TaxClass) error {
 	op := operation{method: http.MethodPut, path: endpoint("taxClasses", idOrNone(c.ID)), repeatable: true}
-	_, err := s.client.identified(ctx, op, map[string]TaxClass{"taxClass": c})
+	_, err := s.client.identified(ctx, op, map[string]*TaxClass{"taxClass": c})
 	return err
 }
 
@@ -162,7 +162,7 @@ func (s *TaxesService) AllRates(ctx context.Context, criteria SearchCriteria) it
 // what a repeat would be; it is not repeated.
 //
 // POST /V1/taxRates, permission Magento_Tax::manage_tax
-func (s *TaxesService) CreateRate(ctx context.Context, r TaxRate) (*TaxRate, error) {
+func (s *TaxesService) CreateRate(ctx context.Context, r *TaxRate) (*TaxRate, error) {
 	return s.saveRate(ctx, operation{method: http.MethodPost, path: endpoint("taxRates")}, r)
 }
 
@@ -171,14 +171,14 @@ func (s *TaxesService) CreateRate(ctx context.Context, r TaxRate) (*TaxRate, err
 // It is repeated when its outcome is not known: it puts the rate in its own place.
 //
 // PUT /V1/taxRates, permission Magento_Tax::manage_tax
-func (s *TaxesService) UpdateRate(ctx context.Context, r TaxRate) (*TaxRate, error) {
+func (s *TaxesService) UpdateRate(ctx context.Context, r *TaxRate) (*TaxRate, error) {
 	if r.ID == 0 {
 		return nil, errNoID("tax rate")
 	}
 	return s.saveRate(ctx, operation{method: http.MethodPut, path: endpoint("taxRates"), repeatable: true}, r)
 }
 
-func (s *TaxesService) saveRate(ctx context.Context, op operation, r TaxRate) (*TaxRate, error) {
+func (s *TaxesService) saveRate(ctx context.Context, op operation, r *TaxRate) (*TaxRate, error) {
 	return saveOne(ctx, s.client, op, map[string]any{"taxRate": r}, func(r *TaxRate) bool { return r.ID != 0 })
 }
 
@@ -215,7 +215,7 @@ func (s *TaxesService) AllRules(ctx context.Context, criteria SearchCriteria) it
 // what a repeat would be; it is not repeated.
 //
 // POST /V1/taxRules, permission Magento_Tax::manage_tax
-func (s *TaxesService) CreateRule(ctx context.Context, r TaxRule) (*TaxRule, error) {
+func (s *TaxesService) CreateRule(ctx context.Context, r *TaxRule) (*TaxRule, error) {
 	return s.saveRule(ctx, operation{method: http.MethodPost, path: endpoint("taxRules")}, r)
 }
 
@@ -224,14 +224,14 @@ func (s *TaxesService) CreateRule(ctx context.Context, r TaxRule) (*TaxRule, err
 // It is repeated when its outcome is not known: it puts the rule in its own place.
 //
 // PUT /V1/taxRules, permission Magento_Tax::manage_tax
-func (s *TaxesService) UpdateRule(ctx context.Context, r TaxRule) (*TaxRule, error) {
+func (s *TaxesService) UpdateRule(ctx context.Context, r *TaxRule) (*TaxRule, error) {
 	if r.ID == 0 {
 		return nil, errNoID("tax rule")
 	}
 	return s.saveRule(ctx, operation{method: http.MethodPut, path: endpoint("taxRules"), repeatable: true}, r)
 }
 
-func (s *TaxesService) saveRule(ctx context.Context, op operation, r TaxRule) (*TaxRule, error) {
+func (s *TaxesService) saveRule(ctx context.Context, op operation, r *TaxRule) (*TaxRule, error) {
 	return saveOne(ctx, s.client, op, map[string]any{"rule": r}, func(r *TaxRule) bool { return r.ID != 0 })
 }
 

@@ -18,15 +18,17 @@ type write struct {
 func discard[T any](_ T, err error) error { return err }
 
 var writes = map[string]write{
-	"StockItems.Update": {`7`, true, func(ctx context.Context, c *Client) error { return discard(c.StockItems.Update(ctx, "A", StockItem{})) }},
+	"StockItems.Update": {`7`, true, func(ctx context.Context, c *Client) error {
+		return discard(c.StockItems.Update(ctx, "A", &StockItem{}))
+	}},
 	"Inventory.SaveSourceItems": {`[]`, true, func(ctx context.Context, c *Client) error {
 		return c.Inventory.SaveSourceItems(ctx, SourceItem{Quantity: decimalOf("1"), Status: Flag{Valid: true}})
 	}},
 	"Inventory.DeleteSourceItems": {`[]`, true, func(ctx context.Context, c *Client) error { return c.Inventory.DeleteSourceItems(ctx, SourceItem{}) }},
-	"Inventory.CreateSource":      {`[]`, true, func(ctx context.Context, c *Client) error { return c.Inventory.CreateSource(ctx, Source{}) }},
-	"Inventory.UpdateSource":      {`[]`, true, func(ctx context.Context, c *Client) error { return c.Inventory.UpdateSource(ctx, Source{Code: "a"}) }},
-	"Inventory.CreateStock":       {`2`, false, func(ctx context.Context, c *Client) error { return discard(c.Inventory.CreateStock(ctx, Stock{})) }},
-	"Inventory.UpdateStock":       {`2`, true, func(ctx context.Context, c *Client) error { return c.Inventory.UpdateStock(ctx, Stock{ID: 2}) }},
+	"Inventory.CreateSource":      {`[]`, true, func(ctx context.Context, c *Client) error { return c.Inventory.CreateSource(ctx, &Source{}) }},
+	"Inventory.UpdateSource":      {`[]`, true, func(ctx context.Context, c *Client) error { return c.Inventory.UpdateSource(ctx, &Source{Code: "a"}) }},
+	"Inventory.CreateStock":       {`2`, false, func(ctx context.Context, c *Client) error { return discard(c.Inventory.CreateStock(ctx, &Stock{})) }},
+	"Inventory.UpdateStock":       {`2`, true, func(ctx context.Context, c *Client) error { return c.Inventory.UpdateStock(ctx, &Stock{ID: 2}) }},
 	"Inventory.DeleteStock":       {`[]`, false, func(ctx context.Context, c *Client) error { return c.Inventory.DeleteStock(ctx, 2) }},
 	"Inventory.SaveStockSourceLinks": {`[]`, true, func(ctx context.Context, c *Client) error {
 		return c.Inventory.SaveStockSourceLinks(ctx, StockSourceLink{})
@@ -34,16 +36,16 @@ var writes = map[string]write{
 	"Inventory.DeleteStockSourceLinks": {`[]`, true, func(ctx context.Context, c *Client) error {
 		return c.Inventory.DeleteStockSourceLinks(ctx, StockSourceLink{})
 	}},
-	"Customers.Create":        {`{"id":1}`, false, func(ctx context.Context, c *Client) error { return discard(c.Customers.Create(ctx, Customer{}, "")) }},
-	"Customers.Update":        {`{"id":1}`, false, func(ctx context.Context, c *Client) error { return discard(c.Customers.Update(ctx, Customer{ID: 1})) }},
-	"Customers.UpdateMe":      {`{"id":1}`, false, func(ctx context.Context, c *Client) error { return discard(c.Customers.UpdateMe(ctx, Customer{})) }},
+	"Customers.Create":        {`{"id":1}`, false, func(ctx context.Context, c *Client) error { return discard(c.Customers.Create(ctx, &Customer{}, "")) }},
+	"Customers.Update":        {`{"id":1}`, false, func(ctx context.Context, c *Client) error { return discard(c.Customers.Update(ctx, &Customer{ID: 1})) }},
+	"Customers.UpdateMe":      {`{"id":1}`, false, func(ctx context.Context, c *Client) error { return discard(c.Customers.UpdateMe(ctx, &Customer{})) }},
 	"Customers.Delete":        {`true`, false, func(ctx context.Context, c *Client) error { return c.Customers.Delete(ctx, 1) }},
 	"Customers.DeleteAddress": {`true`, false, func(ctx context.Context, c *Client) error { return c.Customers.DeleteAddress(ctx, 1) }},
 	"CustomerGroups.Create": {`{"id":4,"code":"a"}`, false, func(ctx context.Context, c *Client) error {
-		return discard(c.CustomerGroups.Create(ctx, CustomerGroup{}))
+		return discard(c.CustomerGroups.Create(ctx, &CustomerGroup{}))
 	}},
 	"CustomerGroups.Update": {`{"id":4,"code":"a"}`, true, func(ctx context.Context, c *Client) error {
-		return discard(c.CustomerGroups.Update(ctx, CustomerGroup{ID: new(ID(4))}))
+		return discard(c.CustomerGroups.Update(ctx, &CustomerGroup{ID: new(ID(4))}))
 	}},
 	"CustomerGroups.Delete": {`true`, false, func(ctx context.Context, c *Client) error { return c.CustomerGroups.Delete(ctx, 4) }},
 	"Carts.Create":          {`"3"`, false, func(ctx context.Context, c *Client) error { return discard(c.Carts.Create(ctx)) }},
@@ -53,40 +55,40 @@ var writes = map[string]write{
 	"Carts.Assign": {`true`, false, func(ctx context.Context, c *Client) error {
 		return c.Carts.Assign(ctx, 3, CartOwner{CustomerID: 1, StoreID: 1})
 	}},
-	"Cart.AddItem": {`{"item_id":"5"}`, false, func(ctx context.Context, c *Client) error { return discard(c.Cart(3).AddItem(ctx, CartItem{})) }},
+	"Cart.AddItem": {`{"item_id":"5"}`, false, func(ctx context.Context, c *Client) error { return discard(c.Cart(3).AddItem(ctx, &CartItem{})) }},
 	"Cart.UpdateItem": {`{"item_id":5}`, true, func(ctx context.Context, c *Client) error {
-		return discard(c.Cart(3).UpdateItem(ctx, CartItem{ItemID: 5}))
+		return discard(c.Cart(3).UpdateItem(ctx, &CartItem{ItemID: 5}))
 	}},
 	"Cart.DeleteItem":   {`"true"`, false, func(ctx context.Context, c *Client) error { return c.Cart(3).DeleteItem(ctx, 5) }},
 	"Cart.SetCoupon":    {`true`, true, func(ctx context.Context, c *Client) error { return c.Cart(3).SetCoupon(ctx, "a/b") }},
 	"Cart.DeleteCoupon": {`true`, true, func(ctx context.Context, c *Client) error { return c.Cart(3).DeleteCoupon(ctx) }},
 	"Cart.SetBillingAddress": {`"9"`, true, func(ctx context.Context, c *Client) error {
-		return c.Cart(3).SetBillingAddress(ctx, CartAddress{}, true)
+		return c.Cart(3).SetBillingAddress(ctx, &CartAddress{}, true)
 	}},
 	"Cart.EstimateShipping": {`[]`, true, func(ctx context.Context, c *Client) error {
-		return discard(c.Cart(3).EstimateShipping(ctx, CartAddress{}))
+		return discard(c.Cart(3).EstimateShipping(ctx, &CartAddress{}))
 	}},
 	"Cart.SetShippingInformation": {`{}`, true, func(ctx context.Context, c *Client) error {
 		return discard(c.Cart(3).SetShippingInformation(ctx, ShippingInformation{}))
 	}},
-	"Cart.SetPaymentMethod": {`"1"`, true, func(ctx context.Context, c *Client) error { return c.Cart(3).SetPaymentMethod(ctx, Payment{}) }},
+	"Cart.SetPaymentMethod": {`"1"`, true, func(ctx context.Context, c *Client) error { return c.Cart(3).SetPaymentMethod(ctx, &Payment{}) }},
 	"Cart.PlaceOrder":       {`"57"`, false, func(ctx context.Context, c *Client) error { return discard(c.Cart(3).PlaceOrder(ctx, nil)) }},
 	"Cart.SetPaymentInformation": {`true`, true, func(ctx context.Context, c *Client) error {
-		return c.GuestCart("k3").SetPaymentInformation(ctx, Payment{}, nil)
+		return c.GuestCart("k3").SetPaymentInformation(ctx, &Payment{}, nil)
 	}},
-	"Cart.Pay":                  {`"57"`, false, func(ctx context.Context, c *Client) error { return discard(c.MyCart().Pay(ctx, Payment{}, nil)) }},
+	"Cart.Pay":                  {`"57"`, false, func(ctx context.Context, c *Client) error { return discard(c.MyCart().Pay(ctx, &Payment{}, nil)) }},
 	"CustomerGroups.SetDefault": {`2`, true, func(ctx context.Context, c *Client) error { return c.CustomerGroups.SetDefault(ctx, 2) }},
 	"CreditMemos.Refund": {`{"entity_id":4}`, false, func(ctx context.Context, c *Client) error {
-		return discard(c.CreditMemos.Refund(ctx, CreditMemo{OrderID: 7, BaseGrandTotal: decimalOf("1"), Items: []DocumentItem{{OrderItemID: 1}}}, true))
+		return discard(c.CreditMemos.Refund(ctx, &CreditMemo{OrderID: 7, BaseGrandTotal: decimalOf("1"), Items: []DocumentItem{{OrderItemID: 1}}}, true))
 	}},
 	"ProductOptions.Create": {`{"option_id":"4"}`, false, func(ctx context.Context, c *Client) error {
-		return discard(c.ProductOptions.Create(ctx, ProductCustomOption{}))
+		return discard(c.ProductOptions.Create(ctx, &ProductCustomOption{}))
 	}},
 	"ProductOptions.Update": {`{"option_id":4}`, true, func(ctx context.Context, c *Client) error {
-		return discard(c.ProductOptions.Update(ctx, ProductCustomOption{OptionID: 4, Values: []ProductCustomOptionValue{{OptionTypeID: 5}}}))
+		return discard(c.ProductOptions.Update(ctx, &ProductCustomOption{OptionID: 4, Values: []ProductCustomOptionValue{{OptionTypeID: 5}}}))
 	}},
 	"ProductOptions.Update with a new value": {`{"option_id":4}`, false, func(ctx context.Context, c *Client) error {
-		return discard(c.ProductOptions.Update(ctx, ProductCustomOption{OptionID: 4, Values: []ProductCustomOptionValue{{Title: "new"}}}))
+		return discard(c.ProductOptions.Update(ctx, &ProductCustomOption{OptionID: 4, Values: []ProductCustomOptionValue{{Title: "new"}}}))
 	}},
 	"ProductOptions.Delete": {`true`, false, func(ctx context.Context, c *Client) error { return c.ProductOptions.Delete(ctx, "A", 4) }},
 	"Products.Update": {`{"sku":"A"}`, true, func(ctx context.Context, c *Client) error {
@@ -95,22 +97,22 @@ var writes = map[string]write{
 	"Products.Update with a new option": {`{"sku":"A"}`, false, func(ctx context.Context, c *Client) error {
 		return discard(c.Products.Update(ctx, &Product{SKU: "A", Options: []ProductCustomOption{{Title: "new"}}}, SaveOptions))
 	}},
-	"Bundles.AddOption": {`"4"`, false, func(ctx context.Context, c *Client) error { return discard(c.Bundles.AddOption(ctx, BundleOption{})) }},
+	"Bundles.AddOption": {`"4"`, false, func(ctx context.Context, c *Client) error { return discard(c.Bundles.AddOption(ctx, &BundleOption{})) }},
 	"Bundles.UpdateOption": {`4`, false, func(ctx context.Context, c *Client) error {
-		return c.Bundles.UpdateOption(ctx, BundleOption{OptionID: 4})
+		return c.Bundles.UpdateOption(ctx, &BundleOption{OptionID: 4})
 	}},
 	"Bundles.DeleteOption": {`true`, false, func(ctx context.Context, c *Client) error { return c.Bundles.DeleteOption(ctx, "A", 4) }},
-	"Bundles.Link":         {`"4"`, false, func(ctx context.Context, c *Client) error { return discard(c.Bundles.Link(ctx, "A", 4, BundleLink{})) }},
-	"Bundles.UpdateLink":   {`true`, true, func(ctx context.Context, c *Client) error { return c.Bundles.UpdateLink(ctx, "A", BundleLink{ID: 5}) }},
+	"Bundles.Link":         {`"4"`, false, func(ctx context.Context, c *Client) error { return discard(c.Bundles.Link(ctx, "A", 4, &BundleLink{})) }},
+	"Bundles.UpdateLink":   {`true`, true, func(ctx context.Context, c *Client) error { return c.Bundles.UpdateLink(ctx, "A", &BundleLink{ID: 5}) }},
 	"Bundles.Unlink":       {`true`, false, func(ctx context.Context, c *Client) error { return c.Bundles.Unlink(ctx, "A", 4, "B") }},
-	"Taxes.CreateClass":    {`"4"`, false, func(ctx context.Context, c *Client) error { return discard(c.Taxes.CreateClass(ctx, TaxClass{})) }},
-	"Taxes.UpdateClass":    {`"4"`, true, func(ctx context.Context, c *Client) error { return c.Taxes.UpdateClass(ctx, TaxClass{ID: 4}) }},
+	"Taxes.CreateClass":    {`"4"`, false, func(ctx context.Context, c *Client) error { return discard(c.Taxes.CreateClass(ctx, &TaxClass{})) }},
+	"Taxes.UpdateClass":    {`"4"`, true, func(ctx context.Context, c *Client) error { return c.Taxes.UpdateClass(ctx, &TaxClass{ID: 4}) }},
 	"Taxes.DeleteClass":    {`true`, false, func(ctx context.Context, c *Client) error { return c.Taxes.DeleteClass(ctx, 4) }},
-	"Taxes.CreateRate":     {`{"id":4}`, false, func(ctx context.Context, c *Client) error { return discard(c.Taxes.CreateRate(ctx, TaxRate{})) }},
-	"Taxes.UpdateRate":     {`{"id":4}`, true, func(ctx context.Context, c *Client) error { return discard(c.Taxes.UpdateRate(ctx, TaxRate{ID: 4})) }},
+	"Taxes.CreateRate":     {`{"id":4}`, false, func(ctx context.Context, c *Client) error { return discard(c.Taxes.CreateRate(ctx, &TaxRate{})) }},
+	"Taxes.UpdateRate":     {`{"id":4}`, true, func(ctx context.Context, c *Client) error { return discard(c.Taxes.UpdateRate(ctx, &TaxRate{ID: 4})) }},
 	"Taxes.DeleteRate":     {`true`, false, func(ctx context.Context, c *Client) error { return c.Taxes.DeleteRate(ctx, 4) }},
-	"Taxes.CreateRule":     {`{"id":4}`, false, func(ctx context.Context, c *Client) error { return discard(c.Taxes.CreateRule(ctx, TaxRule{})) }},
-	"Taxes.UpdateRule":     {`{"id":4}`, true, func(ctx context.Context, c *Client) error { return discard(c.Taxes.UpdateRule(ctx, TaxRule{ID: 4})) }},
+	"Taxes.CreateRule":     {`{"id":4}`, false, func(ctx context.Context, c *Client) error { return discard(c.Taxes.CreateRule(ctx, &TaxRule{})) }},
+	"Taxes.UpdateRule":     {`{"id":4}`, true, func(ctx context.Context, c *Client) error { return discard(c.Taxes.UpdateRule(ctx, &TaxRule{ID: 4})) }},
 	"Taxes.DeleteRule":     {`true`, false, func(ctx context.Context, c *Client) error { return c.Taxes.DeleteRule(ctx, 4) }},
 	"Inventory.SelectSources": {`{"shippable":false,"source_selection_items":[]}`, true, func(ctx context.Context, c *Client) error {
 		return discard(c.Inventory.SelectSources(ctx, 1, "priority"))

@@ -72,14 +72,14 @@ func TestCart_BecomesAnOrder(t *testing.T) {
 // fill puts three pieces of one product into a cart, by the way of others.
 func fill(t *testing.T, cart *magentoapi.CartService, quoteID string) {
 	t.Helper()
-	a := must(cart.AddItem(t.Context(), magentoapi.CartItem{SKU: "A", Qty: decimalOf("2")}))(t)
-	b := must(cart.AddItem(t.Context(), magentoapi.CartItem{SKU: "B/2", Qty: decimalOf("1")}))(t)
-	again := must(cart.AddItem(t.Context(), magentoapi.CartItem{SKU: "A", Qty: decimalOf("2")}))(t)
+	a := must(cart.AddItem(t.Context(), &magentoapi.CartItem{SKU: "A", Qty: decimalOf("2")}))(t)
+	b := must(cart.AddItem(t.Context(), &magentoapi.CartItem{SKU: "B/2", Qty: decimalOf("1")}))(t)
+	again := must(cart.AddItem(t.Context(), &magentoapi.CartItem{SKU: "A", Qty: decimalOf("2")}))(t)
 	if again.ItemID != a.ItemID || again.Qty.Decimal.String() != "4" || quoteID != "" && string(a.QuoteID) != quoteID {
 		t.Errorf("added twice: %+v", again)
 	}
 	again.Qty = decimalOf("3")
-	must(cart.UpdateItem(t.Context(), *again))(t)
+	must(cart.UpdateItem(t.Context(), again))(t)
 	if err := cart.DeleteItem(t.Context(), int64(b.ItemID)); err != nil {
 		t.Fatal(err)
 	}
@@ -115,11 +115,11 @@ func checkOut(t *testing.T, cart *magentoapi.CartService) {
 	if totals := must(cart.Totals(t.Context()))(t); totals.GrandTotal.Decimal.String() != "109.24" || totals.CouponCode != "10 %" {
 		t.Errorf("comes to %+v", totals)
 	}
-	if estimated := must(cart.EstimateShipping(t.Context(), magentoapi.CartAddress{CountryID: "DE"}))(t); len(estimated) != 1 ||
+	if estimated := must(cart.EstimateShipping(t.Context(), &magentoapi.CartAddress{CountryID: "DE"}))(t); len(estimated) != 1 ||
 		estimated[0].Amount.Decimal.String() != "5" || estimated[0].PriceInclTax.Decimal.String() != "5.95" {
 		t.Errorf("shipping %+v", estimated)
 	}
-	if err := cart.SetBillingAddress(t.Context(), address, true); err != nil {
+	if err := cart.SetBillingAddress(t.Context(), &address, true); err != nil {
 		t.Fatal(err)
 	}
 	if billing := must(cart.BillingAddress(t.Context()))(t); billing.City != "Dresden" || billing.Postcode != "01067" {
@@ -127,7 +127,7 @@ func checkOut(t *testing.T, cart *magentoapi.CartService) {
 	}
 	methods := must(cart.ShippingMethods(t.Context()))(t)
 	details := must(cart.SetShippingInformation(t.Context(), magentoapi.ShippingInformation{
-		ShippingAddress: address, CarrierCode: string(methods[0].CarrierCode), MethodCode: string(methods[0].MethodCode),
+		ShippingAddress: &address, CarrierCode: string(methods[0].CarrierCode), MethodCode: string(methods[0].MethodCode),
 	}))(t)
 	// 3 × 34 less 10 %, 5 for shipping, 19 % tax: 91.80 + 17.44 + 5.95
 	payable := must(cart.PaymentMethods(t.Context()))(t)
@@ -137,7 +137,7 @@ func checkOut(t *testing.T, cart *magentoapi.CartService) {
 	if chosen := must(cart.PaymentMethod(t.Context()))(t); chosen.Method != "" {
 		t.Errorf("payment %+v", chosen)
 	}
-	if err := cart.SetPaymentMethod(t.Context(), magentoapi.Payment{Method: "purchaseorder", PoNumber: "PO-7"}); err != nil {
+	if err := cart.SetPaymentMethod(t.Context(), &magentoapi.Payment{Method: "purchaseorder", PoNumber: "PO-7"}); err != nil {
 		t.Fatal(err)
 	}
 	if chosen := must(cart.PaymentMethod(t.Context()))(t); chosen.PoNumber != "PO-7" {
@@ -179,11 +179,11 @@ func TestCart_OrderedStockIsNotSoldAgain(t *testing.T) {
 	}
 	order := func(qty string) error {
 		cart := client.GuestCart(must(client.Carts.CreateGuest(t.Context()))(t))
-		if _, err := cart.AddItem(t.Context(), magentoapi.CartItem{SKU: "A", Qty: decimalOf(qty)}); err != nil {
+		if _, err := cart.AddItem(t.Context(), &magentoapi.CartItem{SKU: "A", Qty: decimalOf(qty)}); err != nil {
 			return err
 		}
 		must(cart.SetShippingInformation(t.Context(), magentoapi.ShippingInformation{
-			ShippingAddress: address, BillingAddress: &address, CarrierCode: "flatrate", MethodCode: "flatrate",
+			ShippingAddress: &address, BillingAddress: &address, CarrierCode: "flatrate", MethodCode: "flatrate",
 		}))(t)
 		_, err := cart.PlaceOrder(t.Context(), &magentoapi.Payment{Method: "checkmo"})
 		return err
@@ -224,7 +224,7 @@ func TestCart_Refusals(t *testing.T) {
 	_, client := shopWith(t, fakemagento.Options{}, nil, "A")
 	cart := client.GuestCart(must(client.Carts.CreateGuest(t.Context()))(t))
 	add := func(sku, qty string) error {
-		_, err := cart.AddItem(t.Context(), magentoapi.CartItem{SKU: magentoapi.Text(sku), Qty: decimalOf(qty)})
+		_, err := cart.AddItem(t.Context(), &magentoapi.CartItem{SKU: magentoapi.Text(sku), Qty: decimalOf(qty)})
 		return err
 	}
 	place := func() error {
@@ -250,17 +250,17 @@ func TestCart_Refusals(t *testing.T) {
 	refused(cart.SetCoupon(t.Context(), "X"), missing, "coupon code isn't valid")
 	_, err := cart.ShippingMethods(t.Context())
 	refused(err, bad, "shipping address is missing")
-	refused(cart.SetPaymentMethod(t.Context(), magentoapi.Payment{Method: "checkmo"}), bad, "shipping address is missing")
-	_, err = cart.SetShippingInformation(t.Context(), magentoapi.ShippingInformation{ShippingAddress: address, CarrierCode: "ups", MethodCode: "1"})
+	refused(cart.SetPaymentMethod(t.Context(), &magentoapi.Payment{Method: "checkmo"}), bad, "shipping address is missing")
+	_, err = cart.SetShippingInformation(t.Context(), magentoapi.ShippingInformation{ShippingAddress: &address, CarrierCode: "ups", MethodCode: "1"})
 	refused(err, missing, "Carrier with such method not found: ups, 1")
 	refused(place(), bad, "addresses")
-	must(cart.SetShippingInformation(t.Context(), magentoapi.ShippingInformation{ShippingAddress: address, CarrierCode: "flatrate", MethodCode: "flatrate"}))(t)
+	must(cart.SetShippingInformation(t.Context(), magentoapi.ShippingInformation{ShippingAddress: &address, CarrierCode: "flatrate", MethodCode: "flatrate"}))(t)
 	refused(place(), bad, "billing address")
-	if err := cart.SetBillingAddress(t.Context(), address, false); err != nil {
+	if err := cart.SetBillingAddress(t.Context(), &address, false); err != nil {
 		t.Fatal(err)
 	}
 	refused(place(), bad, "payment method")
-	refused(cart.SetPaymentMethod(t.Context(), magentoapi.Payment{Method: "bitcoin"}), bad, "not available")
+	refused(cart.SetPaymentMethod(t.Context(), &magentoapi.Payment{Method: "bitcoin"}), bad, "not available")
 	_, err = cart.PlaceOrder(t.Context(), &magentoapi.Payment{Method: "bitcoin"})
 	refused(err, bad, "not available")
 	refused(cart.DeleteItem(t.Context(), 99), missing, "doesn't contain the 99 item")
@@ -275,9 +275,9 @@ func TestCart_GivenToACustomer(t *testing.T) {
 		t.Fatal(err)
 	}
 	had := client.Cart(must(client.Carts.CreateFor(t.Context(), int64(id)))(t))
-	must(had.AddItem(t.Context(), magentoapi.CartItem{SKU: "A", Qty: decimalOf("1")}))(t)
+	must(had.AddItem(t.Context(), &magentoapi.CartItem{SKU: "A", Qty: decimalOf("1")}))(t)
 	cartID := must(client.Carts.Create(t.Context()))(t)
-	must(client.Cart(cartID).AddItem(t.Context(), magentoapi.CartItem{SKU: "B", Qty: decimalOf("2")}))(t)
+	must(client.Cart(cartID).AddItem(t.Context(), &magentoapi.CartItem{SKU: "B", Qty: decimalOf("2")}))(t)
 	if err := client.Carts.Assign(t.Context(), cartID, magentoapi.CartOwner{CustomerID: int64(id), StoreID: 1}); err != nil {
 		t.Fatal(err)
 	}

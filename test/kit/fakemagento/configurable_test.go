@@ -34,7 +34,7 @@ func TestConfigurableProduct_Life(t *testing.T) {
 		t.Errorf("options %+v", options)
 	}
 	options[0].Label = "Farbe"
-	done(t, configurable.UpdateOption(ctx, "T/Shirt", &options[0]))
+	done(t, configurable.UpdateOption(ctx, "T/Shirt", options[0]))
 	if got := ok(configurable.Option(ctx, "T/Shirt", id))(t); got.Label != "Farbe" || len(got.Values) != 2 {
 		t.Errorf("got %+v", got)
 	}
@@ -45,7 +45,7 @@ func TestConfigurableProduct_Life(t *testing.T) {
 	parent := ok(client.Products.Get(ctx, "T/Shirt"))(t)
 	base := &magentoapi.Product{SKU: parent.SKU, Name: parent.Name, AttributeSetID: parent.AttributeSetID, Price: amount("20")}
 	for _, child := range ok(configurable.Variations(ctx, base, options))(t) {
-		ok(client.Products.Create(ctx, &child))(t)
+		ok(client.Products.Create(ctx, child))(t)
 		done(t, configurable.Link(ctx, "T/Shirt", string(child.SKU)))
 	}
 	var skus []string

@@ -17,13 +17,13 @@ func TestCustomOption_Life(t *testing.T) {
 	if types := ok(options.Types(ctx))(t); len(types) != 10 {
 		t.Errorf("types %+v", types)
 	}
-	_, err := options.Create(ctx, magentoapi.ProductCustomOption{ProductSKU: "T/Shirt", Title: "Size", Type: "drop_down"})
+	_, err := options.Create(ctx, &magentoapi.ProductCustomOption{ProductSKU: "T/Shirt", Title: "Size", Type: "drop_down"})
 	refused(t, err, magentoapi.ErrBadRequest, "Invalid option value")
-	_, err = options.Create(ctx, magentoapi.ProductCustomOption{ProductSKU: "T/Shirt", Title: "Size", Type: "wheel"})
+	_, err = options.Create(ctx, &magentoapi.ProductCustomOption{ProductSKU: "T/Shirt", Title: "Size", Type: "wheel"})
 	refused(t, err, magentoapi.ErrBadRequest, "Invalid option type")
-	_, err = options.Create(ctx, magentoapi.ProductCustomOption{ProductSKU: "gone", Title: "Size", Type: "field"})
+	_, err = options.Create(ctx, &magentoapi.ProductCustomOption{ProductSKU: "gone", Title: "Size", Type: "field"})
 	refused(t, err, magentoapi.ErrNotFound, noProduct)
-	size := ok(options.Create(ctx, magentoapi.ProductCustomOption{
+	size := ok(options.Create(ctx, &magentoapi.ProductCustomOption{
 		ProductSKU: "T/Shirt", Title: "Size", Type: "drop_down", Values: []magentoapi.ProductCustomOptionValue{
 			{Title: "S"}, {Title: "XXL", Price: amount("2.50"), PriceType: "fixed"},
 		},
@@ -32,7 +32,7 @@ func TestCustomOption_Life(t *testing.T) {
 		t.Errorf("made %+v", size)
 	}
 	size.Values = size.Values[1:]
-	ok(options.Update(ctx, *size))(t)
+	ok(options.Update(ctx, size))(t)
 	got := ok(options.Get(ctx, "T/Shirt", int64(size.OptionID)))(t)
 	if len(got.Values) != 1 || got.Values[0].OptionTypeID != size.Values[0].OptionTypeID {
 		t.Errorf("changed to %+v", got)
@@ -62,15 +62,15 @@ func TestBundle_Life(t *testing.T) {
 	for _, sku := range []string{"A", "B"} {
 		shop.AddProduct(fakemagento.Product{SKU: sku})
 	}
-	one := func(sku magentoapi.Text) magentoapi.BundleLink {
-		return magentoapi.BundleLink{SKU: sku, Qty: amount("1")}
+	one := func(sku magentoapi.Text) *magentoapi.BundleLink {
+		return &magentoapi.BundleLink{SKU: sku, Qty: amount("1")}
 	}
 
 	_, err := bundles.Options(ctx, "A")
 	refused(t, err, magentoapi.ErrBadRequest, "This is implemented for bundle products only.")
-	_, err = bundles.AddOption(ctx, magentoapi.BundleOption{SKU: "S/ET", Title: "x", Type: "select", Links: []magentoapi.BundleLink{one("S/ET")}})
+	_, err = bundles.AddOption(ctx, &magentoapi.BundleOption{SKU: "S/ET", Title: "x", Type: "select", Links: []magentoapi.BundleLink{*one("S/ET")}})
 	refused(t, err, magentoapi.ErrBadRequest, "The bundle product can't contain another composite product.")
-	id := ok(bundles.AddOption(ctx, magentoapi.BundleOption{SKU: "S/ET", Title: "First", Type: "select", Links: []magentoapi.BundleLink{one("A")}}))(t)
+	id := ok(bundles.AddOption(ctx, &magentoapi.BundleOption{SKU: "S/ET", Title: "First", Type: "select", Links: []magentoapi.BundleLink{*one("A")}}))(t)
 	_, err = bundles.Link(ctx, "S/ET", id, one("A"))
 	refused(t, err, magentoapi.ErrBadRequest, `Child with specified sku: "A" already assigned to product: "S/ET"`)
 	_, err = bundles.Link(ctx, "S/ET", 99, one("B"))
@@ -83,7 +83,7 @@ func TestBundle_Life(t *testing.T) {
 	}
 	second := option.Links[1]
 	second.Qty = amount("3")
-	done(t, bundles.UpdateLink(ctx, "S/ET", second))
+	done(t, bundles.UpdateLink(ctx, "S/ET", &second))
 	children := ok(bundles.Children(ctx, "S/ET", id))(t)
 	if len(children) != 2 || !children[1].Qty.Decimal.Equal(money("3")) || children[1].SKU != "B" {
 		t.Errorf("children %+v", children)
@@ -92,10 +92,10 @@ func TestBundle_Life(t *testing.T) {
 		t.Errorf("children of no option: %+v", none)
 	}
 	second.ID = 99
-	refused(t, bundles.UpdateLink(ctx, "S/ET", second), magentoapi.ErrBadRequest, `The product link with the "99" ID field wasn't found. Verify the ID and try again.`)
+	refused(t, bundles.UpdateLink(ctx, "S/ET", &second), magentoapi.ErrBadRequest, `The product link with the "99" ID field wasn't found. Verify the ID and try again.`)
 
 	option.Title, option.Links = "Erste", option.Links[:1]
-	done(t, bundles.UpdateOption(ctx, *option))
+	done(t, bundles.UpdateOption(ctx, option))
 	if got := ok(bundles.Options(ctx, "S/ET"))(t); len(got) != 1 || got[0].Title != "Erste" || len(got[0].Links) != 1 || got[0].Links[0].SKU != "A" {
 		t.Errorf("options %+v", got)
 	}
@@ -112,23 +112,23 @@ func TestBundle_Life(t *testing.T) {
 func TestTaxRule_Life(t *testing.T) {
 	_, client := shopWith(t, fakemagento.Options{}, nil)
 	ctx, taxes := t.Context(), client.Taxes
-	books := ok(taxes.CreateClass(ctx, magentoapi.TaxClass{Name: "Books", Type: magentoapi.TaxClassProduct}))(t)
-	_, err := taxes.CreateClass(ctx, magentoapi.TaxClass{Name: "books", Type: magentoapi.TaxClassProduct})
+	books := ok(taxes.CreateClass(ctx, &magentoapi.TaxClass{Name: "Books", Type: magentoapi.TaxClassProduct}))(t)
+	_, err := taxes.CreateClass(ctx, &magentoapi.TaxClass{Name: "books", Type: magentoapi.TaxClassProduct})
 	refused(t, err, magentoapi.ErrBadRequest, "A class with the same name already exists for ClassType PRODUCT.")
-	_, err = taxes.CreateClass(ctx, magentoapi.TaxClass{Name: "Books", Type: "PLANET"})
+	_, err = taxes.CreateClass(ctx, &magentoapi.TaxClass{Name: "Books", Type: "PLANET"})
 	refused(t, err, magentoapi.ErrBadRequest, `Invalid value of "PLANET" provided for the class_type field.`)
 	class := ok(taxes.Class(ctx, books))(t)
 	class.Name = "Bücher"
-	done(t, taxes.UpdateClass(ctx, *class))
+	done(t, taxes.UpdateClass(ctx, class))
 	class.Type = magentoapi.TaxClassCustomer
-	refused(t, taxes.UpdateClass(ctx, *class), magentoapi.ErrBadRequest, "Updating classType is not allowed.")
+	refused(t, taxes.UpdateClass(ctx, class), magentoapi.ErrBadRequest, "Updating classType is not allowed.")
 
-	_, err = taxes.CreateRate(ctx, magentoapi.TaxRate{Code: "DE-7", CountryID: "DE", Rate: amount("7")})
+	_, err = taxes.CreateRate(ctx, &magentoapi.TaxRate{Code: "DE-7", CountryID: "DE", Rate: amount("7")})
 	refused(t, err, magentoapi.ErrBadRequest, `"postcode" is required. Enter and try again.`)
-	rate := ok(taxes.CreateRate(ctx, magentoapi.TaxRate{Code: "DE-7", CountryID: "DE", Postcode: "*", Rate: amount("7.0000")}))(t)
+	rate := ok(taxes.CreateRate(ctx, &magentoapi.TaxRate{Code: "DE-7", CountryID: "DE", Postcode: "*", Rate: amount("7.0000")}))(t)
 	rate.Rate = amount("7.5")
-	rate = ok(taxes.UpdateRate(ctx, *rate))(t)
-	ok(taxes.CreateRate(ctx, magentoapi.TaxRate{
+	rate = ok(taxes.UpdateRate(ctx, rate))(t)
+	ok(taxes.CreateRate(ctx, &magentoapi.TaxRate{
 		Code: "US-CA", CountryID: "US", ZipIsRange: yes, ZipFrom: new(magentoapi.Int), ZipTo: new(magentoapi.Int), Rate: amount("8.25"),
 	}))(t)
 	var rates []magentoapi.Text
@@ -141,11 +141,11 @@ func TestTaxRule_Life(t *testing.T) {
 	}
 
 	rule := magentoapi.TaxRule{Code: "Books", CustomerTaxClassIDs: []magentoapi.ID{3}, ProductTaxClassIDs: []magentoapi.ID{class.ID}, TaxRateIDs: []magentoapi.ID{rate.ID}}
-	made := ok(taxes.CreateRule(ctx, rule))(t)
-	_, err = taxes.CreateRule(ctx, rule)
+	made := ok(taxes.CreateRule(ctx, &rule))(t)
+	_, err = taxes.CreateRule(ctx, &rule)
 	refused(t, err, magentoapi.ErrBadRequest, "Code already exists.")
 	made.CalculateSubtotal = yes
-	ok(taxes.UpdateRule(ctx, *made))(t)
+	ok(taxes.UpdateRule(ctx, made))(t)
 	if got := ok(taxes.Rule(ctx, int64(made.ID)))(t); !got.CalculateSubtotal.Bool || len(got.TaxRateIDs) != 1 {
 		t.Errorf("rule %+v", got)
 	}
@@ -259,14 +259,14 @@ func TestCreditMemo_AsItIsGiven(t *testing.T) {
 		OrderID: order.EntityID, InvoiceID: magentoapi.ID(invoice), GrandTotal: amount("1000"), BaseGrandTotal: amount("1000"),
 		Items: []magentoapi.DocumentItem{{OrderItemID: order.Items[0].ItemID, Qty: amount("1")}},
 	}
-	_, err := client.CreditMemos.Refund(ctx, memo, false)
+	_, err := client.CreditMemos.Refund(ctx, &memo, false)
 	refused(t, err, magentoapi.ErrBadRequest, "The most money available to refund is "+order.TotalPaid.Decimal.String()+".")
 	memo.GrandTotal, memo.BaseGrandTotal = amount("40"), amount("40")
 	memo.Items[0].Qty = amount("3")
-	_, err = client.CreditMemos.Refund(ctx, memo, false)
+	_, err = client.CreditMemos.Refund(ctx, &memo, false)
 	refused(t, err, magentoapi.ErrBadRequest, `We found an invalid quantity to refund item "Joust Duffle Bag".`)
 	memo.Items[0].Qty = amount("1")
-	kept := ok(client.CreditMemos.Refund(ctx, memo, false))(t)
+	kept := ok(client.CreditMemos.Refund(ctx, &memo, false))(t)
 	order = ok(client.Orders.Get(ctx, int64(placed.EntityID)))(t)
 	if kept.TransactionID == "" || kept.InvoiceID != magentoapi.ID(invoice) || order.TotalRefunded.Decimal.String() != "40" || order.Items[0].QtyRefunded.Decimal.String() != "1" {
 		t.Errorf("kept %+v, refunded %s", kept, order.TotalRefunded.Decimal)
@@ -277,20 +277,20 @@ func TestCart_PaidAndOrdered(t *testing.T) {
 	_, client := shopWith(t, fakemagento.Options{}, nil, "A")
 	ctx := t.Context()
 	cart := client.GuestCart(ok(client.Carts.CreateGuest(ctx))(t))
-	ok(cart.AddItem(ctx, magentoapi.CartItem{SKU: "A", Qty: amount("1")}))(t)
+	ok(cart.AddItem(ctx, &magentoapi.CartItem{SKU: "A", Qty: amount("1")}))(t)
 	address := magentoapi.CartAddress{Firstname: "Mara", Lastname: "Muster", Street: magentoapi.Street{"Am Markt 1"}, City: "Berlin", CountryID: "DE", Postcode: "10115"}
-	refused(t, cart.SetPaymentInformation(ctx, magentoapi.Payment{Method: "checkmo"}, &address), magentoapi.ErrBadRequest, `"email" is required. Enter and try again.`)
+	refused(t, cart.SetPaymentInformation(ctx, &magentoapi.Payment{Method: "checkmo"}, &address), magentoapi.ErrBadRequest, `"email" is required. Enter and try again.`)
 	address.Email = "mara@shop.example"
-	refused(t, cart.SetPaymentInformation(ctx, magentoapi.Payment{Method: "checkmo"}, &address), magentoapi.ErrBadRequest,
+	refused(t, cart.SetPaymentInformation(ctx, &magentoapi.Payment{Method: "checkmo"}, &address), magentoapi.ErrBadRequest,
 		"The shipping address is missing. Set the address and try again.")
-	ok(cart.SetShippingInformation(ctx, magentoapi.ShippingInformation{ShippingAddress: address, CarrierCode: "flatrate", MethodCode: "flatrate"}))(t)
-	done(t, cart.SetPaymentInformation(ctx, magentoapi.Payment{Method: "checkmo"}, &address))
+	ok(cart.SetShippingInformation(ctx, magentoapi.ShippingInformation{ShippingAddress: &address, CarrierCode: "flatrate", MethodCode: "flatrate"}))(t)
+	done(t, cart.SetPaymentInformation(ctx, &magentoapi.Payment{Method: "checkmo"}, &address))
 	if got := ok(cart.PaymentMethod(ctx))(t); got.Method != "checkmo" {
 		t.Errorf("paid by %s", got.Method)
 	}
-	_, err := cart.Pay(ctx, magentoapi.Payment{Method: "gold"}, &address)
+	_, err := cart.Pay(ctx, &magentoapi.Payment{Method: "gold"}, &address)
 	refused(t, err, magentoapi.ErrBadRequest, "The requested Payment Method is not available.")
-	id := ok(cart.Pay(ctx, magentoapi.Payment{Method: "banktransfer"}, &address))(t)
+	id := ok(cart.Pay(ctx, &magentoapi.Payment{Method: "banktransfer"}, &address))(t)
 	if order := ok(client.Orders.Get(ctx, id))(t); order.Payment.Method != "banktransfer" || order.CustomerEmail != "mara@shop.example" {
 		t.Errorf("order %+v", order)
 	}

@@ -111,7 +111,7 @@ func TestAttributeSet_Life(t *testing.T) {
 		t.Errorf("groups %+v", groups)
 	}
 	has := func(code string) bool {
-		return slices.ContainsFunc(ok(sets.Attributes(ctx, id))(t), func(a magentoapi.Attribute) bool { return string(a.AttributeCode) == code })
+		return slices.ContainsFunc(ok(sets.Attributes(ctx, id))(t), func(a *magentoapi.Attribute) bool { return string(a.AttributeCode) == code })
 	}
 	done(t, sets.Unassign(ctx, id, "color"))
 	if has("color") || !has("name") {

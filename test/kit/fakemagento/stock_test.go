@@ -48,7 +48,7 @@ func TestStockItem_ReadAndWritten(t *testing.T) {
 	item := must(client.StockItems.Get(t.Context(), sku))(t)
 	item.Qty, item.IsInStock, item.Backorders = decimalOf("0"), no, new(magentoapi.Int)
 	*item.Backorders = 1
-	if id := must(client.StockItems.Update(t.Context(), sku, *item))(t); id != int64(item.ItemID) {
+	if id := must(client.StockItems.Update(t.Context(), sku, item))(t); id != int64(item.ItemID) {
 		t.Errorf("updated %d, want %d", id, item.ItemID)
 	}
 	item = must(client.StockItems.Get(t.Context(), sku))(t)
@@ -69,8 +69,10 @@ func TestLowStock_EndsAtTheLastPage(t *testing.T) {
 	for _, sku := range []string{"B", "C", "D"} {
 		shop.Stock(sku, decimal.RequireFromString("1.5"))
 	}
-	first := must(client.StockItems.LowStock(t.Context(), 1, decimalOf("1.5"), 1, 2))(t)
-	second := must(client.StockItems.LowStock(t.Context(), 1, decimalOf("1.5"), 2, 2))(t)
+	low := magentoapi.LowStock{WebsiteID: 1, AtMost: decimalOf("1.5"), PageSize: 2}
+	first := must(client.StockItems.LowStock(t.Context(), low))(t)
+	low.Page = 2
+	second := must(client.StockItems.LowStock(t.Context(), low))(t)
 	if len(first.Items) != 2 || !first.More() || len(second.Items) != 1 || second.More() || second.Items[0].Qty.Decimal.String() != "1.5" {
 		t.Errorf("got %+v and %+v", first, second)
 	}
@@ -81,11 +83,11 @@ func TestSourceItems_OfSeveralSources(t *testing.T) {
 	inventory := client.Inventory
 	for _, code := range []string{"berlin", "bern"} {
 		source := magentoapi.Source{Code: magentoapi.Text(code), Name: magentoapi.Text(code), Enabled: yes, CountryID: "DE", Postcode: "10115"}
-		if err := inventory.CreateSource(t.Context(), source); err != nil {
+		if err := inventory.CreateSource(t.Context(), &source); err != nil {
 			t.Fatal(err)
 		}
 	}
-	stock := must(inventory.CreateStock(t.Context(), magentoapi.Stock{Name: "Europe"}))(t)
+	stock := must(inventory.CreateStock(t.Context(), &magentoapi.Stock{Name: "Europe"}))(t)
 	err := inventory.SaveStockSourceLinks(t.Context(), magentoapi.StockSourceLink{StockID: magentoapi.ID(stock), SourceCode: "berlin"},
 		magentoapi.StockSourceLink{StockID: magentoapi.ID(stock), SourceCode: "bern"})
 	if err != nil {
@@ -106,7 +108,7 @@ func TestSourceItems_OfSeveralSources(t *testing.T) {
 	salable("6.25")
 	bern := must(inventory.Source(t.Context(), "bern"))(t)
 	bern.Enabled = no
-	if err := inventory.UpdateSource(t.Context(), *bern); err != nil {
+	if err := inventory.UpdateSource(t.Context(), bern); err != nil {
 		t.Fatal(err)
 	}
 	salable("2.25")
@@ -139,7 +141,7 @@ func TestSourceItems_OfSeveralSources(t *testing.T) {
 	}
 	europe := must(inventory.Stock(t.Context(), stock))(t)
 	europe.Name = "Switzerland"
-	if err := inventory.UpdateStock(t.Context(), *europe); err != nil {
+	if err := inventory.UpdateStock(t.Context(), europe); err != nil {
 		t.Fatal(err)
 	}
 	stocks := must(inventory.Stocks(t.Context(), magentoapi.SearchCriteria{}))(t)
@@ -167,7 +169,7 @@ func TestSourceItems_AllRefusedForOne(t *testing.T) {
 	if got := must(client.Inventory.SalableQuantity(t.Context(), "A", 1))(t); got.Decimal.String() != "10" {
 		t.Errorf("%s are left: some were saved", got.Decimal)
 	}
-	err = client.Inventory.CreateSource(t.Context(), magentoapi.Source{Code: "mars", Name: "Mars"})
+	err = client.Inventory.CreateSource(t.Context(), &magentoapi.Source{Code: "mars", Name: "Mars"})
 	if !errors.As(err, &refusal) || refusal.Message != `Validation Failed; "country_id" can not be empty.` {
 		t.Errorf("a source without a country: %v", err)
 	}
