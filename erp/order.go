@@ -81,6 +81,7 @@ type Shipping struct {
 	AmountInclTax           Amount   `json:"amount_incl_tax"`
 	TaxAmount               Amount   `json:"tax_amount"`
 	TaxPercent              Quantity `json:"tax_percent"`
+	TaxCode                 *string  `json:"-"`               // as Line.TaxCode
 	DiscountAmount          Amount   `json:"discount_amount"` // 0 or above; part of Totals.Discount
 	DiscountTaxCompensation Amount   `json:"discount_tax_compensation"`
 }
@@ -112,6 +113,7 @@ type Line struct {
 	DiscountAmount          Amount   `json:"discount_amount"` // of the row, 0 or above
 	DiscountTaxCompensation Amount   `json:"discount_tax_compensation"`
 	TaxPercent              Quantity `json:"tax_percent"`
+	TaxCode                 *string  `json:"-"` // Magento's code of the rate, where exactly one applies
 	TaxAmount               Amount   `json:"tax_amount"`
 	RowTotal                Amount   `json:"row_total"` // without tax, before discounts
 	RowTotalInclTax         Amount   `json:"row_total_incl_tax"`

@@ -66,16 +66,16 @@ func (s *steps) Comments(ctx context.Context, id int64) ([]magentoapi.OrderStatu
 	return around(s, "reading the comments", func() ([]magentoapi.OrderStatusHistory, error) { return s.Orders.Comments(ctx, id) })
 }
 
-func (s *steps) Create(ctx context.Context, key string, p erp.Payload) (erp.Document, error) {
-	return around(s, "the create", func() (erp.Document, error) { return s.OrderConnector.Create(ctx, key, p) })
+func (s *steps) Create(ctx context.Context, c erp.Call, p erp.Payload) (erp.Document, error) {
+	return around(s, "the create", func() (erp.Document, error) { return s.OrderConnector.Create(ctx, c, p) })
 }
 
 func (s *steps) Find(ctx context.Context, reference string) ([]erp.Document, error) {
 	return around(s, "asking the ERP", func() ([]erp.Document, error) { return s.OrderConnector.Find(ctx, reference) })
 }
 
-func (s *steps) Cancel(ctx context.Context, key string, d erp.Document, c erp.Cancellation) error {
-	_, err := around(s, "the cancellation", func() (any, error) { return nil, s.OrderConnector.Cancel(ctx, key, d, c) })
+func (s *steps) Cancel(ctx context.Context, c erp.Call, d erp.Document, x erp.Cancellation) error {
+	_, err := around(s, "the cancellation", func() (any, error) { return nil, s.OrderConnector.Cancel(ctx, c, d, x) })
 	return err
 }
 

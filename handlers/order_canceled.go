@@ -303,7 +303,7 @@ func (c cancellation) send(ctx context.Context, e event.Event, s step, document 
 	key := idempotency.Key{Consumer: OrderCanceled, Key: c.key, Effect: s.effect}
 	idempotencyKey := OrderCanceled + ":" + c.key + ":" + shortened(strings.TrimPrefix(s.effect, effectCancel))
 	_, before, err = c.Ledger.Do(ctx, idempotency.Effect{Key: key, Repeat: e.Repeat, Data: encoded(s.data)}, func(ctx context.Context, _ *idempotency.Claim) (idempotency.Result, error) {
-		if err := c.ERP.Cancel(ctx, idempotencyKey, erp.Document{Number: document}, request); err != nil {
+		if err := c.ERP.Cancel(ctx, erp.Call{Key: idempotencyKey}, erp.Document{Number: document}, request); err != nil {
 			return idempotency.Result{}, err
 		}
 		zerolog.Ctx(ctx).Info().Str("event", "order_cancelled").Str("key", c.key).Str("document_number", document).

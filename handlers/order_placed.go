@@ -199,7 +199,7 @@ func (h *Placed) create(ctx context.Context, e event.Event, ref event.Order, key
 	if err != nil {
 		return result, event.NotDone(err)
 	}
-	document, err := h.ERP.Create(ctx, OrderPlaced+":"+key, payload)
+	document, err := h.ERP.Create(ctx, erp.Call{Key: OrderPlaced + ":" + key}, payload)
 	switch {
 	case err != nil:
 		return result, err

@@ -45,10 +45,10 @@ func (b *books) Build(o erp.SalesOrder) (erp.Payload, error) {
 	return erp.Payload{Order: o, Requests: []erp.Request{{Method: http.MethodPost, Path: "/bookings", Body: body}}}, nil
 }
 
-func (b *books) Create(ctx context.Context, key string, p erp.Payload) (erp.Document, error) {
+func (b *books) Create(ctx context.Context, c erp.Call, p erp.Payload) (erp.Document, error) {
 	a, err := b.http.Do(ctx, erphttp.Request{
 		What: "book order " + p.Order.ExternalReference, Method: p.Requests[0].Method, Path: p.Requests[0].Path, Body: p.Requests[0].Body,
-		Header: http.Header{"Idempotency-Key": {key}}, Order: &p.Order,
+		Header: http.Header{"Idempotency-Key": {c.Key}}, Order: &p.Order,
 	})
 	if err != nil {
 		return erp.Document{}, err
@@ -90,14 +90,14 @@ func (b *books) Find(ctx context.Context, reference string) ([]erp.Document, err
 	return found, nil
 }
 
-func (b *books) Cancel(ctx context.Context, key string, d erp.Document, c erp.Cancellation) error {
-	body, err := json.Marshal(c)
+func (b *books) Cancel(ctx context.Context, c erp.Call, d erp.Document, x erp.Cancellation) error {
+	body, err := json.Marshal(x)
 	if err != nil {
 		return event.NotDone(err)
 	}
 	a, err := b.http.Do(ctx, erphttp.Request{
 		What: "cancel booking " + d.Number, Method: http.MethodPost, Path: erphttp.Path("bookings", d.Number, "cancel"), Body: body,
-		Header: http.Header{"Idempotency-Key": {key}},
+		Header: http.Header{"Idempotency-Key": {c.Key}},
 	})
 	if err == nil && !a.OK() {
 		err = a.Refused()
@@ -136,9 +136,9 @@ func Example() {
 		return
 	}
 	ctx := context.Background()
-	_, err = connector.Create(ctx, "order_placed:000000123", payload)
+	_, err = connector.Create(ctx, erp.Call{Key: "order_placed:000000123"}, payload)
 	fmt.Printf("%v\n%s, not done: %t\n", err, event.ClassOf(err), event.IsNotDone(err))
-	document, err := connector.Create(ctx, "order_placed:000000123", payload)
+	document, err := connector.Create(ctx, erp.Call{Key: "order_placed:000000123"}, payload)
 	fmt.Println(document.Number, err)
 	found, err := connector.Find(ctx, "000000123")
 	fmt.Println(len(found), err)

@@ -35,7 +35,7 @@ func buildIsPure(b *bench) {
 
 func createsOnce(b *bench) {
 	payload := b.build("ET-1")
-	d, err := b.connector.Create(b.ctx, key("ET-1"), payload)
+	d, err := b.connector.Create(b.ctx, call("ET-1"), payload)
 	if err != nil {
 		b.fatalf("create: %v", err)
 	}
@@ -321,7 +321,7 @@ func (b *bench) cancel(k string, d erp.Document, whole bool) error {
 		c.Lines[0].Quantity = erp.NewQuantity(decimal.NewFromInt(2))
 		c.Lines = append(c.Lines, erp.CancellationLine{Reference: "1002", SKU: told("24-MB02"), Quantity: erp.NewQuantity(decimal.NewFromInt(1))})
 	}
-	return b.connector.Cancel(b.ctx, "order_canceled:"+k, d, c)
+	return b.connector.Cancel(b.ctx, erp.Call{Key: "order_canceled:" + k}, d, c)
 }
 
 // numbered returns a document of which only the number is known, as after a restart.
@@ -441,13 +441,13 @@ func endedContext(b *bench) {
 	before := len(b.front.sent())
 	ended, cancel := context.WithCancel(b.ctx)
 	cancel()
-	if _, err := b.connector.Create(ended, key("ET-2"), payload); err == nil {
+	if _, err := b.connector.Create(ended, call("ET-2"), payload); err == nil {
 		b.errorf("create in an ended context: no error")
 	}
 	if _, err := b.connector.Find(ended, "ET-1"); err == nil {
 		b.errorf("find in an ended context: no error")
 	}
-	if err := b.connector.Cancel(ended, "order_canceled:c1", d, erp.Cancellation{Complete: true}); err == nil {
+	if err := b.connector.Cancel(ended, erp.Call{Key: "order_canceled:c1"}, d, erp.Cancellation{Complete: true}); err == nil {
 		b.errorf("cancel in an ended context: no error")
 	}
 	if n := len(b.front.sent()) - before; n > 0 {
@@ -463,7 +463,7 @@ func endingContext(b *bench) {
 	ended := make(chan error, 1)
 	payload := b.build("ET-1")
 	go func() {
-		_, err := b.connector.Create(ctx, key("ET-1"), payload)
+		_, err := b.connector.Create(ctx, call("ET-1"), payload)
 		ended <- err
 	}()
 	select {
@@ -491,7 +491,7 @@ func concurrent(b *bench) {
 	for i := range n {
 		running.Go(func() {
 			reference := fmt.Sprintf("ET-%d", i+1)
-			d, err := b.connector.Create(b.ctx, key(reference), payloads[i])
+			d, err := b.connector.Create(b.ctx, call(reference), payloads[i])
 			if err == nil {
 				_, err = b.connector.Find(b.ctx, reference)
 			}

@@ -171,11 +171,11 @@ func (b *bench) build(reference string) erp.Payload {
 	return p
 }
 
-func key(reference string) string { return "order_placed:" + reference }
+func call(reference string) erp.Call { return erp.Call{Key: "order_placed:" + reference} }
 
 // create creates the order of a reference.
 func (b *bench) create(ctx context.Context, reference string) (erp.Document, error) {
-	return b.connector.Create(ctx, key(reference), b.build(reference))
+	return b.connector.Create(ctx, call(reference), b.build(reference))
 }
 
 // created creates the order of a reference, which must succeed.

@@ -34,11 +34,11 @@ func (b *broken) Build(o erp.SalesOrder) (erp.Payload, error) {
 	return b.OrderConnector.Build(o)
 }
 
-func (b *broken) Create(ctx context.Context, key string, p erp.Payload) (erp.Document, error) {
+func (b *broken) Create(ctx context.Context, c erp.Call, p erp.Payload) (erp.Document, error) {
 	if b.create != nil {
-		return b.create(ctx, key, p)
+		return b.create(ctx, c.Key, p)
 	}
-	return b.OrderConnector.Create(ctx, key, p)
+	return b.OrderConnector.Create(ctx, c, p)
 }
 
 func (b *broken) Find(ctx context.Context, reference string) ([]erp.Document, error) {
@@ -48,11 +48,11 @@ func (b *broken) Find(ctx context.Context, reference string) ([]erp.Document, er
 	return b.OrderConnector.Find(ctx, reference)
 }
 
-func (b *broken) Cancel(ctx context.Context, key string, d erp.Document, c erp.Cancellation) error {
+func (b *broken) Cancel(ctx context.Context, c erp.Call, d erp.Document, x erp.Cancellation) error {
 	if b.cancel != nil {
-		return b.cancel(ctx, key, d, c)
+		return b.cancel(ctx, c.Key, d, x)
 	}
-	return b.OrderConnector.Cancel(ctx, key, d, c)
+	return b.OrderConnector.Cancel(ctx, c, d, x)
 }
 
 type roundTripper func(*http.Request) (*http.Response, error)
@@ -143,18 +143,18 @@ var mutants = []mutant{
 		return &broken{create: func(ctx context.Context, key string, p erp.Payload) (erp.Document, error) {
 			p.Requests = append([]erp.Request(nil), p.Requests...)
 			p.Requests[0].Body = append(bytes.Clone(p.Requests[0].Body), ' ')
-			return good.Create(ctx, key, p)
+			return good.Create(ctx, erp.Call{Key: key}, p)
 		}}
 	}},
 	{name: "creates twice", caught: "create sends what Build returned, once", method: func(good erp.OrderConnector) *broken {
 		return &broken{create: func(ctx context.Context, key string, p erp.Payload) (erp.Document, error) {
-			_, _ = good.Create(ctx, key+"2", p)
-			return good.Create(ctx, key, p)
+			_, _ = good.Create(ctx, erp.Call{Key: key + "2"}, p)
+			return good.Create(ctx, erp.Call{Key: key}, p)
 		}}
 	}},
 	{name: "returns another number", caught: "create sends what Build returned, once", method: func(good erp.OrderConnector) *broken {
 		return &broken{create: func(ctx context.Context, key string, p erp.Payload) (erp.Document, error) {
-			d, err := good.Create(ctx, key, p)
+			d, err := good.Create(ctx, erp.Call{Key: key}, p)
 			d.Number += "0"
 			return d, err
 		}}
@@ -188,13 +188,13 @@ var mutants = []mutant{
 	}},
 	{name: "calls a lost create not done", caught: "a create whose answer is lost may be done", method: func(good erp.OrderConnector) *broken {
 		return &broken{create: func(ctx context.Context, key string, p erp.Payload) (erp.Document, error) {
-			d, err := good.Create(ctx, key, p)
+			d, err := good.Create(ctx, erp.Call{Key: key}, p)
 			return d, event.NotDone(err)
 		}}
 	}},
 	{name: "takes a lost create for accepted", caught: "a create whose answer is lost may be done", method: func(good erp.OrderConnector) *broken {
 		return &broken{create: func(ctx context.Context, key string, p erp.Payload) (erp.Document, error) {
-			d, err := good.Create(ctx, key, p)
+			d, err := good.Create(ctx, erp.Call{Key: key}, p)
 			if event.ClassOf(err) == event.Unavailable {
 				return erp.Document{Accepted: true}, nil
 			}
@@ -229,12 +229,12 @@ var mutants = []mutant{
 		n := 0
 		return &broken{create: func(ctx context.Context, key string, p erp.Payload) (erp.Document, error) {
 			n++
-			return good.Create(ctx, fmt.Sprint(key, n), p)
+			return good.Create(ctx, erp.Call{Key: fmt.Sprint(key, n)}, p)
 		}}
 	}},
 	{name: "calls every refusal rejected", caught: "refusals have their class", method: func(good erp.OrderConnector) *broken {
 		return &broken{create: func(ctx context.Context, key string, p erp.Payload) (erp.Document, error) {
-			d, err := good.Create(ctx, key, p)
+			d, err := good.Create(ctx, erp.Call{Key: key}, p)
 			if event.IsNotDone(err) {
 				err = reclassed(err, event.Rejected)
 			}
@@ -243,13 +243,13 @@ var mutants = []mutant{
 	}},
 	{name: "leaves every refusal open", caught: "refusals have their class", method: func(good erp.OrderConnector) *broken {
 		return &broken{create: func(ctx context.Context, key string, p erp.Payload) (erp.Document, error) {
-			d, err := good.Create(ctx, key, p)
+			d, err := good.Create(ctx, erp.Call{Key: key}, p)
 			return d, unmarked(err)
 		}}
 	}},
 	{name: "returns plain errors", caught: "refusals have their class", method: func(good erp.OrderConnector) *broken {
 		return &broken{cancel: func(ctx context.Context, key string, d erp.Document, c erp.Cancellation) error {
-			if err := good.Cancel(ctx, key, d, c); err != nil {
+			if err := good.Cancel(ctx, erp.Call{Key: key}, d, c); err != nil {
 				return errors.New(err.Error())
 			}
 			return nil
@@ -304,7 +304,7 @@ var mutants = []mutant{
 	}},
 	{name: "takes any success for done", caught: "a success that can't be read may be done", method: func(good erp.OrderConnector) *broken {
 		return &broken{create: func(ctx context.Context, key string, p erp.Payload) (erp.Document, error) {
-			d, err := good.Create(ctx, key, p)
+			d, err := good.Create(ctx, erp.Call{Key: key}, p)
 			var e *event.Error
 			if errors.As(err, &e) && e.Unreadable {
 				return erp.Document{Accepted: true}, nil
@@ -328,25 +328,25 @@ var mutants = []mutant{
 	{name: "never cancels a whole document", caught: "cancel takes the whole document", method: func(good erp.OrderConnector) *broken {
 		return &broken{cancel: func(ctx context.Context, key string, d erp.Document, c erp.Cancellation) error {
 			c.Complete = false
-			return good.Cancel(ctx, key, d, c)
+			return good.Cancel(ctx, erp.Call{Key: key}, d, c)
 		}}
 	}},
 	{name: "cancels the whole document for a line", caught: "cancel takes lines", method: func(good erp.OrderConnector) *broken {
 		return &broken{cancel: func(ctx context.Context, key string, d erp.Document, c erp.Cancellation) error {
 			c.Complete = true
-			return good.Cancel(ctx, key, d, c)
+			return good.Cancel(ctx, erp.Call{Key: key}, d, c)
 		}}
 	}},
 	{name: "cancels with one key for all", caught: "cancel takes lines", method: func(good erp.OrderConnector) *broken {
 		return &broken{cancel: func(ctx context.Context, _ string, d erp.Document, c erp.Cancellation) error {
-			return good.Cancel(ctx, "order_canceled:"+d.Number, d, c)
+			return good.Cancel(ctx, erp.Call{Key: "order_canceled:" + d.Number}, d, c)
 		}}
 	}},
 	{name: "cancels with a key for each call", caught: "cancel twice takes once", method: func(good erp.OrderConnector) *broken {
 		n := 0
 		return &broken{cancel: func(ctx context.Context, key string, d erp.Document, c erp.Cancellation) error {
 			n++
-			return good.Cancel(ctx, fmt.Sprint(key, n), d, c)
+			return good.Cancel(ctx, erp.Call{Key: fmt.Sprint(key, n)}, d, c)
 		}}
 	}},
 	{name: "needs more of a document than its number", caught: "cancel takes the whole document", method: func(good erp.OrderConnector) *broken {
@@ -354,12 +354,12 @@ var mutants = []mutant{
 			if d.ID == "" {
 				return errors.New("no id")
 			}
-			return good.Cancel(ctx, key, d, c)
+			return good.Cancel(ctx, erp.Call{Key: key}, d, c)
 		}}
 	}},
 	{name: "takes an unknown document for cancelled", caught: "cancel of an unknown document is not found", method: func(good erp.OrderConnector) *broken {
 		return &broken{cancel: func(ctx context.Context, key string, d erp.Document, c erp.Cancellation) error {
-			err := good.Cancel(ctx, key, d, c)
+			err := good.Cancel(ctx, erp.Call{Key: key}, d, c)
 			if event.ClassOf(err) == event.NotFound {
 				return nil
 			}
@@ -368,7 +368,7 @@ var mutants = []mutant{
 	}},
 	{name: "calls a lost cancellation not done", caught: "a cancellation whose answer is lost may be done", method: func(good erp.OrderConnector) *broken {
 		return &broken{cancel: func(ctx context.Context, key string, d erp.Document, c erp.Cancellation) error {
-			return event.NotDone(good.Cancel(ctx, key, d, c))
+			return event.NotDone(good.Cancel(ctx, erp.Call{Key: key}, d, c))
 		}}
 	}},
 	{name: "repeats what the ERP says as it is", caught: "errors repeat the ERP's words, and nothing secret", wire: func(w *wire, r *http.Request) (*http.Response, error) {
@@ -390,7 +390,7 @@ var mutants = []mutant{
 	}},
 	{name: "sends whatever its context says", caught: "nothing is sent after the end of the context", method: func(good erp.OrderConnector) *broken {
 		return &broken{create: func(ctx context.Context, key string, p erp.Payload) (erp.Document, error) {
-			d, err := good.Create(context.WithoutCancel(ctx), key, p)
+			d, err := good.Create(context.WithoutCancel(ctx), erp.Call{Key: key}, p)
 			if err == nil {
 				err = ctx.Err()
 			}
@@ -399,7 +399,7 @@ var mutants = []mutant{
 	}},
 	{name: "waits for ever", caught: "a request ends with its context", method: func(good erp.OrderConnector) *broken {
 		return &broken{create: func(ctx context.Context, key string, p erp.Payload) (erp.Document, error) {
-			return good.Create(context.WithoutCancel(ctx), key, p)
+			return good.Create(context.WithoutCancel(ctx), erp.Call{Key: key}, p)
 		}}
 	}},
 	{name: "mixes up what is sent at once", caught: "calls run side by side", method: func(good erp.OrderConnector) *broken {
@@ -413,7 +413,7 @@ var mutants = []mutant{
 			mu.Lock()
 			p = last
 			mu.Unlock()
-			return good.Create(ctx, key, p)
+			return good.Create(ctx, erp.Call{Key: key}, p)
 		}}
 	}},
 }

@@ -99,7 +99,7 @@ func (c *Client) Build(o erp.SalesOrder) (erp.Payload, error) {
 
 // Create sends what Build made. A 409 that names a document says that it is there already, which is the same as created. A
 // 2xx without a number, with a JSON object or with no body, is a Document that is Accepted.
-func (c *Client) Create(ctx context.Context, key string, p erp.Payload) (erp.Document, error) {
+func (c *Client) Create(ctx context.Context, call erp.Call, p erp.Payload) (erp.Document, error) {
 	what := "create sales order " + p.Order.ExternalReference
 	if len(p.Requests) != 1 {
 		return erp.Document{}, event.NotDone(&event.Error{
@@ -109,7 +109,7 @@ func (c *Client) Create(ctx context.Context, key string, p erp.Payload) (erp.Doc
 	}
 	post := p.Requests[0]
 	a, err := c.http.Do(ctx, erphttp.Request{
-		What: what, Method: post.Method, Path: post.Path, Header: keyed(key), Body: post.Body, Order: &p.Order,
+		What: what, Method: post.Method, Path: post.Path, Header: keyed(call.Key), Body: post.Body, Order: &p.Order,
 	})
 	if err != nil {
 		return erp.Document{}, err
@@ -152,16 +152,16 @@ func (c *Client) Find(ctx context.Context, reference string) ([]erp.Document, er
 }
 
 // Cancel posts to /sales-orders/{document number}/cancel. Any 2xx is success, whatever its body is.
-func (c *Client) Cancel(ctx context.Context, key string, d erp.Document, ca erp.Cancellation) error {
+func (c *Client) Cancel(ctx context.Context, call erp.Call, d erp.Document, x erp.Cancellation) error {
 	what := "cancel document " + d.Number
-	body, err := json.Marshal(ca)
+	body, err := json.Marshal(x)
 	if err != nil {
 		return event.NotDone(&event.Error{
 			Class: event.Internal, Downstream: erphttp.Downstream, Err: fmt.Errorf("%s: write the body as JSON: %w", what, err),
 		})
 	}
 	a, err := c.http.Do(ctx, erphttp.Request{
-		What: what, Method: http.MethodPost, Path: erphttp.Path("sales-orders", d.Number, "cancel"), Header: keyed(key), Body: body,
+		What: what, Method: http.MethodPost, Path: erphttp.Path("sales-orders", d.Number, "cancel"), Header: keyed(call.Key), Body: body,
 	})
 	switch {
 	case err != nil:

@@ -56,7 +56,7 @@ func create(t *testing.T, c *Client, key string, o erp.SalesOrder) (erp.Document
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c.Create(t.Context(), key, p)
+	return c.Create(t.Context(), erp.Call{Key: key}, p)
 }
 
 func told(s string) *string { return &s }
@@ -311,7 +311,7 @@ func TestCancel_EveryAnswer(t *testing.T) {
 			}
 			answers(c.status, c.body)(w, r)
 		}, Options{})
-		err := client.Cancel(t.Context(), "order_canceled:k", erp.Document{Number: "SO/1 %"}, cancellation)
+		err := client.Cancel(t.Context(), erp.Call{Key: "order_canceled:k"}, erp.Document{Number: "SO/1 %"}, cancellation)
 		if (err == nil) != (c.class == "") || err != nil && event.ClassOf(err) != c.class {
 			t.Errorf("%d %s: got %v", c.status, c.body, err)
 		}
