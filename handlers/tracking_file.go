@@ -14,6 +14,7 @@ import (
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/idempotency"
 	"github.com/mageline/mageline/internal/inbox"
+	"github.com/mageline/mageline/internal/table"
 	"github.com/mageline/mageline/internal/tracking"
 )
 
@@ -116,7 +117,7 @@ func (h *TrackingFile) file(ctx context.Context, e event.Event, ready *FileReady
 	}
 	defer func() { _ = f.Close() }()
 	defer h.Meter.Began()()
-	about, err := tracking.Look(stepwise(ctx, f))
+	about, err := table.Look(stepwise(ctx, f))
 	if err != nil {
 		return "", reading(ctx, err)
 	}

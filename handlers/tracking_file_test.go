@@ -357,14 +357,10 @@ func TestTrackingFile_IsWrittenTo(t *testing.T) {
 			once.Do(func() { r.put("growing.csv", content) })
 			return nil
 		}
-		outcome, err := r.handle(h, "growing.csv", sum)
-		if rows == 200 {
-			isOutcome(t, outcome, err, event.Done) // of what it was
-		} else {
-			isClass(t, err, event.Unavailable, "written to")
-		}
+		_, err := r.handle(h, "growing.csv", sum)
+		isClass(t, err, event.Unavailable, "written to")
 		r.isLying("growing.csv")
-		outcome, err = r.handle(h, "growing.csv", sum) // the event from before comes again
+		outcome, err := r.handle(h, "growing.csv", sum) // the event from before comes again
 		isOutcome(t, outcome, err, event.Skipped)
 		outcome, err = r.handle(h, "growing.csv", "")
 		isOutcome(t, outcome, err, event.Done)

@@ -2,12 +2,9 @@ package handlers
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"strings"
 	"sync"
@@ -19,6 +16,7 @@ import (
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/idempotency"
 	"github.com/mageline/mageline/internal/inbox"
+	"github.com/mageline/mageline/internal/table"
 	"github.com/mageline/mageline/internal/tracking"
 )
 
@@ -35,13 +33,15 @@ const (
 )
 
 // stepwise returns a reader of r that ends with ctx and reports progress.
-func stepwise(ctx context.Context, r io.Reader) io.Reader { return &steps{ctx: ctx, r: r} }
+func stepwise(ctx context.Context, r io.ReadSeeker) io.ReadSeeker { return &steps{ctx: ctx, r: r} }
 
 type steps struct {
 	ctx  context.Context
-	r    io.Reader
+	r    io.ReadSeeker
 	read int
 }
+
+func (s *steps) Seek(offset int64, whence int) (int64, error) { return s.r.Seek(offset, whence) }
 
 func (s *steps) Read(p []byte) (int, error) {
 	if err := s.ctx.Err(); err != nil {
@@ -61,12 +61,12 @@ func (s *steps) Read(p []byte) (int, error) {
 type sending struct {
 	*TrackingFile
 	file     inbox.File
-	about    tracking.About
+	about    table.About
 	repeat   bool
 	log      zerolog.Logger
-	unusable *tracking.UnusableError
+	unusable *table.UnusableError
 
-	rejected           *tracking.Rejected
+	rejected           *table.Rejected
 	rejects            io.WriteCloser
 	bad, sent, parcels int
 	block              [][]byte
@@ -78,10 +78,9 @@ type sending struct {
 
 // send is the effect: it returns when all parcels are published and all bad rows are on the disk.
 func (s *sending) send(ctx context.Context) (idempotency.Result, error) {
-	err := s.read(ctx, func(r io.Reader) error { return tracking.Check(r, s.about, s.Format) })
+	err := tracking.Check(stepwise(ctx, s.file), s.about, s.Format)
 	if err == nil {
-		sum := sha256.New()
-		err = s.read(ctx, func(r io.Reader) error { return s.rows(ctx, io.TeeReader(r, sum), sum) })
+		err = s.rows(ctx)
 	}
 	switch {
 	case errors.As(err, &s.unusable):
@@ -92,21 +91,13 @@ func (s *sending) send(ctx context.Context) (idempotency.Result, error) {
 	return idempotency.Result{Value: fmt.Sprintf("%d rows, %d parcels, %d bad rows", s.sent+s.bad, s.parcels, s.bad)}, nil
 }
 
-// read reads the file from its beginning.
-func (s *sending) read(ctx context.Context, f func(r io.Reader) error) error {
-	if _, err := s.file.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	return f(stepwise(ctx, s.file))
-}
-
-func (s *sending) rows(ctx context.Context, in io.Reader, sum hash.Hash) (err error) {
+func (s *sending) rows(ctx context.Context) (err error) {
 	defer func() {
 		if s.rejects != nil {
 			err = errors.Join(err, s.rejects.Close())
 		}
 	}()
-	r, err := tracking.NewReader(in, s.about, s.Format)
+	r, err := tracking.NewReader(stepwise(ctx, s.file), s.about, s.Format)
 	if err != nil {
 		return err
 	}
@@ -118,7 +109,11 @@ func (s *sending) rows(ctx context.Context, in io.Reader, sum hash.Hash) (err er
 			if err := s.flush(ctx); err != nil {
 				return err
 			}
-			if hex.EncodeToString(sum.Sum(nil)) != s.about.SHA256 {
+			sum, err := table.Sum(stepwise(ctx, s.file))
+			if err != nil {
+				return err
+			}
+			if sum != s.about.SHA256 {
 				return event.Errorf(event.Unavailable, "the tracking file was written to while it was read: it is read again")
 			}
 			s.Meter.Rejected(s.bad)
@@ -136,7 +131,7 @@ func (s *sending) rows(ctx context.Context, in io.Reader, sum hash.Hash) (err er
 	}
 }
 
-func (s *sending) reject(r *tracking.Reader, bad *tracking.BadRow) (err error) {
+func (s *sending) reject(r *tracking.Reader, bad *table.BadRow) (err error) {
 	s.bad++
 	if s.rejected == nil {
 		if s.rejects, err = s.file.Rejected(s.about.SHA256); err == nil {

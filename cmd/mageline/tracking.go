@@ -13,6 +13,7 @@ import (
 
 	"github.com/mageline/mageline/internal/app"
 	"github.com/mageline/mageline/internal/config"
+	"github.com/mageline/mageline/internal/table"
 	"github.com/mageline/mageline/internal/tracking"
 )
 
@@ -61,7 +62,7 @@ Exit code 0 if every row is good, 3 with bad rows, 1 if nothing can be made of t
 
 // found is what a tracking file is.
 type found struct {
-	Encoding  tracking.Encoding `json:"encoding"`
+	Encoding  table.Encoding    `json:"encoding"`
 	Delimiter string            `json:"delimiter"`
 	Columns   map[string]string `json:"columns"` // the file's own, by ours
 	Rows      int               `json:"rows"`
@@ -80,15 +81,15 @@ type rejected struct {
 }
 
 func checkTracking(out io.Writer, file io.ReadSeeker, format tracking.Format, asJSON bool) error {
-	about, err := tracking.Look(file)
+	about, err := table.Look(file)
 	if err == nil {
-		err = again(file, func() error { return tracking.Check(file, about, format) })
+		err = tracking.Check(file, about, format)
 	}
 	what := found{Encoding: about.Encoding}
 	if err == nil {
-		err = again(file, func() error { return what.read(out, file, about, format, asJSON) })
+		err = what.read(out, file, about, format, asJSON)
 	}
-	var unusable *tracking.UnusableError
+	var unusable *table.UnusableError
 	if errors.As(err, &unusable) && len(unusable.Header) > 0 {
 		err = fmt.Errorf("%w\nthe first row: %.1000q", err, unusable.Header)
 	}
@@ -106,16 +107,8 @@ func checkTracking(out io.Writer, file io.ReadSeeker, format tracking.Format, as
 	return err
 }
 
-// again reads a file from its beginning.
-func again(file io.Seeker, f func() error) error {
-	if _, err := file.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	return f()
-}
-
 // read reads the file, and prints its bad rows.
-func (f *found) read(out io.Writer, file io.Reader, about tracking.About, format tracking.Format, asJSON bool) error {
+func (f *found) read(out io.Writer, file io.ReadSeeker, about table.About, format tracking.Format, asJSON bool) error {
 	r, err := tracking.NewReader(file, about, format)
 	if err != nil {
 		return err

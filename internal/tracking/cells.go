@@ -7,24 +7,22 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
-)
 
-func isSpace(r rune) bool {
-	return unicode.IsSpace(r) || r == '\u200b' || r == '\ufeff' // what is pasted from web pages brings them along
-}
+	"github.com/mageline/mageline/internal/table"
+)
 
 // unmarked removes what spreadsheets and people put around a cell so that it stays a text: ="…", a leading ' or #.
 func unmarked(cell string) string {
 	if n := len(cell); n > 0 && isPlain(cell[0]) && isPlain(cell[n-1]) {
 		return cell // as nearly all are
 	}
-	cell = strings.TrimFunc(cell, isSpace)
+	cell = strings.TrimFunc(cell, table.IsSpace)
 	if inner, ok := strings.CutPrefix(cell, `="`); ok {
 		if inner, ok = strings.CutSuffix(inner, `"`); ok {
-			cell = strings.TrimFunc(inner, isSpace)
+			cell = strings.TrimFunc(inner, table.IsSpace)
 		}
 	}
-	return strings.TrimFunc(strings.TrimLeft(cell, "'#"), isSpace)
+	return strings.TrimFunc(strings.TrimLeft(cell, "'#"), table.IsSpace)
 }
 
 // isPlain reports whether a byte is never removed.
@@ -83,10 +81,10 @@ var identifiers = [columns]bool{
 }
 
 // parcel fills in a parcel from a row. reason is why the row is bad.
-func (r *Reader) parcel(p *Parcel, row row) (reason string) {
+func (r *Reader) parcel(p *Parcel, row table.Row) (reason string) {
 	var values [columns]string
-	cells, whole := row.cells, string(row.raw) // one piece of memory for all that is kept of the row
-	printable := isPrintable(row.raw)
+	cells, whole := row.Cells, string(row.Raw) // one piece of memory for all that is kept of the row
+	printable := isPrintable(row.Raw)
 	for column, i := range r.layout.at {
 		if i < 0 || i >= len(cells) || column == columnCarrier {
 			continue
@@ -106,7 +104,7 @@ func (r *Reader) parcel(p *Parcel, row row) (reason string) {
 	*p = Parcel{
 		OrderNumber: values[columnOrder], TrackingNumber: values[columnTracking],
 		ShipmentNumber: values[columnShipment], SourceCode: values[columnSource], CarrierCode: custom,
-		Line: row.line, LastLine: row.line, Rows: 1,
+		Line: row.Line, LastLine: row.Line, Rows: 1,
 	}
 	if i := r.layout.at[columnCarrier]; i >= 0 && i < len(cells) {
 		if p.CarrierCode, p.Title, reason = r.carrier(cells[i]); reason != "" {
@@ -134,8 +132,8 @@ func (r *Reader) parcel(p *Parcel, row row) (reason string) {
 }
 
 // value returns the value of a cell, or the reason why it can't be used.
-func value(column int, c cell, row string, printable bool) (value, reason string) {
-	name, text := columnNames[column], c.text
+func value(column int, c table.Cell, row string, printable bool) (value, reason string) {
+	name, text := columnNames[column], c.Text
 	if len(text) > maxCell || identifiers[column] && len(text) > maxIdentifier && utf8.RuneCount(text) > maxIdentifier {
 		return "", name + " is too long"
 	}
@@ -143,8 +141,8 @@ func value(column int, c cell, row string, printable bool) (value, reason string
 	if !printable && !utf8.Valid(text) {
 		return "", name + " has bytes that are no character in the encoding of the file: save the file as UTF-8"
 	}
-	if c.at >= 0 {
-		value = unmarked(row[c.at : c.at+len(text)])
+	if c.At >= 0 {
+		value = unmarked(row[c.At : c.At+len(text)])
 	} else {
 		value = unmarked(string(text))
 	}
@@ -204,17 +202,17 @@ const maxNamed = 1000
 
 // carrier returns Magento's code for the file's carrier, and the file's text as the title. Without TRACKING_CARRIERS a text in the
 // form of a code is the code.
-func (r *Reader) carrier(c cell) (carrierCode, title, reason string) {
-	if n := r.carrierBefore; n.title != "" && string(c.text) == n.title { // most rows have that of the one before
+func (r *Reader) carrier(c table.Cell) (carrierCode, title, reason string) {
+	if n := r.carrierBefore; n.title != "" && string(c.Text) == n.title { // most rows have that of the one before
 		return n.code, n.title, ""
 	}
-	if n, ok := r.named[string(c.text)]; ok {
-		if string(c.text) == n.title {
+	if n, ok := r.named[string(c.Text)]; ok {
+		if string(c.Text) == n.title {
 			r.carrierBefore = n
 		}
 		return n.code, n.title, ""
 	}
-	c.at = -1 // so that no row is kept in memory
+	c.At = -1 // so that no row is kept in memory
 	if title, reason = value(columnCarrier, c, "", false); reason != "" {
 		return "", "", reason
 	}
@@ -225,7 +223,7 @@ func (r *Reader) carrier(c cell) (carrierCode, title, reason string) {
 		n.code = title
 	}
 	if len(r.named) < maxNamed {
-		r.named[string(c.text)] = n
+		r.named[string(c.Text)] = n
 	}
 	return n.code, n.title, ""
 }

@@ -4,43 +4,41 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-)
 
-// delimiters are those that a file may have, the most common first.
-const delimiters = ",;\t|"
+	"github.com/mageline/mageline/internal/table"
+)
 
 // layout is which column is where.
 type layout struct {
-	at        [columns]int // index of the cell, -1 where the file has no such column
-	header    bool         // the first row is one
-	delimiter byte
-	width     int // cells of the first row
-	names     []string
+	at    [columns]int // index of the cell, -1 where the file has no such column
+	names []string     // of the header; nil where there is none
+	width int          // cells of the header, or else of the first row
 }
 
-// layoutOf finds the layout in the first row. split returns its cells for a delimiter.
-func layoutOf(f Format, split func(delimiter byte) []string) (layout, error) {
+// options returns how a table is read whose header has the columns.
+func (f Format) options() (table.Options, error) {
 	byNumber, err := f.numbers()
-	if err != nil {
-		return layout{}, err
+	if err != nil || byNumber != nil {
+		return table.Options{}, err
 	}
-	var best layout
-	most := -1
-	for _, d := range []byte(delimiters) {
-		l := layout{delimiter: d, names: split(d), header: byNumber == nil}
-		l.width = len(l.names)
-		score := l.width
-		if byNumber != nil {
-			l.at = *byNumber
-			l.names = nil
-		} else {
-			score = 10_000_000*l.find(f) + l.width // a known column counts more than any number of others
+	return table.Options{Header: func(names []string) int {
+		l := layout{names: names}
+		if found := l.find(f); l.at[columnOrder] >= 0 && l.at[columnTracking] >= 0 {
+			return found
 		}
-		if score > most {
-			best, most = l, score
-		}
+		return 0
+	}}, nil
+}
+
+// layoutOf finds the layout of a table.
+func layoutOf(f Format, t *table.Reader) (layout, error) {
+	l := layout{names: t.Names(), width: t.Width()}
+	if byNumber, _ := f.numbers(); byNumber != nil {
+		l.at = *byNumber
+	} else {
+		l.find(f)
 	}
-	return best, best.enough()
+	return l, l.enough()
 }
 
 // numbers returns the indexes of the columns if the format has numbers, else nil.
@@ -87,12 +85,12 @@ func (l *layout) find(f Format) (found int) {
 	l.at = none()
 	index := make(map[string]int, len(l.names))
 	for i := len(l.names) - 1; i >= 0; i-- {
-		index[folded(unmarked(l.names[i]))] = i
+		index[table.Folded(unmarked(l.names[i]))] = i
 	}
 	for column, ours := range columnNames {
-		i, there := index[folded(unmarked(f.Columns[ours]))]
+		i, there := index[table.Folded(unmarked(f.Columns[ours]))]
 		if !there || f.Columns[ours] == "" {
-			i, there = index[folded(ours)]
+			i, there = index[table.Folded(ours)]
 		}
 		if there {
 			l.at[column] = i
@@ -106,23 +104,29 @@ func (l *layout) find(f Format) (found int) {
 func (l *layout) enough() error {
 	order, tracking := l.at[columnOrder], l.at[columnTracking]
 	switch {
-	case order >= 0 && tracking >= 0 && (l.header || max(order, tracking) < l.width):
-		return nil
-	case !l.header && (order < 0 || tracking < 0):
+	case l.names != nil:
+	case order < 0 || tracking < 0:
 		return unusable("TRACKING_COLUMNS has numbers, and none for order_number or for tracking_number")
-	case !l.header:
+	case max(order, tracking) >= l.width:
 		return unusable("the first row has %d cells, and TRACKING_COLUMNS asks for number %d: is the delimiter a comma, a semicolon, a tab or a pipe?",
 			l.width, max(order, tracking)+1)
 	}
+	return nil
+}
+
+// missing returns the error about a file without a header, with what its nearest row lacks.
+func (f Format) missing(nearest []string) error {
+	l := layout{names: nearest}
+	l.find(f)
 	missing := "no tracking_number"
-	switch {
+	switch order, tracking := l.at[columnOrder], l.at[columnTracking]; {
 	case order < 0 && tracking < 0:
 		missing = "neither order_number nor tracking_number"
 	case order < 0:
 		missing = "no order_number"
 	}
-	return &UnusableError{
-		Reason: fmt.Sprintf("the header has %s among its %d columns: name the file's own in TRACKING_COLUMNS, or correct the header", missing, l.width),
-		Header: l.names,
+	return &table.UnusableError{
+		Reason: fmt.Sprintf("the header has %s among its %d columns: name the file's own in TRACKING_COLUMNS, or correct the header", missing, len(nearest)),
+		Header: nearest, NoHeader: true,
 	}
 }

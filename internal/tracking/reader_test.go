@@ -14,12 +14,13 @@ import (
 
 	"golang.org/x/text/encoding/charmap"
 
+	"github.com/mageline/mageline/internal/table"
 	"github.com/mageline/mageline/internal/tracking"
 )
 
 // read reads a whole file, and gives the parcels as messages, the bad rows as "line: reason", and the rejected file.
 func read(content string, f tracking.Format) (parcels, bad []string, rejected string, err error) {
-	about, err := tracking.Look(strings.NewReader(content))
+	about, err := table.Look(strings.NewReader(content))
 	if err != nil {
 		return nil, nil, "", err
 	}
@@ -104,7 +105,10 @@ func TestReader_ReturnsParcels(t *testing.T) {
 			message("101", "1Z", `,"items":[{"sku":"A","quantity":0.25}]`),
 		}},
 		{"another shipment is another parcel", "order_number,tracking_number,shipment_number\n100,1Z,1\n100,1Z,2\n", tracking.Format{}, []string{message("100", "1Z", `,"shipment_number":"1"`), message("100", "1Z", `,"shipment_number":"2"`)}},
-		{"more cells than the header", "order_number,tracking_number\n100,1Z,,x,\n", tracking.Format{}, []string{message("100", "1Z", "")}},
+		{"empty cells behind the header's", "order_number,tracking_number\n100,1Z,, ,\n", tracking.Format{}, []string{message("100", "1Z", "")}},
+		{"lines above the header", "Report\nfrom, to\n\norder_number,tracking_number\n100,1Z\n", tracking.Format{}, []string{message("100", "1Z", "")}},
+		{"a line that names the delimiter", "sep=;\norder_number;tracking_number;a,b,c,d\n100;1Z;\n", tracking.Format{}, []string{message("100", "1Z", "")}},
+		{"blank rows", "order_number;tracking_number\n;;\n\"\";\" \"\n100;1Z\n ; \u00a0\n", tracking.Format{}, []string{message("100", "1Z", "")}},
 		{"a header alone", "order_number,tracking_number\n", tracking.Format{}, nil},
 	}
 	for _, tt := range tests {
@@ -145,14 +149,14 @@ func TestReader_ReturnsBadRowsWithReasons(t *testing.T) {
 	}{
 		{
 			"missing", ",1Z,A,1\n101, ,A,1\n,,,\n102,2Z\n",
-			[]string{"2: order_number is missing", "3: tracking_number is missing", "4: order_number and tracking_number are missing"},
+			[]string{"2: order_number is missing", "3: tracking_number is missing"},
 			1,
-			",1Z,A,1,2,order_number is missing\n101, ,A,1,3,tracking_number is missing\n,,,,4,order_number and tracking_number are missing\n",
+			",1Z,A,1,2,order_number is missing\n101, ,A,1,3,tracking_number is missing\n",
 		},
 		{"spoilt by a spreadsheet", "1.23E+11,1Z,A,1\n100,\"3,4E+20\",A,1\n100,1E5,A,1\n5e-7,1Z,A,1\n100,12E+5,A,1\n100,E+5,A-1,1\n", []string{"2: order_number was spoilt", "3: tracking_number was spoilt", "5: order_number was spoilt"}, 3, ""},
 		{"quantities", "100,1,A,0\n100,2,A,-1\n100,3,A,two\n100,4,A,1e9\n100,5,A,NaN\n100,6,A,\"1,000\"\n100,7,A,1.000000\n100,8,A,0.00001\n100,9,A,123456789\n", []string{"2: quantity", "3: quantity", "4: quantity", "5: quantity", "6: quantity", "7: quantity", "9: quantity", "10: quantity"}, 1, ""},
 		{"a short row", "100\n", []string{"2: tracking_number is missing"}, 0, "100,,,,2,tracking_number is missing\n"},
-		{"a long row", ",1Z,A,1,x,\"y,z\"\n", []string{"2: order_number is missing"}, 0, ",1Z,A,1,2,order_number is missing,x,\"y,z\"\n"},
+		{"a long row", ",1Z,A,1,x,\"y,z\"\n", []string{"2: the row has more cells"}, 0, ",1Z,A,1,2,the row has more cells than the header: put a cell in quotes that has the delimiter in it,x,\"y,z\"\n"},
 		{"a quote that is never closed", "100,\"1Z,A,1\n101,2Z,A,1\n102,\"3Z\",A,1\n", []string{"2: a quote is opened"}, 2, "100,\"\"\"1Z\",A,1,2,\"a quote is opened and never closed: close it, or take it away\"\n"},
 		{"and at the end", "101,2Z,A,1\n100,1Z,\"A\n", []string{"3: a quote is opened"}, 1, ""},
 		{"two that are never closed", "100,\"1Z,A,1\n101,\"2Z,A,1\n102,3Z,A,1\n", []string{"2: a quote is opened", "3: a quote is opened"}, 1, ""},
@@ -222,7 +226,7 @@ func TestRejected_CanBeCorrectedAndReadAgain(t *testing.T) {
 }
 
 func TestNewReader_RefusesUnusableFiles(t *testing.T) {
-	many := strings.Repeat("1,2\n", tracking.MaxRows)
+	many := strings.Repeat("1,2\n", table.MaxRows)
 	tests := []struct {
 		name, content string
 		format        tracking.Format
@@ -244,7 +248,7 @@ func TestNewReader_RefusesUnusableFiles(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			_, _, _, err := read(tt.content, tt.format)
-			var unusable *tracking.UnusableError
+			var unusable *table.UnusableError
 			if !errors.As(err, &unusable) || !strings.Contains(err.Error(), tt.reason) {
 				t.Errorf("error %v, want %q", err, tt.reason)
 			}
@@ -253,7 +257,7 @@ func TestNewReader_RefusesUnusableFiles(t *testing.T) {
 	if got, _, _, err := read("order_number,tracking_number\n\n\n"+many, tracking.Format{}); err != nil || len(got) != 1 {
 		t.Errorf("as many rows as may be: %d parcels, %v", len(got), err)
 	}
-	if _, err := tracking.NewReader(strings.NewReader(""), tracking.About{Size: tracking.MaxBytes + 1}, tracking.Format{}); err == nil || !strings.Contains(err.Error(), "split it") {
+	if _, err := tracking.NewReader(strings.NewReader(""), table.About{Size: table.MaxBytes + 1}, tracking.Format{}); err == nil || !strings.Contains(err.Error(), "split it") {
 		t.Errorf("too large: %v", err)
 	}
 }
@@ -266,31 +270,11 @@ func wide(text string) string {
 	return string(b)
 }
 
-// A character that lies over the edge of what is read at once is one all the same.
-func TestLook_FindsTheEncoding(t *testing.T) {
-	for _, shift := range []int{0, 1, 2, 3} {
-		text := strings.Repeat("x", shift) + strings.Repeat("€𝄞", 200_000)
-		about, err := tracking.Look(iotestHalf{strings.NewReader(text)})
-		if err != nil || about.Encoding != tracking.UTF8 || about.Size != int64(len(text)) {
-			t.Errorf("shifted by %d: %+v, %v", shift, about, err)
-		}
-		about, err = tracking.Look(strings.NewReader(text + "\xe2\x82"))
-		if err != nil || about.Encoding != tracking.Windows1252 {
-			t.Errorf("cut off: %+v, %v", about, err)
-		}
-	}
-}
-
-// iotestHalf gives less than is asked for.
-type iotestHalf struct{ r io.Reader }
-
-func (h iotestHalf) Read(p []byte) (int, error) { return h.r.Read(p[:(len(p)+1)/2]) }
-
 func TestReader_ReturnsReadErrors(t *testing.T) {
 	broken := errors.New("stale handle")
 	content := "order_number,tracking_number\n100,1Z\n101,2"
-	about, _ := tracking.Look(strings.NewReader(content))
-	r, err := tracking.NewReader(io.MultiReader(strings.NewReader(content), errReader{broken}), about, tracking.Format{})
+	about, _ := table.Look(strings.NewReader(content))
+	r, err := tracking.NewReader(&breaking{Reader: strings.NewReader(content), err: broken}, about, tracking.Format{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -299,14 +283,29 @@ func TestReader_ReturnsReadErrors(t *testing.T) {
 	}
 }
 
-type errReader struct{ err error }
+// breaking fails at its end.
+type breaking struct {
+	*strings.Reader
+	err error
+}
 
-func (r errReader) Read([]byte) (int, error) { return 0, r.err }
+func (b *breaking) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if errors.Is(err, io.EOF) {
+		err = b.err
+	}
+	return n, err
+}
 
 // generated is a file of any length that is never held.
 type generated struct {
 	row, rows int
 	rest      []byte
+}
+
+func (g *generated) Seek(int64, int) (int64, error) {
+	g.row, g.rest = 0, nil
+	return 0, nil
 }
 
 func (g *generated) Read(p []byte) (int, error) {
@@ -329,7 +328,7 @@ func (g *generated) Read(p []byte) (int, error) {
 // The memory that is in use does not grow with the file.
 func TestReader_BoundsMemory(t *testing.T) {
 	peak := func(rows int) (most uint64) {
-		about, err := tracking.Look(&generated{rows: rows})
+		about, err := table.Look(&generated{rows: rows})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -375,12 +374,12 @@ func FuzzReader(f *testing.F) {
 		if numbers {
 			format.Columns = map[string]string{"order_number": "1", "tracking_number": "2", "sku": "3", "quantity": "4"}
 		}
-		about, err := tracking.Look(bytes.NewReader(content))
+		about, err := table.Look(bytes.NewReader(content))
 		if err != nil {
 			t.Fatal(err)
 		}
 		r, err := tracking.NewReader(bytes.NewReader(content), about, format)
-		var unusable *tracking.UnusableError
+		var unusable *table.UnusableError
 		if err != nil {
 			if !errors.As(err, &unusable) {
 				t.Fatal(err)
@@ -425,7 +424,7 @@ func FuzzReader(f *testing.F) {
 			return
 		}
 		// What was rejected is a file with as many rows.
-		about, err = tracking.Look(bytes.NewReader(rejected.Bytes()))
+		about, err = table.Look(bytes.NewReader(rejected.Bytes()))
 		if err != nil {
 			t.Fatal(err)
 		}

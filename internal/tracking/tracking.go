@@ -1,14 +1,16 @@
 // Package tracking reads a 3PL's files of tracking numbers (docs/tracking.md): it turns a stream of bytes into parcels and bad rows.
 // It knows nothing of directories (internal/inbox), events or Magento.
 //
-// A file is read twice and never kept in memory. [Look] finds its hash, its encoding and whether it is a text at all, so that no
-// parcel of an unusable file goes out. Then a [Reader] returns its parcels and bad rows.
+// What the rows of a file are is found by internal/table. A file is read twice and never kept in memory: table.Look finds its hash,
+// its encoding and whether it is a text at all, so that no parcel of an unusable file goes out. Then a [Reader] returns its parcels
+// and bad rows.
 package tracking
 
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
+
+	"github.com/mageline/mageline/internal/table"
 )
 
 // Parcel is the body of a message shipping.tracking.received. It comes from one row, or from adjacent rows of one parcel.
@@ -32,16 +34,6 @@ type Item struct {
 	Quantity json.Number `json:"quantity,omitempty"`
 }
 
-// BadRow is a row that no parcel can be made of.
-type BadRow struct {
-	Line   int    // on which it begins
-	Reason string // names columns, and nothing of what is in them
-	// Raw is the row in UTF-8, without its line break, truncated to MaxRow bytes.
-	Raw string
-
-	cells []string // set where Raw can't be read again as what it was meant to be: a quote that is never closed
-}
-
 // Format is what is particular to a 3PL's files.
 type Format struct {
 	// Columns maps our name of a column to the file's (order_number=Auftragsnr.) or, for files without a header, to the
@@ -51,14 +43,8 @@ type Format struct {
 	Carriers map[string]string
 }
 
-// Bounds of a file, far above what a 3PL sends.
+// Bounds of a row, far above what a 3PL sends; those of a file are in internal/table.
 const (
-	// MaxRows bounds the rows of a file, bad ones included.
-	MaxRows = 1_000_000
-	// MaxBytes bounds the size of a file.
-	MaxBytes = 256 << 20
-	// MaxRow bounds a row, in bytes of UTF-8. A longer one is bad.
-	MaxRow = 1 << 20
 	// maxCell bounds a cell that is used, in bytes, and maxIdentifier one with a number or a code, in characters.
 	maxCell       = 1024
 	maxIdentifier = 255
@@ -66,18 +52,8 @@ const (
 	maxItems = 1000
 )
 
-// UnusableError means that no row of a file can be used.
-type UnusableError struct {
-	// Reason is what is wrong and what to do. It has nothing of the file's content.
-	Reason string
-	// Header is the first row, if that is what is wrong. It is for the person who has the file, not for logs.
-	Header []string
-}
-
-func (e *UnusableError) Error() string { return e.Reason }
-
 func unusable(format string, args ...any) error {
-	return &UnusableError{Reason: fmt.Sprintf(format, args...)}
+	return &table.UnusableError{Reason: fmt.Sprintf(format, args...)}
 }
 
 // The known columns.
@@ -99,13 +75,3 @@ var columnNames = [columns]string{
 
 // ColumnNames returns the names of the known columns.
 func ColumnNames() []string { return columnNames[:] }
-
-// folded returns the name of a column in the form in which names are compared.
-func folded(name string) string {
-	return strings.Map(func(r rune) rune {
-		if r == '_' || isSpace(r) {
-			return -1
-		}
-		return r
-	}, strings.ToLower(name))
-}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	files "github.com/mageline/mageline/internal/table"
 	"github.com/mageline/mageline/internal/tracking"
 )
 
@@ -47,7 +48,7 @@ func rows(t *testing.T, out *table) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		about, err := tracking.Look(f)
+		about, err := files.Look(f)
 		if err := errors.Join(err, f.Close()); err != nil {
 			t.Fatal(err)
 		}
@@ -60,17 +61,14 @@ func rows(t *testing.T, out *table) {
 }
 
 func lookAndRead(f *os.File) (int, error) {
-	about, err := tracking.Look(f)
-	if err == nil {
-		_, err = f.Seek(0, io.SeekStart)
-	}
+	about, err := files.Look(f)
 	if err != nil {
 		return 0, err
 	}
 	return readRows(f, about)
 }
 
-func readRows(f *os.File, about tracking.About) (n int, err error) {
+func readRows(f *os.File, about files.About) (n int, err error) {
 	r, err := tracking.NewReader(f, about, tracking.Format{Carriers: map[string]string{"DHL Paket": "dhl"}})
 	for err == nil {
 		var p tracking.Parcel

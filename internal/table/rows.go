@@ -1,4 +1,4 @@
-package tracking
+package table
 
 import (
 	"bytes"
@@ -10,7 +10,7 @@ import (
 // quote that is never closed swallows the rest of the file; it does not return the text of a row; and it does not bound a row. The
 // rules here:
 //
-//   - a row ends with its line (LF or CRLF), unless a quoted cell continues after it; empty lines are no rows;
+//   - a row ends with its line, unless a quoted cell continues after it; empty lines are no rows;
 //   - a cell is quoted if it begins with a quote (after spaces); inside of it "" is a quote, and so is a quote that is followed by
 //     neither the delimiter nor the end of the line;
 //   - a quote that is never closed makes its line a bad row, and the next line begins a row.
@@ -21,30 +21,9 @@ type rows struct {
 	start     int
 	line      int // of buf[start]
 	delimiter byte
-	cells     []cell
+	cells     []Cell
 	scratch   []byte
 }
-
-type cell struct {
-	text  []byte // valid until the next row
-	start int    // of the cell in row.raw
-	at    int    // of text in row.raw; -1 where it is not there as it is
-}
-
-// row is valid until the next one is read.
-type row struct {
-	line  int
-	raw   []byte // without its line break
-	cells []cell
-	// fault is why the row can't be read; "" if it can.
-	fault string
-}
-
-// Faults of a row.
-const (
-	faultQuote = "a quote is opened and never closed: close it, or take it away"
-	faultLong  = "the row is longer than a mebibyte"
-)
 
 const readSize = 64 << 10
 
@@ -103,13 +82,13 @@ func (s *rows) skip(n, lines int) {
 }
 
 // next returns the next row, and io.EOF at the end.
-func (s *rows) next() (row, error) {
+func (s *rows) next() (Row, error) {
 	end, err := s.begin()
 	if err != nil {
 		if errors.Is(err, errLong) {
 			return s.long(), nil
 		}
-		return row{}, err
+		return Row{}, err
 	}
 	r, n, lines := s.look(end)
 	s.skip(n, lines)
@@ -129,7 +108,7 @@ func (s *rows) begin() (end int, err error) {
 			return 0, s.err // the line may go on
 		case len(text) == 0 && s.start == len(s.buf):
 			return 0, io.EOF
-		case len(withoutCR(text)) > 0:
+		case len(text) > 0:
 			return end, nil
 		}
 		s.skip(end, 1)
@@ -137,9 +116,9 @@ func (s *rows) begin() (end int, err error) {
 }
 
 // look returns the row whose first line ends at end, its length, and how many lines it has. It uses none of the text.
-func (s *rows) look(end int) (r row, n, lines int) {
-	r.line, lines = s.line, 1
-	n, state := s.split(withoutCR(s.buf[s.start:s.start+end]), false)
+func (s *rows) look(end int) (r Row, n, lines int) {
+	r.Line, lines = s.line, 1
+	n, state := s.split(s.buf[s.start:s.start+end], false)
 	switch state {
 	case closed:
 		n = end
@@ -156,18 +135,18 @@ func (s *rows) look(end int) (r row, n, lines int) {
 		}
 		fallthrough
 	case lost:
-		r.fault = faultQuote
+		r.Fault = faultQuote
 		n = end
-		s.splitPlain(withoutCR(s.buf[s.start : s.start+end]))
+		s.splitPlain(s.buf[s.start : s.start+end])
 	}
-	r.raw = withoutCR(s.buf[s.start : s.start+n])
-	r.cells = s.cells
+	r.Raw = s.buf[s.start : s.start+n]
+	r.Cells = s.cells
 	return r, n, lines
 }
 
 // long skips a line that is longer than a row may be.
-func (s *rows) long() row {
-	r := row{line: s.line, fault: faultLong, raw: bytes.Clone(s.buf[s.start : s.start+MaxRow])}
+func (s *rows) long() Row {
+	r := Row{Line: s.line, Fault: faultLong, Raw: bytes.Clone(s.buf[s.start : s.start+MaxRow])}
 	for {
 		rest := s.buf[s.start:]
 		if i := bytes.IndexByte(rest, '\n'); i >= 0 {
@@ -181,13 +160,6 @@ func (s *rows) long() row {
 		}
 	}
 	return r
-}
-
-func withoutCR(line []byte) []byte {
-	if n := len(line); n > 0 && line[n-1] == '\r' {
-		return line[:n-1]
-	}
-	return line
 }
 
 // splitState is how the quotes of a text end.
@@ -205,16 +177,16 @@ func (s *rows) splitPlain(line []byte) {
 	for start := 0; ; {
 		i := bytes.IndexByte(line[start:], s.delimiter)
 		if i < 0 {
-			s.cells = append(s.cells, cell{line[start:], start, start})
+			s.cells = append(s.cells, Cell{line[start:], start, start})
 			return
 		}
-		s.cells = append(s.cells, cell{line[start : start+i], start, start})
+		s.cells = append(s.cells, Cell{line[start : start+i], start, start})
 		start += i + 1
 	}
 }
 
-// split splits text into cells up to the first line break outside of quotes, and returns the index after the row, with its carriage
-// return. text is one line or, if several is true, as much as a row may have.
+// split splits text into cells up to the first line break outside of quotes. It returns the index after the row.
+// text is one line or, if several is true, as much as a row may have.
 func (s *rows) split(text []byte, several bool) (n int, state splitState) {
 	if !several && bytes.IndexByte(text, '"') < 0 {
 		s.splitPlain(text)
@@ -223,14 +195,14 @@ func (s *rows) split(text []byte, several bool) (n int, state splitState) {
 	s.cells, s.scratch = s.cells[:0], s.scratch[:0]
 	stray := false
 	for at := 0; ; {
-		c := cell{start: at, at: at}
+		c := Cell{from: at, At: at}
 		for at < len(text) && text[at] == ' ' {
 			at++
 		}
 		if at < len(text) && text[at] == '"' {
 			var strayed bool
-			c.at = at + 1
-			c.text, at, strayed, state = s.quoted(text, at+1, several)
+			c.At = at + 1
+			c.Text, at, strayed, state = s.quoted(text, at+1, several)
 			stray = stray || strayed
 			if state == open && stray {
 				state = lost
@@ -238,15 +210,12 @@ func (s *rows) split(text []byte, several bool) (n int, state splitState) {
 			if state != closed {
 				return 0, state
 			}
-			if !bytes.HasPrefix(text[c.at:], c.text) {
-				c.at = -1 // a doubled quote was in it
+			if !bytes.HasPrefix(text[c.At:], c.Text) {
+				c.At = -1 // a doubled quote was in it
 			}
 		} else {
 			at = s.cellEnd(text, at, several)
-			c.text = text[c.start:at]
-			if at == len(text) || text[at] == '\n' {
-				c.text = withoutCR(c.text)
-			}
+			c.Text = text[c.from:at]
 		}
 		s.cells = append(s.cells, c)
 		if at >= len(text) || text[at] == '\n' {
@@ -288,7 +257,7 @@ func (s *rows) quoted(text []byte, at int, several bool) (value []byte, next int
 			continue
 		}
 		end := at + 1
-		for end < len(text) && (text[end] == ' ' || text[end] == '\r') {
+		for end < len(text) && text[end] == ' ' {
 			end++
 		}
 		if end == len(text) || text[end] == s.delimiter || text[end] == '\n' {

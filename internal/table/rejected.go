@@ -1,4 +1,4 @@
-package tracking
+package table
 
 import (
 	"fmt"
@@ -18,32 +18,35 @@ const (
 // Rejected writes bad rows in a form in which a corrected copy can be read again: in UTF-8, with the file's header and delimiter,
 // and with two more columns for the line and the reason. These two columns of an earlier rejection are replaced.
 type Rejected struct {
-	w      io.Writer
-	l      *layout
-	width  int // cells before line and reason
-	behind int // the first cell after them: more than width where a header has the two already
-	split  *rows
+	w         io.Writer
+	delimiter byte
+	width     int // cells before line and reason
+	behind    int // the first cell after them: more than width where a header has the two already
+	split     *rows
 }
 
-// NewRejected returns a Rejected that has written the header.
-func (r *Reader) NewRejected(w io.Writer) (*Rejected, error) {
-	j := &Rejected{w: w, l: &r.layout, width: r.layout.width, split: &rows{delimiter: r.layout.delimiter}}
-	for column := range r.layout.at {
-		j.width = max(j.width, r.layout.at[column]+1)
+// NewRejected returns a Rejected that has written the header. Of a file without a header rows have so many cells at least.
+func (r *Reader) NewRejected(w io.Writer, cells int) (*Rejected, error) {
+	j := &Rejected{w: w, delimiter: r.Delimiter(), width: max(r.width, cells), split: &rows{delimiter: r.Delimiter()}}
+	if r.names != nil {
+		j.width = r.width
 	}
 	j.behind = j.width
-	if n := len(r.layout.names); n > 2 && folded(r.layout.names[n-2]) == addedLine && folded(r.layout.names[n-1]) == addedReason {
+	if n := j.width; r.names != nil && n > 2 && Folded(r.names[n-2]) == addedLine && Folded(r.names[n-1]) == addedReason {
 		j.width, j.behind = n-2, n
 	}
 	mark := ""
 	if r.about.Encoding == UTF8BOM {
 		mark = byteOrderMarks[UTF8BOM]
 	}
-	if !r.layout.header {
+	if r.separator {
+		mark += "sep=" + string(rune(j.delimiter)) + "\n"
+	}
+	if r.names == nil {
 		_, err := io.WriteString(w, mark)
 		return j, err
 	}
-	header := append(append([]string{}, r.layout.names[:j.width]...), addedLine, addedReason)
+	header := append(append([]string{}, r.names[:j.width]...), addedLine, addedReason)
 	_, err := io.WriteString(w, mark+j.join(header)+"\n")
 	return j, err
 }
@@ -66,13 +69,13 @@ func (j *Rejected) Write(b *BadRow) error {
 		}
 		have = len(j.split.cells)
 		if have > j.behind {
-			after = b.Raw[j.split.cells[j.behind].start:]
+			after = b.Raw[j.split.cells[j.behind].from:]
 		}
 		if have > j.width {
-			before = b.Raw[:j.split.cells[j.width].start-1]
+			before = b.Raw[:j.split.cells[j.width].from-1]
 		}
 	}
-	d := string(j.l.delimiter)
+	d := string(rune(j.delimiter))
 	line := before + strings.Repeat(d, max(0, j.width-have)) + d + number(b.Line) + d + j.quote(b.Reason)
 	if have > j.behind {
 		line += d + after
@@ -88,12 +91,12 @@ func (j *Rejected) join(cells []string) string {
 	for _, c := range cells {
 		quoted = append(quoted, j.quote(c))
 	}
-	return strings.Join(quoted, string(j.l.delimiter))
+	return strings.Join(quoted, string(rune(j.delimiter)))
 }
 
 // quote quotes a cell if it would be read differently without.
 func (j *Rejected) quote(cell string) string {
-	if strings.ContainsAny(cell, "\"\r\n"+string(j.l.delimiter)) || strings.HasPrefix(cell, " ") {
+	if strings.ContainsAny(cell, "\"\r\n"+string(rune(j.delimiter))) || strings.HasPrefix(cell, " ") {
 		return `"` + strings.ReplaceAll(cell, `"`, `""`) + `"`
 	}
 	return cell
