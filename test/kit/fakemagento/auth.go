@@ -44,6 +44,10 @@ func withSignedURL(ctx context.Context, r *http.Request) context.Context {
 func (s *Server) allowed(resource string, next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		o := s.options
+		if slices.Contains(o.Denied, resource) {
+			refuse(w, http.StatusUnauthorized, "The consumer isn't authorized to access %resources.", map[string]string{"resources": resource})
+			return
+		}
 		if o.Token == "" && o.Username == "" && o.OAuth == (OAuth{}) || r.Context().Value(scheduledKey{}) != nil {
 			next(w, r)
 			return

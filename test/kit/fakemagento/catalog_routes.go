@@ -89,22 +89,26 @@ func (s *Server) catalogRoutes(routes *http.ServeMux) router {
 		"PUT /V1/bundle-products/options/{option}": s.saveBundleOption,
 	})
 	add(words, "Magento_Catalog::catalog", map[string]func(call) (any, *problem){
-		"GET /V1/products/options/types":              s.customOptionTypes,
-		"POST /V1/products/options":                   s.saveCustomOption,
-		"PUT /V1/products/options/{id}":               s.saveCustomOption,
-		"POST /V1/products/base-prices":               s.updateBasePrices,
-		"POST /V1/products/base-prices-information":   s.basePrices,
-		"POST /V1/products/special-price":             s.updateSpecialPrices,
-		"POST /V1/products/special-price-information": s.specialPrices,
-		"POST /V1/products/special-price-delete":      s.deleteSpecialPrices,
-		"POST /V1/products/tier-prices":               s.updateTierPrices,
-		"PUT /V1/products/tier-prices":                s.replaceTierPrices,
-		"POST /V1/products/tier-prices-information":   s.tierPrices,
-		"POST /V1/products/tier-prices-delete":        s.deleteTierPrices,
-		"POST /V1/products/cost":                      s.updateCosts,
-		"POST /V1/products/cost-information":          s.costs,
-		"POST /V1/products/cost-delete":               s.deleteCosts,
+		"GET /V1/products/options/types": s.customOptionTypes,
+		"POST /V1/products/options":      s.saveCustomOption,
+		"PUT /V1/products/options/{id}":  s.saveCustomOption,
 	})
+	for pattern, f := range map[string]http.HandlerFunc{
+		"POST /V1/products/base-prices":               s.writing("prices", "Could not save Prices.", s.updateBasePrices),
+		"POST /V1/products/base-prices-information":   s.reading(s.basePrices),
+		"POST /V1/products/special-price":             s.writing("prices", "Could not save Prices.", s.updateSpecialPrices),
+		"POST /V1/products/special-price-information": s.reading(s.specialPrices),
+		"POST /V1/products/special-price-delete":      s.writing("prices", "Could not delete Prices", s.deleteSpecialPrices),
+		"POST /V1/products/tier-prices":               s.writing("prices", "Could not save Tier Prices", s.updateTierPrices),
+		"PUT /V1/products/tier-prices":                s.writing("prices", "Could not replace Tier Prices", s.replaceTierPrices),
+		"POST /V1/products/tier-prices-information":   s.reading(s.tierPrices),
+		"POST /V1/products/tier-prices-delete":        s.writing("prices", "Could not delete Tier Prices", s.deleteTierPrices),
+		"POST /V1/products/cost":                      s.writing("prices", "Could not save Prices.", s.updateCosts),
+		"POST /V1/products/cost-information":          s.reading(s.costs),
+		"POST /V1/products/cost-delete":               s.writing("skus", "Could not delete Prices", s.deleteCosts),
+	} {
+		words.Handle(pattern, s.allowed("Magento_Catalog::catalog", f))
+	}
 	add(words, "Magento_Catalog::attributes_attributes", map[string]func(call) (any, *problem){
 		"GET /V1/products/attributes":                               s.searchAttributes,
 		"POST /V1/products/attributes":                              s.saveAttribute,

@@ -12,10 +12,12 @@ import (
 )
 
 // Version is a release of Magento, as far as releases differ in what they do with the status of a comment on an order
-// (docs/magento-versions.md).
+// (docs/magento-versions.md), and with the scope of prices.
 type Version string
 
 const (
+	// V241 is V245 but for prices, of which later releases respect the scope.
+	V241 Version = "2.4.1"
 	// V245 stands for all up to 2.4.6: a comment without a status sets the order's to NULL, by which the order vanishes from
 	// the admin's grid (magento2 issue 34180); one that is given is taken as it is, also of another state or unknown (32968).
 	V245 Version = "2.4.5"
@@ -26,7 +28,7 @@ const (
 	V248 Version = "2.4.8"
 )
 
-// Versions gives all of them, oldest first.
+// Versions gives those that differ in comments, oldest first.
 func Versions() []Version { return []Version{V245, V247, V248} }
 
 // VersionFor gives the version that the name of a test ends with, else one picked by the name: each test has the same one in

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/shopspring/decimal"
 )
@@ -22,25 +23,38 @@ type call struct {
 // endpoint answers with what f gives. It is called with mu held.
 func (s *Server) endpoint(f func(c call) (any, *problem)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		c := call{Request: r, limit: s.options.ItemLimit}
-		c.store, _ = r.Context().Value(storeKey{}).(int)
-		if r.Method == http.MethodPost || r.Method == http.MethodPut {
-			d := json.NewDecoder(r.Body)
-			d.UseNumber()
-			if err := d.Decode(&c.body); err != nil && !errors.Is(err, io.EOF) { // some need no body
-				refuse(w, http.StatusBadRequest, "Decoding error.", nil)
-				return
-			}
+		if c, ok := s.decode(w, r); ok {
+			s.finish(w, c, f)
 		}
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		result, wrong := f(c)
-		if wrong != nil {
-			refuse(w, wrong.status, wrong.template, wrong.parameters)
-			return
-		}
-		answer(w, http.StatusOK, result)
 	}
+}
+
+// decode reads a request, or answers that it can't be read.
+func (s *Server) decode(w http.ResponseWriter, r *http.Request) (c call, ok bool) {
+	c = call{Request: r, limit: s.options.ItemLimit}
+	c.store, _ = r.Context().Value(storeKey{}).(int)
+	if r.Method == http.MethodPost || r.Method == http.MethodPut {
+		d := json.NewDecoder(r.Body)
+		d.UseNumber()
+		if err := d.Decode(&c.body); err != nil && !errors.Is(err, io.EOF) { // some need no body
+			refuse(w, http.StatusBadRequest, "Decoding error.", nil)
+			return c, false
+		}
+	}
+	return c, true
+}
+
+// finish answers with what f returns; ok is false where that is a refusal.
+func (s *Server) finish(w http.ResponseWriter, c call, f func(c call) (any, *problem)) (result any, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	result, wrong := f(c)
+	if wrong != nil {
+		wrong.answer(w)
+		return nil, false
+	}
+	answer(w, http.StatusOK, result)
+	return result, true
 }
 
 // object gives the object under a key of the body, which Magento demands.
@@ -59,7 +73,8 @@ func (c call) rows(key string) ([]map[string]any, *problem) {
 		return nil, required(key)
 	}
 	if c.limit > 0 && len(list) > c.limit {
-		return nil, invalid(`Maximum items of type "%type" is %max`, map[string]any{"type": key, "max": c.limit})
+		// Only lists of data objects are counted, so those of SKUs are not (Webapi/Validator/EntityArrayValidator.php).
+		return nil, invalid(`Maximum items of type "%type" is %max`, map[string]any{"type": dataObject(key, c.URL.Path), "max": c.limit})
 	}
 	rows := make([]map[string]any, 0, len(list))
 	for _, one := range list {
@@ -67,6 +82,24 @@ func (c call) rows(key string) ([]map[string]any, *problem) {
 		rows = append(rows, row)
 	}
 	return rows, nil
+}
+
+// dataObject is the class of the objects in a list.
+func dataObject(key, path string) string {
+	switch {
+	case key == "sourceItems":
+		return `\Magento\InventoryApi\Api\Data\SourceItemInterface`
+	case strings.Contains(path, "/base-prices"):
+		return `\Magento\Catalog\Api\Data\BasePriceInterface`
+	case strings.Contains(path, "/special-price"):
+		return `\Magento\Catalog\Api\Data\SpecialPriceInterface`
+	case strings.Contains(path, "/tier-prices"):
+		return `\Magento\Catalog\Api\Data\TierPriceInterface`
+	case strings.Contains(path, "/cost"):
+		return `\Magento\Catalog\Api\Data\CostInterface`
+	default:
+		return key
+	}
 }
 
 // id gives a number of the path.

@@ -16,6 +16,7 @@ type inventory struct {
 	settings  map[int]map[string]any // of stock items, by product id
 	sources   []map[string]any
 	items     []sourceItem
+	bySKU     map[string][]int // the places in items, by SKU in lower case
 	stocks    []map[string]any
 	nextStock int
 	links     []map[string]any
@@ -31,6 +32,7 @@ type sourceItem struct {
 // init makes the sources, and the stock 1, which has them all and sells everything.
 func (inv *inventory) init(sources []string) {
 	inv.settings = map[int]map[string]any{}
+	inv.bySKU = map[string][]int{}
 	inv.nextStock = 1
 	inv.stocks = []map[string]any{{
 		"stock_id": 1, "name": "Default Stock",
@@ -49,7 +51,12 @@ func (inv *inventory) init(sources []string) {
 }
 
 func (inv *inventory) find(sku, source string) int {
-	return slices.IndexFunc(inv.items, func(i sourceItem) bool { return strings.EqualFold(i.sku, sku) && i.source == source })
+	for _, at := range inv.bySKU[strings.ToLower(sku)] {
+		if inv.items[at].source == source {
+			return at
+		}
+	}
+	return -1
 }
 
 func (inv *inventory) save(item sourceItem) {
@@ -57,7 +64,18 @@ func (inv *inventory) save(item sourceItem) {
 		inv.items[at] = item
 		return
 	}
+	key := strings.ToLower(item.sku)
+	inv.bySKU[key] = append(inv.bySKU[key], len(inv.items))
 	inv.items = append(inv.items, item)
+}
+
+func (inv *inventory) remove(at int) {
+	inv.items = slices.Delete(inv.items, at, at+1)
+	clear(inv.bySKU)
+	for at, item := range inv.items {
+		key := strings.ToLower(item.sku)
+		inv.bySKU[key] = append(inv.bySKU[key], at)
+	}
 }
 
 // take takes what is shipped out of a source, if the source is known to have the SKU.
@@ -145,8 +163,9 @@ func (s *Server) inventoryRoutes(routes *http.ServeMux) {
 		lists(func() []map[string]any { return inv.links }, "stock_id", "source_code", "priority"))
 	route("POST /V1/inventory/stock-source-links", "Api::stock_source_link", s.saveLinks)
 	route("POST /V1/inventory/stock-source-links-delete", "Api::stock_source_link", s.deleteLinks)
-	route("GET /V1/inventory/source-items", "Api::source", lists(inv.sourceItems, "source_item_id", "sku", "source_code", "quantity", "status"))
-	route("POST /V1/inventory/source-items", "Api::stock_source_item_assign", s.saveSourceItems)
+	routes.Handle("GET /V1/inventory/source-items", s.allowed("Magento_InventoryApi::source", s.reading(s.searchSourceItems)))
+	routes.Handle("POST /V1/inventory/source-items", s.allowed("Magento_InventoryApi::stock_source_item_assign",
+		s.writing("sourceItems", "Could not save Source Item", s.saveSourceItems)))
 	route("POST /V1/inventory/source-items-delete", "Api::stock_source_item_assign", s.deleteSourceItems)
 	route("GET /V1/inventory/source-selection-algorithm-list", "SourceSelectionApi::source_selection_algorithm", s.selectionAlgorithms)
 	route("POST /V1/inventory/source-selection-algorithm-result", "SourceSelectionApi::source_selection_algorithm_post", s.selectSources)
@@ -166,14 +185,46 @@ func (s *Server) inventoryRoutes(routes *http.ServeMux) {
 	})
 }
 
-func (inv *inventory) sourceItems() []map[string]any {
-	var documents []map[string]any
-	for _, item := range inv.items { // the source_item_id is their order, and is not shown
-		documents = append(documents, map[string]any{
-			"sku": item.sku, "source_code": item.source, "quantity": amount(item.quantity), "status": item.status,
-		})
+// searchSourceItems answers with the rows of a search. Which those of some SKUs are, an index knows.
+func (s *Server) searchSourceItems(c call) (any, *problem) {
+	columns := []string{"source_item_id", "sku", "source_code", "quantity", "status"}
+	criteria, wrong := parseCriteria(c.URL.Query(), oneOf(columns))
+	if wrong != nil {
+		return nil, wrong
 	}
-	return documents
+	inv, remaining := &s.inventory, criteria
+	places := make([]int, 0, len(inv.items))
+	group := slices.IndexFunc(criteria.groups, func(g []filter) bool {
+		return len(g) == 1 && g[0].Field == "sku" && (g[0].Condition == "in" || g[0].Condition == "eq")
+	})
+	if group < 0 {
+		for at := range inv.items {
+			places = append(places, at)
+		}
+	} else {
+		of := criteria.groups[group][0]
+		skus := []string{of.Value}
+		if of.Condition == "in" { // which is split wherever there is a comma, also in a SKU
+			skus = strings.Split(of.Value, ",")
+		}
+		for _, sku := range skus {
+			places = append(places, inv.bySKU[strings.ToLower(sku)]...)
+		}
+		slices.Sort(places)
+		places = slices.Compact(places)
+		remaining.groups = slices.Delete(slices.Clone(criteria.groups), group, group+1)
+	}
+	rows := make([]row, 0, len(places))
+	for _, at := range places { // the source_item_id is their order, and is not shown
+		item := inv.items[at]
+		d := map[string]any{"sku": item.sku, "source_code": item.source, "quantity": amount(item.quantity), "status": item.status}
+		rows = append(rows, row{d, func() map[string]any { return d }})
+	}
+	found := remaining.result(rows)
+	if page, ok := found.(map[string]any); ok {
+		page["search_criteria"] = criteria.show()
+	}
+	return found, nil
 }
 
 func (s *Server) getSource(c call) (any, *problem) {
@@ -292,7 +343,11 @@ func (s *Server) takeLinks(c call) ([]map[string]any, *problem) {
 	return links, nil
 }
 
-// saveSourceItems saves all or none. Magento does not ask whether there is such a product.
+// saveSourceItems saves all or none, and names the first row that is wrong, not its SKU. It does not ask whether there is such
+// a product; whether there is such a source, only the database does, which tells of no reason.
+//
+// Sources: Inventory/Model/SourceItem/Command/Handler/SourceItemsSaveHandler.php and Model/SourceItem/Validator of
+// magento/inventory.
 func (s *Server) saveSourceItems(c call) (any, *problem) {
 	rows, wrong := c.rows("sourceItems")
 	if wrong != nil {
@@ -301,28 +356,37 @@ func (s *Server) saveSourceItems(c call) (any, *problem) {
 	if len(rows) == 0 {
 		return nil, invalid("Input data is empty", nil)
 	}
-	var items []sourceItem
+	items, unknown := make([]sourceItem, 0, len(rows)), false
 	for _, row := range rows {
 		item := sourceItem{sku: text(row["sku"]), source: text(row["source_code"])}
 		var numeric, known bool
 		item.quantity, numeric = money(row["quantity"])
 		item.status, known = number(row["status"])
 		switch {
-		case item.sku == "":
-			return nil, empty("sku")
-		case document(s.inventory.sources, "source_code", item.source) == nil:
-			return nil, validationFailed(`Source with code "%code" does not exist.`, map[string]any{"code": item.source})
+		case strings.TrimSpace(item.sku) == "":
+			return nil, badSourceItem(`"%field" can not be empty.`, "sku")
+		case strings.TrimSpace(item.source) == "":
+			return nil, badSourceItem(`"%field" can not be empty.`, "source_code")
 		case !numeric:
-			return nil, validationFailed(`"%field" should be numeric.`, map[string]any{"field": "quantity"})
+			return nil, badSourceItem(`"%field" should be numeric.`, "quantity")
 		case !known || item.status < 0 || item.status > 1:
-			return nil, validationFailed(`"%field" should be a known status.`, map[string]any{"field": "status"})
+			return nil, badSourceItem(`"%field" should be a known status.`, "status")
 		}
+		unknown = unknown || document(s.inventory.sources, "source_code", item.source) == nil
 		items = append(items, item)
+	}
+	if unknown {
+		return nil, invalid("Could not save Source Item", nil)
 	}
 	for _, item := range items {
 		s.inventory.save(item)
 	}
 	return []any{}, nil
+}
+
+func badSourceItem(template, field string) *problem {
+	return invalid("Validation Failed: "+strings.ReplaceAll(template, "%field", field),
+		fieldErrors{{"message": template, "parameters": map[string]any{"field": field}}})
 }
 
 func (s *Server) deleteSourceItems(c call) (any, *problem) {
@@ -335,7 +399,7 @@ func (s *Server) deleteSourceItems(c call) (any, *problem) {
 	}
 	for _, row := range rows {
 		if at := s.inventory.find(text(row["sku"]), text(row["source_code"])); at >= 0 {
-			s.inventory.items = slices.Delete(s.inventory.items, at, at+1)
+			s.inventory.remove(at)
 		}
 	}
 	return []any{}, nil

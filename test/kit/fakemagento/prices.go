@@ -1,9 +1,12 @@
 package fakemagento
 
 import (
+	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
-	"time"
+
+	"github.com/shopspring/decimal"
 )
 
 // The price endpoints answer with the rows that failed, and save the others. A row can fail for several reasons; the
@@ -12,11 +15,15 @@ import (
 // Sources: app/code/Magento/Catalog/Model/Product/Price, BasePriceStorage.php, SpecialPriceStorage.php and CostStorage.php;
 // TierPriceStorage.php with Validation/TierPriceValidator.php for tier_prices.go.
 
-// failures are the refused rows of one call.
+// failures are the refused rows of one call. In JSON they are the list of the reasons.
 type failures struct {
 	list []any
+	rows int
 	row  bool // the row at hand has failed
 }
+
+// MarshalJSON returns the list.
+func (f *failures) MarshalJSON() ([]byte, error) { return json.Marshal(f.list) }
 
 // add tells of a failure. Parameters are a list: the names that they have in PHP don't come out.
 func (f *failures) add(template string, parameters ...any) {
@@ -25,6 +32,9 @@ func (f *failures) add(template string, parameters ...any) {
 		values = append(values, text(p))
 	}
 	f.list = append(f.list, map[string]any{"message": template, "parameters": values})
+	if !f.row {
+		f.rows++
+	}
 	f.row = true
 }
 
@@ -34,10 +44,27 @@ const (
 	ofSpecial    = "Row ID: SKU = %SKU, Store ID: %storeId, Price From: %priceFrom, Price To: %priceTo."
 )
 
-// priced gives the product of a row, if it is of a type that has a price of its own.
-func (c *catalog) priced(row map[string]any) *product {
-	p := c.products[strings.ToLower(text(row["sku"]))]
-	if p == nil || p.values["type_id"] == "configurable" || p.values["type_id"] == "grouped" {
+// What has a price of its own, by the endpoint (Catalog/etc/di.xml, Bundle/etc/di.xml, Downloadable/etc/di.xml).
+var (
+	withBase    = []string{"simple", "virtual", "downloadable", "bundle"} // a bundle only with a fixed price
+	withSpecial = []string{"simple", "virtual", "downloadable", "bundle"} // a bundle's are percents
+	withTiers   = withSpecial
+	withCost    = []string{"simple", "virtual", "downloadable"}
+)
+
+// priced returns the product of a SKU, if it is of one of the types.
+func (c *catalog) priced(sku any, types []string) *product {
+	p := c.products[strings.ToLower(strings.TrimSpace(text(sku)))]
+	if p == nil || !slices.Contains(types, text(p.values["type_id"])) {
+		return nil
+	}
+	return p
+}
+
+// pricedBase is priced for base prices: a bundle of which the components make the price has none.
+func (c *catalog) pricedBase(sku any) *product {
+	p := c.priced(sku, withBase)
+	if p != nil && p.values["type_id"] == "bundle" && text(p.values["price_type"]) != "1" {
 		return nil
 	}
 	return p
@@ -48,33 +75,75 @@ func (c *catalog) hasStore(id any) bool {
 	return ok && (n == 0 || slices.ContainsFunc(c.stores, func(s Store) bool { return s.ID == n }))
 }
 
-// eachPrice checks and saves the rows, one by one.
-func (s *Server) eachPrice(c call, save func(f *failures, p *product, row map[string]any)) (any, *problem) {
+// viewsBeside returns the store views of the website that a view is of, itself among them.
+func (c *catalog) viewsBeside(store int) (views []int) {
+	at := slices.IndexFunc(c.stores, func(s Store) bool { return s.ID == store })
+	for _, s := range c.stores {
+		if at >= 0 && s.WebsiteID == c.stores[at].WebsiteID {
+			views = append(views, s.ID)
+		}
+	}
+	return views
+}
+
+// looselyEqual compares as PHP's in_array does: two texts that are numbers as numbers.
+func looselyEqual(a, b string) bool {
+	if a == b {
+		return true
+	}
+	x, errX := strconv.ParseFloat(strings.TrimSpace(a), 64)
+	y, errY := strconv.ParseFloat(strings.TrimSpace(b), 64)
+	return errX == nil && errY == nil && x == y
+}
+
+// eachPrice checks and saves the rows, one by one. Find returns the product of a SKU, nil where it has no such price: then the
+// SKU is among the wrong ones, and every row whose SKU PHP takes for equal to one of these is refused with it.
+func (s *Server) eachPrice(c call, find func(sku any) *product, save func(f *failures, p *product, row map[string]any)) (any, *problem) {
 	rows, wrong := c.rows("prices")
 	if wrong != nil {
 		return nil, wrong
 	}
-	f := failures{list: []any{}}
+	var bad []string
+	for _, row := range rows {
+		if find(row["sku"]) == nil {
+			bad = append(bad, text(row["sku"]))
+		}
+	}
+	f := &failures{list: []any{}}
 	for _, row := range rows {
 		f.row = false
-		save(&f, s.catalog.priced(row), row)
+		p := find(row["sku"])
+		if p != nil && slices.ContainsFunc(bad, func(sku string) bool { return looselyEqual(sku, text(row["sku"])) }) {
+			p = nil
+		}
+		save(f, p, row)
 	}
-	return f.list, nil
+	return f, nil
 }
 
-// known gives the products of the SKUs that the body asks for; an unknown one is passed over.
-func (s *Server) known(c call) ([]*product, *problem) {
+// A pricedSKU is a product that is asked for, under the name by which it was.
+type pricedSKU struct {
+	*product
+	sku string
+}
+
+// known returns the products of the SKUs that the body asks for; an unknown one is passed over.
+func (s *Server) known(c call, find func(sku any) *product) ([]pricedSKU, *problem) {
 	skus, ok := c.body["skus"].([]any)
 	if !ok {
 		return nil, required("skus")
 	}
-	var found []*product
+	var found []pricedSKU
 	for _, sku := range skus {
-		if p := s.catalog.priced(map[string]any{"sku": sku}); p != nil {
-			found = append(found, p)
+		if p := find(sku); p != nil {
+			found = append(found, pricedSKU{p, text(sku)})
 		}
 	}
 	return found, nil
+}
+
+func (c *catalog) of(types []string) func(sku any) *product {
+	return func(sku any) *product { return c.priced(sku, types) }
 }
 
 func negative(v any) bool {
@@ -82,9 +151,21 @@ func negative(v any) bool {
 	return !ok || d.IsNegative()
 }
 
-// updateBasePrices saves for all store views: the shop's price scope is Global.
+// scopes returns for which store views a base price holds that is given for one. Up to 2.4.1 that is the one, whatever the
+// price scope is.
+func (s *Server) scopes(store int) []int {
+	switch {
+	case s.options.Version == V241 || store == 0:
+		return []int{store}
+	case s.options.PriceScope == ScopeWebsite:
+		return s.catalog.viewsBeside(store)
+	default:
+		return []int{0}
+	}
+}
+
 func (s *Server) updateBasePrices(c call) (any, *problem) {
-	return s.eachPrice(c, func(f *failures, p *product, row map[string]any) {
+	return s.eachPrice(c, s.catalog.pricedBase, func(f *failures, p *product, row map[string]any) {
 		if p == nil {
 			f.add(badAttribute, "SKU", row["sku"])
 		}
@@ -94,98 +175,67 @@ func (s *Server) updateBasePrices(c call) (any, *problem) {
 		if !s.catalog.hasStore(row["store_id"]) {
 			f.add(noStore, row["sku"], row["store_id"])
 		}
-		if !f.row {
-			p.set(0, "price", floating(row["price"]))
+		if f.row {
+			return
+		}
+		store, _ := number(row["store_id"])
+		for _, scope := range s.scopes(store) {
+			p.set(scope, "price", floating(row["price"]))
+		}
+		if s.options.Version == V248 { // updateLastUpdatedAt
 			p.touch()
 		}
 	})
 }
 
+// eachScope calls f with each store view that has a value of its own of a key, 0 first.
+func (e *entity) eachScope(key string, f func(store int, value any)) {
+	if e.values[key] != nil {
+		f(0, e.values[key])
+	}
+	var stores []int
+	for store := range e.scoped {
+		stores = append(stores, store)
+	}
+	slices.Sort(stores)
+	for _, store := range stores {
+		if value := e.scoped[store][key]; value != nil {
+			f(store, value)
+		}
+	}
+}
+
 func (s *Server) basePrices(c call) (any, *problem) {
-	return s.eachKnown(c, func(p *product) map[string]any {
-		return map[string]any{"price": p.values["price"], "store_id": 0, "sku": p.sku}
+	return s.eachKnown(c, s.catalog.pricedBase, func(p pricedSKU, add func(row map[string]any)) {
+		p.eachScope("price", func(store int, value any) {
+			add(map[string]any{"price": asFloat(value), "store_id": store, "sku": p.sku})
+		})
 	})
 }
 
-func (s *Server) eachKnown(c call, show func(p *product) map[string]any) (any, *problem) {
-	products, wrong := s.known(c)
+func (s *Server) eachKnown(c call, find func(sku any) *product, show func(p pricedSKU, add func(row map[string]any))) (any, *problem) {
+	products, wrong := s.known(c, find)
 	if wrong != nil {
 		return nil, wrong
 	}
 	prices := []any{}
 	for _, p := range products {
-		if price := show(p); price != nil {
-			prices = append(prices, price)
-		}
+		show(p, func(row map[string]any) { prices = append(prices, row) })
 	}
 	return prices, nil
 }
 
-func isDate(v any) bool {
-	_, err := time.Parse(layout, text(v))
-	return v == nil || v == "" || err == nil
-}
-
-// checkSpecial tells what is wrong with a row of special prices.
-func (s *Server) checkSpecial(f *failures, p *product, row map[string]any) {
-	id := []any{row["sku"], row["store_id"], row["price_from"], row["price_to"]}
-	if p == nil {
-		f.add("The product that was requested doesn't exist. Verify the product and try again. "+ofSpecial, id...)
+// asFloat returns a price as PHP writes a float with serialize_precision 17: 29.95 is 29.949999999999999.
+func asFloat(v any) any {
+	d, ok := money(v)
+	if !ok {
+		return v
 	}
-	if store, _ := number(row["store_id"]); store != 0 {
-		f.add("Could not change non global Price when price scope is global. "+ofSpecial, id...)
-	}
-	if !s.catalog.hasStore(row["store_id"]) {
-		f.add("Requested store is not found. "+ofSpecial, id...)
-	}
-	if negative(row["price"]) {
-		f.add("Invalid attribute Price = %price. "+ofSpecial, append([]any{row["price"]}, id...)...)
-	}
-	if !isDate(row["price_from"]) {
-		f.add("Invalid attribute %label = %priceTo. "+ofSpecial, append([]any{"Price From"}, id...)...)
-	}
-	if !isDate(row["price_to"]) {
-		f.add("Invalid attribute %label = %priceTo. "+ofSpecial, append([]any{"Price To"}, id...)...)
-	}
-}
-
-func (s *Server) updateSpecialPrices(c call) (any, *problem) {
-	return s.eachPrice(c, func(f *failures, p *product, row map[string]any) {
-		if s.checkSpecial(f, p, row); f.row {
-			return
-		}
-		price, _ := money(row["price"])
-		p.set(0, "special_price", price.StringFixed(6))
-		p.set(0, "special_from_date", row["price_from"])
-		p.set(0, "special_to_date", row["price_to"])
-	})
-}
-
-func (s *Server) deleteSpecialPrices(c call) (any, *problem) {
-	return s.eachPrice(c, func(f *failures, p *product, row map[string]any) {
-		if s.checkSpecial(f, p, row); f.row {
-			return
-		}
-		for _, code := range []string{"special_price", "special_from_date", "special_to_date"} {
-			p.set(0, code, nil)
-		}
-	})
-}
-
-func (s *Server) specialPrices(c call) (any, *problem) {
-	return s.eachKnown(c, func(p *product) map[string]any {
-		if p.values["special_price"] == nil {
-			return nil
-		}
-		return map[string]any{
-			"price": floating(p.values["special_price"]), "store_id": 0, "sku": p.sku,
-			"price_from": p.values["special_from_date"], "price_to": p.values["special_to_date"],
-		}
-	})
+	return json.Number(strconv.FormatFloat(d.InexactFloat64(), 'g', 17, 64))
 }
 
 func (s *Server) updateCosts(c call) (any, *problem) {
-	return s.eachPrice(c, func(f *failures, p *product, row map[string]any) {
+	return s.eachPrice(c, s.catalog.of(withCost), func(f *failures, p *product, row map[string]any) {
 		if p == nil {
 			f.add(badAttribute, "SKU", row["sku"])
 		}
@@ -203,16 +253,15 @@ func (s *Server) updateCosts(c call) (any, *problem) {
 }
 
 func (s *Server) costs(c call) (any, *problem) {
-	return s.eachKnown(c, func(p *product) map[string]any {
-		if p.values["cost"] == nil {
-			return nil
+	return s.eachKnown(c, s.catalog.of(withCost), func(p pricedSKU, add func(row map[string]any)) {
+		if p.values["cost"] != nil {
+			add(map[string]any{"cost": asFloat(p.values["cost"]), "store_id": 0, "sku": p.sku})
 		}
-		return map[string]any{"cost": floating(p.values["cost"]), "store_id": 0, "sku": p.sku}
 	})
 }
 
 func (s *Server) deleteCosts(c call) (any, *problem) {
-	products, wrong := s.known(c)
+	products, wrong := s.known(c, s.catalog.of(withCost))
 	if wrong != nil {
 		return nil, wrong
 	}
@@ -220,4 +269,27 @@ func (s *Server) deleteCosts(c call) (any, *problem) {
 		p.set(0, "cost", nil)
 	}
 	return true, nil
+}
+
+// BasePrice returns the base price of a SKU for a store view, 0 for all: its own, else that for all.
+func (s *Server) BasePrice(sku string, store int) (price decimal.Decimal, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, wrong := s.catalog.product(sku)
+	if wrong != nil {
+		return decimal.Zero, false
+	}
+	if own, ok := money(p.scoped[store]["price"]); ok {
+		return own, true
+	}
+	return money(p.values["price"])
+}
+
+// SetBasePrice changes a base price, as somebody does in Magento's admin.
+func (s *Server) SetBasePrice(sku string, store int, price decimal.Decimal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p, wrong := s.catalog.product(sku); wrong == nil {
+		p.set(store, "price", amount(price))
+	}
 }

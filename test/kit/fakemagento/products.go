@@ -16,6 +16,7 @@ type product struct {
 	links    []map[string]any
 	media    []map[string]any
 	tiers    []tierPrice
+	periods  []period         // scheduled updates
 	options  []map[string]any // of a configurable product
 	children []string         // their SKUs
 	bundled  []map[string]any // options of a bundle

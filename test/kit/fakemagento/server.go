@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -37,7 +38,15 @@ type Options struct {
 	AdminTokenLifetime time.Duration
 	// Stores are the store views; none: one, English, in Berlin's time zone.
 	Stores []Store
-	// Seed is that of the faults.
+	// Edition is what the shop was bought as; empty: Magento Open Source.
+	Edition Edition
+	// PriceScope is the setting Stores > Configuration > Catalog > Catalog > Price > Catalog Price Scope; empty: ScopeGlobal.
+	PriceScope PriceScope
+	// NoInventory is a shop whose modules of multi-source inventory (MSI) were taken out: there are stock items only.
+	NoInventory bool
+	// Denied are the resources that the integration was not given, such as "Magento_Catalog::catalog".
+	Denied []string
+	// Seed is that of the faults and of the deadlocks.
 	Seed uint64
 	// ItemLimit is how many items a list in a body may have, as the Web API input limits say; 0 is no limit.
 	ItemLimit int
@@ -50,6 +59,26 @@ type Options struct {
 	// Carriers are the codes of the installed carriers; none: those that Magento comes with.
 	Carriers []string
 }
+
+// Edition is Magento Open Source or Adobe Commerce.
+type Edition string
+
+const (
+	// OpenSource is without Content Staging.
+	OpenSource Edition = ""
+	// Commerce has Content Staging, where a special price is a scheduled update.
+	Commerce Edition = "commerce"
+)
+
+// PriceScope says whether websites have prices of their own.
+type PriceScope string
+
+const (
+	// ScopeGlobal is one price for all websites.
+	ScopeGlobal PriceScope = ""
+	// ScopeWebsite is a price for each website, kept for each of its store views.
+	ScopeWebsite PriceScope = "website"
+)
 
 // Store is a store view.
 type Store struct {
@@ -89,6 +118,7 @@ type Server struct {
 	nonceRing []string
 
 	catalog    catalog
+	updates    map[int64]bool // the seconds in which scheduled updates begin
 	inventory  inventory
 	customers  customers
 	carts      carts
@@ -97,6 +127,10 @@ type Server struct {
 	shipments  shipments
 	sales      sales
 	taxes      taxes
+
+	load      load
+	closed    chan struct{}
+	closeOnce sync.Once
 }
 
 // New gives a shop without orders.
@@ -110,7 +144,7 @@ func New(o Options) *Server {
 	if o.Version == "" {
 		o.Version = V245
 	}
-	if !slices.Contains(Versions(), o.Version) {
+	if !slices.Contains(append(Versions(), V241), o.Version) {
 		panic(fmt.Errorf("fakemagento: there is no version %q, but %q", o.Version, Versions()))
 	}
 	if len(o.Stores) == 0 {
@@ -124,6 +158,8 @@ func New(o Options) *Server {
 	}
 	s := &Server{
 		Faults:    fault.New(o.Seed, failure),
+		closed:    make(chan struct{}),
+		load:      load{random: rand.New(rand.NewPCG(o.Seed, o.Seed))},
 		options:   o,
 		nextItem:  1000,
 		sequences: map[int]int{},
@@ -143,6 +179,7 @@ func New(o Options) *Server {
 		nonces:   map[string]bool{},
 
 		separately: map[string]bool{},
+		updates:    map[int64]bool{},
 		shipments:  shipments{byID: map[int]*shipment{}, of: map[int][]*shipment{}, numbers: map[int]int{}},
 	}
 	s.inventory.init(o.Sources)
@@ -160,7 +197,9 @@ func New(o Options) *Server {
 	s.catalog = newCatalog(o.Stores)
 	s.storeRoutes(routes)
 	s.stockItemRoutes(routes)
-	s.inventoryRoutes(routes)
+	if !o.NoInventory {
+		s.inventoryRoutes(routes)
+	}
 	s.customerRoutes(routes)
 	s.customerGroupRoutes(routes)
 	s.attributeMetadataRoutes(routes)
@@ -174,12 +213,15 @@ func New(o Options) *Server {
 		refuse(w, http.StatusNotFound, "Request does not match any route.", nil)
 	})
 	s.bulks.api = s.catalogRoutes(routes)
-	s.handler = s.count(s.Faults.Wrap(s.storeScope(filtered(s.bulks.api))))
+	s.handler = s.count(bounded(s.Faults.Wrap(s.storeScope(filtered(s.bulks.api)))))
 	return s
 }
 
-// Close abandons late answers.
-func (s *Server) Close() { s.Faults.Close() }
+// Close abandons late answers, and calls that take their time.
+func (s *Server) Close() {
+	s.Faults.Close()
+	s.closeOnce.Do(func() { close(s.closed) })
+}
 
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -211,7 +253,9 @@ func (s *Server) AddStatus(state, status string) {
 var (
 	scope  = regexp.MustCompile(`^/rest(?:/([^/]+))??((?:/async(?:/bulk)?)?/V1/.*)$`)
 	digits = regexp.MustCompile(`/\d+(/|$)`)
-	sku    = regexp.MustCompile(`^(/V1/(?:products|configurable-products|bundle-products)/)[^/]+`)
+	// stocked are the endpoints of the stock item of a SKU.
+	stocked = regexp.MustCompile(`^(/V1/(?:stockItems|stockStatuses)/)[^/]+$`)
+	sku     = regexp.MustCompile(`^(/V1/(?:products|configurable-products|bundle-products)/)[^/]+`)
 	// notSKU are the endpoints that have a word of their own where others have the SKU.
 	notSKU = regexp.MustCompile(`^/V1/(?:configurable-products/variation|bundle-products/options/|products/(?:attribute|options(?:/|$)|types$|links/types|media/types|` +
 		`(?:base|tier|special)-price|cost))`)
@@ -229,6 +273,7 @@ func (s *Server) count(next http.Handler) http.Handler {
 		if parts := scope.FindStringSubmatch(path); parts != nil {
 			path = parts[2]
 		}
+		path = stocked.ReplaceAllString(path, "$1:sku")
 		if !notSKU.MatchString(path) {
 			path = sku.ReplaceAllString(path, "$1:sku")
 		}

@@ -111,7 +111,7 @@ func (s *Server) transfer(c call) (any, *problem) {
 		s.inventory.move(text(sku), from, to, s.inventory.items[at].quantity)
 		s.inventory.items[at].status = 0
 		if yes(c.body["unassignFromOrigin"]) {
-			s.inventory.items = slices.Delete(s.inventory.items, at, at+1)
+			s.inventory.remove(at)
 		}
 	}
 	return true, nil

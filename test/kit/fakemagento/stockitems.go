@@ -16,6 +16,17 @@ func (s *Server) Stock(sku string, quantity decimal.Decimal) {
 	s.inventory.save(sourceItem{sku, "default", quantity, flag(quantity.IsPositive())})
 }
 
+// SourceItem returns how many of a SKU are in a source, and whether they are in stock there.
+func (s *Server) SourceItem(sku, source string) (quantity decimal.Decimal, inStock, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := s.inventory.find(sku, source)
+	if at < 0 {
+		return decimal.Zero, false, false
+	}
+	return s.inventory.items[at].quantity, s.inventory.items[at].status == 1, true
+}
+
 // stockSettings are those of a new stock item, all but its quantity and whether it is in stock.
 var stockSettings = map[string]any{
 	"stock_id": 1, "is_qty_decimal": false,
@@ -33,7 +44,8 @@ func (s *Server) stockItemRoutes(routes *http.ServeMux) {
 	route("GET /V1/stockItems/{sku}", s.getStockItem)
 	route("GET /V1/stockItems/lowStock", s.lowStock)
 	route("GET /V1/stockStatuses/{sku}", s.stockStatus)
-	route("PUT /V1/products/{sku}/stockItems/{item}", s.updateStockItem)
+	routes.Handle("PUT /V1/products/{sku}/stockItems/{item}", s.allowed("Magento_Catalog::catalog_inventory",
+		s.writing("stockItem", "The stock item was unable to be saved. Please try again.", s.updateStockItem)))
 }
 
 func (inv *inventory) stockItem(p *product) map[string]any {

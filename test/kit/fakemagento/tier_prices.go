@@ -17,7 +17,12 @@ type tierPrice struct {
 }
 
 func (t tierPrice) same(other tierPrice) bool {
-	return t.website == other.website && strings.EqualFold(t.group, other.group) && t.qty.Equal(other.qty)
+	return t.website == other.website && t.inPlaceOf(other)
+}
+
+// inPlaceOf compares all but the websites.
+func (t tierPrice) inPlaceOf(other tierPrice) bool {
+	return strings.EqualFold(t.group, other.group) && t.qty.Equal(other.qty)
 }
 
 const ofTier = "Row ID: SKU = %SKU, Website ID: %websiteId, Customer Group: %customerGroup, Quantity: %qty."
@@ -37,31 +42,47 @@ func (s *Server) groupID(name string) int {
 	return -1
 }
 
-// checkTier tells what is wrong with a row of tier prices. That websites have no prices of their own is due to the
-// price scope.
-func (s *Server) checkTier(f *failures, p *product, row map[string]any, all []map[string]any) tierPrice {
+// tierPlace names what a row is the price of, without the website.
+func tierPlace(sku string, t tierPrice) string {
+	return strings.ToLower(sku + "\x00" + t.group + "\x00" + t.qty.String())
+}
+
+// checkTier tells what is wrong with a row of tier prices. All are the websites of all rows of the call, by place.
+func (s *Server) checkTier(f *failures, p *product, row map[string]any, all map[string][]int) tierPrice {
 	id := []any{row["sku"], row["website_id"], row["customer_group"], row["quantity"]}
-	tier := tierPrice{group: text(row["customer_group"]), discount: row["price_type"] == "discount"}
+	tier := tierOf(row)
 	tier.groupID = s.groupID(tier.group)
-	tier.website, _ = number(row["website_id"])
-	tier.qty, _ = money(row["quantity"])
-	tier.price, _ = money(row["price"])
 	if p == nil {
 		f.add("Invalid attribute SKU = %SKU. "+ofTier, id...)
 	}
 	if negative(row["price"]) || tier.discount && tier.price.GreaterThan(hundred) {
 		f.add("Invalid attribute Price = %price. "+ofTier, append([]any{row["price"]}, id...)...)
 	}
-	if !tier.discount && row["price_type"] != "fixed" {
+	if !tier.discount && (row["price_type"] != "fixed" || p != nil && p.values["type_id"] == "bundle") {
 		f.add("Invalid attribute Price Type = %priceType. "+ofTier, append([]any{row["price_type"]}, id...)...)
 	}
 	if p != nil && tier.qty.LessThan(decimal.New(1, 0)) {
 		f.add("Invalid attribute Quantity = %qty. "+ofTier, id...)
 	}
-	if tier.website != 0 {
+	if tier.website != 0 && (s.options.PriceScope == ScopeGlobal || !slices.Contains(s.catalog.websites(), tier.website)) {
 		f.add("Invalid attribute Website ID = %websiteId. "+ofTier, id...)
 	}
-	for range sameTiers(all, text(row["sku"]), tier) - 1 { // it is one of them itself
+	// One for a website and one for all websites exclude each other, wherever the other is.
+	websites := all[tierPlace(text(row["sku"]), tier)]
+	if p != nil {
+		for _, have := range p.tiers {
+			if have.inPlaceOf(tier) && have.website != tier.website {
+				websites = append(slices.Clone(websites), have.website)
+			}
+		}
+	}
+	duplicates := -1 // it is one of them itself
+	for _, website := range websites {
+		if website == tier.website || website == 0 || tier.website == 0 {
+			duplicates++
+		}
+	}
+	for range duplicates {
 		f.add("We found a duplicate website, tier price, customer group and quantity: "+
 			"Customer Group = %customerGroup, Website ID = %websiteId, Quantity = %qty. "+ofTier, id...)
 	}
@@ -71,23 +92,30 @@ func (s *Server) checkTier(f *failures, p *product, row map[string]any, all []ma
 	return tier
 }
 
-// sameTiers counts the rows for one place.
-func sameTiers(rows []map[string]any, sku string, of tierPrice) (n int) {
-	for _, row := range rows {
-		qty, _ := money(row["quantity"])
-		website, _ := number(row["website_id"])
-		if text(row["sku"]) == sku && of.same(tierPrice{website: website, group: text(row["customer_group"]), qty: qty}) {
-			n++
-		}
-	}
-	return n
+func tierOf(row map[string]any) tierPrice {
+	tier := tierPrice{group: text(row["customer_group"]), discount: row["price_type"] == "discount"}
+	tier.website, _ = number(row["website_id"])
+	tier.qty, _ = money(row["quantity"])
+	tier.price, _ = money(row["price"])
+	return tier
 }
 
-// eachTier checks all rows of a call and gives those that are right to f.
-func (s *Server) eachTier(c call, save func(p *product, t tierPrice)) (any, *problem) {
-	all, _ := c.rows("prices")
-	return s.eachPrice(c, func(f *failures, p *product, row map[string]any) {
-		if tier := s.checkTier(f, p, row, all); !f.row {
+// eachTier checks all rows of a call and hands those that are right to save. Where stored is false, what the product has is no
+// duplicate.
+func (s *Server) eachTier(c call, stored bool, save func(p *product, t tierPrice)) (any, *problem) {
+	rows, _ := c.rows("prices")
+	all := map[string][]int{}
+	for _, row := range rows {
+		tier := tierOf(row)
+		place := tierPlace(text(row["sku"]), tier)
+		all[place] = append(all[place], tier.website)
+	}
+	return s.eachPrice(c, s.catalog.of(withTiers), func(f *failures, p *product, row map[string]any) {
+		checked := p
+		if p != nil && !stored {
+			checked = &product{entity: p.entity}
+		}
+		if tier := s.checkTier(f, checked, row, all); !f.row {
 			save(p, tier)
 		}
 	})
@@ -98,13 +126,13 @@ func (p *product) setTier(t tierPrice) {
 }
 
 func (s *Server) updateTierPrices(c call) (any, *problem) {
-	return s.eachTier(c, func(p *product, t tierPrice) { p.setTier(t) })
+	return s.eachTier(c, true, func(p *product, t tierPrice) { p.setTier(t) })
 }
 
 // replaceTierPrices takes away all tier prices of the SKUs that have a row that is right.
 func (s *Server) replaceTierPrices(c call) (any, *problem) {
 	emptied := map[*product]bool{}
-	return s.eachTier(c, func(p *product, t tierPrice) {
+	return s.eachTier(c, false, func(p *product, t tierPrice) {
 		if !emptied[p] {
 			p.tiers, emptied[p] = nil, true
 		}
@@ -112,17 +140,17 @@ func (s *Server) replaceTierPrices(c call) (any, *problem) {
 	})
 }
 
-// deleteTierPrices deletes the tiers that have the price of the row, too.
+// deleteTierPrices deletes the tiers that have the group, the quantity and the price of the row, in whatever website.
 func (s *Server) deleteTierPrices(c call) (any, *problem) {
-	return s.eachTier(c, func(p *product, t tierPrice) {
+	return s.eachTier(c, false, func(p *product, t tierPrice) {
 		p.tiers = slices.DeleteFunc(p.tiers, func(have tierPrice) bool {
-			return have.same(t) && have.discount == t.discount && have.price.Equal(t.price)
+			return have.inPlaceOf(t) && have.discount == t.discount && have.price.Equal(t.price)
 		})
 	})
 }
 
 func (s *Server) tierPrices(c call) (any, *problem) {
-	products, wrong := s.known(c)
+	products, wrong := s.known(c, s.catalog.of(withTiers))
 	if wrong != nil {
 		return nil, wrong
 	}
@@ -134,7 +162,7 @@ func (s *Server) tierPrices(c call) (any, *problem) {
 				kind = "discount"
 			}
 			prices = append(prices, map[string]any{
-				"price": amount(t.price), "price_type": kind, "website_id": t.website, "sku": p.sku,
+				"price": asFloat(t.price), "price_type": kind, "website_id": t.website, "sku": p.sku,
 				"customer_group": t.group, "quantity": amount(t.qty),
 			})
 		}
