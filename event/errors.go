@@ -90,6 +90,25 @@ func NotDone(err error) error {
 	return notDoneError{err}
 }
 
+// MayBeDone returns err without the mark of NotDone, with the same class and text: the effect may have happened after all.
+func MayBeDone(err error) error {
+	if !IsNotDone(err) {
+		return err
+	}
+	var d *Deferral
+	if errors.As(err, &d) {
+		own := *d
+		own.Err = nil
+		return &own
+	}
+	own := Error{Class: ClassOf(err), Err: errors.New(err.Error())}
+	var e *Error
+	if errors.As(err, &e) {
+		own.Downstream, own.Status, own.RetryAfter, own.Unreadable, own.Request = e.Downstream, e.Status, e.RetryAfter, e.Unreadable, e.Request
+	}
+	return &own
+}
+
 // IsNotDone reports whether err, or an error in it, is marked by NotDone.
 func IsNotDone(err error) bool { return errors.Is(err, errNotDone) }
 

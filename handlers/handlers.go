@@ -10,6 +10,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/shopspring/decimal"
+
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/idempotency"
 	"github.com/mageline/mageline/internal/orderbook"
@@ -66,6 +68,15 @@ type OrderRules struct {
 	Comment         bool
 	Statuses        *Statuses // of all comments on orders
 	WaitEvery       time.Duration
+	// Tolerance is by how much a document's total may differ from Magento's before the comment says so; nil is 0.02.
+	Tolerance func() decimal.Decimal
+}
+
+func (r OrderRules) tolerance() decimal.Decimal {
+	if r.Tolerance == nil {
+		return decimal.New(2, -2)
+	}
+	return r.Tolerance()
 }
 
 // identityFields are the fields of mapping.Identity.

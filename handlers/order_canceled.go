@@ -302,8 +302,8 @@ func (c cancellation) document(ctx context.Context) (string, error) {
 func (c cancellation) send(ctx context.Context, e event.Event, s step, document string, request erp.Cancellation) (before bool, err error) {
 	key := idempotency.Key{Consumer: OrderCanceled, Key: c.key, Effect: s.effect}
 	idempotencyKey := OrderCanceled + ":" + c.key + ":" + shortened(strings.TrimPrefix(s.effect, effectCancel))
-	_, before, err = c.Ledger.Do(ctx, idempotency.Effect{Key: key, Repeat: e.Repeat, Data: encoded(s.data)}, func(ctx context.Context, _ *idempotency.Claim) (idempotency.Result, error) {
-		if err := c.ERP.Cancel(ctx, erp.Call{Key: idempotencyKey}, erp.Document{Number: document}, request); err != nil {
+	_, before, err = c.Ledger.Do(ctx, idempotency.Effect{Key: key, Repeat: e.Repeat, Data: encoded(s.data)}, func(ctx context.Context, claim *idempotency.Claim) (idempotency.Result, error) {
+		if err := c.ERP.Cancel(ctx, erp.Call{Key: idempotencyKey, Attempt: attempt(claim, c.Export.UncertainWait), Steps: stepsOf(c.Ledger, claim.Key, e.Repeat, c.Export.UncertainWait)}, erp.Document{Number: document}, request); err != nil {
 			return idempotency.Result{}, err
 		}
 		zerolog.Ctx(ctx).Info().Str("event", "order_cancelled").Str("key", c.key).Str("document_number", document).

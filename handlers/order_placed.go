@@ -112,7 +112,7 @@ func (h *Placed) export(ctx context.Context, e event.Event, ref event.Order, o *
 	comment := orderComment{
 		orders: h.Orders, ledger: h.Ledger, statuses: h.Rules.Statuses, ref: ref, lock: key, once: true,
 		key:  idempotency.Key{Consumer: OrderPlaced, Key: key, Effect: "comment"},
-		text: fmt.Sprintf("Sales order %s created in %s", created.Value, h.Rules.ERPName),
+		text: fmt.Sprintf("Sales order %s created in %s", created.Value, h.Rules.ERPName) + differs(created),
 	}
 	commentedBefore, err := comment.write(ctx, e.Repeat)
 	if err != nil {
@@ -146,6 +146,7 @@ func (h *Placed) create(ctx context.Context, e event.Event, ref event.Order, key
 		Data: encoded(createdData{EntityID: is.EntityID}), Changes: []idempotency.Change{h.Book.Change(is)},
 	}
 	reference := mapping.ExternalReference(h.Rules.ReferencePrefix, key)
+	var found erp.Document
 
 	if err := h.Export.readable(o); err != nil {
 		return result, event.NotDone(err)
@@ -157,14 +158,16 @@ func (h *Placed) create(ctx context.Context, e event.Event, ref event.Order, key
 		return result, nil
 	}
 	if h.mustAsk(e, o, c) {
-		number, err := h.ask(ctx, reference, c)
+		found, err = h.ask(ctx, reference, c)
 		if err != nil {
 			return result, err
 		}
-		if number != "" {
-			result.State, result.Reason, result.Value = idempotency.Done, entityID(is.EntityID), number
-			zerolog.Ctx(ctx).Info().Str("event", "order_found").Str("key", key).Str("document_number", number).
+		if found.Number != "" {
+			zerolog.Ctx(ctx).Info().Str("event", "order_found").Str("key", key).Str("document_number", found.Number).
 				Msg("found: the order is in the ERP already, looked up before it would be repeated")
+		}
+		if _, ok := h.ERP.(erp.Completer); found.Number != "" && (!ok || result.State != idempotency.Done) {
+			result.State, result.Reason, result.Value = idempotency.Done, entityID(is.EntityID), found.Number
 			return result, nil
 		}
 	}
@@ -199,8 +202,16 @@ func (h *Placed) create(ctx context.Context, e event.Event, ref event.Order, key
 	if err != nil {
 		return result, event.NotDone(err)
 	}
-	document, err := h.ERP.Create(ctx, erp.Call{Key: OrderPlaced + ":" + key}, payload)
+	call := erp.Call{Key: OrderPlaced + ":" + key, Steps: stepsOf(h.Ledger, c.Key, e.Repeat, h.Export.UncertainWait)}
+	var document erp.Document
+	if found.Number != "" {
+		document, err = h.ERP.(erp.Completer).Complete(ctx, call, payload, found)
+	} else {
+		document, err = h.ERP.Create(ctx, call, payload)
+	}
 	switch {
+	case err != nil && document.Number != "":
+		return result, incomplete(err, key, document)
 	case err != nil:
 		return result, err
 	case document.Number == "":
@@ -211,6 +222,9 @@ func (h *Placed) create(ctx context.Context, e event.Event, ref event.Order, key
 		}
 	}
 	result.Reason, result.Value = entityID(is.EntityID), document.Number
+	if differs := h.compare(ctx, key, so, document); differs != "" {
+		result.Data = encoded(createdData{EntityID: is.EntityID, Differs: differs})
+	}
 	zerolog.Ctx(ctx).Info().Str("event", "order_created").Str("key", key).Str("document_number", document.Number).
 		Msg("created: the order is in the ERP")
 	return result, nil
@@ -268,44 +282,37 @@ func (h *Placed) mustAsk(e event.Event, o *magentoapi.Order, c *idempotency.Clai
 		(!o.CreatedAt.IsZero() && time.Since(o.CreatedAt.Time) > h.Export.Retention/2)
 }
 
-// ask looks up the order in the ERP. An empty number means that it is not there and may be sent. After a look-up that fails the effect
+// ask looks up the order in the ERP. A document without a number means that it is not there and may be sent. After a look-up that fails the effect
 // stays uncertain, since the same time as before: no later event may send without asking.
-func (h *Placed) ask(ctx context.Context, reference string, c *idempotency.Claim) (number string, err error) {
+func (h *Placed) ask(ctx context.Context, reference string, c *idempotency.Claim) (found erp.Document, err error) {
 	documents, err := h.ERP.Find(ctx, reference)
 	if err != nil {
 		if c.Uncertain {
 			err = event.NotDone(err)
 		}
-		return "", err
+		return erp.Document{}, err
 	}
 	switch {
 	case len(documents) > 1:
 		// Not NotDone: the next handling must look it up again.
-		return "", event.Errorf(event.Rejected, "the ERP has %d documents for order %s: %s. Cancel all but one there, then replay",
+		return erp.Document{}, event.Errorf(event.Rejected, "the ERP has %d documents for order %s: %s. Cancel all but one there, then replay",
 			len(documents), reference, numbers(documents))
 	case len(documents) == 1 && documents[0].Number != "":
-		return documents[0].Number, nil
+		return documents[0], nil
 	case len(documents) == 1:
 		c.Accept()
-		return "", &event.Error{
+		return erp.Document{}, &event.Error{
 			Class: event.NotFound, Downstream: "erp",
 			Err: fmt.Errorf("the ERP has a document for order %s that has no number yet: it is asked again, not sent again", reference),
 		}
 	case c.Accepted:
-		return "", event.NotDone(&event.Error{
+		return erp.Document{}, event.NotDone(&event.Error{
 			Class: event.NotFound, Downstream: "erp",
 			Err: fmt.Errorf("the ERP accepted order %s and has given it no document number yet; "+
 				"if it never will, `mageline key release %s:%s` lets it be sent once more", reference, OrderPlaced, c.Key.Key),
 		})
 	}
-	if left := h.Export.UncertainWait - c.UncertainFor; c.Uncertain && left > 0 {
-		return "", event.NotDone(&event.Deferral{
-			Reason: fmt.Sprintf("order %s was sent to the ERP and not confirmed: it is only asked for %s more", reference, left.Round(time.Second)),
-			Wait:   left, Pick: event.NotLonger,
-		})
-	}
-	c.Looked()
-	return "", nil
+	return erp.Document{}, attempt(c, h.Export.UncertainWait).MayRepeat("order " + reference)
 }
 
 func numbers(documents []erp.Document) string {

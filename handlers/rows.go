@@ -18,6 +18,8 @@ import (
 // createdData is in the rows of effectCreate.
 type createdData struct {
 	EntityID int64 `json:"entity_id"` // of the order that the row was made for
+	// Differs is what the comment says of the document's total; empty where that is Magento's.
+	Differs string `json:"differs,omitempty"`
 }
 
 // trackData is in the rows of effectTrack that are done.

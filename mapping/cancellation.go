@@ -23,7 +23,9 @@ func Cancelled(o *magentoapi.Order) []erp.CancellationLine {
 			q = decimal.Max(q, item.QtyOrdered.Decimal.Sub(item.QtyShipped.Decimal).Sub(item.QtyRefunded.Decimal))
 		}
 		if q.IsPositive() {
-			ls = append(ls, erp.CancellationLine{Reference: itemReference(s.item), SKU: s.sku(), Quantity: erp.NewQuantity(q)})
+			ls = append(ls, erp.CancellationLine{
+				Reference: itemReference(s.item), SKU: s.sku(), Quantity: erp.NewQuantity(q), Row: s.row(q),
+			})
 		}
 	}
 	return ls
@@ -32,15 +34,32 @@ func Cancelled(o *magentoapi.Order) []erp.CancellationLine {
 // cancelled returns the cancelled quantity of a row. Where only the composite's row has it, a component's share is that of the
 // composite; where only the variant's row of a configurable has it, it is the variant's.
 func (s sale) cancelled() decimal.Decimal {
-	q := s.item.QtyCanceled.Decimal
+	return s.count(func(i *magentoapi.OrderItem) decimal.Decimal { return i.QtyCanceled.Decimal })
+}
+
+// count returns a quantity of the row, also where Magento has it on the row of the composite or the variant only.
+func (s sale) count(of func(*magentoapi.OrderItem) decimal.Decimal) decimal.Decimal {
+	q := of(s.item)
 	if s.variant != nil {
-		q = decimal.Max(q, s.variant.QtyCanceled.Decimal)
+		q = decimal.Max(q, of(s.variant))
 	}
 	if s.parent != nil && s.parent.QtyOrdered.Decimal.IsPositive() {
-		share := s.item.QtyOrdered.Decimal.Mul(s.parent.QtyCanceled.Decimal).DivRound(s.parent.QtyOrdered.Decimal, 4)
+		share := s.item.QtyOrdered.Decimal.Mul(of(s.parent)).DivRound(s.parent.QtyOrdered.Decimal, 4)
 		q = decimal.Max(q, share)
 	}
 	return q
+}
+
+// row returns how a row stands, with what is cancelled of it. Of a component the composite's row may have it.
+func (s sale) row(canceled decimal.Decimal) erp.Row {
+	shipped, refunded := s.count(func(i *magentoapi.OrderItem) decimal.Decimal { return i.QtyShipped.Decimal }),
+		s.count(func(i *magentoapi.OrderItem) decimal.Decimal { return i.QtyRefunded.Decimal })
+	ordered := s.item.QtyOrdered.Decimal
+	return erp.Row{
+		Ordered: erp.NewQuantity(ordered), Shipped: erp.NewQuantity(shipped), Refunded: erp.NewQuantity(refunded),
+		Canceled: erp.NewQuantity(canceled),
+		Open:     erp.NewQuantity(decimal.Max(decimal.Zero, ordered.Sub(shipped).Sub(refunded).Sub(canceled))),
+	}
 }
 
 // maxKey bounds the part of a key that has the quantities, because it is sent in a header.

@@ -101,12 +101,38 @@ func hasMoney(item *magentoapi.OrderItem) bool {
 	return !item.Price.Decimal.IsZero()
 }
 
-func lines(sales []sale) []erp.Line {
+func lines(o *magentoapi.Order, sales []sale) []erp.Line {
+	codes := taxCodes(o)
 	ls := make([]erp.Line, 0, len(sales))
 	for _, s := range sales {
-		ls = append(ls, line(s))
+		l := line(s)
+		l.TaxCode = codes[s.item.ItemID]
+		ls = append(ls, l)
 	}
 	return ls
+}
+
+// taxCodes returns Magento's code of the rate of each row that exactly one rate applies to. That of shipping is under 0.
+func taxCodes(o *magentoapi.Order) map[magentoapi.ID]*string {
+	var codes map[magentoapi.ID]*string
+	for _, item := range o.ExtensionAttributes.ItemAppliedTaxes {
+		if item.Type != "shipping" && item.Type != "product" || item.Type == "product" && item.ItemID == 0 {
+			continue
+		}
+		if codes == nil {
+			codes = map[magentoapi.ID]*string{}
+		}
+		row := item.ItemID
+		if item.Type == "shipping" {
+			row = 0
+		}
+		if _, several := codes[row]; several || len(item.AppliedTaxes) != 1 {
+			codes[row] = nil
+			continue
+		}
+		codes[row] = text(item.AppliedTaxes[0].Code)
+	}
+	return codes
 }
 
 func line(s sale) erp.Line {

@@ -76,7 +76,7 @@ func SalesOrder(o *magentoapi.Order, reference string, s Store) (erp.SalesOrder,
 		BaseGrandTotal:    amount(o.BaseGrandTotal),
 		Customer:          customer(o, s),
 		BillingAddress:    address(o.BillingAddress),
-		Lines:             lines(sales),
+		Lines:             lines(o, sales),
 		Totals:            totals,
 		Comment:           text(o.CustomerNote),
 	}
@@ -177,6 +177,7 @@ func shipping(o *magentoapi.Order) *erp.Shipping {
 		AmountInclTax:           amount(o.ShippingInclTax),
 		TaxAmount:               amount(o.ShippingTaxAmount),
 		TaxPercent:              shippingTaxPercent(o),
+		TaxCode:                 taxCodes(o)[0],
 		DiscountAmount:          amount(o.ShippingDiscountAmount),
 		DiscountTaxCompensation: amount(o.ShippingDiscountTaxCompensationAmount),
 	}

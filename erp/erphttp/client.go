@@ -151,7 +151,7 @@ func (c *Client) Do(ctx context.Context, r Request) (*Answer, error) {
 // failed returns an error of the request, for a question without the mark of event.NotDone.
 func (r Request) failed(err error) error {
 	if r.Question {
-		return unmarked(err)
+		return event.MayBeDone(err)
 	}
 	return err
 }

@@ -163,22 +163,3 @@ func (c *Client) lost(r Request, err error) error {
 		Err: fmt.Errorf("%s: no answer from the ERP; see that %s is right and the ERP runs: %w", r.What, c.o.AddressName, err),
 	}
 }
-
-// unmarked returns err without the mark of event.NotDone.
-func unmarked(err error) error {
-	if !event.IsNotDone(err) {
-		return err
-	}
-	var d *event.Deferral
-	if errors.As(err, &d) {
-		own := *d
-		own.Err = nil
-		return &own
-	}
-	own := event.Error{Class: event.ClassOf(err), Downstream: Downstream, Err: errors.New(err.Error())}
-	var e *event.Error
-	if errors.As(err, &e) {
-		own.RetryAfter, own.Unreadable, own.Request = e.RetryAfter, e.Unreadable, e.Request
-	}
-	return &own
-}
