@@ -13,8 +13,8 @@ import (
 // magento is the downstream's name.
 const magento = "magento"
 
-// fromMagento returns an error of magentoapi with its class. It marks a definite refusal by event.NotDone.
-func fromMagento(err error) error {
+// FromMagento returns an error of magentoapi with its class. It marks a definite refusal by event.NotDone.
+func FromMagento(err error) error {
 	classed, ok := classify(err)
 	if !ok {
 		return err
@@ -30,12 +30,12 @@ func fromMagento(err error) error {
 	return classed
 }
 
-// fromShip is fromMagento for requests that ship an order. After a 400 the shipment may have been made.
+// fromShip is FromMagento for requests that ship an order. After a 400 the shipment may have been made.
 func fromShip(err error) error {
 	if classed, ok := classify(err); ok && errors.Is(err, magentoapi.ErrBadRequest) {
 		return classed
 	}
-	return fromMagento(err)
+	return FromMagento(err)
 }
 
 // LogOdd logs, at debug, fields of an unexpected form in an answer of Magento's or in an event: their paths and forms, never their

@@ -113,7 +113,7 @@ func (c orderComment) effect(ctx context.Context, claim *idempotency.Claim) (ide
 	if claim.Uncertain {
 		there, err := c.orders.Comments(ctx, int64(o.EntityID))
 		if err != nil {
-			return idempotency.Result{}, event.NotDone(fromMagento(err))
+			return idempotency.Result{}, event.NotDone(FromMagento(err))
 		}
 		// Another effect may have written the same text: an earlier cancellation of some lines.
 		others, err := c.ledger.Rows(ctx, c.key.Consumer, c.key.Key)
@@ -165,7 +165,7 @@ func (c orderComment) send(ctx context.Context, o *magentoapi.Order) error {
 // add returns the status that Magento accepted with the comment.
 func (c orderComment) add(ctx context.Context, o *magentoapi.Order) (taken string, err error) {
 	for _, taken = range c.statuses.of(o) {
-		err = fromMagento(c.orders.AddComment(ctx, int64(o.EntityID), magentoapi.Comment{Text: c.text, Status: taken}))
+		err = FromMagento(c.orders.AddComment(ctx, int64(o.EntityID), magentoapi.Comment{Text: c.text, Status: taken}))
 		if !isRefusal(err) {
 			break
 		}

@@ -90,7 +90,7 @@ func find(ctx context.Context, orders Orders, ref event.Order, fields ...string)
 		}
 		o, err := orders.Get(ctx, int64(ref.EntityID), fields...)
 		if err != nil {
-			return nil, fromMagento(err)
+			return nil, FromMagento(err)
 		}
 		if err := mapping.Identity.Check(o); err != nil {
 			return nil, err
@@ -122,7 +122,7 @@ func find(ctx context.Context, orders Orders, ref event.Order, fields ...string)
 func numbered(ctx context.Context, orders Orders, ref event.Order) ([]*magentoapi.Order, error) {
 	found, err := orders.ByIncrementID(ctx, string(ref.IncrementID))
 	if err != nil {
-		return nil, fromMagento(err)
+		return nil, FromMagento(err)
 	}
 	for _, o := range found {
 		if err := mapping.Identity.Check(o); err != nil {

@@ -78,7 +78,7 @@ func (s *Stores) read(ctx context.Context) error {
 		configs, err = s.Reader.Configs(ctx)
 	}
 	if err != nil {
-		err = fromMagento(err)
+		err = FromMagento(err)
 		switch event.ClassOf(err) {
 		case event.Unauthorized, event.NotFound, event.Rejected:
 			zerolog.Ctx(ctx).Warn().Str("event", "store_configuration_unreadable").Err(err).

@@ -118,7 +118,7 @@ func (h *Tracked) track(ctx context.Context, t event.Tracking, o *magentoapi.Ord
 	// Read under the lease: a number that is there is never added again, whoever added it.
 	shipments, err := h.Shipments.OfOrder(ctx, int64(o.EntityID))
 	if err != nil {
-		return idempotency.Result{}, event.NotDone(fromMagento(err))
+		return idempotency.Result{}, event.NotDone(FromMagento(err))
 	}
 	p, err := newParcel(t, o, shipments)
 	if err != nil {
@@ -143,7 +143,7 @@ func (h *Tracked) track(ctx context.Context, t event.Tracking, o *magentoapi.Ord
 		CarrierCode: magentoapi.Text(code), Title: magentoapi.Text(title),
 	})
 	if err != nil {
-		return idempotency.Result{}, fromMagento(err)
+		return idempotency.Result{}, FromMagento(err)
 	}
 	log.Info().Str("event", "tracking_added").Int64("shipment", int64(s.EntityID)).Msg("added: the tracking number is on the shipment")
 	if h.Rules.Notify {
@@ -198,7 +198,7 @@ func (h *Tracked) ship(ctx context.Context, p *trackedParcel, c *idempotency.Cla
 		// Magento answers 400 for any failure, and the shipment may have been created.
 		shipments, lookErr := h.Shipments.OfOrder(ctx, id)
 		if lookErr != nil {
-			return idempotency.Result{}, uncertain(fromMagento(lookErr), fmt.Errorf("%w; and the shipments can't be read again: %w", err, lookErr))
+			return idempotency.Result{}, uncertain(FromMagento(lookErr), fmt.Errorf("%w; and the shipments can't be read again: %w", err, lookErr))
 		}
 		if s := p.made(shipments); s != nil {
 			return trackResult(int64(s.EntityID), shipmentMade), nil
@@ -235,7 +235,7 @@ func (h *Tracked) mail(ctx context.Context, key string, shipment int64, repeat b
 			}
 			sent, err := h.Shipments.SendEmail(ctx, shipment)
 			log := zerolog.Ctx(ctx).With().Str("key", key).Str("shipment", strconv.FormatInt(shipment, 10)).Logger()
-			switch err = fromMagento(err); {
+			switch err = FromMagento(err); {
 			case isRefusal(err):
 				// The number is recorded: a mail that Magento refuses must not make a dead letter.
 				log.Warn().Str("event", "shipment_mail_refused").Bool("journal", true).Err(err).Msg("Magento refuses to mail the shipment")

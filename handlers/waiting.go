@@ -70,7 +70,7 @@ func (w *Waiting) look(ctx context.Context, page []orderbook.Waiting) error {
 	}
 	found, err := w.Orders.Search(ctx, magentoapi.SearchCriteria{PageSize: waitingPage}.Where(magentoapi.In("entity_id", ids...)))
 	if err != nil {
-		return fmt.Errorf("read %d waiting orders again: %w", len(page), fromMagento(err))
+		return fmt.Errorf("read %d waiting orders again: %w", len(page), FromMagento(err))
 	}
 	byID := make(map[int64]*magentoapi.Order, len(found.Items))
 	for _, o := range found.Items {
