@@ -17,7 +17,7 @@ ifeq ($(shell command -v go),)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test versions chaos faults soak bench fuzz lint portable check-generated image clean
+.PHONY: help build demo test versions chaos faults soak bench module fuzz lint portable check-generated image clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,7 @@ test: ## every test, with the race detector, against a real RabbitMQ and Postgre
 	-scripts/services/install.sh rabbitmq # some tests restart servers of their own; where they can't, they are left out
 	-scripts/services/install.sh postgres
 	-scripts/services/install.sh pgbouncer
+	-scripts/services/install.sh php # for one test with the Magento module
 	$(SERVICES) go test -race -timeout 20m ./...
 	cd deploy && go test ./...
 	cd test/bench/watermill && go vet ./...
@@ -71,6 +72,9 @@ bench: ## the table of docs/performance.md, each rate next to its limit measured
 	$(SERVICES) env MAGELINE_TEST_BENCH=full go test -count=1 -v -timeout 30m ./test/bench
 	$(SERVICES) go test -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 30m \
 		$$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -n 1 dirname | sort -u)
+
+module: ## the Magento module: syntax, style, and its tests under PHP against a real RabbitMQ
+	$(SERVICES) scripts/module.sh
 
 fuzz: ## each fuzz target for FUZZTIME (10s)
 	$(SERVICES) scripts/fuzz.sh $(FUZZTIME)

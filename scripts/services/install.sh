@@ -2,7 +2,7 @@
 # Makes sure that a server's programs are installed: as root on Debian or Ubuntu it installs the package, elsewhere it
 # says in one line what to install.
 #
-#   install.sh rabbitmq|postgres|pgbouncer|debootstrap
+#   install.sh rabbitmq|postgres|pgbouncer|debootstrap|php
 set -euo pipefail
 
 service=$1
@@ -18,6 +18,10 @@ postgres)
 pgbouncer)
 	package=pgbouncer
 	programs() { command -v pgbouncer || find /usr/sbin /usr/local/sbin /opt/homebrew/bin -name pgbouncer; }
+	;;
+php)
+	package="php-cli php-amqplib php-sqlite3 php-xml php-mbstring php-symfony-console php-psr-log phpunit php-codesniffer"
+	programs() { command -v phpunit phpcs php >/dev/null && php -r 'exit(extension_loaded("pdo_sqlite") && is_file("/usr/share/php/PhpAmqpLib/autoload.php") ? 0 : 1);' && echo php; }
 	;;
 debootstrap)
 	package="debootstrap debian-archive-keyring"

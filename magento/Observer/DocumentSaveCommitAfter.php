@@ -1,0 +1,32 @@
+<?php
+
+declare(strict_types=1);
+
+namespace Mageline\Events\Observer;
+
+use Mageline\Events\Model\Sales\DocumentEvents;
+use Magento\Framework\Event\Observer;
+use Magento\Framework\Event\ObserverInterface;
+use Psr\Log\LoggerInterface;
+
+/**
+ * The save of a shipment, a credit memo or an invoice is committed.
+ */
+class DocumentSaveCommitAfter implements ObserverInterface
+{
+    public function __construct(
+        private readonly DocumentEvents $documentEvents,
+        private readonly LoggerInterface $logger
+    ) {
+    }
+
+    public function execute(Observer $observer): void
+    {
+        try {
+            $this->documentEvents->committed($observer->getEvent()->getData('data_object'));
+        } catch (\Throwable $e) {
+            // An exception here would fail the save.
+            $this->logger->critical('mageline: DocumentSaveCommitAfter: ' . $e->getMessage());
+        }
+    }
+}

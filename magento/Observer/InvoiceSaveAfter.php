@@ -1,0 +1,33 @@
+<?php
+
+declare(strict_types=1);
+
+namespace Mageline\Events\Observer;
+
+use Mageline\Events\Model\Event;
+use Mageline\Events\Model\Sales\DocumentEvents;
+use Magento\Framework\Event\Observer;
+use Magento\Framework\Event\ObserverInterface;
+use Psr\Log\LoggerInterface;
+
+/**
+ * An invoice is saved, in the save's transaction.
+ */
+class InvoiceSaveAfter implements ObserverInterface
+{
+    public function __construct(
+        private readonly DocumentEvents $documentEvents,
+        private readonly LoggerInterface $logger
+    ) {
+    }
+
+    public function execute(Observer $observer): void
+    {
+        try {
+            $this->documentEvents->saved(Event::INVOICE_CREATED, $observer->getEvent()->getData('data_object'));
+        } catch (\Throwable $e) {
+            // An exception here would fail the save.
+            $this->logger->critical('mageline: InvoiceSaveAfter: ' . $e->getMessage());
+        }
+    }
+}

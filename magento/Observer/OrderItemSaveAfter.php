@@ -1,0 +1,32 @@
+<?php
+
+declare(strict_types=1);
+
+namespace Mageline\Events\Observer;
+
+use Mageline\Events\Model\Sales\OrderEvents;
+use Magento\Framework\Event\Observer;
+use Magento\Framework\Event\ObserverInterface;
+use Psr\Log\LoggerInterface;
+
+/**
+ * An order's item is saved, in the save's transaction.
+ */
+class OrderItemSaveAfter implements ObserverInterface
+{
+    public function __construct(
+        private readonly OrderEvents $orderEvents,
+        private readonly LoggerInterface $logger
+    ) {
+    }
+
+    public function execute(Observer $observer): void
+    {
+        try {
+            $this->orderEvents->itemSaved($observer->getEvent()->getData('item'));
+        } catch (\Throwable $e) {
+            // An exception here would fail the save.
+            $this->logger->critical('mageline: OrderItemSaveAfter: ' . $e->getMessage());
+        }
+    }
+}
