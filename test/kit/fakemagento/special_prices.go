@@ -9,7 +9,7 @@ import (
 // Special prices of Magento Open Source are three attributes; of Adobe Commerce each is a scheduled update of the product.
 //
 // Sources: SpecialPriceStorage.php, and ResourceModel/Product/Price/SpecialPrice.php of 2.4.1 and 2.4.6-p1. Of Adobe Commerce:
-// AdobeDocs/commerce-webapi catalog-pricing.md, magento2 issue 34103, the quality patch MDVA-31640.
+// AdobeDocs/commerce-webapi on catalog pricing, magento2 issue 34103, the quality patch MDVA-31640.
 
 // A period is a scheduled update that gives a product another price.
 type period struct {
