@@ -314,14 +314,28 @@ func (f *flood) over() bool {
 
 // cancel cancels a document, or one piece of line 1001.
 func (b *bench) cancel(k string, d erp.Document, whole bool) error {
-	c := erp.Cancellation{Reason: "canceled in the shop", Complete: whole, Lines: []erp.CancellationLine{
-		{Reference: "1001", SKU: told("24-MB01"), Quantity: erp.NewQuantity(decimal.NewFromInt(1))},
-	}}
-	if whole {
-		c.Lines[0].Quantity = erp.NewQuantity(decimal.NewFromInt(2))
-		c.Lines = append(c.Lines, erp.CancellationLine{Reference: "1002", SKU: told("24-MB02"), Quantity: erp.NewQuantity(decimal.NewFromInt(1))})
+	if !whole {
+		return b.cancelLine(k, d, 1)
 	}
-	return b.connector.Cancel(b.ctx, erp.Call{Key: "order_canceled:" + k}, d, c)
+	return b.connector.Cancel(b.ctx, erp.Call{Key: "order_canceled:" + k}, d, erp.Cancellation{
+		Reason: "canceled in the shop", Complete: true, Lines: []erp.CancellationLine{cancelled("1001", 2, 2, 2), cancelled("1002", 1, 1, 1)},
+	})
+}
+
+// cancelLine cancels one piece of line 1001, of which so many are cancelled by then.
+func (b *bench) cancelLine(k string, d erp.Document, by int64) error {
+	return b.connector.Cancel(b.ctx, erp.Call{Key: "order_canceled:" + k}, d, erp.Cancellation{
+		Reason: "canceled in the shop", Lines: []erp.CancellationLine{cancelled("1001", 2, 1, by)},
+	})
+}
+
+// cancelled is a line of which n are cancelled now, and by then so many of those that were ordered. None is shipped.
+func cancelled(reference string, ordered, n, by int64) erp.CancellationLine {
+	quantity := func(n int64) erp.Quantity { return erp.NewQuantity(decimal.NewFromInt(n)) }
+	return erp.CancellationLine{
+		Reference: reference, SKU: told("24-MB01"), Quantity: quantity(n),
+		Row: erp.Row{Ordered: quantity(ordered), Shipped: quantity(0), Refunded: quantity(0), Canceled: quantity(by), Open: quantity(ordered - by)},
+	}
 }
 
 // numbered returns a document of which only the number is known, as after a restart.
@@ -349,7 +363,7 @@ func cancelsLines(b *bench) {
 	if booked := b.isBooked("ET-1"); booked.Canceled || !reflect.DeepEqual(booked.Taken, map[string]string{"1001": "1"}) {
 		b.errorf("after one piece of line 1001 the ERP has %+v", booked)
 	}
-	if err := b.cancel("c2", numbered(d), false); err != nil { // another key: one more piece
+	if err := b.cancelLine("c2", numbered(d), 2); err != nil { // another key: one more piece
 		b.fatalf("cancel another piece: %v", err)
 	}
 	if booked := b.isBooked("ET-1"); booked.Canceled || booked.Taken["1001"] != "2" {
