@@ -49,6 +49,7 @@ const (
 	causePublishing   = "publishing:"   // + consumer
 	causeUnauthorized = "unauthorized:" // + consumer
 	causeOperator     = "operator:"     // + consumer or downstream
+	causeOutage       = "outage:"       // + consumer
 )
 
 func newGate(circuits []circuit.Breaker) *gate {

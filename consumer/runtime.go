@@ -253,6 +253,16 @@ func (r *Runtime) CredentialsChanged() { r.gate.probeUnauthorized("") }
 // once.
 func (r *Runtime) Resumed(name string) { r.gate.probeUnauthorized(name) }
 
+// Outage says that something which a consumer needs, and which has no circuit, is away: a disk is full. The consumer is paused until
+// Restored is called; who called Outage finds out when. It reports whether this is new. A handler returns an *event.Deferral with a
+// Downstream beside it, so that no attempt is used.
+func (r *Runtime) Outage(consumer, reason string) bool {
+	return r.gate.pause(causeOutage+consumer, cause{consumer: consumer, text: reason})
+}
+
+// Restored ends what Outage has begun.
+func (r *Runtime) Restored(consumer string) { r.gate.resume(causeOutage + consumer) }
+
 // SetPauses says what an operator has paused now: names of consumers, or of downstreams for every consumer that needs them,
 // each with the reason in words. What is no longer named goes on. A paused consumer finishes what it has begun, keeps
 // nothing else and makes no probe. It may be called before Run.

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"strings"
 
@@ -24,6 +25,14 @@ type FileReady struct {
 	SHA256 string `json:"sha256,omitempty"`
 	Size   int64  `json:"size,omitempty"`
 }
+
+// What becomes of a file: see FileMeter.
+const (
+	FileDone      = "done"
+	FileDuplicate = "duplicate"
+	FileFailed    = "failed"
+	FileNoGoodRow = "no_good_row"
+)
 
 // TopicFileReady is the topic of FileReady, topicTracking that of a parcel.
 const (
@@ -45,14 +54,15 @@ type FileMeter interface {
 	// Sent counts rows whose parcels are published, Rejected bad rows.
 	Sent(rows int)
 	Rejected(rows int)
-	// Ended counts a file that was moved away: done, duplicate or failed.
+	// Ended counts a file that was moved away: FileDone, FileDuplicate, FileFailed or FileNoGoodRow.
 	Ended(outcome string)
 }
 
 // TrackingFile handles tracking_file_ready: it reads the file, publishes an event for each parcel, and moves the file when all are
 // confirmed.
 //
-// A file is identified by its content. Each block of parcels is an effect of its own in the ledger, so that a handling that was cut
+// A file is identified by its content, and by the settings that it is read with: with other settings it is read again. Each block of
+// parcels is an effect of its own in the ledger, so that a handling that was cut
 // continues after the last complete block. A block that was in flight is published again, and its parcels are duplicates for whoever
 // receives them.
 type TrackingFile struct {
@@ -62,6 +72,8 @@ type TrackingFile struct {
 	// Publish publishes an event and waits for the confirm.
 	Publish func(ctx context.Context, topic string, body []byte) error
 	Meter   FileMeter
+	// Outage is called when the disk of the inbox is full or read-only, which is no fault of a file.
+	Outage func(err error)
 }
 
 // Handle publishes the parcels of the file once, however often an event for it comes.
@@ -71,8 +83,18 @@ func (h *TrackingFile) Handle(ctx context.Context, e event.Event) (event.Outcome
 		return "", err
 	}
 	outcome, err := h.file(ctx, e, &ready)
+	if err != nil {
+		if inbox.DiskFull(err) {
+			h.Outage(err)
+			err = &event.Deferral{Reason: "the disk of the inbox is full or read-only", Downstream: downstreamInbox, Err: err}
+		}
+		err = fmt.Errorf("file %q: %w", ready.Path, err) // a hash says nothing to a person
+	}
 	return outcome, event.WithKey(err, ready.SHA256)
 }
+
+// downstreamInbox is what a file waits for whose disk is full.
+const downstreamInbox = "inbox"
 
 func parseFileReady(body json.RawMessage) (FileReady, error) {
 	var ready struct { // the size is not read: the hash says more
@@ -96,8 +118,9 @@ func fileKey(sum, effect string) idempotency.Key {
 	return idempotency.Key{Consumer: TrackingFileReady, Key: sum, Effect: effect}
 }
 
-// effectFile is all of a file: done when all its parcels are published, skipped if it is unusable.
-const effectFile = "file"
+// effectFile begins the name of the effect that is all of a file, with the hash of the settings: done when all its parcels are
+// published, skipped if it is unusable.
+const effectFile = "file "
 
 // file handles the file, and sets its hash in ready when it is known.
 func (h *TrackingFile) file(ctx context.Context, e event.Event, ready *FileReady) (event.Outcome, error) {
@@ -121,6 +144,12 @@ func (h *TrackingFile) file(ctx context.Context, e event.Event, ready *FileReady
 	if err != nil {
 		return "", reading(ctx, err)
 	}
+	switch wait, err := f.Unfinished(about.Size); {
+	case err != nil:
+		return "", reading(ctx, err)
+	case wait > 0:
+		return "", &event.Deferral{Reason: "the last row of the tracking file has no line break: it may still be written", Wait: wait, Pick: event.Nearest}
+	}
 	if ready.SHA256 != "" && ready.SHA256 != about.SHA256 {
 		log.Warn().Str("event", "tracking_file_changed").Str("key", ready.SHA256).Str("sha256", about.SHA256).
 			Msg("the file has other content by now, of which there is another event: nothing is done for this one")
@@ -128,32 +157,40 @@ func (h *TrackingFile) file(ctx context.Context, e event.Event, ready *FileReady
 	}
 	ready.SHA256 = about.SHA256
 
-	s := &sending{TrackingFile: h, file: f, about: about, repeat: e.Repeat, log: log.With().Str("key", about.SHA256).Logger()}
-	result, before, err := h.Ledger.Do(ctx, idempotency.Effect{Key: fileKey(about.SHA256, effectFile), Repeat: e.Repeat},
+	s := &sending{
+		TrackingFile: h, file: f, about: about, repeat: e.Repeat, settings: h.Format.Hash(),
+		log: log.With().Str("key", about.SHA256).Logger(),
+	}
+	result, before, err := h.Ledger.Do(ctx, idempotency.Effect{Key: fileKey(about.SHA256, effectFile+s.settings), Repeat: e.Repeat},
 		func(ctx context.Context, _ *idempotency.Claim) (idempotency.Result, error) { return s.send(ctx) })
 	if err != nil {
 		return "", err
 	}
 	if result.State == idempotency.Skipped {
-		name, err := f.Failed(about.SHA256, s.explanation())
+		name, err := f.Failed(ctx, about.SHA256, s.explanation())
 		if err != nil {
 			return "", moving(err)
 		}
-		h.Meter.Ended("failed")
+		h.Meter.Ended(FileFailed)
 		s.log.Error().Str("event", "tracking_file_failed").Str("moved_to", name).Str("reason", result.Reason).
 			Msg("nothing can be made of the tracking file")
 		return event.Skipped, nil
 	}
-	name, err := f.Processed(about.SHA256)
+	name, err := f.Processed(ctx, about.SHA256)
 	if err != nil {
 		return "", moving(err)
 	}
-	if before {
-		h.Meter.Ended("duplicate")
+	switch {
+	case before:
+		h.Meter.Ended(FileDuplicate)
 		s.log.Info().Str("event", "tracking_file_duplicate").Str("moved_to", name).Str("result", result.Value).
 			Msg("a file with this content was done before: nothing is sent again")
-	} else {
-		h.Meter.Ended("done")
+	case s.bad > 0 && s.parcels == 0:
+		h.Meter.Ended(FileNoGoodRow)
+		s.log.Error().Str("event", "tracking_file_no_good_row").Str("moved_to", name).Str("result", result.Value).
+			Msg("no row of the tracking file is good: is it read with the right settings? The rows and what is wrong with each are in failed/")
+	default:
+		h.Meter.Ended(FileDone)
 		s.log.Info().Str("event", "tracking_file_done").Str("moved_to", name).Str("result", result.Value).Msg("the tracking file is done")
 	}
 	return doneOrDuplicate(before), nil
@@ -171,20 +208,27 @@ func (h *TrackingFile) gone(ctx context.Context, ready *FileReady) (event.Outcom
 	return "", event.Errorf(event.NotFound, "there is no file %q in the inbox, and none with its content was done", ready.Path)
 }
 
-// done reports whether a file with that hash is done, and only must be moved. It defers one that another handling has before the
-// file is opened: reading it may take long.
+// done reports whether a file with that hash is done, with whatever settings, and only must be moved. It defers one that another
+// handling has before the file is opened: reading it may take long.
 func (h *TrackingFile) done(ctx context.Context, sum string) (bool, error) {
 	if sum == "" {
 		return false, nil
 	}
-	row, found, err := h.Ledger.Lookup(ctx, fileKey(sum, effectFile))
-	switch {
-	case err != nil || !found:
+	rows, err := h.Ledger.Rows(ctx, TrackingFileReady, sum)
+	if err != nil {
 		return false, err
-	case row.State == idempotency.InProgress && !row.Expired:
-		return false, &event.Deferral{Reason: "the tracking file is in work at " + row.Owner, Busy: true}
 	}
-	return row.State == idempotency.Done || row.State == idempotency.Skipped, nil
+	done := false
+	for _, row := range rows {
+		if !strings.HasPrefix(row.Key.Effect+" ", effectFile) { // an earlier version has no settings in it
+			continue
+		}
+		if row.State == idempotency.InProgress && !row.Expired {
+			return false, &event.Deferral{Reason: "the tracking file is in work at " + row.Owner, Busy: true}
+		}
+		done = done || row.State == idempotency.Done || row.State == idempotency.Skipped
+	}
+	return done, nil
 }
 
 // reading returns an error with its class: one without is of the file system.
@@ -193,7 +237,7 @@ func reading(ctx context.Context, err error) error {
 		classed  *event.Error
 		deferral *event.Deferral
 	)
-	if ctx.Err() != nil || errors.As(err, &classed) || errors.As(err, &deferral) {
+	if ctx.Err() != nil || inbox.DiskFull(err) || errors.As(err, &classed) || errors.As(err, &deferral) {
 		return err
 	}
 	return event.Errorf(event.Unavailable, "read the tracking file: %w", err)

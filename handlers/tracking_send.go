@@ -61,7 +61,9 @@ func (s *steps) Read(p []byte) (int, error) {
 type sending struct {
 	*TrackingFile
 	file     inbox.File
+	in       io.ReadSeeker // as much of file as about is about
 	about    table.About
+	settings string
 	repeat   bool
 	log      zerolog.Logger
 	unusable *table.UnusableError
@@ -78,7 +80,9 @@ type sending struct {
 
 // send is the effect: it returns when all parcels are published and all bad rows are on the disk.
 func (s *sending) send(ctx context.Context) (idempotency.Result, error) {
-	err := tracking.Check(stepwise(ctx, s.file), s.about, s.Format)
+	// What is written to the file from now is none of this handling's.
+	s.in = stepwise(ctx, io.NewSectionReader(s.file, 0, s.about.Size))
+	err := tracking.Check(s.in, s.about, s.Format)
 	if err == nil {
 		err = s.rows(ctx)
 	}
@@ -97,7 +101,7 @@ func (s *sending) rows(ctx context.Context) (err error) {
 			err = errors.Join(err, s.rejects.Close())
 		}
 	}()
-	r, err := tracking.NewReader(stepwise(ctx, s.file), s.about, s.Format)
+	r, err := tracking.NewReader(s.in, s.about, s.Format)
 	if err != nil {
 		return err
 	}
@@ -106,15 +110,15 @@ func (s *sending) rows(ctx context.Context) (err error) {
 		p, bad, err := r.Next()
 		switch {
 		case errors.Is(err, io.EOF):
-			if err := s.flush(ctx); err != nil {
-				return err
-			}
-			sum, err := table.Sum(stepwise(ctx, s.file))
+			sum, err := table.Sum(s.in)
 			if err != nil {
 				return err
 			}
 			if sum != s.about.SHA256 {
-				return event.Errorf(event.Unavailable, "the tracking file was written to while it was read: it is read again")
+				return &event.Deferral{Reason: "the tracking file was written to while it was read: it is read again"}
+			}
+			if err := s.flush(ctx); err != nil {
+				return err
 			}
 			s.Meter.Rejected(s.bad)
 			return nil
@@ -167,7 +171,7 @@ func (s *sending) flush(ctx context.Context) error {
 	if len(s.block) == 0 {
 		return nil
 	}
-	block := fileKey(s.about.SHA256, fmt.Sprintf("lines %d to %d", s.blockFrom, s.blockTo))
+	block := fileKey(s.about.SHA256, fmt.Sprintf("lines %d to %d, %s", s.blockFrom, s.blockTo, s.settings))
 	_, before, err := s.Ledger.Do(ctx, idempotency.Effect{Key: block, Repeat: s.repeat}, func(ctx context.Context, _ *idempotency.Claim) (idempotency.Result, error) {
 		return idempotency.Result{}, s.publish(ctx)
 	})

@@ -39,6 +39,7 @@ type wired struct {
 	consumer.Consumer // whose name, topics and needs are those of the registration
 	tasks             []periodic.Task
 	background        []func(ctx context.Context) // run from the service's start until it stops
+	problems          func() []string             // what /readyz names besides, in sentences; it waits for nothing. May be nil
 }
 
 // registry is a list of consumers.

@@ -96,6 +96,9 @@ func (s *Service) readiness() ops.Readiness {
 		r.Consumers[name] = ops.Consumer{Dependency: part(p.Part), Messages: p.Messages}
 		r.DeadLetters[p.DeadLetterQueue] = p.DeadLetters
 	}
+	for _, problems := range s.problems {
+		r.Other = append(r.Other, problems()...)
+	}
 	if waiting := s.longWaiting.Load(); waiting != nil {
 		r.LongWaiting, r.OldestWait = waiting.orders, waiting.since
 	}

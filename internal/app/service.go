@@ -37,6 +37,7 @@ type Service struct {
 	// tasks and background are those of the consumers, and the service's own.
 	tasks      []periodic.Task
 	background []func(ctx context.Context)
+	problems   []func() []string
 	// longWaiting is nil until the gauges have read it.
 	longWaiting atomic.Pointer[longWaiting]
 }
@@ -94,6 +95,9 @@ func (r registry) service(ctx context.Context, cfg *config.Config, version strin
 		options.Consumers = append(options.Consumers, w.Consumer)
 		s.tasks = append(s.tasks, w.tasks...)
 		s.background = append(s.background, w.background...)
+		if w.problems != nil {
+			s.problems = append(s.problems, w.problems)
+		}
 	}
 	s.tasks = append(s.tasks, s.retention(), s.gauges(registry))
 	if s.runtime, err = consumer.New(options); err != nil {

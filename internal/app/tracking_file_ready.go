@@ -3,8 +3,8 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"path/filepath"
 	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -14,6 +14,7 @@ import (
 	"github.com/mageline/mageline/internal/check"
 	"github.com/mageline/mageline/internal/config"
 	"github.com/mageline/mageline/internal/inbox"
+	takenfile "github.com/mageline/mageline/internal/taken"
 	"github.com/mageline/mageline/internal/tracking"
 )
 
@@ -38,41 +39,43 @@ var trackingFileReady = registration{
 	},
 }
 
-// wireTrackingFileReady makes the handler of tracking files, and the watcher that finds them.
+// wireTrackingFileReady makes the handler of tracking files, and what finds them and looks at them again.
 func wireTrackingFileReady(s *Service) wired {
-	dir := &inbox.Dir{Path: s.cfg.TrackingDir, Pattern: s.cfg.TrackingPattern}
 	publish := func(ctx context.Context, topic string, body []byte) error {
 		return s.runtime.Publisher().Publish(ctx, topic, body)
 	}
-	watcher := &inbox.Watcher{
-		Dir: dir, Log: s.log,
-		Ready: func() bool { return s.runtime.Status().RabbitMQ.OK },
-		Tell: func(ctx context.Context, f inbox.Found) error {
-			body, err := json.Marshal(handlers.FileReady(f))
+	taken, err := inbox.Globs(s.cfg.TrackingPattern)
+	if err != nil {
+		panic(err) // the configuration was checked
+	}
+	b := &box{
+		service: s, consumer: handlers.TrackingFileReady, dir: &inbox.Dir{Path: s.cfg.TrackingDir, Notes: takenfile.Store{DB: s.db, Inbox: "tracking"}},
+		takes: func(path string) bool { return taken(filepath.Base(path)) },
+		still: s.cfg.TrackingStill,
+		tell: func(ctx context.Context, f inbox.Found) error {
+			body, err := json.Marshal(handlers.FileReady{Path: f.Path, SHA256: f.SHA256, Size: f.Size})
 			if err != nil {
 				return err
 			}
 			return publish(ctx, handlers.TopicFileReady, body)
 		},
 	}
-	s.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "mageline_tracking_oldest_file_seconds", Help: "How long the oldest file has been in the inbox, as this process has seen it; 0 if there is none.",
-	}, func() float64 {
-		since, ok := watcher.Oldest()
-		if !ok {
-			return 0
-		}
-		return max(0, time.Since(since).Seconds())
-	}))
-	return wired{
-		Consumer: consumer.Consumer{
-			Kind: event.Files,
-			Handler: &handlers.TrackingFile{
-				Inbox: dir, Ledger: s.ledger, Format: TrackingFormat(s.cfg), Publish: publish, Meter: newFileMeter(s.registry),
-			},
+	w := b.wire()
+	s.registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "mageline_tracking_oldest_file_seconds", Help: "How long the oldest file has been in the inbox, as this process has seen it; 0 if there is none.",
+		}, b.oldest),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "mageline_tracking_files_untaken", Help: "Files of the inbox that no pattern takes, and that this process has seen for an hour.",
+		}, func() float64 { return float64(len(b.watcher.Untaken(untakenAfter))) }),
+	)
+	w.Consumer = consumer.Consumer{
+		Kind: event.Files,
+		Handler: &handlers.TrackingFile{
+			Inbox: b.dir, Ledger: s.ledger, Format: TrackingFormat(s.cfg), Publish: publish, Meter: newFileMeter(s.registry), Outage: b.outage,
 		},
-		background: []func(context.Context){watcher.Run},
 	}
+	return w
 }
 
 // fileMeter is the metrics of tracking files.
@@ -92,7 +95,7 @@ func newFileMeter(registerer prometheus.Registerer) *fileMeter {
 	files := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "mageline_tracking_files_total", Help: "Tracking files that were moved out of the inbox, by what became of them.",
 	}, []string{"outcome"})
-	for _, outcome := range []string{"done", "duplicate", "failed"} {
+	for _, outcome := range []string{handlers.FileDone, handlers.FileDuplicate, handlers.FileFailed, handlers.FileNoGoodRow} {
 		files.WithLabelValues(outcome)
 	}
 	registerer.MustRegister(running, rows, files)

@@ -297,8 +297,14 @@ func (l *loader) checkTracking() {
 	if strings.ContainsFunc(l.c.TrackingSourceCode, unicode.IsSpace) {
 		l.problem("TRACKING_SOURCE_CODE", "must be the code of an MSI source, which has no blank in it")
 	}
-	if _, err := filepath.Match(l.c.TrackingPattern, ""); err != nil || l.c.TrackingPattern == "" || strings.Contains(l.c.TrackingPattern, "/") {
-		l.problem("TRACKING_PATTERN", "must be a glob of file names, such as *.csv or *.[cC][sS][vV]")
+	for _, p := range strings.Split(l.c.TrackingPattern, ",") {
+		if _, err := filepath.Match(p, ""); err != nil || strings.TrimSpace(p) == "" || strings.Contains(p, "/") {
+			l.problem("TRACKING_PATTERN", "must be globs of file names separated by commas, such as *.csv,*.txt")
+			break
+		}
+	}
+	if l.c.TrackingStill <= 0 {
+		l.problem("TRACKING_STILL", "must be above 0, such as 10s")
 	}
 }
 

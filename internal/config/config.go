@@ -73,7 +73,8 @@ type Config struct {
 	ERPUncertainWait   time.Duration `envconfig:"ERP_UNCERTAIN_WAIT" default:"0" meaning:"that long after an uncertain create the ERP is only asked, never sent to again"`
 
 	TrackingDir            string           `envconfig:"TRACKING_DIR" meaning:"the inbox: the directory into which a 3PL's files are dropped; processed/ and failed/ are made beneath it"`
-	TrackingPattern        string           `envconfig:"TRACKING_PATTERN" default:"*.csv" meaning:"glob of the names of files in the inbox"`
+	TrackingPattern        string           `envconfig:"TRACKING_PATTERN" default:"*.csv,*.txt,*.tsv" meaning:"globs of the names of files in the inbox, separated by commas; case does not count"`
+	TrackingStill          time.Duration    `envconfig:"TRACKING_STILL" default:"10s" meaning:"how long a file that its writer has closed must have been still before it is read; three times that where the system does not tell of the closing"`
 	TrackingColumns        TrackingColumns  `envconfig:"TRACKING_COLUMNS" meaning:"the file's own names of columns, as order_number=Auftragsnr.,tracking_number=Sendungsnr.; or their numbers from 1, for files without a header"`
 	TrackingCarriers       TrackingCarriers `envconfig:"TRACKING_CARRIERS" meaning:"the file's carriers and Magento's codes, as DHL Paket=dhl,DPD DE=dpd; one that is not named becomes custom"`
 	TrackingSourceCode     string           `envconfig:"TRACKING_SOURCE_CODE" meaning:"MSI source of shipments that mageline creates, if the row names none"`

@@ -211,6 +211,7 @@ var wrongVariables = []struct {
 	{[]string{"TRACKING_DIR", "config.go"}, "TRACKING_DIR"},
 	{[]string{"TRACKING_PATTERN", "[a"}, "TRACKING_PATTERN"},
 	{[]string{"TRACKING_PATTERN", "in/*.csv"}, "TRACKING_PATTERN"},
+	{[]string{"TRACKING_STILL", "0s"}, "TRACKING_STILL"},
 	{[]string{"TRACKING_COLUMNS", "order_number"}, "TRACKING_COLUMNS"},
 	{[]string{"TRACKING_COLUMNS", "order=x"}, "TRACKING_COLUMNS"},
 	{[]string{"TRACKING_COLUMNS", "sku=a,sku=b"}, "TRACKING_COLUMNS"},
@@ -366,7 +367,7 @@ func TestLoad_ReadsTrackingSettings(t *testing.T) {
 	if got := c.EnabledConsumers(); len(got) != 1 || got[0].Name != "tracking_file_ready" {
 		t.Errorf("enabled %+v", got)
 	}
-	if c.TrackingPattern != "*.csv" || len(c.TrackingColumns) != 2 || c.TrackingColumns["tracking_number"] != "Nr. = Sendung" ||
+	if c.TrackingPattern != "*.csv,*.txt,*.tsv" || len(c.TrackingColumns) != 2 || c.TrackingColumns["tracking_number"] != "Nr. = Sendung" ||
 		len(c.TrackingCarriers) != 2 || c.TrackingCarriers["DPD=DE"] != "dpd" {
 		t.Errorf("%+v", c)
 	}

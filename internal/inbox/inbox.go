@@ -1,11 +1,18 @@
 // Package inbox is a directory that files are dropped into: it finds complete files (Watcher), opens them, and moves them away when
 // they are done (Dir). It knows nothing of their content.
 //
+// Files lie in the directory itself or in a folder beneath it, and leave to processed/ or failed/, into a folder of the same name. A
+// writer that was taken for done may write on: a Looker looks again at each file after it was moved, and puts one that has grown back
+// into the inbox.
+//
 // Any number of processes may use one directory, also on a network file system: nothing is locked, and a file leaves the inbox by a
 // rename that never overwrites anything.
 package inbox
 
 import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -28,8 +35,11 @@ const (
 type Dir struct {
 	// Path is the path of the directory.
 	Path string
-	// Pattern is a glob for the names of files. Names that begin with a dot never match.
-	Pattern string
+	// Notes keeps what each file was when it was moved away, for a Looker. Nil: nothing is kept.
+	Notes Notes
+	// Unfinished is how long a file that is empty, or whose last row has no line break, must have been still. 0: a minute. Tests
+	// have less time.
+	Unfinished time.Duration
 
 	now    func() time.Time                           // nil: time.Now
 	rename func(root *os.Root, from, to string) error // nil: (*os.Root).Rename
@@ -44,16 +54,22 @@ var (
 )
 
 // File is an open file of the inbox. Processed and Failed return its new name in the directory that they move it to, or "" if it is
-// gone already.
+// gone already. After an error that is [DiskFull] nothing was lost, and the same call succeeds later.
 type File interface {
 	io.ReadSeekCloser
+	io.ReaderAt
+	// Unfinished returns how long the file must be left alone before the last row of its first size bytes may be used, because it
+	// may still be written: they are none or do not end in a line break, and it was written to less than a minute ago. 0: not at
+	// all.
+	Unfinished(size int64) (time.Duration, error)
 	// Rejected returns an empty file for bad rows. It is on the disk when it is closed. id names it until Processed moves it,
 	// also after the end of this process.
 	Rejected(id string) (io.WriteCloser, error)
-	// Processed moves the bad rows of that id, if there are any, to failed/, and then the file to processed/.
-	Processed(id string) (name string, err error)
+	// Processed moves the bad rows of that id, if there are any, to failed/, and then the file to processed/. The id is the
+	// SHA-256 of what was read. A file that is in processed/ stays there.
+	Processed(ctx context.Context, id string) (name string, err error)
 	// Failed moves the file to failed/, with the explanation beside it, and deletes the bad rows of that id.
-	Failed(id, explanation string) (name string, err error)
+	Failed(ctx context.Context, id, explanation string) (name string, err error)
 }
 
 // open opens the directory for one use. A handle that is kept would show a directory that was replaced since, such as by a mount.
@@ -146,7 +162,7 @@ func (f *file) Rejected(id string) (io.WriteCloser, error) {
 }
 
 func (f *file) forget(id string) error {
-	if err := f.root.Remove(part(id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := remove(f.root, part(id)); err != nil {
 		return fmt.Errorf("take away the bad rows of an earlier attempt: %w", err)
 	}
 	return nil
@@ -158,44 +174,148 @@ type synced struct{ *os.File }
 func (s synced) Close() error { return errors.Join(s.Sync(), s.File.Close()) }
 
 // Processed moves the bad rows first: as long as the file is in the inbox it can be repeated.
-func (f *file) Processed(id string) (name string, err error) {
-	base := filepath.Base(f.path)
-	if _, err := f.move(part(id), Failed, base, ".rejected.csv"); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("show the bad rows of %s: %w", f.path, err)
-	}
-	if same, err := f.unchanged(); err != nil || !same {
+func (f *file) Processed(ctx context.Context, id string) (name string, err error) {
+	same, err := f.unchanged()
+	if err != nil {
 		return "", err
 	}
-	name, err = f.move(f.path, Processed, base, "")
-	return f.left(Processed, name, err)
+	if !same && f.grown(id) {
+		return "", f.forget(id) // its new content has these bad rows again
+	}
+	base := filepath.Base(f.path)
+	rejected, err := f.move(part(id), f.folder(Failed), base, rejectedText)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("show the bad rows of %s: %w", f.path, err)
+	}
+	if rejected != "" {
+		rejected = filepath.Join(f.folder(Failed), rejected) + rejectedText
+	}
+	if !same {
+		return "", nil
+	}
+	if f.in(Processed) {
+		return base, nil
+	}
+	name, err = f.reserve(f.folder(Processed), base, "")
+	if err != nil {
+		return "", err
+	}
+	to := filepath.Join(f.folder(Processed), name)
+	note := Taken{Path: to, SHA256: id, Beside: f.beside(rejected)}
+	if err = f.take(ctx, note); err != nil {
+		err = errors.Join(err, remove(f.root, to))
+	}
+	name, err = f.left(ctx, Processed, name, err)
+	switch {
+	case err != nil:
+	case name == "" && rejected != "" && f.grown(id):
+		err = remove(f.root, rejected)
+	case name != "" && f.in(Failed):
+		err = remove(f.root, f.path+errorText) // of an earlier attempt
+	}
+	return name, err
 }
 
+// grown reports whether what is at the file's path begins with what was read of it.
+func (f *file) grown(id string) bool {
+	return beginsWith(f.root, f.path, f.info.Size(), id)
+}
+
+func beginsWith(root *os.Root, path string, size int64, sum string) bool {
+	in, err := openRegular(root, path)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = in.Close() }()
+	h := sha256.New()
+	n, err := io.CopyN(h, in, size)
+	return err == nil && n == size && hex.EncodeToString(h.Sum(nil)) == sum
+}
+
+// Endings of what is put beside a file.
+const (
+	rejectedText = ".rejected.csv"
+	errorText    = ".error.txt"
+)
+
 // Failed writes the explanation first, so that no file is in failed/ without one.
-func (f *file) Failed(id, explanation string) (name string, err error) {
+func (f *file) Failed(ctx context.Context, id, explanation string) (name string, err error) {
 	if err := f.forget(id); err != nil {
 		return "", err
 	}
 	if same, err := f.unchanged(); err != nil || !same {
 		return "", err
 	}
-	const ending = ".error.txt"
-	name, err = f.reserve(Failed, filepath.Base(f.path), "", ending)
+	if f.in(Failed) {
+		return filepath.Base(f.path), f.write(f.path+errorText, explanation)
+	}
+	name, err = f.reserve(f.folder(Failed), filepath.Base(f.path), "", errorText)
 	if err != nil {
 		return "", err
 	}
-	to := filepath.Join(Failed, name)
-	err = f.write(to+ending, explanation)
-	if err == nil {
-		err = f.onto(f.path, to)
+	to := filepath.Join(f.folder(Failed), name)
+	if err = f.write(to+errorText, explanation); err == nil {
+		err = f.take(ctx, Taken{Path: to, SHA256: id, Beside: f.beside(to + errorText)})
 	}
 	if err != nil {
-		err = errors.Join(err, f.root.Remove(to), f.root.Remove(to+ending))
+		err = errors.Join(err, remove(f.root, to), remove(f.root, to+errorText))
 	}
-	return f.left(Failed, name, err)
+	return f.left(ctx, Failed, name, err)
+}
+
+// in reports whether the file is beneath processed/ or failed/ already: it is one that is sent again.
+func (f *file) in(dir string) bool { return strings.HasPrefix(f.path, dir+string(filepath.Separator)) }
+
+// folder returns the folder beneath dir that the file belongs in: that of the same name as the one it is in.
+func (f *file) folder(dir string) string {
+	in := filepath.Dir(f.path)
+	for _, out := range []string{Processed, Failed} {
+		if f.in(out) {
+			in, _ = filepath.Rel(out, in)
+		}
+	}
+	return filepath.Join(dir, in)
+}
+
+// take moves the file onto a reserved name, and notes what it was.
+func (f *file) take(ctx context.Context, t Taken) error {
+	if err := f.note(ctx, t); err != nil {
+		return err
+	}
+	err := f.renamed(f.path, t.Path)
+	if errors.Is(err, syscall.EXDEV) {
+		err = f.takeCopy(ctx, t)
+	}
+	if err != nil {
+		return errors.Join(err, f.dropNote(ctx, t.Path))
+	}
+	return nil
+}
+
+// takeCopy takes a file to another file system. Whoever has it open writes to what is here: it is kept until nobody looks any more.
+func (f *file) takeCopy(ctx context.Context, t Taken) error {
+	t.From = f.path
+	if f.dir.Notes != nil && !f.in(Processed) && !f.in(Failed) {
+		t.Kept = t.hidden(keptEnding)
+	}
+	info, err := f.copyTo(f.path, t.Path)
+	if err == nil && t.Kept != "" {
+		err = f.note(ctx, t)
+	}
+	if err != nil {
+		return err
+	}
+	if again, err := f.root.Lstat(f.path); err != nil || !sameContent(info, again) {
+		return err // what is there now was not copied
+	}
+	if t.Kept != "" {
+		return f.root.Rename(f.path, t.Kept)
+	}
+	return f.root.Remove(f.path)
 }
 
 // left finds out how a move of the file has ended.
-func (f *file) left(dir, name string, err error) (string, error) {
+func (f *file) left(ctx context.Context, dir, name string, err error) (string, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return "", nil // another process was here
@@ -203,16 +323,17 @@ func (f *file) left(dir, name string, err error) (string, error) {
 		return "", fmt.Errorf("move %s to %s: %w", f.path, dir, err)
 	}
 	// Another file was put under the name between the last look and the move: it is moved back.
-	moved, err := f.root.Lstat(filepath.Join(dir, name))
+	to := filepath.Join(f.folder(dir), name)
+	moved, err := f.root.Lstat(to)
 	if err == nil && (moved.Size() != f.info.Size() || !moved.ModTime().Equal(f.info.ModTime())) {
-		_, err := f.move(filepath.Join(dir, name), filepath.Dir(f.path), filepath.Base(f.path), "")
-		return "", err
+		_, err := f.move(to, filepath.Dir(f.path), filepath.Base(f.path), "")
+		return "", errors.Join(err, f.dropNote(ctx, to))
 	}
 	return name, nil
 }
 
 func (f *file) write(path, text string) error {
-	out, err := f.root.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
+	out, err := f.root.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
@@ -272,11 +393,7 @@ func (f *file) stamp(attempt int) string {
 	if attempt == 0 {
 		return ""
 	}
-	now := time.Now
-	if f.dir.now != nil {
-		now = f.dir.now
-	}
-	stamp := now().UTC().Format("-20060102T150405.000Z")
+	stamp := f.dir.time().UTC().Format("-20060102T150405.000Z")
 	if attempt > 1 {
 		stamp += fmt.Sprintf("-%d", attempt)
 	}
@@ -298,33 +415,43 @@ func (f *file) move(from, dir, base, ending string) (name string, err error) {
 	return name, nil
 }
 
-// onto moves a file onto a reserved name. Across file systems it copies the file, which appears when all of it is on the disk.
+// onto moves a file onto a reserved name, also to another file system.
 func (f *file) onto(from, to string) error {
-	rename := (*os.Root).Rename
-	if f.dir.rename != nil {
-		rename = f.dir.rename
+	err := f.renamed(from, to)
+	if !errors.Is(err, syscall.EXDEV) {
+		return err
 	}
-	err := rename(f.root, from, to)
-	if errors.Is(err, syscall.EXDEV) {
-		return f.copyTo(from, to)
+	info, err := f.copyTo(from, to)
+	if err != nil {
+		return err
 	}
-	return err
+	if again, err := f.root.Lstat(from); err != nil || !sameContent(info, again) {
+		return err // what is there now was not copied
+	}
+	return f.root.Remove(from)
 }
 
-func (f *file) copyTo(from, to string) (err error) {
+func (f *file) renamed(from, to string) error {
+	if f.dir.rename != nil {
+		return f.dir.rename(f.root, from, to)
+	}
+	return f.root.Rename(from, to)
+}
+
+// copyTo copies a file, which appears when all of it is on the disk, and returns what it was.
+func (f *file) copyTo(from, to string) (info fs.FileInfo, err error) {
 	in, err := openRegular(f.root, from)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, in.Close()) }()
-	info, err := in.Stat()
-	if err != nil {
-		return err
+	if info, err = in.Stat(); err != nil {
+		return nil, err
 	}
 	part := filepath.Join(filepath.Dir(to), fmt.Sprintf(".%d-%d.part", os.Getpid(), time.Now().UnixNano()))
 	out, err := f.root.OpenFile(part, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, info.Mode().Perm())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	_, err = io.Copy(out, in)
 	err = errors.Join(err, synced{out}.Close())
@@ -335,12 +462,9 @@ func (f *file) copyTo(from, to string) (err error) {
 		err = f.root.Rename(part, to)
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("copy to another file system: %w", err), f.root.Remove(part))
+		return nil, errors.Join(fmt.Errorf("copy to another file system: %w", err), f.root.Remove(part))
 	}
-	if again, err := f.root.Lstat(from); err != nil || !sameContent(info, again) {
-		return err // what is there now was not copied
-	}
-	return f.root.Remove(from)
+	return info, nil
 }
 
 // maxName bounds the name of a file, in bytes.

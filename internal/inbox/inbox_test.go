@@ -167,10 +167,10 @@ func TestFile_MovesToProcessedOrFailed(t *testing.T) {
 		f := open(t, d, "a.csv")
 		reject(t, f, "id1", "bad")
 		for name, way := range map[string]func(f File) (string, error){
-			"a.csv": func(f File) (string, error) { return f.Processed("id1") },
-			odd:     func(f File) (string, error) { return f.Failed("id2", "why") },
-			long:    func(f File) (string, error) { return f.Failed("id3", "why not") },
-			"b.csv": func(f File) (string, error) { return f.Processed("id4") },
+			"a.csv": func(f File) (string, error) { return f.Processed(t.Context(), "id1") },
+			odd:     func(f File) (string, error) { return f.Failed(t.Context(), "id2", "why") },
+			long:    func(f File) (string, error) { return f.Failed(t.Context(), "id3", "why not") },
+			"b.csv": func(f File) (string, error) { return f.Processed(t.Context(), "id4") },
 		} {
 			if to, err := way(open(t, d, name)); err != nil || to == "" {
 				t.Errorf("%s went to %q, %v", name, to, err)
@@ -188,11 +188,11 @@ func TestFile_MovesToProcessedOrFailed(t *testing.T) {
 			put(t, "5", d.Path, "a.csv")
 			f := open(t, d, "a.csv")
 			reject(t, f, "id5", "bad too")
-			if _, err := f.Processed("id5"); err != nil {
+			if _, err := f.Processed(t.Context(), "id5"); err != nil {
 				t.Fatal(err)
 			}
 			put(t, "6", d.Path, odd)
-			if _, err := open(t, d, odd).Failed("id6", "again"); err != nil {
+			if _, err := open(t, d, odd).Failed(t.Context(), "id6", "again"); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -211,13 +211,13 @@ func TestFile_MovesOnceForTwoProcesses(t *testing.T) {
 	put(t, "1", d.Path, "a.csv")
 	first, second := open(t, d, "a.csv"), open(t, d, "a.csv")
 	reject(t, first, "id", "bad")
-	if to, err := first.Processed("id"); err != nil || to != "a.csv" {
+	if to, err := first.Processed(t.Context(), "id"); err != nil || to != "a.csv" {
 		t.Errorf("first: %q, %v", to, err)
 	}
-	if to, err := second.Processed("id"); err != nil || to != "" {
+	if to, err := second.Processed(t.Context(), "id"); err != nil || to != "" {
 		t.Errorf("second: %q, %v", to, err)
 	}
-	if to, err := second.Failed("id", "why"); err != nil || to != "" {
+	if to, err := second.Failed(t.Context(), "id", "why"); err != nil || to != "" {
 		t.Errorf("and failed: %q, %v", to, err)
 	}
 	isTree(t, d.Path, map[string]string{"processed/a.csv": "1", "failed/a.csv.rejected.csv": "bad"})
@@ -231,7 +231,7 @@ func TestFile_LeavesOneThatWasReplaced(t *testing.T) {
 	if err := os.Rename(put(t, "2", d.Path, "new"), filepath.Join(d.Path, "a.csv")); err != nil {
 		t.Fatal(err)
 	}
-	for _, way := range []func() (string, error){func() (string, error) { return f.Processed("id") }, func() (string, error) { return f.Failed("id", "why") }} {
+	for _, way := range []func() (string, error){func() (string, error) { return f.Processed(t.Context(), "id") }, func() (string, error) { return f.Failed(t.Context(), "id", "why") }} {
 		if to, err := way(); err != nil || to != "" {
 			t.Errorf("it went to %q, %v", to, err)
 		}
@@ -245,7 +245,7 @@ func TestFile_LeavesOneThatWasReplaced(t *testing.T) {
 		put(t, "three", d.Path, "a.csv")
 		return root.Rename(from, to)
 	}
-	if to, err := f.Processed("id"); err != nil || to != "" {
+	if to, err := f.Processed(t.Context(), "id"); err != nil || to != "" {
 		t.Errorf("it went to %q, %v", to, err)
 	}
 	isTree(t, d.Path, map[string]string{"a.csv": "three"})
@@ -257,10 +257,10 @@ func TestFile_StaysWhenTheMoveFails(t *testing.T) {
 	put(t, "1", d.Path, "a.csv")
 	broken := errors.New("input/output error")
 	d.rename = func(*os.Root, string, string) error { return broken }
-	if _, err := open(t, d, "a.csv").Processed("id"); !errors.Is(err, broken) {
+	if _, err := open(t, d, "a.csv").Processed(t.Context(), "id"); !errors.Is(err, broken) {
 		t.Error(err)
 	}
-	if _, err := open(t, d, "a.csv").Failed("id", "why"); !errors.Is(err, broken) {
+	if _, err := open(t, d, "a.csv").Failed(t.Context(), "id", "why"); !errors.Is(err, broken) {
 		t.Error(err)
 	}
 	isTree(t, d.Path, map[string]string{"a.csv": "1"})
@@ -276,7 +276,7 @@ func TestFile_StaysWhenTheMoveFails(t *testing.T) {
 		}
 	}
 	d.rename = nil
-	if _, err := open(t, d, "a.csv").Processed("id"); err == nil {
+	if _, err := open(t, d, "a.csv").Processed(t.Context(), "id"); err == nil {
 		t.Error("it has followed a link out of the inbox")
 	}
 	if _, err := os.Stat(filepath.Join(d.Path, "a.csv")); err != nil {

@@ -5,34 +5,58 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"syscall"
 )
 
-// moves reports files that are moved into a directory: these are complete at once. Nothing else is needed of inotify, because the
-// directory is polled anyway. fsnotify would not do: it has one event for a file that is moved in and one that is created.
+// moves reports what happens to the files of some directories, by inotify: what is moved in is complete at once, and a writer that
+// has closed its file is mostly done. The rest is polled. fsnotify would not do: it has one event for a file that is moved in and one
+// that is created, and none for one that is closed.
 type moves struct {
+	fd    int
 	file  *os.File
-	names chan string
+	names chan change
 	done  chan struct{}
 	ended sync.WaitGroup
+
+	mu      sync.Mutex
+	folders map[int32]string // by the number of the watch
+
+	back uint32 // the cookie of the last file that went back into the inbox; of read alone
 }
 
-func watchMoves(dir string) (*moves, error) {
+// watched are the events that say something of a file.
+const watched = syscall.IN_MOVED_TO | syscall.IN_CLOSE_WRITE | syscall.IN_MODIFY | syscall.IN_ATTRIB | syscall.IN_MOVED_FROM
+
+func watchMoves() (*moves, error) {
 	fd, err := syscall.InotifyInit1(syscall.IN_CLOEXEC | syscall.IN_NONBLOCK)
 	if err != nil {
 		return nil, fmt.Errorf("inotify: %w", err)
 	}
-	m := &moves{file: os.NewFile(uintptr(fd), "inotify"), names: make(chan string, batch), done: make(chan struct{})}
-	if _, err := syscall.InotifyAddWatch(fd, dir, syscall.IN_MOVED_TO|syscall.IN_ONLYDIR); err != nil {
-		_ = m.file.Close()
-		return nil, fmt.Errorf("inotify: watch %s: %w", dir, err)
+	m := &moves{
+		fd: fd, file: os.NewFile(uintptr(fd), "inotify"), names: make(chan change, batch), done: make(chan struct{}), folders: map[int32]string{},
 	}
 	m.ended.Go(m.read)
 	return m, nil
 }
 
-// read reads events until the file is closed. Polling finds what the system drops in between.
+// add watches a folder of the inbox; adding one that is watched already changes nothing.
+func (m *moves) add(inbox, folder string) error {
+	if m == nil {
+		return nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	wd, err := syscall.InotifyAddWatch(m.fd, filepath.Join(inbox, folder), watched|syscall.IN_ONLYDIR)
+	if err != nil {
+		return fmt.Errorf("inotify: watch %s: %w", filepath.Join(inbox, folder), err)
+	}
+	m.folders[int32(wd)] = folder //nolint:gosec // inotify counts its watches from 1, in 32 bits
+	return nil
+}
+
+// read reads events until the file is closed.
 func (m *moves) read() {
 	buf := make([]byte, 64<<10)
 	for {
@@ -40,9 +64,9 @@ func (m *moves) read() {
 		if err != nil {
 			return
 		}
-		for _, name := range movedIn(buf[:n]) {
+		for _, c := range m.changes(buf[:n]) {
 			select {
-			case m.names <- name:
+			case m.names <- c:
 			case <-m.done:
 				return
 			}
@@ -50,22 +74,45 @@ func (m *moves) read() {
 	}
 }
 
-// movedIn parses events of inotify(7): four numbers of 32 bits (watch, mask, cookie, length) and a name padded with zeros.
-func movedIn(events []byte) (names []string) {
+// changes parses events of inotify(7): four numbers of 32 bits (watch, mask, cookie, length) and a name padded with zeros.
+func (m *moves) changes(events []byte) (all []change) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	for len(events) >= syscall.SizeofInotifyEvent {
-		mask, length := binary.NativeEndian.Uint32(events[4:]), binary.NativeEndian.Uint32(events[12:])
+		wd := int32(binary.NativeEndian.Uint32(events)) //nolint:gosec // it is one
+		mask, cookie, length := binary.NativeEndian.Uint32(events[4:]), binary.NativeEndian.Uint32(events[8:]), binary.NativeEndian.Uint32(events[12:])
 		events = events[syscall.SizeofInotifyEvent:]
 		name, _, _ := bytes.Cut(events[:length], []byte{0})
 		events = events[length:]
-		if mask&syscall.IN_MOVED_TO != 0 && mask&syscall.IN_ISDIR == 0 {
-			names = append(names, string(name))
+		folder, known := m.folders[wd]
+		c := change{path: filepath.Join(folder, string(name))}
+		switch {
+		case mask&syscall.IN_Q_OVERFLOW != 0:
+			c = change{lost: true}
+		case mask&syscall.IN_IGNORED != 0:
+			delete(m.folders, wd)
+			continue
+		case !known || mask&syscall.IN_ISDIR != 0 || len(name) == 0:
+			continue
+		case mask&syscall.IN_MOVED_FROM != 0:
+			if bytes.HasSuffix(name, []byte(backEnding)) {
+				m.back = cookie
+			}
+			continue
+		case mask&syscall.IN_MOVED_TO != 0:
+			c.moved = cookie != m.back // what has grown and goes back is not complete because of that
+		case mask&syscall.IN_CLOSE_WRITE != 0:
+			c.closed = true
+		case mask&syscall.IN_MODIFY != 0:
+			c.written = true
 		}
+		all = append(all, c)
 	}
-	return names
+	return all
 }
 
-// into returns the channel of names; for a nil m it blocks for ever.
-func (m *moves) into() <-chan string {
+// changed returns the channel of changes; for a nil m it blocks for ever.
+func (m *moves) changed() <-chan change {
 	if m == nil {
 		return nil
 	}

@@ -11,8 +11,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -20,8 +21,10 @@ import (
 )
 
 const (
-	// defaultStill is how long a file's size and time must not have changed for it to be complete.
-	defaultStill = 2 * time.Second
+	// DefaultStill is how long a file that its writer has closed must not have changed to be complete.
+	DefaultStill = 10 * time.Second
+	// unclosed is how many times longer one must have been still of whose closing the system does not tell.
+	unclosed = 3
 	// every is how often the directory is polled: network file systems report no changes.
 	every = 500 * time.Millisecond
 	// firstWait is the wait after Tell has failed. It doubles up to lastWait.
@@ -37,221 +40,386 @@ type Found struct {
 	Size   int64  // bytes
 }
 
-// Watcher calls Tell for each complete file of the inbox, once for each content.
+// Watcher calls Tell for each complete file of the inbox, once for each content. A file is complete when it was moved in, or when its
+// writer has closed it and it has been still for a while. One that is empty, or whose last row has no line break, must have been still
+// for a minute in any case.
 type Watcher struct {
 	Dir *Dir
+	// Takes reports whether a file, by its path relative to the inbox, is one to take. Names that begin with a dot are never taken.
+	Takes func(path string) bool
+	// Still is how long a file that was closed must have been still. 0: DefaultStill.
+	Still time.Duration
 	// Tell is called with a complete file. After an error it is called again later. It is not called while Ready returns false.
 	Tell  func(ctx context.Context, f Found) error
 	Ready func() bool
 	Log   zerolog.Logger
 
-	still   time.Duration     // 0: defaultStill
-	oldest  atomic.Int64      // see Oldest, in nanoseconds since 1970; 0: none
-	known   map[string]*known // by name
+	poll    time.Duration     // 0: every
+	known   map[string]*known // by path
+	folders map[string]fs.FileInfo
 	round   int
-	watched fs.FileInfo // the directory that moves is about
-	moves   *moves      // nil where the system tells of none
+	moves   *moves // nil where the system tells of nothing
 	said    map[string]bool
 	wait    time.Duration // after a file could not be told of
 	again   time.Time     // when it is tried again
+
+	mu      sync.Mutex
+	waiting time.Time            // see Oldest
+	untaken map[string]time.Time // files that no pattern takes, since when
 }
 
 // known is the state of a file of the inbox.
 type known struct {
 	info   fs.FileInfo
+	first  time.Time // when it was first seen
 	since  time.Time // when it was first seen as it is, by this machine's clock: that of a file server may differ
 	moved  bool      // into the inbox, whole
+	closed bool      // by its writer, since it was last written to
+	noted  bool      // the system has told of something since the last look
+	whole  *bool     // it ends as a complete file may; nil: not looked
 	sha256 string    // once it was complete
 	told   bool
 	round  int
 }
 
+// change is what the system tells of a file.
+type change struct {
+	path                   string
+	moved, written, closed bool // none: its times or rights are others
+	lost                   bool // what happened to whichever file is not known
+}
+
 // Run watches until ctx ends.
 func (w *Watcher) Run(ctx context.Context) {
-	w.known, w.said = map[string]*known{}, map[string]bool{}
+	w.begin()
 	defer func() { w.moves.close() }()
-	tick := time.NewTicker(every)
+	tick := time.NewTicker(cmp.Or(w.poll, every))
 	defer tick.Stop()
 	for {
 		if err := w.look(ctx); err != nil && ctx.Err() == nil {
 			w.complain(err.Error())
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		case name := <-w.moves.into():
-			// Files that are moved in together are looked at together.
-			for more := true; more; {
-				w.known[name] = &known{moved: true}
-				select {
-				case name = <-w.moves.into():
-				default:
-					more = false
-				}
+		for waiting := true; waiting; {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				waiting = false
+			case c := <-w.moves.changed():
+				// What is moved in together is looked at together; a write alone changes nothing yet.
+				waiting = !w.drain(c)
 			}
 		}
 	}
+}
+
+func (w *Watcher) begin() {
+	w.known, w.folders, w.said = map[string]*known{}, map[string]fs.FileInfo{}, map[string]bool{}
+}
+
+// drain notes all changes that are there, and reports whether something was moved in.
+func (w *Watcher) drain(c change) (moved bool) {
+	for {
+		w.note(c)
+		moved = moved || c.moved
+		select {
+		case c = <-w.moves.changed():
+		default:
+			return moved
+		}
+	}
+}
+
+func (w *Watcher) note(c change) {
+	if c.lost {
+		for _, k := range w.known {
+			k.closed, k.moved = false, false
+		}
+		return
+	}
+	k := w.known[c.path]
+	if k == nil || c.moved {
+		first := time.Time{}
+		if k != nil {
+			first = k.first
+		}
+		k = &known{first: first}
+		w.known[c.path] = k
+	}
+	k.moved = c.moved || k.moved && !c.written
+	k.closed = c.closed || k.closed && !c.written
+	k.noted = true
 }
 
 // complain logs a problem once, until the inbox is opened again.
 func (w *Watcher) complain(text string) {
-	if len(w.said) > batch {
-		clear(w.said)
-	}
-	if !w.said[text] {
-		w.said[text] = true
+	if w.once(text) {
 		w.Log.Warn().Str("event", "inbox_problem").Str("error", text).Msg("the inbox or a file in it can't be used")
 	}
 }
 
-// look checks each file of the directory.
+func (w *Watcher) once(text string) bool {
+	if len(w.said) > batch {
+		clear(w.said)
+	}
+	said := w.said[text]
+	w.said[text] = true
+	return !said
+}
+
+// look checks each file of the directory and of its folders.
 func (w *Watcher) look(ctx context.Context) error {
 	root, err := w.Dir.open()
 	if err != nil {
 		clear(w.known) // whatever comes back is new
-		w.watched = nil
+		clear(w.folders)
 		return fmt.Errorf("%w: it is looked for again", err)
 	}
 	defer func() { _ = root.Close() }()
-	dir, err := root.Open(".")
+	w.round++
+	if err := w.folder(ctx, root, "."); err != nil {
+		return err
+	}
+	for path, k := range w.known {
+		if k.round != w.round {
+			delete(w.known, path)
+		}
+	}
+	w.keep()
+	return nil
+}
+
+// folder checks each file of one directory: of the inbox itself, or of a folder beneath it.
+func (w *Watcher) folder(ctx context.Context, root *os.Root, name string) error {
+	dir, err := root.Open(name)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrAway, err)
 	}
 	defer func() { _ = dir.Close() }()
-	if err := w.watch(root, dir); err != nil {
+	if err := w.watch(root, dir, name); err != nil {
 		return err
 	}
-	w.round++
 	for {
 		entries, err := dir.ReadDir(batch)
 		for _, e := range entries {
-			if err := w.file(ctx, root, e); err != nil {
-				return err
-			}
-		}
-		switch {
-		case errors.Is(err, io.EOF):
-			for name, k := range w.known {
-				if k.round != w.round {
-					delete(w.known, name)
+			path := filepath.Join(name, e.Name())
+			var failed error
+			switch {
+			case strings.HasPrefix(e.Name(), "."):
+			case !e.IsDir():
+				failed = w.file(ctx, root, path)
+			case name == "." && path != Processed && path != Failed:
+				failed = w.folder(ctx, root, path)
+				if errors.Is(failed, ErrAway) { // of a folder: those of others go on
+					if !errors.Is(failed, fs.ErrNotExist) {
+						w.complain(fmt.Sprintf("the folder %q: %v", path, failed))
+					}
+					failed = nil
 				}
 			}
-			w.noteOldest()
+			if failed != nil {
+				return failed
+			}
+		}
+		if errors.Is(err, io.EOF) {
 			return nil
-		case err != nil:
+		}
+		if err != nil {
 			return fmt.Errorf("list the inbox: %w", err)
 		}
 	}
 }
 
-// Oldest returns since when this process has seen the oldest file of the inbox; ok is false if there is none. It may be called
-// while Run runs.
-func (w *Watcher) Oldest() (since time.Time, ok bool) {
-	n := w.oldest.Load()
-	return time.Unix(0, n), n != 0
-}
-
-func (w *Watcher) noteOldest() {
-	var oldest time.Time
-	for _, k := range w.known {
-		if !k.since.IsZero() && (oldest.IsZero() || k.since.Before(oldest)) {
-			oldest = k.since
-		}
-	}
-	if oldest.IsZero() {
-		w.oldest.Store(0)
-	} else {
-		w.oldest.Store(oldest.UnixNano())
-	}
-}
-
-// watch creates the directories beneath the inbox and starts to watch it, whenever it is another directory than before.
-func (w *Watcher) watch(root *os.Root, dir *os.File) error {
+// watch starts to watch a folder, whenever it is another directory than before.
+func (w *Watcher) watch(root *os.Root, dir *os.File, name string) error {
 	info, err := dir.Stat()
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrAway, err)
 	}
-	if w.watched != nil && os.SameFile(w.watched, info) {
+	if before := w.folders[name]; before != nil && os.SameFile(before, info) {
 		return nil
 	}
-	clear(w.said)
-	w.moves.close()
-	if w.moves, err = watchMoves(w.Dir.Path); err != nil {
-		w.Log.Debug().Str("event", "inbox_polled").Err(err).
-			Msg("the system does not tell what is moved into the inbox: files count as complete when they have been still")
+	if name == "." {
+		if err := w.rewatch(root); err != nil {
+			return err
+		}
 	}
-	w.watched = info
+	w.folders[name] = info
+	if err := w.moves.add(w.Dir.Path, name); err != nil {
+		w.Log.Debug().Str("event", "inbox_polled").Err(err).Msg("the system does not tell what happens in the folder: files must have been still for longer")
+	}
+	return nil
+}
+
+// rewatch begins anew: the inbox is another directory than before.
+func (w *Watcher) rewatch(root *os.Root) (err error) {
+	clear(w.said)
+	clear(w.folders)
+	w.moves.close()
+	if w.moves, err = watchMoves(); err != nil {
+		w.moves = nil
+		w.Log.Debug().Str("event", "inbox_polled").Err(err).
+			Msg("the system does not tell what happens in the inbox: files must have been still for longer")
+	}
 	for _, name := range []string{Processed, Failed} {
 		if err := root.MkdirAll(name, 0o755); err != nil {
 			w.complain(fmt.Sprintf("%s can't be made beneath the inbox: %v", name, err))
 		}
 	}
-	w.Log.Info().Str("event", "inbox_watched").Str("directory", w.Dir.Path).Str("pattern", w.Dir.Pattern).Bool("inotify", w.moves != nil).
-		Msg("watching the inbox")
+	w.Log.Info().Str("event", "inbox_watched").Str("directory", w.Dir.Path).Bool("inotify", w.moves != nil).Msg("watching the inbox")
 	return nil
 }
 
-// file checks one name of the directory, and calls Tell if the file is complete.
-func (w *Watcher) file(ctx context.Context, root *os.Root, e fs.DirEntry) error {
-	name := e.Name()
-	matches, err := filepath.Match(w.Dir.Pattern, name)
-	if err != nil || !matches || strings.HasPrefix(name, ".") || e.IsDir() {
-		return err // the pattern's
-	}
-	if !utf8.ValidString(name) {
-		w.complain(fmt.Sprintf("the file %q of the inbox is left alone: its name is not UTF-8; give it another one", name))
+// file checks one file, and calls Tell if it is complete.
+func (w *Watcher) file(ctx context.Context, root *os.Root, path string) error {
+	if !utf8.ValidString(path) {
+		w.complain(fmt.Sprintf("the file %q of the inbox is left alone: its name is not UTF-8; give it another one", path))
 		return nil
 	}
-	info, err := root.Lstat(name)
+	info, err := root.Lstat(path)
 	if err != nil {
-		w.unreadable(name, err)
+		w.unreadable(path, err)
 		return nil
 	}
 	if !info.Mode().IsRegular() {
-		w.complain(fmt.Sprintf("%q of the inbox is left alone: it is a symbolic link, or no file", name))
+		if w.Takes(path) {
+			w.complain(fmt.Sprintf("%q of the inbox is left alone: it is a symbolic link, or no file", path))
+		}
 		return nil
 	}
-	k := w.known[name]
-	switch now := time.Now(); {
-	case k == nil:
-		k = &known{info: info, since: now}
-		w.known[name] = k
-	case k.info == nil: // it was moved in
-		k.info, k.since = info, now
-	case !sameContent(k.info, info):
-		*k = known{info: info, since: now}
+	now := w.Dir.time()
+	k := w.seen(path, info, now)
+	if !w.Takes(path) {
+		if now.Sub(k.since) >= unclosed*w.still() && w.once("untaken "+path) {
+			w.Log.Warn().Str("event", "inbox_file_untaken").Str("file", path).
+				Msg("no pattern takes this file of the inbox: give it another name, or name it in a pattern")
+		}
+		return nil
 	}
-	k.round = w.round
-	if k.told || !k.moved && time.Since(k.since) < cmp.Or(w.still, defaultStill) || time.Now().Before(w.again) || !w.Ready() {
+	if k.told || now.Before(w.again) || !w.complete(root, path, k, now) || !w.Ready() {
 		return nil
 	}
 	if k.sha256 == "" {
-		if k.sha256, err = hashOf(ctx, root, name, k.info); err != nil || k.sha256 == "" {
-			w.unreadable(name, err)
+		if k.sha256, err = hashOf(ctx, root, path, k.info); err != nil || k.sha256 == "" {
+			w.unreadable(path, err)
 			return ctx.Err()
 		}
 	}
-	if err := w.Tell(ctx, Found{Path: name, SHA256: k.sha256, Size: k.info.Size()}); err != nil {
+	if err := w.Tell(ctx, Found{Path: path, SHA256: k.sha256, Size: k.info.Size()}); err != nil {
 		w.wait = min(max(2*w.wait, firstWait), lastWait)
-		w.again = time.Now().Add(w.wait)
-		return fmt.Errorf("tell of the file %q in the inbox: %w: tried again", name, err)
+		w.again = now.Add(w.wait)
+		return fmt.Errorf("tell of the file %q in the inbox: %w: tried again", path, err)
 	}
 	w.wait = 0
 	k.told = true
 	return nil
 }
 
+// seen notes how a file is now.
+func (w *Watcher) seen(path string, info fs.FileInfo, now time.Time) *known {
+	k := w.known[path]
+	switch {
+	case k == nil:
+		k = &known{info: info, first: now, since: now}
+		w.known[path] = k
+	case k.info == nil: // the system has told of it
+		k.info, k.since = info, now
+		if k.first.IsZero() {
+			k.first = now
+		}
+	case !sameContent(k.info, info):
+		// A write of which the system has not told: whatever it has told before is not the end.
+		*k = known{info: info, first: k.first, since: now, closed: k.closed && k.noted}
+	}
+	k.noted, k.round = false, w.round
+	return k
+}
+
+// complete reports whether a file has been left alone for long enough.
+func (w *Watcher) complete(root *os.Root, path string, k *known, now time.Time) bool {
+	still := now.Sub(k.since)
+	switch {
+	case k.moved:
+	case k.closed && still < w.still(), !k.closed && still < unclosed*w.still():
+		return false
+	}
+	if k.whole == nil {
+		f, err := openRegular(root, path)
+		if err != nil {
+			w.unreadable(path, err)
+			return false
+		}
+		end, err := whole(f, k.info.Size())
+		_ = f.Close()
+		if err != nil {
+			w.unreadable(path, err)
+			return false
+		}
+		k.whole = &end
+	}
+	switch minute := w.Dir.unfinished(); {
+	case *k.whole || still >= minute:
+		return true
+	case k.moved: // it may have been still elsewhere
+		return now.Sub(k.info.ModTime()) >= minute
+	}
+	return false
+}
+
+func (w *Watcher) still() time.Duration { return cmp.Or(w.Still, DefaultStill) }
+
 // unreadable logs that a file can't be read, unless it is gone since it was listed.
-func (w *Watcher) unreadable(name string, err error) {
+func (w *Watcher) unreadable(path string, err error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, context.Canceled) {
-		w.complain(fmt.Sprintf("the file %q of the inbox can't be read: %v", name, err))
+		w.complain(fmt.Sprintf("the file %q of the inbox can't be read: %v", path, err))
 	}
 }
 
+// Oldest returns since when this process has seen the oldest file that is to be taken; ok is false if there is none. It may be called
+// while Run runs.
+func (w *Watcher) Oldest() (since time.Time, ok bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.waiting, !w.waiting.IsZero()
+}
+
+// Untaken returns the paths of files that no pattern takes and that this process has seen for so long, in order. It may be called
+// while Run runs.
+func (w *Watcher) Untaken(old time.Duration) []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all []string
+	now := w.Dir.time()
+	for path, since := range w.untaken {
+		if now.Sub(since) >= old {
+			all = append(all, path)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// keep keeps what Oldest and Untaken return.
+func (w *Watcher) keep() {
+	var oldest time.Time
+	untaken := map[string]time.Time{}
+	for path, k := range w.known {
+		switch {
+		case k.first.IsZero():
+		case !w.Takes(path):
+			untaken[path] = k.first
+		case oldest.IsZero() || k.first.Before(oldest):
+			oldest = k.first
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.waiting, w.untaken = oldest, untaken
+}
+
 // hashOf returns the hash of a file's content; "" if the file has changed since info, or while it was read.
-func hashOf(ctx context.Context, root *os.Root, name string, info fs.FileInfo) (string, error) {
-	f, err := openRegular(root, name)
+func hashOf(ctx context.Context, root *os.Root, path string, info fs.FileInfo) (string, error) {
+	f, err := openRegular(root, path)
 	if err != nil {
 		return "", err
 	}
@@ -277,4 +445,27 @@ func (s stopped) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	return s.r.Read(p)
+}
+
+// Globs returns a function that reports whether the name of a file matches one of the globs, which are separated by commas, whatever
+// the case.
+func Globs(patterns string) (func(name string) bool, error) {
+	var all []string
+	for p := range strings.SplitSeq(patterns, ",") {
+		p = strings.ToLower(strings.TrimSpace(p))
+		if p == "" {
+			continue
+		}
+		if _, err := filepath.Match(p, ""); err != nil {
+			return nil, fmt.Errorf("the pattern %q: %w", p, err)
+		}
+		all = append(all, p)
+	}
+	return func(name string) bool {
+		name = strings.ToLower(name)
+		return slices.ContainsFunc(all, func(p string) bool {
+			ok, _ := filepath.Match(p, name)
+			return ok
+		})
+	}, nil
 }

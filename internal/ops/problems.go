@@ -50,6 +50,7 @@ func (r *Readiness) problems(now time.Time) []string {
 				name, d.Failures, d.Calls, share(d.Failures, d.Calls), d.shares())
 		}
 	}
+	all = append(all, r.Other...)
 	for _, queue := range slices.Sorted(maps.Keys(r.DeadLetters)) {
 		if n := r.DeadLetters[queue]; n > 0 {
 			say("%s in %s: `mageline dlq list` says of what they died.", counted(n, "dead letter"), queue)

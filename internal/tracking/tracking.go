@@ -7,6 +7,8 @@
 package tracking
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 
@@ -41,6 +43,16 @@ type Format struct {
 	Columns map[string]string
 	// Carriers maps the file's carriers to Magento's carrier codes.
 	Carriers map[string]string
+}
+
+// Hash names the settings: another hash may make other parcels of the same file.
+func (f Format) Hash() string {
+	text, err := json.Marshal(f) // its maps in order
+	if err != nil {
+		panic(err) // a struct of texts
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:6])
 }
 
 // Bounds of a row, far above what a 3PL sends; those of a file are in internal/table.

@@ -86,7 +86,7 @@ func New(t testing.TB, o Options) *Env {
 		"AMQP_URL": e.URL, "AMQP_EXCHANGE": e.Exchange, "QUEUE_PREFIX": e.Prefix, "RETRY_DELAYS": e.RetryDelays(e.Delays...),
 		"DATABASE_URL": e.Database, "MAGENTO_URL": shop.URL, "MAGENTO_TOKEN": ShopToken,
 		"ERP_URL": erp.URL, "ERP_NAME": "ACME", "ERP_TOKEN": ERPToken, "ERP_SECRET": ERPSecret,
-		"HTTP_ADDR": "127.0.0.1:0", "LOG_LEVEL": "debug",
+		"HTTP_ADDR": "127.0.0.1:0", "LOG_LEVEL": "debug", "TRACKING_STILL": "1s",
 	}
 	return e
 }
