@@ -99,6 +99,7 @@ type List struct {
 	Delimiter byte
 
 	file    io.ReadSeeker
+	first   *table.Reader // which has read the file before
 	format  Format
 	options table.Options
 	at      []int // the cell of each column of the format, -1 where the file has none
@@ -135,7 +136,7 @@ func (l *List) look() error {
 	if err := l.layout(r); err != nil {
 		return err
 	}
-	l.Delimiter = r.Delimiter()
+	l.first, l.Delimiter = r, r.Delimiter()
 	var keys []uint64
 	for {
 		row, err := r.Next()

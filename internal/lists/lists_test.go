@@ -323,6 +323,39 @@ func TestOpen_SaysWhatIsMissing(t *testing.T) {
 	}
 }
 
+// Bad rows are written while the list is read, far behind its beginning too.
+func TestNewRejected_WhileAListIsRead(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("sku,price\n")
+	const rows = 30_000
+	for i := range rows {
+		price := "1.50"
+		if i == rows-10 {
+			price = "free"
+		}
+		fmt.Fprintf(&b, "S%06d,%s\n", i, price)
+	}
+	list, err := lists.Open(strings.NewReader(b.String()), lists.Format{AsOf: noon})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	entries := 0
+	err = list.Each(func(m lists.Message) error {
+		entries += m.Entries
+		return nil
+	}, func(bad *table.BadRow) error {
+		rejected, err := list.NewRejected(&out)
+		if err != nil {
+			return err
+		}
+		return rejected.Write(bad)
+	})
+	if err != nil || entries != rows-1 || strings.Count(out.String(), "\n") != 2 {
+		t.Errorf("%d entries, %v, rejected %q", entries, err, out.String())
+	}
+}
+
 func TestNewRejected_WritesWhatCanBeReadAgain(t *testing.T) {
 	list, err := lists.Open(strings.NewReader("sku;price\nA;1.234\nB;2\n"), lists.Format{AsOf: noon})
 	if err != nil {

@@ -70,17 +70,13 @@ func (l *List) Each(message func(Message) error, bad func(*table.BadRow) error) 
 	}
 }
 
-// NewRejected returns what writes bad rows to w.
+// NewRejected returns what writes bad rows to w. It does not read the file, and may be called while Each runs.
 func (l *List) NewRejected(w io.Writer) (*table.Rejected, error) {
-	r, err := table.NewReader(l.file, l.About, l.options)
-	if err != nil {
-		return nil, err
-	}
 	cells := 0
 	for _, at := range l.at {
 		cells = max(cells, at+1)
 	}
-	return r.NewRejected(w, cells)
+	return l.first.NewRejected(w, cells)
 }
 
 // gathering makes messages of rows. An entry that the consumer would refuse is a bad row: each goes through the reader of messages.
