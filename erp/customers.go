@@ -28,6 +28,8 @@ type CustomerBook interface {
 }
 
 // ERPCustomer is a customer in an ERP.
+//
+//nolint:revive // Customer is the shop's
 type ERPCustomer struct {
 	// Number is what orders name it by, and ID its name in the ERP's addresses.
 	Number, ID string

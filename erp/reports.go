@@ -5,6 +5,11 @@ import (
 	"time"
 )
 
+// Off is the error of a connector that is set not to report something, by an option of the file of codes. It is skipped.
+type Off struct{ Reason string }
+
+func (o *Off) Error() string { return o.Reason }
+
 // ShipmentReporter is the ability to tell an ERP of the shop's shipments.
 type ShipmentReporter interface {
 	// ReportShipment books a shipment once. Where c.Uncertain, an earlier call may have been carried out: the connector looks

@@ -14,6 +14,12 @@ const (
 	Anything Kind = ""
 	// Orders are named by entity_id or increment_id, or by some other names: see ParseOrder.
 	Orders Kind = "an order"
+	// Shipments are named by entity_id: see ParseID.
+	Shipments Kind = "a shipment"
+	// CreditMemos are named by entity_id.
+	CreditMemos Kind = "a credit memo"
+	// Customers are named by id.
+	Customers Kind = "a customer"
 	// Parcels are named by order_number or tracking_number: see ParseTracking.
 	Parcels Kind = "a tracking number"
 	// Files are named by path.
@@ -56,6 +62,10 @@ func (k Kind) own(name string) bool {
 	switch k {
 	case Orders:
 		return name == "entity_id" || name == "entityId" || name == "increment_id" || name == "incrementId"
+	case Shipments, CreditMemos:
+		return name == "entity_id" || name == "entityId"
+	case Customers:
+		return name == "id" || name == "customer_id" || name == "customerId"
 	case Parcels:
 		return name == "order_number" || name == "tracking_number"
 	case Files:

@@ -35,6 +35,7 @@ type Ledger interface {
 		run func(ctx context.Context, c *idempotency.Claim) (idempotency.Result, error)) (idempotency.Result, bool, error)
 	Lookup(ctx context.Context, key idempotency.Key) (idempotency.Row, bool, error)
 	Rows(ctx context.Context, consumer, key string) ([]idempotency.Row, error)
+	Reopen(ctx context.Context, key idempotency.Key, number int64) (reopened bool, err error)
 	Skip(ctx context.Context, key idempotency.Key, reason string, changes ...idempotency.Change) (bool, error)
 	Lease(ctx context.Context, name string) (held context.Context, release func(), err error)
 }
@@ -51,10 +52,13 @@ type OrderBook interface {
 
 // Names of the consumers.
 const (
-	OrderPlaced       = "order_placed"
-	OrderCanceled     = "order_canceled"
-	TrackingFileReady = "tracking_file_ready"
-	TrackingReceived  = "tracking_received"
+	OrderPlaced           = "order_placed"
+	OrderCanceled         = "order_canceled"
+	ShipmentCreatedName   = "shipment_created"
+	CreditMemoCreatedName = "creditmemo_created"
+	CustomerSavedName     = "customer_saved"
+	TrackingFileReady     = "tracking_file_ready"
+	TrackingReceived      = "tracking_received"
 )
 
 // effectCreate is the effect of OrderPlaced that creates the ERP's document. Its row has the state of the order.

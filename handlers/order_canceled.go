@@ -60,7 +60,7 @@ func (h *Canceled) cancel(ctx context.Context, e event.Event, o *magentoapi.Orde
 	}
 	exported, known, err := h.Ledger.Lookup(ctx, createKey(key))
 	if err == nil && known {
-		err = h.ofAnother(ctx, exported, o, key)
+		err = ofAnother(ctx, h.Book, exported, o, key)
 	}
 	var other *another
 	switch {
@@ -106,7 +106,7 @@ func (h *Canceled) cancel(ctx context.Context, e event.Event, o *magentoapi.Orde
 }
 
 // ofAnother fails if the row of an order's number is for another order, which waits or may be in the ERP and must not be touched.
-func (h *Canceled) ofAnother(ctx context.Context, exported idempotency.Row, o *magentoapi.Order, key string) error {
+func ofAnother(ctx context.Context, book OrderBook, exported idempotency.Row, o *magentoapi.Order, key string) error {
 	var stands string
 	switch exported.State {
 	case idempotency.Done:
@@ -118,7 +118,7 @@ func (h *Canceled) ofAnother(ctx context.Context, exported idempotency.Row, o *m
 	default:
 		return nil
 	}
-	row, ok, err := h.Book.Known(ctx, exported.Key)
+	row, ok, err := book.Known(ctx, exported.Key)
 	switch {
 	case err != nil:
 		return err
@@ -303,7 +303,7 @@ func (c cancellation) send(ctx context.Context, e event.Event, s step, document 
 	key := idempotency.Key{Consumer: OrderCanceled, Key: c.key, Effect: s.effect}
 	idempotencyKey := OrderCanceled + ":" + c.key + ":" + shortened(strings.TrimPrefix(s.effect, effectCancel))
 	_, before, err = c.Ledger.Do(ctx, idempotency.Effect{Key: key, Repeat: e.Repeat, Data: encoded(s.data)}, func(ctx context.Context, claim *idempotency.Claim) (idempotency.Result, error) {
-		if err := c.ERP.Cancel(ctx, erp.Call{Key: idempotencyKey, Attempt: attempt(claim, c.Export.UncertainWait), Steps: stepsOf(c.Ledger, claim.Key, e.Repeat, c.Export.UncertainWait)}, erp.Document{Number: document}, request); err != nil {
+		if err := c.ERP.Cancel(ctx, callOf(c.Ledger, claim, idempotencyKey, e.Repeat, c.Export), erp.Document{Number: document}, request); err != nil {
 			return idempotency.Result{}, err
 		}
 		zerolog.Ctx(ctx).Info().Str("event", "order_cancelled").Str("key", c.key).Str("document_number", document).

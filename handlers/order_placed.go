@@ -175,6 +175,12 @@ func (h *Placed) create(ctx context.Context, e event.Event, ref event.Order, key
 		return result, nil
 	}
 
+	return h.send(ctx, e, key, reference, o, c, found, result)
+}
+
+// send creates the document of an order, or completes the one that was found, and returns result with it.
+func (h *Placed) send(ctx context.Context, e event.Event, key, reference string, o *magentoapi.Order, c *idempotency.Claim, found erp.Document, result idempotency.Result,
+) (idempotency.Result, error) {
 	store, err := h.Stores.of(ctx, o)
 	if err != nil {
 		return result, event.NotDone(err)
@@ -221,9 +227,9 @@ func (h *Placed) create(ctx context.Context, e event.Event, ref event.Order, key
 			Err: fmt.Errorf("the ERP accepted order %s and has given it no document number yet: it is asked again, not sent again", reference),
 		}
 	}
-	result.Reason, result.Value = entityID(is.EntityID), document.Number
+	result.Reason, result.Value = entityID(int64(o.EntityID)), document.Number
 	if differs := h.compare(ctx, key, so, document); differs != "" {
-		result.Data = encoded(createdData{EntityID: is.EntityID, Differs: differs})
+		result.Data = encoded(createdData{EntityID: int64(o.EntityID), Differs: differs})
 	}
 	zerolog.Ctx(ctx).Info().Str("event", "order_created").Str("key", key).Str("document_number", document.Number).
 		Msg("created: the order is in the ERP")

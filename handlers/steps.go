@@ -62,16 +62,14 @@ func (h *Placed) compare(ctx context.Context, key string, so erp.SalesOrder, d e
 	if difference.IsZero() {
 		return ""
 	}
-	log := zerolog.Ctx(ctx).Info()
-	if over {
-		log = zerolog.Ctx(ctx).Warn()
-	}
-	log.Str("event", "order_total_differs").Bool("journal", true).Str("key", key).Str("document_number", d.Number).
-		Str("total", d.Total.String()).Str("grand_total", so.Totals.GrandTotal.String()).Bool("over_tolerance", over).
-		Msg("the ERP's total of the document is another than Magento's")
+	total, grandTotal := d.Total.String(), so.Totals.GrandTotal.String()
 	if !over {
+		zerolog.Ctx(ctx).Info().Str("event", "order_total_differs").Bool("journal", true).Str("key", key).Str("document_number", d.Number).
+			Str("total", total).Str("grand_total", grandTotal).Msg("the ERP's total of the document is not Magento's, within the tolerance")
 		return ""
 	}
+	zerolog.Ctx(ctx).Warn().Str("event", "order_total_differs").Bool("journal", true).Str("key", key).Str("document_number", d.Number).
+		Str("total", total).Str("grand_total", grandTotal).Msg("the ERP's total of the document is not Magento's, and over the tolerance")
 	return fmt.Sprintf("; its total there is %s, and %s here", d.Total, so.Totals.GrandTotal)
 }
 

@@ -183,6 +183,12 @@ func (h *Tracked) ship(ctx context.Context, p *trackedParcel, c *idempotency.Cla
 	if shipment.SourceCode == "" {
 		shipment.SourceCode = h.Rules.SourceCode
 	}
+	// Noted before the shipment is there: its own event may be handled before Magento answers.
+	if _, _, err := h.Ledger.Do(ctx, idempotency.Effect{Key: shipsKey(id, p.TrackingNumber)}, func(context.Context, *idempotency.Claim) (idempotency.Result, error) {
+		return idempotency.Result{}, nil
+	}); err != nil {
+		return idempotency.Result{}, event.NotDone(err)
+	}
 	for _, way := range ways {
 		shipment.Items = way
 		c.Looked()

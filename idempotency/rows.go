@@ -222,6 +222,23 @@ FROM locked WHERE e.consumer = $1 AND e.key = $2 AND e.effect = locked.effect`, 
 	return int(tag.RowsAffected()), nil
 }
 
+// Reopen lets an effect that is done be done once more: what it is about has changed since. number is that of the claim that did
+// it (Row.Number); reopened is false where the row is another one by now.
+func (l *Ledger) Reopen(ctx context.Context, key Key, number int64) (reopened bool, err error) {
+	key, err = key.Stored()
+	if err != nil {
+		return false, err
+	}
+	err = l.repeat(ctx, func() error {
+		tag, err := l.pool.Exec(ctx, `
+UPDATE effect SET state = 'failed', class = '', sent_at = NULL, updated_at = now()
+WHERE consumer = $1 AND key = $2 AND effect = $3 AND state = 'done' AND claim = $4`, key.Consumer, key.Key, key.Effect, number)
+		reopened = err == nil && tag.RowsAffected() > 0
+		return err
+	})
+	return reopened, err
+}
+
 // Skip makes a waiting effect skipped, for a reason: its order was cancelled, or has waited too long. It reports false,
 // and changes nothing, if the effect is not waiting (any more), or if something sent before it waited may still have
 // taken effect: that is for the next claim to look up.

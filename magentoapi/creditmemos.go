@@ -51,6 +51,9 @@ type CreditMemo struct {
 	AdjustmentNegative Decimal `json:"adjustment_negative"`
 	GrandTotal         Decimal `json:"grand_total"`
 	BaseGrandTotal     Decimal `json:"base_grand_total"`
+	// The tax inside of the discounts, on prices that include tax: of all rows, and of shipping.
+	DiscountTaxCompensationAmount         Decimal `json:"discount_tax_compensation_amount"`
+	ShippingDiscountTaxCompensationAmount Decimal `json:"shipping_discount_tax_compensation_amount"`
 
 	Items    []DocumentItem    `json:"items"`
 	Comments []DocumentComment `json:"comments"`

@@ -28,6 +28,8 @@ type DocumentItem struct {
 	TaxAmount       Decimal `json:"tax_amount"`      // of the row
 	RowTotal        Decimal `json:"row_total"`       // without tax, before discounts
 	RowTotalInclTax Decimal `json:"row_total_incl_tax"`
+	// DiscountTaxCompensationAmount is the tax inside of the discount, on prices that include tax.
+	DiscountTaxCompensationAmount Decimal `json:"discount_tax_compensation_amount"`
 
 	asRead
 }

@@ -242,7 +242,7 @@ func (f *File) Tax(code *string, percent decimal.Decimal) (string, error) {
 
 // Unit returns the ERP's unit of an item; "" where the ERP's own is to be taken.
 func (f *File) Unit(sku *string) string {
-	unit, _ := byPrefix(f.document.Units, f.units, value(sku))
+	unit, _ := byPrefix(f.Units, f.units, value(sku))
 	return unit
 }
 

@@ -125,7 +125,7 @@ payment_method: {checkmo: VOR}
 tax: {"19": V1, "19": V2}
 guests: {match_email: sometimes}
 tolerance: lots
-options: {address: deeep, adress: deep}
+options: {address: deeep, price_iss: net}
 skus: {"A*B": C}
 fields: {header: {X: "{increment_idd}"}}
 countries: [DE]
@@ -142,7 +142,7 @@ units: &u {"*": PC}
 		"m.yaml:5: guests.match_email must be true or false",
 		"m.yaml:6: tolerance must be an amount",
 		"m.yaml:7: options.address must be deep or off or patch, and is \"deeep\"",
-		"m.yaml:7: there is no key options.adress: did you mean address?",
+		"m.yaml:7: there is no key options.price_iss: did you mean price_is?",
 		"m.yaml:8: skus.A*B: a * stands at the end only",
 		"m.yaml:9: fields.header.X: the order has no field {increment_idd}: did you mean increment_id?",
 		"m.yaml:10: countries must be a mapping of keys to values, and is a list",

@@ -325,7 +325,7 @@ func (r *reader) free(n *yaml.Node, path string) any {
 // prepare makes what look-ups need.
 func (r *reader) prepare() {
 	f := r.file
-	f.skus, f.units = prefixesOf(f.SKUs), prefixesOf(f.document.Units)
+	f.skus, f.units = prefixesOf(f.SKUs), prefixesOf(f.Units)
 	f.percents = map[string]string{}
 	for key, v := range f.document.Tax {
 		if p, err := decimal.NewFromString(strings.TrimSpace(strings.TrimSuffix(key, "%"))); err == nil {

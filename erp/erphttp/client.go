@@ -95,6 +95,8 @@ type Request struct {
 	Question bool
 	// Order is whose personal data is taken out of errors; nil for none.
 	Order *erp.SalesOrder
+	// Customer is whose personal data is taken out of errors besides; nil for none.
+	Customer *erp.CustomerRecord
 }
 
 // Path joins segments to a path, each escaped.

@@ -440,7 +440,7 @@ func FuzzRefused(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		_, message := ReadError(body)
-		m := redact(message, nil, []string{"s3cr3t"})
+		m := redact(message, nil, nil, []string{"s3cr3t"})
 		if len([]rune(m)) > maxMessage+1 || emailLike.MatchString(strings.TrimSuffix(m, "…")) || strings.ContainsAny(m, "\r\n\x1b") || strings.Contains(m, "s3cr3t") {
 			t.Errorf("message %q", m)
 		}

@@ -23,7 +23,7 @@ var (
 
 // redact shortens what the ERP says in its own words to one line, and takes out of it what the ERP may repeat of what it was
 // sent: the order's personal data, the credential, and whatever looks like an e-mail address.
-func redact(s string, o *erp.SalesOrder, secrets []string) string {
+func redact(s string, o *erp.SalesOrder, c *erp.CustomerRecord, secrets []string) string {
 	// Far more than is kept, so that what follows is short work.
 	if len(s) > 16*maxMessage {
 		s = s[:16*maxMessage]
@@ -36,7 +36,7 @@ func redact(s string, o *erp.SalesOrder, secrets []string) string {
 		s = strings.ReplaceAll(s, secret, redacted)
 	}
 	s = emailLike.ReplaceAllString(s, redacted)
-	if personal := personalData(o); personal != nil {
+	if personal := personalData(o, c); personal != nil {
 		s = personal.ReplaceAllString(s, redacted)
 	}
 	if r := []rune(s); len(r) > maxMessage {
@@ -74,14 +74,22 @@ func (c *Client) secretsOf(req *http.Request) []string {
 	return found
 }
 
-// personalData matches what the order says of persons, in any case of letters; nil if it says nothing. Very short values
+// personalData matches what the order and the customer say of persons, in any case of letters; nil if they say nothing. Very short values
 // are left out: they would match inside every other word.
-func personalData(o *erp.SalesOrder) *regexp.Regexp {
-	if o == nil {
-		return nil
+func personalData(o *erp.SalesOrder, c *erp.CustomerRecord) *regexp.Regexp {
+	var values []*string
+	var addresses []*erp.Address
+	if o != nil {
+		values = append(values, o.Customer.Email, o.Customer.FirstName, o.Customer.LastName, o.Customer.TaxID, o.Comment)
+		addresses = append(addresses, o.BillingAddress, o.ShippingAddress)
 	}
-	values := []*string{o.Customer.Email, o.Customer.FirstName, o.Customer.LastName, o.Customer.TaxID, o.Comment}
-	for _, a := range []*erp.Address{o.BillingAddress, o.ShippingAddress} {
+	if c != nil {
+		values = append(values, c.Email, c.FirstName, c.LastName, c.TaxID)
+		for i := range c.Addresses {
+			addresses = append(addresses, &c.Addresses[i].Address)
+		}
+	}
+	for _, a := range addresses {
 		if a == nil {
 			continue
 		}

@@ -113,7 +113,7 @@ func (a *Answer) Refused() error {
 	c, m := a.client, a.meaning()
 	text := fmt.Sprintf("%s: the ERP answered %d %s", a.request.What, a.Status, http.StatusText(a.Status))
 	if _, message := c.o.Dialect.read(a.Body); message != "" {
-		text += fmt.Sprintf(" (%s)", redact(message, a.request.Order, a.secrets))
+		text += fmt.Sprintf(" (%s)", redact(message, a.request.Order, a.request.Customer, a.secrets))
 	}
 	switch {
 	case a.Status >= 300 && a.Status <= 399:

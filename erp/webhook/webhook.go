@@ -40,7 +40,12 @@ type Client struct {
 	now           func() time.Time
 }
 
-var _ erp.OrderConnector = (*Client)(nil)
+var (
+	_ erp.OrderConnector     = (*Client)(nil)
+	_ erp.ShipmentReporter   = (*Client)(nil)
+	_ erp.CreditMemoReporter = (*Client)(nil)
+	_ erp.CustomerWriter     = (*Client)(nil)
+)
 
 // New makes a connector that calls through c, whose transport may have limits, a circuit and the traceparent header.
 func New(c *http.Client, o Options) (*Client, error) {

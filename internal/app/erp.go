@@ -7,6 +7,21 @@ import (
 	"github.com/mageline/mageline/internal/downstream"
 )
 
+// abilities are what a connector has beside sales orders. A test holds them against the interfaces that its type implements.
+type abilities struct{ shipments, creditMemos, customers bool }
+
+var abilitiesOf = map[config.ERP]abilities{
+	config.Webhook: {true, true, true},
+}
+
+// ability is the requirement of a consumer that needs a connector with an ability.
+func ability(what string, has func(abilities) bool) config.Requirement {
+	return config.Requirement{
+		Variable: "ERP", What: "an ERP that is told of " + what,
+		Met: func(c *config.Config) bool { return has(abilitiesOf[c.ERP]) },
+	}
+}
+
 // wireERP returns the connector of the ERP that is configured; nil without one.
 func wireERP(cfg *config.Config, secrets *config.Secrets, d *downstream.Downstream) (erp.OrderConnector, error) {
 	if cfg.ERP != config.Webhook || cfg.ERPURL == "" {

@@ -30,8 +30,7 @@ func wireOrderPlaced(s *Service) wired {
 			Kind: event.Orders,
 			Handler: &handlers.Placed{
 				Orders: s.remotes.shop.Orders, ERP: s.remotes.connector, Ledger: s.ledger, Book: s.book,
-				Stores: &handlers.Stores{Reader: s.remotes.shop.Stores, Location: s.cfg.MagentoTimezone.Location},
-				Rules:  s.rules, Export: s.export,
+				Stores: s.stores, Rules: s.rules, Export: s.export,
 			},
 			DeadLettered: s.tellMagento(handlers.OrderPlaced),
 		},

@@ -15,9 +15,9 @@ import (
 var registered = registry{
 	orderPlaced,
 	orderCanceled,
-	{Consumer: config.Consumer{Name: "shipment_created"}},
-	{Consumer: config.Consumer{Name: "creditmemo_created"}},
-	{Consumer: config.Consumer{Name: "customer_saved"}},
+	shipmentCreated,
+	creditMemoCreated,
+	customerSaved,
 	trackingFileReady,
 	trackingReceived,
 	{Consumer: config.Consumer{Name: "products_exported", Batch: true}},

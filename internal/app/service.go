@@ -34,6 +34,7 @@ type Service struct {
 	notSent  *handlers.NotSent // nil unless ORDER_COMMENT_FAILED is set and a consumer of orders is enabled
 	rules    handlers.OrderRules
 	export   handlers.ExportRules
+	stores   *handlers.Stores // nil without a shop
 	// tasks and background are those of the consumers, and the service's own.
 	tasks      []periodic.Task
 	background []func(ctx context.Context)
@@ -75,6 +76,9 @@ func (r registry) service(ctx context.Context, cfg *config.Config, version strin
 	}
 
 	s.rules, s.export = orderRules(cfg)
+	if s.remotes.shop != nil {
+		s.stores = &handlers.Stores{Reader: s.remotes.shop.Stores, Location: cfg.MagentoTimezone.Location}
+	}
 	options := consumer.Options{
 		Broker: broker, Exchange: cfg.AMQPExchange, Prefix: cfg.QueuePrefix, QueueType: string(cfg.QueueType),
 		Database: s.database(),

@@ -27,7 +27,9 @@ type Magento struct {
 	Statuses []OrderStatus
 	// Ship is true when tracking numbers are brought to shipments, and Create when shipments are made for them.
 	Ship, Create bool
-	Now          func() time.Time // nil is time.Now
+	// CreditMemos and Customers are true when those are read.
+	CreditMemos, Customers bool
+	Now                    func() time.Time // nil is time.Now
 }
 
 // OrderStatus is a status that orders in a state are to have.
@@ -57,6 +59,12 @@ func (m Magento) Check(ctx context.Context) []Finding {
 	}
 	if m.Ship && m.Create {
 		questions = append(questions, m.ship)
+	}
+	if m.CreditMemos {
+		questions = append(questions, m.creditMemos)
+	}
+	if m.Customers {
+		questions = append(questions, m.customers)
 	}
 	for _, s := range m.Statuses {
 		questions = append(questions, func(ctx context.Context) (Finding, error) { return m.status(ctx, s) })
@@ -180,6 +188,24 @@ func (m Magento) shipments(ctx context.Context) (Finding, error) {
 	criteria := magentoapi.SearchCriteria{Fields: "items[entity_id],total_count"}.OnPage(1, 1)
 	_, err := m.Client.Shipments.Search(ctx, criteria)
 	return allowed("read shipments and add tracking numbers", "Magento_Sales::shipment", inTimeOrNil(ctx, err)), err
+}
+
+// creditMemos reads one credit memo's id.
+func (m Magento) creditMemos(ctx context.Context) (Finding, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	criteria := magentoapi.SearchCriteria{Fields: "items[entity_id],total_count"}.OnPage(1, 1)
+	_, err := m.Client.CreditMemos.Search(ctx, criteria)
+	return allowed("read credit memos", "Magento_Sales::sales_creditmemo", inTimeOrNil(ctx, err)), err
+}
+
+// customers reads one customer's id.
+func (m Magento) customers(ctx context.Context) (Finding, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	criteria := magentoapi.SearchCriteria{Fields: "items[id],total_count"}.OnPage(1, 1)
+	_, err := m.Client.Customers.Search(ctx, criteria)
+	return allowed("read customers", "Magento_Customer::customer", inTimeOrNil(ctx, err)), err
 }
 
 // ship ships an order that is not there: Magento looks at the permission first.

@@ -61,16 +61,17 @@ type Config struct {
 	OrderCommentFailed  bool          `envconfig:"ORDER_COMMENT_FAILED" default:"true" meaning:"tell Magento, in a comment, of an order that was dead-lettered"`
 	OrderStatusExported StatusByState `envconfig:"ORDER_STATUS_EXPORTED" meaning:"status set together with comments, as processing:exported; one without a state is for any state; needs ORDER_COMMENT"`
 
-	ERP                ERP           `envconfig:"ERP" default:"webhook" meaning:"the ERP connector"`
-	ERPURL             string        `envconfig:"ERP_URL" meaning:"base address of the webhook ERP"`
-	ERPToken           Secret        `envconfig:"ERP_TOKEN" meaning:"bearer token that the webhook ERP is sent"`
-	ERPSecret          Secret        `envconfig:"ERP_SECRET" secret:"key" meaning:"key of the signature that the webhook ERP is sent"`
-	ERPName            string        `envconfig:"ERP_NAME" meaning:"the ERP's name in Magento's comments; the connector's if unset"`
-	ERPTimeout         time.Duration `envconfig:"ERP_TIMEOUT" default:"30s" meaning:"one request to the ERP"`
-	ERPRateLimit       float64       `envconfig:"ERP_RATE_LIMIT" default:"0" meaning:"requests to the ERP a second, by this process; 0 is unlimited"`
-	ERPConcurrency     int           `envconfig:"ERP_CONCURRENCY" default:"16" meaning:"requests to the ERP at once, by this process"`
-	ERPReferencePrefix string        `envconfig:"ERP_REFERENCE_PREFIX" meaning:"before every external reference"`
-	ERPUncertainWait   time.Duration `envconfig:"ERP_UNCERTAIN_WAIT" default:"0" meaning:"that long after an uncertain create the ERP is only asked, never sent to again"`
+	ERP                ERP            `envconfig:"ERP" default:"webhook" meaning:"the ERP connector"`
+	ERPURL             string         `envconfig:"ERP_URL" meaning:"base address of the webhook ERP"`
+	ERPToken           Secret         `envconfig:"ERP_TOKEN" meaning:"bearer token that the webhook ERP is sent"`
+	ERPSecret          Secret         `envconfig:"ERP_SECRET" secret:"key" meaning:"key of the signature that the webhook ERP is sent"`
+	ERPName            string         `envconfig:"ERP_NAME" meaning:"the ERP's name in Magento's comments; the connector's if unset"`
+	ERPTimeout         time.Duration  `envconfig:"ERP_TIMEOUT" default:"30s" meaning:"one request to the ERP"`
+	ERPRateLimit       float64        `envconfig:"ERP_RATE_LIMIT" default:"0" meaning:"requests to the ERP a second, by this process; 0 is unlimited"`
+	ERPConcurrency     int            `envconfig:"ERP_CONCURRENCY" default:"16" meaning:"requests to the ERP at once, by this process"`
+	ERPReferencePrefix string         `envconfig:"ERP_REFERENCE_PREFIX" meaning:"before every external reference"`
+	ShipmentReport     ShipmentReport `envconfig:"SHIPMENT_REPORT" default:"all" meaning:"which shipments the ERP is told of: all, or magento: not those that mageline made from tracking numbers"`
+	ERPUncertainWait   time.Duration  `envconfig:"ERP_UNCERTAIN_WAIT" default:"0" meaning:"that long after an uncertain create the ERP is only asked, never sent to again"`
 
 	TrackingDir            string           `envconfig:"TRACKING_DIR" meaning:"the inbox: the directory into which a 3PL's files are dropped; processed/ and failed/ are made beneath it"`
 	TrackingPattern        string           `envconfig:"TRACKING_PATTERN" default:"*.csv,*.txt,*.tsv" meaning:"globs of the names of files in the inbox, separated by commas; case does not count"`

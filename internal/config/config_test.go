@@ -111,7 +111,7 @@ func TestLoad_ReadsEachType(t *testing.T) {
 
 func TestEnabledConsumers_ByNameAndNeeds(t *testing.T) {
 	tests := []struct{ consumers, erp, want string }{
-		{"all", "webhook", "order_placed order_canceled tracking_received"},
+		{"all", "webhook", "order_placed order_canceled shipment_created creditmemo_created customer_saved tracking_received"},
 		{"order_placed", "webhook", "order_placed"},
 		{"all", "none", "tracking_received"},
 	}

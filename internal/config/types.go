@@ -159,6 +159,23 @@ func (e *ERP) Decode(value string) error {
 	return choice(e, value, Webhook, NoERP)
 }
 
+// ShipmentReport says which shipments the ERP is told of.
+type ShipmentReport string
+
+// AllShipments are those too that mageline made from tracking numbers; MagentosShipments leave these out.
+const (
+	AllShipments      ShipmentReport = "all"
+	MagentosShipments ShipmentReport = "magento"
+)
+
+// Type says what it takes.
+func (ShipmentReport) Type() string { return words(AllShipments, MagentosShipments) }
+
+// Decode reads it.
+func (s *ShipmentReport) Decode(value string) error {
+	return choice(s, value, AllShipments, MagentosShipments)
+}
+
 // WhenNoShipment is what becomes of a tracking number of an order that has no shipment for it.
 type WhenNoShipment string
 

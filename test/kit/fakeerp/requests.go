@@ -49,6 +49,9 @@ func (s *Server) check(r *http.Request, body []byte) []string {
 	if r.Method == http.MethodPost && r.Header.Get("Idempotency-Key") == "" {
 		problems = append(problems, "no Idempotency-Key")
 	}
+	if r.Method == http.MethodPut && r.Header.Get("Idempotency-Key") != "" {
+		problems = append(problems, "an Idempotency-Key on a PUT")
+	}
 	if r.Header.Get("Content-Type") != "application/json" {
 		problems = append(problems, "Content-Type is not application/json")
 	}

@@ -110,6 +110,7 @@ type Server struct {
 	mu          sync.Mutex
 	number      int
 	documents   []*Document
+	reports     []Report
 	calls       map[string]*call
 	keys        []string // of calls, oldest first
 	requests    []Request
@@ -140,6 +141,9 @@ func New(o Options) *Server {
 	routes.HandleFunc("POST /sales-orders", s.create)
 	routes.HandleFunc("GET /sales-orders", s.find)
 	routes.HandleFunc("POST /sales-orders/{number}/cancel", s.cancel)
+	routes.HandleFunc("POST /shipments", s.reported(Shipment, shipment))
+	routes.HandleFunc("POST /credit-memos", s.reported(CreditMemo, creditMemo))
+	routes.HandleFunc("PUT /customers/{id}", s.reported(Customer, customer))
 	routes.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, answer{http.StatusNotFound, message("no such resource")})
 	})
