@@ -3,12 +3,13 @@ package app
 import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
-	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/mageline/mageline/erp"
 	"github.com/mageline/mageline/handlers"
 	"github.com/mageline/mageline/internal/config"
 	"github.com/mageline/mageline/internal/downstream"
+	"github.com/mageline/mageline/internal/tracing"
 	"github.com/mageline/mageline/magentoapi"
 )
 
@@ -21,7 +22,10 @@ type remotes struct {
 
 // wireRemotes makes the clients of what is configured. It connects to nothing.
 func wireRemotes(cfg *config.Config, secrets *config.Secrets, version string, log zerolog.Logger, registerer prometheus.Registerer) (*remotes, error) {
-	tracer := otel.Tracer("github.com/mageline/mageline/internal/downstream")
+	var tracer trace.Tracer
+	if p := tracing.Provider(); p != nil {
+		tracer = p.Tracer("github.com/mageline/mageline/internal/downstream")
+	}
 	r := &remotes{
 		magento: downstream.New(downstream.Options{
 			Name: config.DownstreamMagento, Variable: "MAGELINE_MAGENTO_URL", Timeout: cfg.MagentoTimeout, RateLimit: cfg.MagentoRateLimit,

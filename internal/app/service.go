@@ -7,7 +7,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
-	"go.opentelemetry.io/otel"
 
 	"github.com/mageline/mageline/consumer"
 	"github.com/mageline/mageline/handlers"
@@ -16,6 +15,7 @@ import (
 	"github.com/mageline/mageline/internal/orderbook"
 	"github.com/mageline/mageline/internal/periodic"
 	"github.com/mageline/mageline/internal/pg"
+	"github.com/mageline/mageline/internal/tracing"
 )
 
 // Service is everything of a running mageline.
@@ -85,7 +85,7 @@ func (r registry) service(ctx context.Context, cfg *config.Config, version strin
 		Suspects: s.ledger, Lease: cfg.IdempotencyLease, MemoryLimit: int64(cfg.MemoryLimit),
 		Limits:      consumer.Limits{Prefetch: cfg.Prefetch, Concurrency: cfg.Concurrency, HandlerTimeout: cfg.HandlerTimeout},
 		RetryDelays: cfg.RetryDelays, ShutdownTimeout: cfg.ShutdownTimeout, ProbeEvery: cfg.BreakerOpenFor,
-		Host: Host(), Version: version, Log: log, Registerer: registry, TracerProvider: otel.GetTracerProvider(),
+		Host: Host(), Version: version, Log: log, Registerer: registry, TracerProvider: tracing.Provider(),
 	}
 	for _, d := range s.remotes.all() {
 		options.Circuits = append(options.Circuits, d)

@@ -138,6 +138,9 @@ func notice(data []byte) (n int, what string) {
 	return label[1] + at + n, what
 }
 
+// longestWord is the length of the longest of the words of JSON: false.
+const longestWord = 5
+
 func startsJSON(data []byte) bool {
 	if len(data) > 0 && bytes.IndexByte([]byte(`{["-0123456789`), data[0]) >= 0 {
 		return true
@@ -193,10 +196,12 @@ func (c *call) begin(resp *http.Response) beginning {
 	if resp.Body == http.NoBody || resp.ContentLength == 0 {
 		return beginning{}
 	}
-	buffered := bufio.NewReaderSize(resp.Body, 512)
+	buffered := bufio.NewReaderSize(resp.Body, 64)
 	resp.Body = reader{buffered, resp.Body}
-	if first, err := buffered.Peek(1); err != nil || startsJSON(first) {
-		return beginning{}
+	for _, n := range []int{1, longestWord} { // most answers show it by their first byte
+		if first, err := buffered.Peek(n); len(first) == 0 && err != nil || startsJSON(first) {
+			return beginning{}
+		}
 	}
 	buffered = bufio.NewReaderSize(buffered, maxLook)
 	resp.Body = reader{buffered, resp.Body}

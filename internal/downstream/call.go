@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -58,7 +59,11 @@ func (d *Downstream) begin(req *http.Request, t ticket) *call {
 	c.cancel = cancel
 	ctx, c.span = d.startSpan(ctx, req)
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { c.connected.Store(true) }})
-	c.request = req.Clone(ctx)
+	c.request = req.WithContext(ctx) // a copy, whose URL nobody changes
+	c.request.Header = maps.Clone(req.Header)
+	if c.request.Header == nil {
+		c.request.Header = http.Header{}
+	}
 	injectTrace(ctx, c.request.Header)
 	if c.kind == writing {
 		// net/http repeats by itself what it can rewind, if its method or an Idempotency-Key says that this is safe,

@@ -109,9 +109,11 @@ func New(o Options) *Downstream {
 		MaxIdleConns:           idle,
 		MaxIdleConnsPerHost:    idle,
 		IdleConnTimeout:        30 * time.Second,
-		ResponseHeaderTimeout:  o.Timeout,
 		ExpectContinueTimeout:  time.Second,
 		MaxResponseHeaderBytes: 64 << 10,
+		// An order or a document in one or two system calls, not in one for each 4 KiB.
+		ReadBufferSize:  16 << 10,
+		WriteBufferSize: 16 << 10,
 	}
 	return d
 }

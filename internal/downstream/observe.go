@@ -56,11 +56,10 @@ func register[C prometheus.Collector](r prometheus.Registerer, c C) C {
 }
 
 func (d *Downstream) startSpan(ctx context.Context, req *http.Request) (context.Context, trace.Span) {
-	tracer := d.tracer
-	if tracer == nil {
-		tracer = noop.NewTracerProvider().Tracer("")
+	if d.tracer == nil {
+		return ctx, noop.Span{}
 	}
-	return tracer.Start(ctx, req.Method+" "+d.name,
+	return d.tracer.Start(ctx, req.Method+" "+d.name,
 		trace.WithSpanKind(trace.SpanKindClient),
 		trace.WithAttributes(
 			attribute.String("http.request.method", req.Method),
@@ -73,8 +72,9 @@ func (d *Downstream) startSpan(ctx context.Context, req *http.Request) (context.
 func injectTrace(ctx context.Context, h http.Header) {
 	if !trace.SpanContextFromContext(ctx).IsValid() {
 		var c trace.SpanContextConfig
-		_, _ = rand.Read(c.TraceID[:]) // never fails
-		_, _ = rand.Read(c.SpanID[:])
+		var ids [len(c.TraceID) + len(c.SpanID)]byte
+		_, _ = rand.Read(ids[:]) // never fails
+		copy(c.SpanID[:], ids[copy(c.TraceID[:], ids[:]):])
 		ctx = trace.ContextWithSpanContext(ctx, trace.NewSpanContext(c))
 	}
 	propagation.TraceContext{}.Inject(ctx, propagation.HeaderCarrier(h))

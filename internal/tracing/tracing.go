@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
 	"go.opentelemetry.io/otel/sdk/resource"
 	"go.opentelemetry.io/otel/sdk/trace"
+	api "go.opentelemetry.io/otel/trace"
 )
 
 // Options say what the program is called, and what is called after a failure.
@@ -48,6 +49,14 @@ func Start(ctx context.Context, o Options) (stop func(context.Context) error, er
 	otel.SetTracerProvider(provider)
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(o.Failed))
 	return provider.Shutdown, nil
+}
+
+// Provider returns the provider that Start has set, or nil where no traces are exported: a span costs something even then.
+func Provider() api.TracerProvider {
+	if p, ok := otel.GetTracerProvider().(*trace.TracerProvider); ok {
+		return p
+	}
+	return nil
 }
 
 // exportTimeout bounds an export with its repeats. The spans of that time must fit in the batcher's queue.
