@@ -101,7 +101,7 @@ type Client struct {
 	root      string // …/rest
 	base      string // …/rest/<code>, without a slash at its end
 	auth      Credential
-	userAgent string
+	userAgent []string
 	maxBody   int64
 	maxItems  int
 	retries   Retries
@@ -137,7 +137,7 @@ func New(baseURL string, o Options) (*Client, error) {
 	client := *o.HTTPClient
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	c := &Client{
-		http: &client, root: base, auth: o.Auth, userAgent: o.UserAgent, maxBody: o.MaxBody,
+		http: &client, root: base, auth: o.Auth, userAgent: []string{o.UserAgent}, maxBody: o.MaxBody,
 		maxItems: o.MaxItems, retries: o.Retries.orDefaults(), onOdd: o.OnOdd, accepted: &atomic.Bool{},
 	}
 	return c.Store(o.StoreCode)

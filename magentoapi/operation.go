@@ -154,7 +154,7 @@ func (c *Client) attempt(ctx context.Context, op operation, auth Credential) ([]
 		}
 		answer, err := c.roundTrip(req, op)
 		if err == nil {
-			if auth != nil && !anonymous.MatchString(op.path) {
+			if auth != nil && !c.accepted.Load() && !anonymous.MatchString(op.path) {
 				c.accepted.Store(true)
 			}
 			return answer, nil
@@ -197,12 +197,14 @@ func (c *Client) request(ctx context.Context, op operation) (*http.Request, erro
 	}
 	if op.body != nil {
 		req.ContentLength = int64(len(op.body))
-		req.Header.Set("Content-Type", "application/json")
+		req.Header["Content-Type"] = applicationJSON
 	}
-	req.Header.Set("Accept", "application/json")
-	req.Header.Set("User-Agent", c.userAgent)
+	req.Header["Accept"], req.Header["User-Agent"] = applicationJSON, c.userAgent
 	return req, nil
 }
+
+// applicationJSON is the value of headers of every request. Nobody changes it.
+var applicationJSON = []string{"application/json"}
 
 func (c *Client) roundTrip(req *http.Request, op operation) ([]byte, error) {
 	sent := time.Now()

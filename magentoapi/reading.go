@@ -14,6 +14,7 @@ import (
 	"sync"
 	"unicode"
 	"unicode/utf8"
+	"unsafe"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -47,7 +48,7 @@ func (f OddField) Field() string { return f.field }
 // In reports whether it is one of the fields, named as Field names them, or something that a part of them is in.
 func (f OddField) In(fields ...string) bool {
 	for _, name := range fields {
-		if name == f.field || strings.HasPrefix(name, f.field+".") {
+		if rest, ok := strings.CutPrefix(name, f.field); ok && (rest == "" || rest[0] == '.') {
 			return true
 		}
 	}
@@ -69,6 +70,7 @@ const maxDepth = 100
 // A reading is what is known of JSON while it is read.
 type reading struct {
 	data  []byte
+	owned bool   // nobody else changes data
 	text  string // the same, if an object keeps a part of it
 	dec   *jsontext.Decoder
 	base  int // where in data the decoder has begun
@@ -86,11 +88,28 @@ func decoder(data []byte) *jsontext.Decoder {
 
 // read reads data into v, which can be set, and gives what of it has an unexpected form. If that is data as a whole, or a
 // row of a list that it is, it is an error, an OddField.
-func read(data []byte, v reflect.Value) ([]OddField, error) {
+func read(data []byte, v reflect.Value) ([]OddField, error) { return newReading(data).whole(v) }
+
+// readOwned is read for data that nobody will write to.
+func readOwned(data []byte, v reflect.Value) ([]OddField, error) {
 	r := newReading(data)
+	r.owned = true
+	return r.whole(v)
+}
+
+func (r *reading) whole(v reflect.Value) ([]OddField, error) {
+	odd, err := r.next(v)
+	if r.end(); r.err != nil {
+		return nil, r.err
+	}
+	return odd, err
+}
+
+// next reads what comes next into v, as read does.
+func (r *reading) next(v reflect.Value) ([]OddField, error) {
 	kind := r.kind()
+	r.odd = nil
 	ok := planOf(v.Type()).read(r, v)
-	r.end()
 	switch {
 	case r.err != nil:
 		return nil, r.err
@@ -224,6 +243,17 @@ func makePlan(t reflect.Type, made map[reflect.Type]*plan) *plan {
 	return p
 }
 
+// keepText has text set. It is data itself, without a copy, where nobody else has that.
+func (r *reading) keepText() {
+	switch {
+	case r.text != "":
+	case r.owned:
+		r.text = unsafe.String(unsafe.SliceData(r.data), len(r.data)) //nolint:gosec // data is never written again
+	default:
+		r.text = string(r.data)
+	}
+}
+
 // field gives the field that encoding/json reads for a name, which is without regard to case; nil if there is none.
 func (p *plan) field(name []byte) *planField {
 	if f := p.fields[string(name)]; f != nil {
@@ -293,9 +323,7 @@ func (p *plan) readObject(r *reading, v reflect.Value) (ok bool) {
 	v.SetZero()
 	var kept *asRead
 	if p.keeps {
-		if r.text == "" {
-			r.text = string(r.data)
-		}
+		r.keepText()
 		kept = v.Addr().Interface().(keeper).kept()
 	}
 	if kind := r.kind(); kind != '{' {

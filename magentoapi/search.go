@@ -221,10 +221,10 @@ func (p *Page[T]) More() bool { return p.Number*p.Size < p.TotalCount }
 
 // decodePage reads {"items": […], "total_count": n}. The items must be there, unless the caller thinned the answer out:
 // an answer that merely isn't an error must not look like a search that found nothing. The count may be left out, as
-// some modules and proxies do, by a page that is not full: then there is no other.
+// some modules and proxies do, by a page that is not full: then there is no other. Nobody may write to body from then on.
 func decodePage[T any](body []byte, s SearchCriteria) (*Page[T], error) {
-	var items, total []byte
 	answer := newReading(body)
+	answer.owned = true
 	if answer.kind() != '{' {
 		value := answer.value()
 		if answer.end(); answer.err != nil {
@@ -233,30 +233,34 @@ func decodePage[T any](body []byte, s SearchCriteria) (*Page[T], error) {
 		form, _ := formOf(value)
 		return nil, OddField{Form: form, Want: "an object"}
 	}
-	for name, value := range answer.members() {
-		switch name {
-		case "items":
-			items = slices.Clone(value)
-		case "total_count":
-			total = slices.Clone(value)
-		}
-	}
-	if answer.end(); answer.err != nil {
-		return nil, answer.err
-	}
 	p := &Page[T]{}
 	p.Number, p.Size = s.paging()
-	if items == nil && s.Fields == "" {
-		return nil, errors.New("no list of items")
+	var (
+		items bool
+		total []byte
+		wrong error // with the items
+	)
+	for answer.token(); answer.more('}'); {
+		switch answer.string(answer.value()) {
+		case "items":
+			items = true
+			p.odd, wrong = answer.next(reflect.ValueOf(&p.Items).Elem())
+		case "total_count":
+			total = slices.Clone(answer.value())
+		default:
+			answer.value()
+		}
 	}
-	if items != nil {
-		var err error
-		if p.odd, err = read(items, reflect.ValueOf(&p.Items).Elem()); err != nil {
-			return nil, describeJSON(err)
-		}
-		for i := range p.odd {
-			p.odd[i].under("items")
-		}
+	switch answer.end(); {
+	case answer.err != nil:
+		return nil, answer.err
+	case !items && s.Fields == "":
+		return nil, errors.New("no list of items")
+	case wrong != nil:
+		return nil, describeJSON(wrong)
+	}
+	for i := range p.odd {
+		p.odd[i].under("items")
 	}
 	count, err := strconv.Atoi(string(bytes.Trim(total, `"`)))
 	switch {

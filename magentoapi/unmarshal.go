@@ -7,12 +7,12 @@ import (
 	"reflect"
 )
 
-// readAnswer reads the JSON of an answer into out, a pointer.
+// readAnswer reads the JSON of an answer into out, a pointer. Nobody may write to body from then on.
 func readAnswer(body []byte, out any) ([]OddField, error) {
 	if c, ok := out.(callers); ok {
 		return nil, json.Unmarshal(body, c.v)
 	}
-	return read(body, reflect.ValueOf(out).Elem())
+	return readOwned(body, reflect.ValueOf(out).Elem())
 }
 
 // callers is a pointer of the caller's. encoding/json itself reads into it: it may hold a json.Number.
