@@ -2,6 +2,7 @@ package erp
 
 import (
 	"encoding/json"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/shopspring/decimal"
@@ -50,5 +51,27 @@ func TestAmount_ReadsWhatItWrites(t *testing.T) {
 	}
 	if err := json.Unmarshal([]byte(`null`), &a); err != nil || a.Valid {
 		t.Errorf("null: got %v, %v", a, err)
+	}
+}
+
+// The digits are decimal's own, however many there are.
+func TestAmountAndQuantity_WriteEveryDigit(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same numbers each time
+	for range 20_000 {
+		n := random.Int64() >> random.IntN(63)
+		if random.IntN(2) == 0 {
+			n = -n
+		}
+		d := decimal.New(n, int32(random.IntN(26)-20)) //nolint:gosec // small
+		amount := d.String()
+		if d.Equal(d.Truncate(2)) {
+			amount = d.StringFixed(2)
+		}
+		if got := NewAmount(d).String(); got != amount {
+			t.Fatalf("amount %de%d: got %s, want %s", n, d.Exponent(), got, amount)
+		}
+		if got := NewQuantity(d).String(); got != d.String() {
+			t.Fatalf("quantity %de%d: got %s, want %s", n, d.Exponent(), got, d)
+		}
 	}
 }

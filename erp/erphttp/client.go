@@ -197,9 +197,7 @@ func (c *Client) request(ctx context.Context, r Request, refused bool) (*http.Re
 	// With GetBody, net/http repeats a POST that has an Idempotency-Key by itself when a reused connection breaks, and nobody
 	// would know that it was sent twice.
 	req.GetBody = nil
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Accept", "application/json")
-	req.Header.Set("User-Agent", "mageline")
+	req.Header["Content-Type"], req.Header["Accept"], req.Header["User-Agent"] = applicationJSON, applicationJSON, userAgent
 	for name, values := range r.Header {
 		req.Header[http.CanonicalHeaderKey(name)] = values
 	}
@@ -210,6 +208,9 @@ func (c *Client) request(ctx context.Context, r Request, refused bool) (*http.Re
 	}
 	return req, nil
 }
+
+// Values of headers that every request has. Nobody changes them.
+var applicationJSON, userAgent = []string{"application/json"}, []string{"mageline"}
 
 func (c *Client) send(req *http.Request, r Request) (*Answer, error) {
 	res, err := c.http.Do(req)
