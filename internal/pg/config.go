@@ -83,6 +83,7 @@ func parse(address string) (*Config, error) {
 	var file *fs.PathError
 	switch {
 	case err == nil && address != "":
+		config.AfterConnect = writeArrays
 		return &Config{Config: config}, nil
 	case errors.As(err, &file):
 		return nil, fmt.Errorf("a file that it names can't be read: %w", file)
