@@ -12,7 +12,13 @@ import (
 
 // Tracking is the body of shipping.tracking.received: a parcel of an order has a tracking number (docs/tracking.md).
 type Tracking struct {
-	OrderNumber, TrackingNumber string
+	OrderNumber string
+	// TrackingNumber is "" for a parcel that has none, such as one that an own van takes.
+	TrackingNumber string
+	// Joins is another tracking number, whose shipment this one goes to; "" for none. Such a parcel has no items of its own.
+	Joins string
+	// Exact means that the order number is the whole number: without zeros in front it is another one.
+	Exact bool
 	// CarrierCode and Title are the carrier's; "" if not known.
 	CarrierCode, Title string
 	// ShipmentNumber names one of the order's shipments, "" for none.
@@ -39,12 +45,14 @@ const (
 // ParseTracking reads the body of an event about a tracking number. A body that can't be used is Invalid.
 func ParseTracking(body json.RawMessage) (Tracking, error) {
 	var m struct {
-		OrderNumber    Text `json:"order_number"`
-		TrackingNumber Text `json:"tracking_number"`
-		CarrierCode    Text `json:"carrier_code"`
-		Title          Text `json:"title"`
-		ShipmentNumber Text `json:"shipment_number"`
-		SourceCode     Text `json:"source_code"`
+		OrderNumber    Text            `json:"order_number"`
+		TrackingNumber Text            `json:"tracking_number"`
+		Joins          Text            `json:"joins"`
+		Pad            json.RawMessage `json:"pad"`
+		CarrierCode    Text            `json:"carrier_code"`
+		Title          Text            `json:"title"`
+		ShipmentNumber Text            `json:"shipment_number"`
+		SourceCode     Text            `json:"source_code"`
 		Items          []struct {
 			SKU      Text            `json:"sku"`
 			Quantity json.RawMessage `json:"quantity"`
@@ -54,7 +62,7 @@ func ParseTracking(body json.RawMessage) (Tracking, error) {
 		return Tracking{}, Errorf(Invalid, "the event can't be read as one about a tracking number: %w", err)
 	}
 	t := Tracking{
-		OrderNumber: string(m.OrderNumber), TrackingNumber: string(m.TrackingNumber), CarrierCode: string(m.CarrierCode),
+		OrderNumber: string(m.OrderNumber), TrackingNumber: string(m.TrackingNumber), Joins: string(m.Joins), CarrierCode: string(m.CarrierCode),
 		Title: string(m.Title), ShipmentNumber: string(m.ShipmentNumber), SourceCode: string(m.SourceCode),
 	}
 	for _, n := range []struct {
@@ -62,7 +70,8 @@ func ParseTracking(body json.RawMessage) (Tracking, error) {
 		needed      bool
 	}{
 		{"order_number", t.OrderNumber, true},
-		{"tracking_number", t.TrackingNumber, true},
+		{"tracking_number", t.TrackingNumber, t.Joins != ""},
+		{"joins", t.Joins, false},
 		{"shipment_number", t.ShipmentNumber, false},
 		{"source_code", t.SourceCode, false},
 	} {
@@ -72,6 +81,15 @@ func ParseTracking(body json.RawMessage) (Tracking, error) {
 		case utf8.RuneCountInString(n.value) > maxNumber:
 			return Tracking{}, Errorf(Invalid, "%s has more than %d characters", n.name, maxNumber)
 		}
+	}
+	switch pad := string(bytes.Trim(m.Pad, "\"")); pad {
+	case "", "null", "true", "false":
+		t.Exact = pad == "false"
+	default:
+		return Tracking{}, Errorf(Invalid, "pad must be true or false")
+	}
+	if t.Joins != "" {
+		return t, nil // what is in the parcel is with the number that it joins
 	}
 	if len(m.Items) > maxParcelItems {
 		return Tracking{}, Errorf(Invalid, "the parcel has %d items, at most %d are read", len(m.Items), maxParcelItems)

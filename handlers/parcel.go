@@ -25,6 +25,9 @@ func newParcel(t event.Tracking, o *magentoapi.Order, shipments []*magentoapi.Sh
 
 // recorded returns the shipment that has the number and these items already, or nil.
 func (p *trackedParcel) recorded() *magentoapi.Shipment {
+	if p.TrackingNumber == "" {
+		return nil // which shipment it is shows whether there is one
+	}
 	return p.first(func(s *magentoapi.Shipment) bool { return p.numbered(s) && (len(p.Items) == 0 || p.goods.Made(s)) })
 }
 
@@ -40,12 +43,51 @@ func (p *trackedParcel) made(now []*magentoapi.Shipment) *magentoapi.Shipment {
 
 // within returns a shipment that has the number and more than these items, or nil. It is used if no item is open.
 func (p *trackedParcel) within() *magentoapi.Shipment {
-	return p.first(func(s *magentoapi.Shipment) bool { return p.numbered(s) && p.goods.Within(s) })
+	return p.first(func(s *magentoapi.Shipment) bool {
+		return (p.TrackingNumber == "" || p.numbered(s)) && p.goods.Within(s)
+	})
+}
+
+// ways returns how the parcel can be shipped. If less than its items is open, because shipments with the number have some of them
+// already, it is the rest: a file that was taken while it was written may end within a parcel. Without any rest, s is the last of
+// these shipments.
+func (p *trackedParcel) ways() (ways [][]magentoapi.NewDocumentItem, s *magentoapi.Shipment, err error) {
+	ways, err = p.goods.Ways()
+	if err == nil {
+		return ways, nil, nil
+	}
+	if s := p.within(); s != nil {
+		return nil, s, nil
+	}
+	var mine []*magentoapi.Shipment
+	for _, s := range p.shipments {
+		if p.TrackingNumber != "" && p.numbered(s) {
+			mine = append(mine, s)
+		}
+	}
+	rest := p.goods.Without(mine)
+	switch {
+	case rest == nil:
+		return nil, nil, err
+	case rest.Empty():
+		return nil, mine[len(mine)-1], nil
+	}
+	ways, err = rest.Ways()
+	return ways, nil, err
 }
 
 // shipment returns the shipment to add the number to; nil means that a new one must be made.
 func (p *trackedParcel) shipment() (*magentoapi.Shipment, error) {
 	switch {
+	case p.Joins != "":
+		s := p.first(func(s *magentoapi.Shipment) bool { return hasTrack(s, p.Joins) })
+		if s == nil {
+			return nil, &event.Error{
+				Class: event.NotFound, Downstream: magento,
+				Err: fmt.Errorf("no shipment of order %s has the number yet that this one joins", p.order.IncrementID),
+			}
+		}
+		return s, nil
 	case p.ShipmentNumber != "":
 		s := p.first(func(s *magentoapi.Shipment) bool {
 			return string(s.IncrementID) == p.ShipmentNumber || string(s.IncrementID) == padded(p.ShipmentNumber)
@@ -78,10 +120,17 @@ func (p *trackedParcel) first(is func(*magentoapi.Shipment) bool) *magentoapi.Sh
 	return nil
 }
 
-// numbered reports whether a shipment has the tracking number.
+// numbered reports whether a shipment has the tracking number; without one, whether it has none either.
 func (p *trackedParcel) numbered(s *magentoapi.Shipment) bool {
+	if p.TrackingNumber == "" {
+		return len(s.Tracks) == 0
+	}
+	return hasTrack(s, p.TrackingNumber)
+}
+
+func hasTrack(s *magentoapi.Shipment, number string) bool {
 	return slices.ContainsFunc(s.Tracks, func(t magentoapi.ShipmentTrack) bool {
-		return strings.EqualFold(strings.TrimSpace(string(t.TrackNumber)), p.TrackingNumber)
+		return strings.EqualFold(strings.TrimSpace(string(t.TrackNumber)), number)
 	})
 }
 

@@ -55,7 +55,7 @@ func TestTracked_ParcelsAtTheSameMoment(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{tracking: making})
 	replicas := []*handlers.Tracked{r.trackedOn(r.ledger), r.trackedOn(r.replica("second"))}
-	p := r.shop.PlaceOrder(fakemagento.Placing{Lines: []fakemagento.Line{line("A", 4), line("B", 4)}})
+	p := r.shop.PlaceOrder(fakemagento.Placing{IncrementID: "000007123", Lines: []fakemagento.Line{line("A", 4), line("B", 4)}})
 	r.shop.Faults.Set(fault.Plan{Latency: 20 * time.Millisecond}) // long enough for another to be let in
 	var mu sync.Mutex
 	writing, most := 0, 0

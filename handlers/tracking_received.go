@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -93,7 +92,7 @@ func (h *Tracked) handle(ctx context.Context, e event.Event, t event.Tracking, k
 // find is the effect: it finds the order, takes the lease for writing to it, and adds the number. Its result has the shipment's entity
 // id.
 func (h *Tracked) find(ctx context.Context, t event.Tracking, c *idempotency.Claim) (idempotency.Result, error) {
-	o, err := h.order(ctx, t.OrderNumber)
+	o, err := h.order(ctx, t)
 	if err != nil {
 		return idempotency.Result{}, event.NotDone(err)
 	}
@@ -133,8 +132,12 @@ func (h *Tracked) track(ctx context.Context, t event.Tracking, o *magentoapi.Ord
 	if err != nil {
 		return idempotency.Result{}, event.NotDone(err)
 	}
-	if s == nil {
+	switch {
+	case s == nil:
 		return h.ship(ctx, p, c)
+	case t.TrackingNumber == "":
+		log.Info().Str("event", "tracking_found").Int64("shipment", int64(s.EntityID)).Msg("found: there is a shipment, and no number to add to it")
+		return trackResult(int64(s.EntityID), ""), nil
 	}
 	code, title := h.Rules.carrier(t)
 	c.Looked()
@@ -168,17 +171,17 @@ func (h *Tracked) ship(ctx context.Context, p *trackedParcel, c *idempotency.Cla
 			Err: fmt.Errorf("order %s has no shipment yet for the number, and TRACKING_WHEN_NO_SHIPMENT=wait makes none", number),
 		})
 	}
-	ways, err := p.goods.Ways()
-	if err != nil {
-		if s := p.within(); s != nil {
-			return trackResult(int64(s.EntityID), ""), nil
-		}
+	ways, has, err := p.ways()
+	switch {
+	case has != nil:
+		return trackResult(int64(has.EntityID), ""), nil
+	case err != nil:
 		return idempotency.Result{}, event.NotDone(fmt.Errorf("order %s (state %s): %w", number, p.order.State, err))
 	}
-	code, title := h.Rules.carrier(p.Tracking)
-	shipment := magentoapi.NewShipment{
-		Notify: h.Rules.Notify, SourceCode: p.SourceCode,
-		Tracks: []magentoapi.NewTrack{{TrackNumber: p.TrackingNumber, Title: title, CarrierCode: code}},
+	shipment := magentoapi.NewShipment{Notify: h.Rules.Notify, SourceCode: p.SourceCode}
+	if p.TrackingNumber != "" {
+		code, title := h.Rules.carrier(p.Tracking)
+		shipment.Tracks = []magentoapi.NewTrack{{TrackNumber: p.TrackingNumber, Title: title, CarrierCode: code}}
 	}
 	if shipment.SourceCode == "" {
 		shipment.SourceCode = h.Rules.SourceCode
@@ -195,7 +198,7 @@ func (h *Tracked) ship(ctx context.Context, p *trackedParcel, c *idempotency.Cla
 		var made int64
 		if made, err = h.Shipments.Ship(ctx, id, shipment); err == nil {
 			zerolog.Ctx(ctx).Info().Str("key", c.Key.Key).Int64("entity_id", id).Int64("shipment", made).
-				Str("event", "shipment_created").Msg("created: a shipment with the tracking number")
+				Str("event", "shipment_created").Msg("created: a shipment of the parcel")
 			return trackResult(made, shipmentMade), nil
 		}
 		if !errors.Is(err, magentoapi.ErrBadRequest) {
@@ -258,8 +261,8 @@ func (h *Tracked) mail(ctx context.Context, key string, shipment int64, repeat b
 
 // order finds the order that a warehouse names by a number: Magento's number, with the leading zeros that a spreadsheet has removed, or
 // that of the ERP's document. An order that was edited is the one that has replaced it.
-func (h *Tracked) order(ctx context.Context, number string) (*magentoapi.Order, error) {
-	o, err := h.byNumber(ctx, number)
+func (h *Tracked) order(ctx context.Context, t event.Tracking) (*magentoapi.Order, error) {
+	o, err := h.byNumber(ctx, t)
 	if err != nil {
 		return nil, err
 	}
@@ -279,11 +282,16 @@ func (h *Tracked) order(ctx context.Context, number string) (*magentoapi.Order, 
 			return nil, err
 		}
 	}
-	return nil, event.Errorf(event.Invalid, "order %s was edited more than 100 times, or its replacements go round in a circle", number)
+	return nil, event.Errorf(event.Invalid, "order %s was edited more than 100 times, or its replacements go round in a circle", t.OrderNumber)
 }
 
-func (h *Tracked) byNumber(ctx context.Context, number string) (*magentoapi.Order, error) {
-	for _, candidate := range slices.Compact([]string{number, padded(number)}) {
+func (h *Tracked) byNumber(ctx context.Context, t event.Tracking) (*magentoapi.Order, error) {
+	number := t.OrderNumber
+	candidates := []string{number}
+	if p := padded(number); p != number && len(number) >= fewestDigits && !t.Exact {
+		candidates = append(candidates, p)
+	}
+	for _, candidate := range candidates {
 		o, err := find(ctx, h.Orders, event.Order{IncrementID: event.Text(candidate)})
 		if err == nil {
 			return o, h.exported(ctx, o)
@@ -319,6 +327,10 @@ func (h *Tracked) exported(ctx context.Context, o *magentoapi.Order) error {
 	}
 	return anotherOrder(key, inERP(sent.Document), sent.Order, identity(o))
 }
+
+// fewestDigits is how many digits an order number must have to be looked up with zeros in front: a shorter one is mostly the 3PL's
+// own, which would ship whichever order has it.
+const fewestDigits = 4
 
 // padded returns digits with leading zeros to 9 digits, as Magento's numbers have.
 func padded(number string) string {

@@ -98,6 +98,17 @@ func TestTracked_WhichShipment(t *testing.T) {
 			[]string{"0×2 1×3 T"},
 			[]string{findOrder, findShipments},
 		},
+		{"items: a part of them has the number already", func(p fakemagento.Placed, _ []string) {
+			r.track(p, "T", items("A=2"))
+		}, []string{items("A=2", "B=1")}, []string{"0×2 T", "1×1 T"}, []string{findOrder, findShipments, ship}},
+		{"items: two with the number have all of them", func(p fakemagento.Placed, _ []string) {
+			r.track(p, "T", items("A=2"))
+			r.track(p, "T", items("B=3"))
+		}, []string{items("A=2", "B=3")}, []string{"0×2 T", "1×3 T"}, []string{findOrder, findShipments}},
+		{"joins", func(p fakemagento.Placed, _ []string) {
+			r.track(p, "T0", items("A=1"))
+			r.track(p, "T1", items("B=1"))
+		}, []string{`"joins":"t0"`, items("B=2")}, []string{"0×1 T0 T", "1×1 T1"}, []string{findOrder, findShipments, addTrack}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := r.in(t)
@@ -198,6 +209,18 @@ func TestTracked_NoShipmentForIt(t *testing.T) {
 			message: []string{items("A=2")}, rules: making, class: event.Invalid, says: []string{"1 are open"}, state: idempotency.Failed,
 		},
 		{
+			name: "joins a number that is not there", message: []string{`"joins":"T0"`}, rules: making,
+			class: event.NotFound, says: []string{"joins"}, state: idempotency.Failed,
+		},
+		{
+			name: "items of which a part has the number, and the rest is not open", prepare: func(p fakemagento.Placed) {
+				h := r.trackedOn(r.ledger)
+				outcome, err := r.handle(h, parcel(p.IncrementID, "T", items("A=2")))
+				isOutcome(t, outcome, err, event.Done)
+			},
+			message: []string{items("A=3", "B=1")}, rules: making, class: event.Invalid, says: []string{"1 of SKU A", "0 are open"}, state: idempotency.Failed,
+		},
+		{
 			name: "a source that the shop does not have", message: []string{`"source_code":"moon"`}, rules: making,
 			class: event.Unavailable, says: []string{"see error log"}, state: idempotency.Uncertain,
 		},
@@ -221,9 +244,61 @@ func TestTracked_NoShipmentForIt(t *testing.T) {
 			r.isShipped(p, before...)
 		})
 	}
-	for _, body := range []string{`{}`, `{"order_number":"1"}`, `[]`, parcel("1", "T", `"items":[{"sku":"A","quantity":-1}]`)} {
+	for _, body := range []string{`{}`, `{"order_number":"1","joins":"T"}`, `{"order_number":"1","pad":3}`, `[]`, parcel("1", "T", `"items":[{"sku":"A","quantity":-1}]`)} {
 		_, err := r.tracked(body)
 		isClass(t, err, event.Invalid)
+	}
+}
+
+// A parcel without a number, such as one that an own van takes: its shipment has no track, until a number comes for it.
+func TestTracked_WithoutANumber(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, settings{tracking: making})
+	for _, tt := range []struct {
+		name    string
+		prepare func(p fakemagento.Placed, rows []string)
+		more    string
+		want    []string // without a number
+		then    []string // when it has come
+	}{
+		{"none yet", nil, "", []string{"0×2 1×3"}, []string{"0×2 1×3 T"}},
+		{"items: new", nil, items("A=1", "B=2"), []string{"0×1 1×2"}, []string{"0×1 1×2 T"}},
+		{"the only one", func(p fakemagento.Placed, rows []string) { r.shop.Ship(p.EntityID, map[string]int64{rows[0]: 1}) }, "", []string{"0×1"}, []string{"0×1 T"}},
+		{"items: the one that holds just these", func(p fakemagento.Placed, rows []string) {
+			r.shop.Ship(p.EntityID, map[string]int64{rows[0]: 1})
+			r.shop.Ship(p.EntityID, map[string]int64{rows[1]: 1})
+		}, items("A=1"), []string{"0×1", "1×1"}, []string{"0×1 T", "1×1"}},
+		{"the newest without a track", func(p fakemagento.Placed, rows []string) {
+			r.shop.Ship(p.EntityID, map[string]int64{rows[0]: 1})
+			r.shop.Ship(p.EntityID, map[string]int64{rows[1]: 1})
+		}, "", []string{"0×1", "1×1"}, []string{"0×1", "1×1 T"}},
+		{"all have a track: what is open", func(p fakemagento.Placed, _ []string) {
+			r.track(p, "T0", items("A=1"))
+			r.track(p, "T1", items("B=1"))
+		}, "", []string{"0×1 T0", "1×1 T1", "0×1 1×2"}, []string{"0×1 T0", "1×1 T1", "0×1 1×2 T"}},
+		{"items: nothing is open of them", func(p fakemagento.Placed, _ []string) { r.track(p, "T0") }, items("A=1"), []string{"0×2 1×3 T0"}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := r.in(t)
+			p := r.shop.PlaceOrder(fakemagento.Placing{Lines: []fakemagento.Line{line("A", 2), line("B", 3)}})
+			if tt.prepare != nil {
+				tt.prepare(p, r.rows(p))
+			}
+			var more []string
+			if tt.more != "" {
+				more = []string{tt.more}
+			}
+			body := fmt.Sprintf(`{"order_number":%q%s}`, p.IncrementID, strings.Join(append([]string{""}, more...), ","))
+			for _, want := range []event.Outcome{event.Done, event.Duplicate} {
+				outcome, err := r.tracked(body, repeated)
+				isOutcome(t, outcome, err, want)
+				r.isShipped(p, tt.want...)
+			}
+			if tt.then != nil {
+				r.track(p, "T", more...)
+				r.isShipped(p, tt.then...)
+			}
+		})
 	}
 }
 
@@ -231,19 +306,28 @@ func TestTracked_NoShipmentForIt(t *testing.T) {
 func TestTracked_WhichOrder(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{tracking: making, shop: fakemagento.Options{Stores: []fakemagento.Store{{ID: 1, Code: "a"}, {ID: 2, Code: "b"}}}})
-	p := r.shop.PlaceOrder(fakemagento.Placing{IncrementID: "000000071"})
+	p := r.shop.PlaceOrder(fakemagento.Placing{IncrementID: "000007100"})
 	odd := r.shop.PlaceOrder(fakemagento.Placing{IncrementID: "WEB-17/a"})
 
 	t.Run("zeros in front", func(t *testing.T) {
 		r := r.in(t)
-		outcome, err := r.tracked(`{"order_number":71,"tracking_number":"zeros"}`)
+		outcome, err := r.tracked(`{"order_number":7100,"tracking_number":"zeros"}`)
 		isOutcome(t, outcome, err, event.Done)
 		isCalls(t, r.toShop, findOrder, findOrder, findShipments, ship)
 		r.isShipped(p, "0×2 zeros")
 	})
+	t.Run("too few digits, or a number that is whole", func(t *testing.T) {
+		r := r.in(t)
+		r.shop.PlaceOrder(fakemagento.Placing{IncrementID: "000000123"})
+		for _, body := range []string{parcel("123", "short"), parcel("7100", "whole", `"pad":false`)} {
+			_, err := r.tracked(body)
+			isClass(t, err, event.NotFound)
+		}
+		r.isShipped(p, "0×2 zeros")
+	})
 	t.Run("the number as it is comes first", func(t *testing.T) {
 		r := r.in(t)
-		exact := r.shop.PlaceOrder(fakemagento.Placing{IncrementID: "71"})
+		exact := r.shop.PlaceOrder(fakemagento.Placing{IncrementID: "7100"})
 		r.track(exact, "exact")
 		r.isShipped(exact, "0×2 exact")
 	})
@@ -279,12 +363,12 @@ func TestTracked_WhichOrder(t *testing.T) {
 	})
 	t.Run("not there, or not yet", func(t *testing.T) {
 		r := r.in(t)
-		for _, number := range []string{"999", "000000999", "WEB-18"} {
+		for _, number := range []string{"9999", "000009999", "WEB-18"} {
 			_, err := r.tracked(parcel(number, "T"))
 			isClass(t, err, event.NotFound, number)
 		}
-		late := r.shop.PlaceOrder(fakemagento.Placing{IncrementID: "000000999"})
-		outcome, err := r.tracked(parcel("999", "T"), repeated)
+		late := r.shop.PlaceOrder(fakemagento.Placing{IncrementID: "000009999"})
+		outcome, err := r.tracked(parcel("9999", "T"), repeated)
 		isOutcome(t, outcome, err, event.Done)
 		r.isShipped(late, "0×2 T")
 	})

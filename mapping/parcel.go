@@ -229,6 +229,37 @@ func (p *Parcel) Within(s *magentoapi.Shipment) bool {
 	})
 }
 
+// Without returns what is in the parcel and not in those shipments together, nil if they have nothing of it.
+func (p *Parcel) Without(shipments []*magentoapi.Shipment) *Parcel {
+	content := map[*piece]decimal.Decimal{}
+	for _, s := range shipments {
+		for piece, n := range p.content(s) {
+			content[piece] = content[piece].Add(n)
+		}
+	}
+	rest := &Parcel{pieces: p.pieces}
+	some := false
+	for _, w := range p.wants {
+		had := w.in(content)
+		some = some || had.IsPositive()
+		switch {
+		case !had.IsPositive():
+		case !w.qty.Valid, had.GreaterThanOrEqual(w.qty.Decimal):
+			continue
+		default:
+			w.qty.Decimal = w.qty.Decimal.Sub(had)
+		}
+		rest.wants = append(rest.wants, w)
+	}
+	if !some {
+		return nil
+	}
+	return rest
+}
+
+// Empty reports whether nothing is in the parcel. One that was made without items is never asked: it is all that is open.
+func (p *Parcel) Empty() bool { return len(p.wants) == 0 }
+
 func (w want) in(content map[*piece]decimal.Decimal) decimal.Decimal {
 	n := decimal.Zero
 	for _, piece := range w.pieces {
