@@ -18,7 +18,9 @@ func (d depths) run(ctx context.Context) {
 	for {
 		if s := d.r.session.Load(); s != nil {
 			for _, p := range d.r.runners {
-				d.count(s, p.queue, d.r.metrics.depth, &p.messages)
+				if n, ok := d.count(s, p.queue, d.r.metrics.depth, &p.messages); ok && n == 0 {
+					p.emptied.Store(time.Now().UnixNano())
+				}
 				d.count(s, d.r.topology.DeadLetterQueue(p.consumer.Name), d.r.metrics.deadLetters, &p.deadLetters)
 			}
 			for _, delay := range d.r.opts.RetryDelays {
@@ -33,13 +35,15 @@ func (d depths) run(ctx context.Context) {
 	}
 }
 
-// count counts the messages of a queue, for the metric and for keep, which may be nil.
-func (depths) count(s *session, queue string, g *prometheus.GaugeVec, keep *atomic.Int64) {
-	// An error ends the session, or passes; the next round will tell.
-	if n, ok, err := rabbitmq.Depth(s.consume, queue); err == nil && ok {
-		g.WithLabelValues(queue).Set(float64(n))
-		if keep != nil {
-			keep.Store(int64(n))
-		}
+// count counts the messages of a queue, for the metric and for keep, which may be nil. ok is false where it could not.
+func (depths) count(s *session, queue string, g *prometheus.GaugeVec, keep *atomic.Int64) (n int, ok bool) {
+	n, ok, err := rabbitmq.Depth(s.consume, queue)
+	if err != nil || !ok {
+		return 0, false // the session ends, or it passes: the next round will tell
 	}
+	g.WithLabelValues(queue).Set(float64(n))
+	if keep != nil {
+		keep.Store(int64(n))
+	}
+	return n, true
 }

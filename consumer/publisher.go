@@ -31,6 +31,11 @@ func (p *Publisher) Send(ctx context.Context, consumer, topic string, body []byt
 	return p.send(ctx, "", p.topology.Queue(consumer), amqp.Table{rabbitmq.HeaderTopic: topic}, body)
 }
 
+// SendReconciled sends an event that was found to be missing. Whoever handles it asks the downstream before it repeats anything.
+func (p *Publisher) SendReconciled(ctx context.Context, consumer, topic string, body []byte) error {
+	return p.send(ctx, "", p.topology.Queue(consumer), rabbitmq.Reconciled(topic, time.Now()), body)
+}
+
 // Publish publishes an event to the exchange, for whoever is bound to its topic, and waits until a
 // queue has stored it. Its errors are an event's. That the user may not publish there the broker says by ending the
 // connection, of all consumers: then it is tried again no sooner than other credentials that were refused.

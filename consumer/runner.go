@@ -29,6 +29,7 @@ type runner struct {
 	pausedSince atomic.Int64 // Unix nanoseconds; 0: it is not paused
 	// What was counted last in its queue and among its dead letters.
 	messages, deadLetters atomic.Int64
+	emptied               atomic.Int64 // Unix nanoseconds: when its queue was last seen empty; 0: not yet
 }
 
 func newRunner(r *Runtime, c *Consumer) *runner {

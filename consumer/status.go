@@ -29,7 +29,8 @@ type Part struct {
 // QueuePart is the state of a consumer and of its queues, whose messages were counted in the last few seconds.
 type QueuePart struct {
 	Part
-	Messages        int // ready in its queue
+	Messages        int       // ready in its queue
+	Emptied         time.Time // when its queue was last seen empty, by this process; zero if it was not
 	DeadLetters     int
 	DeadLetterQueue string
 }
@@ -109,10 +110,14 @@ func (r *Runtime) Status() Status {
 		if names := r.hung.of(p); names != "" {
 			part.Reason = strings.TrimPrefix(part.Reason+"; "+names, "; ")
 		}
-		s.Consumers[p.consumer.Name] = QueuePart{
+		queue := QueuePart{
 			Part: part, Messages: int(p.messages.Load()), DeadLetters: int(p.deadLetters.Load()),
 			DeadLetterQueue: r.topology.DeadLetterQueue(p.consumer.Name),
 		}
+		if at := p.emptied.Load(); at != 0 {
+			queue.Emptied = time.Unix(0, at)
+		}
+		s.Consumers[p.consumer.Name] = queue
 	}
 	return s
 }

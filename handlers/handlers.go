@@ -61,8 +61,8 @@ const (
 	TrackingReceived      = "tracking_received"
 )
 
-// effectCreate is the effect of OrderPlaced that creates the ERP's document. Its row has the state of the order.
-const effectCreate = "create"
+// CreateEffect is the effect of OrderPlaced that creates the ERP's document. Its row has the state of the order.
+const CreateEffect = "create"
 
 // OrderRules are the settings of docs/orders.md that all handlers of orders share.
 type OrderRules struct {

@@ -23,7 +23,7 @@ import (
 
 // createKey returns the key of the effect that creates the ERP's document of an order.
 func createKey(businessKey string) idempotency.Key {
-	return idempotency.Key{Consumer: OrderPlaced, Key: businessKey, Effect: effectCreate}
+	return idempotency.Key{Consumer: OrderPlaced, Key: businessKey, Effect: CreateEffect}
 }
 
 // entityID names an order by its entity id, in messages and in the reason of a row that is done.

@@ -245,7 +245,7 @@ func (n *NotSent) comment(ctx context.Context, f failedOrder) error {
 		return err
 	}
 	if f.consumer == OrderPlaced {
-		created, known, err := n.Ledger.Lookup(ctx, idempotency.Key{Consumer: OrderPlaced, Key: key, Effect: effectCreate})
+		created, known, err := n.Ledger.Lookup(ctx, idempotency.Key{Consumer: OrderPlaced, Key: key, Effect: CreateEffect})
 		switch {
 		case err != nil:
 			return err

@@ -15,7 +15,7 @@ import (
 // reasons, which are still written: people read them, and so does the version before while an update is rolled out. See
 // docs/decisions/029-typed-effects.md.
 
-// createdData is in the rows of effectCreate.
+// createdData is in the rows of CreateEffect.
 type createdData struct {
 	EntityID int64 `json:"entity_id"` // of the order that the row was made for
 	// Differs is what the comment says of the document's total; empty where that is Magento's.
@@ -61,7 +61,7 @@ func decode(data json.RawMessage, v any) bool {
 	return len(data) > 0 && json.Unmarshal(data, v) == nil
 }
 
-// madeFor returns the entity id of the order that a row of effectCreate was made for; 0 for one that does not tell.
+// madeFor returns the entity id of the order that a row of CreateEffect was made for; 0 for one that does not tell.
 func madeFor(res idempotency.Result) int64 {
 	var d createdData
 	if decode(res.Data, &d) {

@@ -73,7 +73,7 @@ func (h *Placed) compare(ctx context.Context, key string, so erp.SalesOrder, d e
 	return fmt.Sprintf("; its total there is %s, and %s here", d.Total, so.Totals.GrandTotal)
 }
 
-// differs returns what a row of effectCreate has for the comment.
+// differs returns what a row of CreateEffect has for the comment.
 func differs(res idempotency.Result) string {
 	var d createdData
 	decode(res.Data, &d)

@@ -54,6 +54,22 @@ func (l *Ledger) Lookup(ctx context.Context, key Key) (Row, bool, error) {
 	return rows[0], true, nil
 }
 
+// LookupAll reads the rows of one effect for many business keys. Those that have none are left out.
+func (l *Ledger) LookupAll(ctx context.Context, consumer, effect string, keys []string) (map[string]Row, error) {
+	given, stored := asStored(consumer, keys)
+	rows, err := l.rows(ctx, selectAll+" WHERE consumer = $1 AND key = ANY($2) AND effect = $3", consumer, stored, effect)
+	if err != nil {
+		return nil, err
+	}
+	all := make(map[string]Row, len(rows))
+	for _, row := range rows {
+		for _, key := range given[row.Key.Key] {
+			all[key] = row
+		}
+	}
+	return all, nil
+}
+
 // Rows reads the rows of all effects of a consumer's business key, oldest first.
 func (l *Ledger) Rows(ctx context.Context, consumer, key string) ([]Row, error) {
 	k, err := Key{Consumer: consumer, Key: key, Effect: "any"}.Stored()
@@ -148,6 +164,21 @@ func scanRow(r pgx.CollectableRow) (Row, error) {
 	return row, err
 }
 
+// asStored returns business keys as they are stored, and which of those given each of them is. One that can't be stored has no row.
+func asStored(consumer string, keys []string) (given map[string][]string, stored []string) {
+	given = make(map[string][]string, len(keys))
+	for _, key := range keys {
+		k, err := Key{Consumer: consumer, Key: key, Effect: "any"}.Stored()
+		if err != nil {
+			continue
+		}
+		if given[k.Key] = append(given[k.Key], key); len(given[k.Key]) == 1 {
+			stored = append(stored, k.Key)
+		}
+	}
+	return given, stored
+}
+
 // Standing is how the effects of one business key stand together.
 type Standing struct {
 	Open    int           // in progress, uncertain or failed
@@ -158,17 +189,7 @@ type Standing struct {
 
 // Standings returns how business keys of a consumer stand. Those of which it has no row are left out.
 func (l *Ledger) Standings(ctx context.Context, consumer string, keys []string) (map[string]Standing, error) {
-	given := make(map[string][]string, len(keys)) // by the key as it is stored
-	stored := make([]string, 0, len(keys))
-	for _, key := range keys {
-		k, err := Key{Consumer: consumer, Key: key, Effect: "any"}.Stored()
-		if err != nil {
-			continue // there can be no row
-		}
-		if given[k.Key] = append(given[k.Key], key); len(given[k.Key]) == 1 {
-			stored = append(stored, k.Key)
-		}
-	}
+	given, stored := asStored(consumer, keys)
 	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
 	defer cancel()
 	rows, err := l.pool.Query(ctx, `

@@ -219,3 +219,21 @@ SELECT 'order_placed', 'more' || n, 'create', 'done', '', 1, now(), false, '', '
 		t.Errorf("%s, %v", strings.Join(plan, "\n"), err)
 	}
 }
+
+// Business keys that can't be stored as they are, and those that have no row.
+func TestLedger_LookupAll(t *testing.T) {
+	l := open(t, database(t), "a", time.Minute)
+	long := strings.Repeat("x", 5000)
+	for _, key := range []string{"1", "2", long} {
+		if _, _, err := l.Do(t.Context(), idempotency.Effect{Key: order(key)}, done("of "+key[:1])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rows, err := l.LookupAll(t.Context(), "order_placed", "create", []string{"2", "none", long, "2", ""})
+	if err != nil || len(rows) != 2 || rows["2"].Result.Value != "of 2" || rows[long].Result.Value != "of x" {
+		t.Errorf("%d rows, %v", len(rows), err)
+	}
+	if rows, err := l.LookupAll(t.Context(), "order_placed", "comment", []string{"1"}); err != nil || len(rows) != 0 {
+		t.Errorf("of another effect: %d rows, %v", len(rows), err)
+	}
+}

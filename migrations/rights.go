@@ -9,14 +9,16 @@ import (
 
 // tables are the tables of the schema with the rights that the service needs on them.
 var tables = map[string][]string{
-	"effect":       {"SELECT", "INSERT", "UPDATE", "DELETE"},
-	"orders":       {"SELECT", "INSERT", "UPDATE", "DELETE"},
-	"lease":        {"SELECT", "INSERT", "UPDATE", "DELETE"},
-	"pause":        {"SELECT", "INSERT", "UPDATE", "DELETE"},
-	"resume":       {"SELECT", "INSERT", "UPDATE"},
-	"process":      {"SELECT", "INSERT", "UPDATE", "DELETE"},
-	"suspect":      {"SELECT", "INSERT", "UPDATE", "DELETE"},
-	"installation": {"SELECT"},
+	"effect":             {"SELECT", "INSERT", "UPDATE", "DELETE"},
+	"orders":             {"SELECT", "INSERT", "UPDATE", "DELETE"},
+	"lease":              {"SELECT", "INSERT", "UPDATE", "DELETE"},
+	"pause":              {"SELECT", "INSERT", "UPDATE", "DELETE"},
+	"resume":             {"SELECT", "INSERT", "UPDATE"},
+	"process":            {"SELECT", "INSERT", "UPDATE", "DELETE"},
+	"suspect":            {"SELECT", "INSERT", "UPDATE", "DELETE"},
+	"installation":       {"SELECT"},
+	"reconciled":         {"SELECT", "INSERT", "UPDATE", "DELETE"},
+	"reconcile_progress": {"SELECT", "INSERT", "UPDATE"},
 }
 
 // MissingRights returns the rights that the role of db lacks on existing tables, as "SELECT, INSERT ON effect" for a GRANT, and how

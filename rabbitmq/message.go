@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 )
@@ -40,6 +41,11 @@ const (
 )
 
 const headerPrefix = "x-mageline-"
+
+// Reconciled returns the headers of an event that was found to be missing, which goes straight to a consumer's queue.
+func Reconciled(topic string, at time.Time) amqp.Table {
+	return amqp.Table{HeaderTopic: topic, HeaderReconciledAt: at.UTC().Format(time.RFC3339)}
+}
 
 // Believed reports whether the x-mageline headers of d were set by mageline.
 func Believed(d *amqp.Delivery) bool { return d.Exchange == "" }

@@ -165,7 +165,9 @@ Everything is set by environment variables: see "mageline config".`,
 	root.Flags().StringVar(&replayQueue, "replay-dlq", "", "replay this dead-letter queue, and consume nothing else")
 	replayFlags.register(root)
 	root.AddCommand(
-		newRun(t), newDLQ(t), newCheck(t), newKey(t), newPause(t), newResume(t), newMigrate(t), newTopology(t), newPublish(t), newTracking(t), newImport(t), newConfig(t), newVersion(t),
+		newRun(t), newConfig(t), newCheck(t), newMigrate(t), newTopology(t), newVersion(t),
+		newDLQ(t), newKey(t), newReconcile(t), newPause(t), newResume(t),
+		newPublish(t), newTracking(t), newImport(t),
 	)
 	setExamples(root)
 	return root

@@ -41,7 +41,7 @@ func (r registry) check(ctx context.Context, cfg *config.Config, version string)
 		return nil, err
 	}
 	topology := Topology(cfg)
-	settings := check.Settings{Retention: cfg.IdempotencyRetention, RetryDelays: cfg.RetryDelays, Warnings: cfg.Warnings}
+	settings := check.Settings{Retention: cfg.IdempotencyRetention, RetryDelays: cfg.RetryDelays, ReconcileEvery: cfg.ReconcileEvery, Warnings: cfg.Warnings}
 	c := &checks{
 		cfg:      cfg,
 		rabbitmq: check.RabbitMQ{Options: broker, Topology: topology, Management: cfg.AMQPManagementURL.Reveal()},

@@ -47,6 +47,9 @@ func wireOrderPlaced(s *Service) wired {
 		}
 		return waiting.Run(ctx)
 	}})
+	if s.cfg.ReconcileEvery > 0 {
+		w.tasks = append(w.tasks, s.reconcile())
+	}
 	return w
 }
 

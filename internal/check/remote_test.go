@@ -254,6 +254,8 @@ func TestSettings_ThatCanLoseMessages(t *testing.T) {
 	if len(found) != 2 {
 		t.Errorf("%d lines, want two", len(found))
 	}
+	good.ReconcileEvery = 15 * time.Minute
+	want(t, lines(t, good), check.OK, "MAGELINE_RECONCILE_EVERY", "15m")
 	for retention, detail := range map[time.Duration]string{time.Hour: "may be retried for 1h1m0s", 24 * time.Hour: "24h0m0s only"} {
 		s := good
 		s.Retention = retention

@@ -10,8 +10,9 @@ import (
 type Settings struct {
 	Consumers []string // that are enabled
 	// Retention is how long the ledger keeps keys, and RetryDelays how long a message may be on its way.
-	Retention   time.Duration
-	RetryDelays []time.Duration
+	Retention      time.Duration
+	RetryDelays    []time.Duration
+	ReconcileEvery time.Duration
 	// Warnings are those of the configuration itself.
 	Warnings []string
 }
@@ -21,11 +22,16 @@ const shortRetention = 7 * 24 * time.Hour
 
 // Check looks.
 func (s Settings) Check(context.Context) []Finding {
-	lines := []Finding{{
-		Warn, "MAGELINE_RECONCILE_EVERY",
-		"off: Magento publishes without confirms, so that an event can vanish unseen and its order never reach the ERP",
-		"reconcile is not in this build yet: compare Magento's orders with the ERP's by hand, and set it when it is",
-	}}
+	var lines []Finding
+	if s.ReconcileEvery == 0 {
+		lines = append(lines, Finding{
+			Warn, "MAGELINE_RECONCILE_EVERY",
+			"off: Magento publishes without confirms, so that an event can vanish unseen and its order never reach the ERP",
+			"set it, its default is 15m; or run `mageline reconcile --from 48h` by hand",
+		})
+	} else {
+		lines = append(lines, Finding{OK, "MAGELINE_RECONCILE_EVERY", "orders whose event never came are looked for every " + s.ReconcileEvery.String(), ""})
+	}
 	if len(s.Consumers) == 0 {
 		lines = append(lines, Finding{Warn, "MAGELINE_CONSUMERS", "no consumer is enabled: nothing is consumed", "set MAGELINE_CONSUMERS and MAGELINE_ERP"})
 	}

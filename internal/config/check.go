@@ -205,6 +205,9 @@ func (l *loader) checkRanges() {
 	if c.ERPUncertainWait < 0 {
 		l.problem("ERP_UNCERTAIN_WAIT", "must be a duration, 0 or more")
 	}
+	if c.ReconcileEvery < 0 || (c.ReconcileEvery > 0 && c.ReconcileEvery < time.Second) {
+		l.problem("RECONCILE_EVERY", "must be 0, or a duration of a second or more, such as 15m")
+	}
 	if !l.wrong["HANDLER_TIMEOUT"] && c.IdempotencyLease < c.HandlerTimeout+leaseMargin {
 		l.problem("IDEMPOTENCY_LEASE", "must be at least %sHANDLER_TIMEOUT + %s = %s", prefix, leaseMargin, c.HandlerTimeout+leaseMargin)
 	}

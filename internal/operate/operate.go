@@ -27,6 +27,9 @@ func names(consumers []config.Consumer) []string {
 	return all
 }
 
+// Explain adds what to do to an error of Postgres that the tables are missing.
+func Explain(err error) error { return withoutTable(err, "tables of mageline") }
+
 // withoutTable adds what to do to an error of Postgres that a table is missing.
 func withoutTable(err error, missing string) error {
 	if pg.Code(err) == pg.UndefinedTable {
