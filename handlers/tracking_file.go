@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"strings"
 
@@ -66,9 +67,9 @@ type FileMeter interface {
 // continues after the last complete block. A block that was in flight is published again, and its parcels are duplicates for whoever
 // receives them.
 type TrackingFile struct {
-	Inbox  Inbox
-	Ledger Ledger
-	Format tracking.Format
+	Inbox    Inbox
+	Ledger   Ledger
+	Profiles *tracking.Profiles
 	// Publish publishes an event and waits for the confirm.
 	Publish func(ctx context.Context, topic string, body []byte) error
 	Meter   FileMeter
@@ -158,8 +159,16 @@ func (h *TrackingFile) file(ctx context.Context, e event.Event, ready *FileReady
 	ready.SHA256 = about.SHA256
 
 	s := &sending{
-		TrackingFile: h, file: f, about: about, repeat: e.Repeat, settings: h.Format.Hash(),
-		log: log.With().Str("key", about.SHA256).Logger(),
+		TrackingFile: h, file: f, about: about, repeat: e.Repeat, log: log.With().Str("key", about.SHA256).Logger(),
+		in: stepwise(ctx, io.NewSectionReader(f, 0, about.Size)), // what is written to the file from now is none of this handling's
+	}
+	switch s.profile, err = h.Profiles.Choose(s.in, about, tracking.Source{Path: ready.Path}); {
+	case err == nil:
+		s.settings = s.profile.Hash()
+	case errors.As(err, &s.unusable): // two profiles fit equally
+		s.settings = "none"
+	default:
+		return "", reading(ctx, err)
 	}
 	result, before, err := h.Ledger.Do(ctx, idempotency.Effect{Key: fileKey(about.SHA256, effectFile+s.settings), Repeat: e.Repeat},
 		func(ctx context.Context, _ *idempotency.Claim) (idempotency.Result, error) { return s.send(ctx) })

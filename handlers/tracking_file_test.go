@@ -28,6 +28,7 @@ import (
 	"github.com/mageline/mageline/idempotency"
 	"github.com/mageline/mageline/internal/inbox"
 	takenfile "github.com/mageline/mageline/internal/taken"
+	files "github.com/mageline/mageline/internal/tracking"
 	"github.com/mageline/mageline/migrations"
 	"github.com/mageline/mageline/rabbitmq"
 	"github.com/mageline/mageline/test/kit"
@@ -256,7 +257,9 @@ func TestTrackingFile_UnusableTrackingFile(t *testing.T) {
 	outcome, err = r.handle(h, "odd.csv", sum)
 	isOutcome(t, outcome, err, event.Duplicate)
 	// It is no content that was done: with the right columns it goes out.
-	h.Format.Columns = map[string]string{"order_number": "Bestellung", "tracking_number": "Paket"}
+	h.Profiles = files.NewProfiles(nil, &files.Profile{Columns: map[string][]files.Column{
+		"order_number": {{Name: "Bestellung"}}, "tracking_number": {{Name: "Paket"}},
+	}})
 	r.put("odd.csv", content)
 	outcome, err = r.handle(h, "odd.csv", sum)
 	isOutcome(t, outcome, err, event.Done)
@@ -464,7 +467,7 @@ func TestTrackingFile_IsReadAgainWithOtherSettings(t *testing.T) {
 	r.put("a.csv", content)
 	outcome, err = r.handle(h, "a.csv", sum)
 	isOutcome(t, outcome, err, event.Duplicate)
-	h.Format.Columns = map[string]string{"tracking_number": "Paket"}
+	h.Profiles = files.NewProfiles(nil, &files.Profile{Columns: map[string][]files.Column{"tracking_number": {{Name: "Paket"}}}})
 	r.put("a.csv", content)
 	outcome, err = r.handle(h, "a.csv", sum)
 	isOutcome(t, outcome, err, event.Done)

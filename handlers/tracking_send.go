@@ -63,6 +63,7 @@ type sending struct {
 	file     inbox.File
 	in       io.ReadSeeker // as much of file as about is about
 	about    table.About
+	profile  *tracking.Profile
 	settings string
 	repeat   bool
 	log      zerolog.Logger
@@ -71,6 +72,7 @@ type sending struct {
 	rejected           *table.Rejected
 	rejects            io.WriteCloser
 	bad, sent, parcels int
+	skipped            int
 	block              [][]byte
 	blockSize          int
 	blockRows          int
@@ -80,9 +82,10 @@ type sending struct {
 
 // send is the effect: it returns when all parcels are published and all bad rows are on the disk.
 func (s *sending) send(ctx context.Context) (idempotency.Result, error) {
-	// What is written to the file from now is none of this handling's.
-	s.in = stepwise(ctx, io.NewSectionReader(s.file, 0, s.about.Size))
-	err := tracking.Check(s.in, s.about, s.Format)
+	if s.unusable != nil {
+		return idempotency.Result{State: idempotency.Skipped, Reason: s.unusable.Reason}, nil
+	}
+	err := s.profile.Check(s.in, s.about)
 	if err == nil {
 		err = s.rows(ctx)
 	}
@@ -92,7 +95,11 @@ func (s *sending) send(ctx context.Context) (idempotency.Result, error) {
 	case err != nil:
 		return idempotency.Result{}, reading(ctx, err)
 	}
-	return idempotency.Result{Value: fmt.Sprintf("%d rows, %d parcels, %d bad rows", s.sent+s.bad, s.parcels, s.bad)}, nil
+	value := fmt.Sprintf("%d rows, %d parcels, %d bad rows", s.sent+s.bad+s.skipped, s.parcels, s.bad)
+	if s.skipped > 0 {
+		value += fmt.Sprintf(", %d skipped by the profile", s.skipped)
+	}
+	return idempotency.Result{Value: value}, nil
 }
 
 func (s *sending) rows(ctx context.Context) (err error) {
@@ -101,7 +108,7 @@ func (s *sending) rows(ctx context.Context) (err error) {
 			err = errors.Join(err, s.rejects.Close())
 		}
 	}()
-	r, err := tracking.NewReader(s.in, s.about, s.Format)
+	r, err := s.profile.Open(s.in, s.about)
 	if err != nil {
 		return err
 	}
@@ -121,6 +128,7 @@ func (s *sending) rows(ctx context.Context) (err error) {
 				return err
 			}
 			s.Meter.Rejected(s.bad)
+			s.skipped = r.SkippedRows()
 			return nil
 		case err != nil:
 			return err

@@ -198,7 +198,7 @@ func (i *imported) look(t terminal, list *lists.List, asJSON bool) error {
 	}, func(bad *table.BadRow) (err error) {
 		i.BadRows++
 		if asJSON {
-			return printJSON(t.out, rejected{bad.Line, bad.Reason})
+			return printJSON(t.out, rowSeen{bad.Line, bad.Reason})
 		}
 		_, err = fmt.Fprintf(t.out, "line %d: %s\n", bad.Line, bad.Reason)
 		return err

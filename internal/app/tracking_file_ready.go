@@ -15,13 +15,7 @@ import (
 	"github.com/mageline/mageline/internal/config"
 	"github.com/mageline/mageline/internal/inbox"
 	takenfile "github.com/mageline/mageline/internal/taken"
-	"github.com/mageline/mageline/internal/tracking"
 )
-
-// TrackingFormat is how the configuration says that tracking files are read.
-func TrackingFormat(cfg *config.Config) tracking.Format {
-	return tracking.Format{Columns: cfg.TrackingColumns, Carriers: cfg.TrackingCarriers}
-}
 
 var trackingFileReady = registration{
 	Consumer: config.Consumer{
@@ -48,9 +42,10 @@ func wireTrackingFileReady(s *Service) wired {
 	if err != nil {
 		panic(err) // the configuration was checked
 	}
+	profiles := s.cfg.Profiles()
 	b := &box{
 		service: s, consumer: handlers.TrackingFileReady, dir: &inbox.Dir{Path: s.cfg.TrackingDir, Notes: takenfile.Store{DB: s.db, Inbox: "tracking"}},
-		takes: func(path string) bool { return taken(filepath.Base(path)) },
+		takes: func(path string) bool { return taken(filepath.Base(path)) || profiles.Takes(path) },
 		still: s.cfg.TrackingStill,
 		tell: func(ctx context.Context, f inbox.Found) error {
 			body, err := json.Marshal(handlers.FileReady{Path: f.Path, SHA256: f.SHA256, Size: f.Size})
@@ -72,7 +67,7 @@ func wireTrackingFileReady(s *Service) wired {
 	w.Consumer = consumer.Consumer{
 		Kind: event.Files,
 		Handler: &handlers.TrackingFile{
-			Inbox: b.dir, Ledger: s.ledger, Format: TrackingFormat(s.cfg), Publish: publish, Meter: newFileMeter(s.registry), Outage: b.outage,
+			Inbox: b.dir, Ledger: s.ledger, Profiles: profiles, Publish: publish, Meter: newFileMeter(s.registry), Outage: b.outage,
 		},
 	}
 	return w

@@ -1,9 +1,6 @@
 package app
 
 import (
-	"maps"
-	"slices"
-
 	"github.com/mageline/mageline/consumer"
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/handlers"
@@ -30,7 +27,7 @@ func wireTrackingReceived(s *Service) wired {
 			Orders: s.remotes.shop.Orders, Shipments: s.remotes.shop.Shipments, Ledger: s.ledger, Book: s.book, Key: s.rules.Key,
 			Rules: handlers.TrackingRules{
 				SourceCode: s.cfg.TrackingSourceCode, Create: s.cfg.TrackingWhenNoShipment == config.CreateShipment,
-				Notify: s.cfg.TrackingNotify, Carriers: slices.Sorted(maps.Values(s.cfg.TrackingCarriers)),
+				Notify: s.cfg.TrackingNotify, Carriers: s.cfg.Profiles().Codes(),
 			},
 		},
 	}}

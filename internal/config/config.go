@@ -3,7 +3,11 @@
 // packages know nothing of variables; cmd/mageline hands each its part.
 package config
 
-import "time"
+import (
+	"time"
+
+	"github.com/mageline/mageline/internal/tracking"
+)
 
 // prefix is before each variable's name.
 const prefix = "MAGELINE_"
@@ -77,7 +81,8 @@ type Config struct {
 	TrackingDir            string           `envconfig:"TRACKING_DIR" meaning:"the inbox: the directory into which a 3PL's files are dropped; processed/ and failed/ are made beneath it"`
 	TrackingPattern        string           `envconfig:"TRACKING_PATTERN" default:"*.csv,*.txt,*.tsv" meaning:"globs of the names of files in the inbox, separated by commas; case does not count"`
 	TrackingStill          time.Duration    `envconfig:"TRACKING_STILL" default:"10s" meaning:"how long a file that its writer has closed must have been still before it is read; three times that where the system does not tell of the closing"`
-	TrackingColumns        TrackingColumns  `envconfig:"TRACKING_COLUMNS" meaning:"the file's own names of columns, as order_number=Auftragsnr.,tracking_number=Sendungsnr.; or their numbers from 1, for files without a header"`
+	TrackingProfiles       string           `envconfig:"TRACKING_PROFILES" meaning:"YAML file with the profiles of the shop's 3PLs (docs/tracking-profiles.md)"`
+	TrackingColumns        TrackingColumns  `envconfig:"TRACKING_COLUMNS" meaning:"for one 3PL without a profile: the file's own names of columns, as order_number=Auftragsnr.,tracking_number=Sendungsnr.; or their numbers from 1, for files without a header; - for none"`
 	TrackingCarriers       TrackingCarriers `envconfig:"TRACKING_CARRIERS" meaning:"the file's carriers and Magento's codes, as DHL Paket=dhl,DPD DE=dpd; one that is not named becomes custom"`
 	TrackingSourceCode     string           `envconfig:"TRACKING_SOURCE_CODE" meaning:"MSI source of shipments that mageline creates, if the row names none"`
 	TrackingWhenNoShipment WhenNoShipment   `envconfig:"TRACKING_WHEN_NO_SHIPMENT" default:"create" meaning:"what becomes of a tracking number of an order that has no shipment for it: create makes one, wait waits until there is one"`
@@ -93,8 +98,9 @@ type Config struct {
 	// Warnings are what is odd and does no harm, such as a variable that this build does not know.
 	Warnings []string
 
-	consumers   []Consumer        // all that there are
-	secretFiles map[string]string // the path of each secret that was given as a file, by the variable's full name
+	consumers   []Consumer          // all that there are
+	profiles    []*tracking.Profile // of TRACKING_PROFILES
+	secretFiles map[string]string   // the path of each secret that was given as a file, by the variable's full name
 }
 
 // Need says what a command goes on to use, and so what must be set.

@@ -216,7 +216,9 @@ var wrongVariables = []struct {
 	{[]string{"TRACKING_COLUMNS", "order=x"}, "TRACKING_COLUMNS"},
 	{[]string{"TRACKING_COLUMNS", "sku=a,sku=b"}, "TRACKING_COLUMNS"},
 	{[]string{"TRACKING_COLUMNS", "order_number=1,tracking_number=0"}, "TRACKING_COLUMNS"},
-	{[]string{"TRACKING_COLUMNS", "order_number=1,tracking_number=Nr."}, "TRACKING_COLUMNS"},
+	{[]string{"TRACKING_COLUMNS", "order_number=-,tracking_number=Nr."}, "TRACKING_COLUMNS"},
+	{[]string{"TRACKING_PROFILES", "/there/is/none"}, "TRACKING_PROFILES"},
+	{[]string{"TRACKING_PROFILES", "config.go"}, "TRACKING_PROFILES"},
 	{[]string{"TRACKING_COLUMNS", "order_number=1,sku=2"}, "TRACKING_COLUMNS"},
 	{[]string{"TRACKING_CARRIERS", "dhl"}, "TRACKING_CARRIERS"},
 	{[]string{"TRACKING_CARRIERS", "DHL=Deutsche Post"}, "TRACKING_CARRIERS"},
@@ -367,7 +369,7 @@ func TestLoad_ReadsTrackingSettings(t *testing.T) {
 	if got := c.EnabledConsumers(); len(got) != 1 || got[0].Name != "tracking_file_ready" {
 		t.Errorf("enabled %+v", got)
 	}
-	if c.TrackingPattern != "*.csv,*.txt,*.tsv" || len(c.TrackingColumns) != 2 || c.TrackingColumns["tracking_number"] != "Nr. = Sendung" ||
+	if c.TrackingPattern != "*.csv,*.txt,*.tsv" || len(c.TrackingColumns) != 2 || c.TrackingColumns["tracking_number"][0].Name != "Nr. = Sendung" ||
 		len(c.TrackingCarriers) != 2 || c.TrackingCarriers["DPD=DE"] != "dpd" {
 		t.Errorf("%+v", c)
 	}

@@ -1,23 +1,23 @@
 package config
 
 import (
+	"maps"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/mageline/mageline/internal/tracking"
 )
 
-// trackingColumns are those of docs/tracking.md, which package tracking knows too.
-var trackingColumns = []string{
-	"order_number", "tracking_number", "carrier_code", "title", "shipment_number", "sku", "quantity", "source_code",
-}
-
-// TrackingColumns has a file's own names of columns, or their numbers, by ours.
-type TrackingColumns map[string]string
+// TrackingColumns has where a profile's columns are, by our names.
+type TrackingColumns map[string][]tracking.Column
 
 // Type says what it takes.
 func (TrackingColumns) Type() string {
-	return "column=name pairs or column=number pairs, separated by commas"
+	return "column=name or column=number pairs, separated by commas"
 }
 
 // Decode reads it.
@@ -30,28 +30,59 @@ func (c *TrackingColumns) Decode(value string) error {
 		if !ok || theirs == "" {
 			return want("%s, such as order_number=Auftragsnr.", c.Type())
 		}
-		if !slices.Contains(trackingColumns, ours) {
-			return want("%s; there is no column %q, but %s", c.Type(), ours, strings.Join(trackingColumns, ", "))
+		if !slices.Contains(tracking.ColumnNames(), ours) {
+			return want("%s; there is no column %q, but %s", c.Type(), ours, strings.Join(tracking.ColumnNames(), ", "))
 		}
 		if _, twice := (*c)[ours]; twice {
 			return want("%s, each column once", c.Type())
 		}
+		column := tracking.Column{Name: theirs}
 		if n, err := strconv.Atoi(theirs); err == nil {
 			if n < 1 || n > 10_000 {
 				return want("%s; columns are numbered from 1", c.Type())
 			}
-			theirs = strconv.Itoa(n)
+			column = tracking.Column{Number: n}
+		}
+		if column.Number > 0 || theirs == "-" {
 			numbers++
 		}
-		(*c)[ours] = theirs
+		(*c)[ours] = []tracking.Column{column}
 	}
+	order, number := (*c)["order_number"], (*c)["tracking_number"]
 	switch {
-	case numbers > 0 && numbers < len(*c):
-		return want("either column=name pairs, or column=number pairs for files without a header")
-	case numbers > 0 && ((*c)["order_number"] == "" || (*c)["tracking_number"] == ""):
+	case len(order) > 0 && order[0].Name == "-" || len(number) > 0 && number[0].Name == "-":
+		return want("%s; order_number and tracking_number must be somewhere", c.Type())
+	case numbers > 0 && numbers == len(*c) && (len(order) == 0 || len(number) == 0) && slices.ContainsFunc(slices.Concat(slices.Collect(maps.Values(*c))...), func(c tracking.Column) bool { return c.Number > 0 }):
 		return want("%s; without a header the numbers of order_number and tracking_number are needed", c.Type())
 	}
 	return nil
+}
+
+// Profiles returns the shop's profiles of tracking files, and what the variables for one 3PL say. Load has read them.
+func (c *Config) Profiles() *tracking.Profiles {
+	fallback := &tracking.Profile{Columns: c.TrackingColumns, Carriers: c.TrackingCarriers, SourceCode: c.TrackingSourceCode}
+	if len(c.TrackingColumns) > 0 {
+		fallback.Name = tracking.DefaultProfile
+	}
+	return tracking.NewProfiles(c.profiles, fallback)
+}
+
+// readProfiles reads the file of profiles.
+func (l *loader) readProfiles() {
+	file := l.c.TrackingProfiles
+	if file == "" {
+		return
+	}
+	text, err := os.ReadFile(file)
+	if err == nil {
+		l.c.profiles, err = tracking.Parse(filepath.Base(file), text)
+	}
+	if err != nil {
+		l.problem("TRACKING_PROFILES", "must be a YAML file with profiles of 3PLs: %v", err)
+	}
+	if len(l.c.TrackingColumns) > 0 && slices.ContainsFunc(l.c.profiles, func(p *tracking.Profile) bool { return p.Name == tracking.DefaultProfile }) {
+		l.problem("TRACKING_PROFILES", "has a profile default, and so has TRACKING_COLUMNS: keep one of them")
+	}
 }
 
 // TrackingCarriers has Magento's carrier codes by the file's carriers.

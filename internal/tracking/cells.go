@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -49,20 +50,45 @@ func isPrintable(text []byte) bool {
 	return true
 }
 
-// code matches Magento's carrier codes.
+// code matches a text in the form of Magento's carrier codes.
 var code = regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`)
 
 // isSpoilt reports whether a cell is what a spreadsheet shows for a long number: 1.23E+11, with a decimal comma in some countries.
 func isSpoilt(cell string) bool {
-	sign := len(cell) - 2 // of three digits at most
-	for sign > 1 && sign > len(cell)-4 && isDigits(cell[sign:sign+1]) {
-		sign--
-	}
-	if sign < 2 || cell[sign] != '+' && cell[sign] != '-' || !isDigits(cell[sign+1:]) || cell[sign-1]|0x20 != 'e' {
+	e := strings.LastIndexAny(cell, "eE")
+	if e < 1 {
 		return false
 	}
-	mantissa := cell[:sign-1]
-	return isDigits(mantissa[:1]) && (len(mantissa) == 1 || (mantissa[1] == '.' || mantissa[1] == ',') && isDigits(mantissa[2:]))
+	mantissa, exponent := cell[:e], cell[e+1:]
+	whole, rest, point := strings.Cut(mantissa, ".")
+	if !point {
+		whole, rest, point = strings.Cut(mantissa, ",")
+	}
+	sign := exponent != "" && (exponent[0] == '+' || exponent[0] == '-')
+	if sign {
+		exponent = exponent[1:]
+	}
+	// Without a point, and with a minus or no sign, it may be a number as any other: 12E5, 100E-1.
+	certain := point || sign && (cell[e+1] == '+' || len(whole) == 1)
+	return certain && isDigits(whole) && (!point || isDigits(rest)) && isDigits(exponent) && len(exponent) <= 3
+}
+
+// hasLostDigits reports whether a number has nothing but zeros from its 16th digit on: a spreadsheet keeps 15. That is certain from 18
+// digits on; of good numbers with 16 one in ten ends with 0.
+func hasLostDigits(cell string) bool {
+	return len(cell) >= 18 && isDigits(cell) && strings.Trim(cell[15:], "0") == ""
+}
+
+// isError reports whether a cell is a spreadsheet's error, such as #N/A or #DIV/0!.
+func isError(cell string) bool {
+	cell = strings.TrimFunc(cell, table.IsSpace)
+	return len(cell) > 2 && cell[0] == '#' && (strings.HasSuffix(cell, "!") || strings.HasSuffix(cell, "?") || strings.EqualFold(cell, "#N/A") || strings.EqualFold(cell, "#NV"))
+}
+
+// isLink reports whether a cell is an address on the web.
+func isLink(cell string) bool {
+	cell = strings.ToLower(cell)
+	return strings.Contains(cell, "://") || strings.Contains(cell, "www.")
 }
 
 // isDigits reports whether there are only digits, at least one.
@@ -80,16 +106,28 @@ var identifiers = [columns]bool{
 	columnOrder: true, columnTracking: true, columnShipment: true, columnSKU: true, columnSource: true,
 }
 
+// Reasons of bad rows.
+const (
+	reasonSpoilt   = " was spoilt by a spreadsheet, as 1.23E+11: format the column as text and export it again"
+	reasonLost     = " has lost its last digits in a spreadsheet, as 340434161094042000: format the column as text and export it again"
+	reasonError    = " is a spreadsheet's error, such as #N/A"
+	severalOrders  = "has several orders and a sku: nobody can tell of which order it is"
+	tooManyNumbers = "tracking_number has more than 100 numbers"
+)
+
+// maxNumbers bounds the numbers in a cell.
+const maxNumbers = 100
+
 // parcel fills in a parcel from a row. reason is why the row is bad.
-func (r *Reader) parcel(p *Parcel, row table.Row) (reason string) {
+func (r *Reader) parcel(p *parcel, row table.Row) (reason string) {
 	var values [columns]string
-	cells, whole := row.Cells, string(row.Raw) // one piece of memory for all that is kept of the row
+	whole := string(row.Raw) // one piece of memory for all that is kept of the row
 	printable := isPrintable(row.Raw)
-	for column, i := range r.layout.at {
-		if i < 0 || i >= len(cells) || column == columnCarrier {
+	for column := range columns {
+		if column == columnCarrier || len(r.layout.at[column]) == 0 {
 			continue
 		}
-		if values[column], reason = value(column, cells[i], whole, printable); reason != "" {
+		if values[column], reason = r.value(column, row, whole, printable); reason != "" {
 			return reason
 		}
 	}
@@ -101,27 +139,34 @@ func (r *Reader) parcel(p *Parcel, row table.Row) (reason string) {
 	case values[columnTracking] == "":
 		return "tracking_number is missing"
 	}
-	*p = Parcel{
-		OrderNumber: values[columnOrder], TrackingNumber: values[columnTracking],
+	p.Parcel = Parcel{
 		ShipmentNumber: values[columnShipment], SourceCode: values[columnSource], CarrierCode: custom,
 		Line: row.Line, LastLine: row.Line, Rows: 1,
 	}
-	if i := r.layout.at[columnCarrier]; i >= 0 && i < len(cells) {
-		if p.CarrierCode, p.Title, reason = r.carrier(cells[i]); reason != "" {
-			return reason
-		}
+	p.orders, p.numbers = nil, nil
+	if r.profile.Order.NoPad {
+		p.Pad = &noPad
 	}
-	if values[columnTitle] != "" {
-		p.Title = values[columnTitle]
+	if reason := r.orders(p, values[columnOrder]); reason != "" {
+		return reason
 	}
-	item := Item{SKU: values[columnSKU]}
-	if q := values[columnQuantity]; q != "" {
-		var ok bool
-		if item.Quantity, ok = quantity(q); !ok {
-			return "quantity is not a positive number"
-		}
+	if reason := r.numbers(p, values[columnTracking]); reason != "" {
+		return reason
+	}
+	if reason := r.carriage(p, row, values[columnTitle]); reason != "" {
+		return reason
+	}
+	if p.SourceCode == "" {
+		p.SourceCode = r.profile.SourceCode
+	}
+	item, reason := itemOf(values[columnSKU], values[columnQuantity])
+	if reason != "" {
+		return reason
 	}
 	if item.SKU != "" {
+		if len(p.orders) > 0 {
+			return severalOrders
+		}
 		if len(r.items) == 0 {
 			r.items = make([]Item, 64) // at once, for as many parcels
 		}
@@ -131,21 +176,331 @@ func (r *Reader) parcel(p *Parcel, row table.Row) (reason string) {
 	return ""
 }
 
-// value returns the value of a cell, or the reason why it can't be used.
-func value(column int, c table.Cell, row string, printable bool) (value, reason string) {
+var noPad = false
+
+// carriage sets the carrier and the title of a parcel.
+func (r *Reader) carriage(p *parcel, row table.Row, title string) (reason string) {
+	for _, i := range r.layout.at[columnCarrier] {
+		if i < len(row.Cells) {
+			if p.CarrierCode, p.Title, reason = r.carrier(row.Cells[i]); reason != "" || p.Title != "" {
+				break
+			}
+		}
+	}
+	if reason != "" {
+		return reason
+	}
+	given := p.Title != ""
+	if !given && r.profile.Carrier != "" {
+		p.CarrierCode, p.Title = r.profile.ownCarrier()
+	}
+	switch {
+	case title != "":
+		p.Title = title
+	case !given && r.profile.Title != "":
+		p.Title = r.profile.Title
+	}
+	return ""
+}
+
+func itemOf(sku, amount string) (item Item, reason string) {
+	item.SKU = sku
+	if amount != "" {
+		var ok bool
+		if item.Quantity, ok = quantity(amount); !ok {
+			return item, "quantity is not a positive number"
+		}
+	}
+	return item, ""
+}
+
+// orders sets the order number of a parcel, of which a cell may have several where the profile splits it.
+func (r *Reader) orders(p *parcel, cell string) (reason string) {
+	rules := &r.profile.Order
+	for part := range splitSeq(cell, rules.Split) {
+		for _, text := range rules.Remove {
+			part = strings.ReplaceAll(part, text, "")
+		}
+		if rules.Match != nil {
+			match := rules.Match.FindStringSubmatch(strings.TrimFunc(part, table.IsSpace))
+			if match == nil {
+				match = rules.Match.FindStringSubmatch(unmarked(part))
+			}
+			if match == nil {
+				return "order_number does not match what the profile asks for"
+			}
+			part = match[1]
+		}
+		number := unmarked(part)
+		if reason := orderFault(number, part); reason != "" {
+			return reason
+		}
+		switch {
+		case p.OrderNumber == "":
+			p.OrderNumber = number
+		case len(p.orders) == maxNumbers:
+			return "order_number has more than 100 numbers"
+		case number != p.OrderNumber && !slices.Contains(p.orders, number):
+			p.orders = append(p.orders, number)
+		}
+	}
+	if p.OrderNumber == "" {
+		return "order_number is missing"
+	}
+	return ""
+}
+
+// orderFault returns why an order number is bad, and "" if it is not.
+func orderFault(number, cell string) string {
+	digits, plain := false, true
+	for i := range len(number) {
+		c := number[i]
+		digits = digits || '0' <= c && c <= '9'
+		plain = plain && isPlain(c)
+	}
+	switch {
+	case number == "":
+		return "order_number is missing"
+	case isError(cell):
+		return "order_number" + reasonError
+	case !digits:
+		return "order_number has no digit in it"
+	case len(number) > maxIdentifier:
+		return "order_number is too long"
+	case hasLostDigits(number):
+		return "order_number" + reasonLost
+	case plain:
+		return ""
+	case isSpoilt(number):
+		return "order_number" + reasonSpoilt
+	case number[0] == '=' || isLink(number):
+		return "order_number is a formula or a link"
+	case strings.ContainsAny(number, ",;|<>\"") || strings.ContainsFunc(number, table.IsSpace):
+		return "order_number has a blank, a comma or another separator in it: the profile's order_number has match, remove and split for that"
+	case isGrouped(number):
+		return "order_number has thousands separators: the profile's order_number.remove takes them out"
+	case isFraction(number):
+		return "order_number has a decimal fraction, as 100000001.0: the profile's order_number.match takes it off"
+	}
+	return ""
+}
+
+// isGrouped reports whether a number has its digits in groups, as 100.000.001.
+func isGrouped(number string) bool {
+	groups := strings.FieldsFunc(number, func(c rune) bool { return c == '.' || c == '\'' || c == '\u2019' })
+	if len(groups) < 3 || len(groups[0]) > 3 || !isDigits(groups[0]) {
+		return false
+	}
+	for _, g := range groups[1:] {
+		if len(g) != 3 || !isDigits(g) {
+			return false
+		}
+	}
+	return true
+}
+
+// isFraction reports whether a number is whole, and written with a decimal point.
+func isFraction(number string) bool {
+	whole, rest, point := strings.Cut(number, ".")
+	return point && isDigits(whole) && isDigits(rest) && strings.Trim(rest, "0") == ""
+}
+
+// numbers sets the tracking number of a parcel, of which a cell may have several. The cell is looked at whole first: what is no number
+// has no several in it.
+func (r *Reader) numbers(p *parcel, cell string) (reason string) {
+	rules := &r.profile.Tracking
+	if len(rules.Remove) == 0 && rules.Match == nil && isPlainNumber(cell) && r.profile.Split == nil {
+		p.TrackingNumber = cell
+		return ""
+	}
+	for _, text := range rules.Remove {
+		cell = strings.ReplaceAll(cell, text, "")
+	}
+	var parts []string
+	if rules.Match != nil && r.profile.Split == nil {
+		for _, match := range rules.Match.FindAllStringSubmatch(cell, maxNumbers+1) {
+			parts = append(parts, match[1])
+		}
+	}
+	if parts == nil {
+		if rules.Match == nil {
+			if reason := numberFault(cell); reason != "" {
+				return reason
+			}
+		}
+		for part := range splitSeq(cell, r.separators()) {
+			part = strings.TrimFunc(part, table.IsSpace)
+			if part == "" {
+				continue
+			}
+			if rules.Match != nil {
+				match := rules.Match.FindStringSubmatch(part)
+				if match == nil {
+					return "tracking_number does not match what the profile asks for"
+				}
+				part = match[1]
+			}
+			parts = append(parts, part)
+		}
+	}
+	if len(parts) > maxNumbers {
+		return tooManyNumbers
+	}
+	for _, part := range parts {
+		number := strings.Map(func(c rune) rune {
+			if table.IsSpace(c) {
+				return -1
+			}
+			return c
+		}, unmarked(part))
+		if reason := numberFault(number); reason != "" {
+			return reason
+		}
+		if strings.ContainsFunc(number, func(c rune) bool { return unicode.IsControl(c) || strings.ContainsRune(";<>\"{}?=&!@", c) }) {
+			return "tracking_number has a character in it that can't be part of one: the profile's split separates several, its tracking_number.match finds one"
+		}
+		switch {
+		case len(number) > maxIdentifier:
+			return reasonLong
+		case p.TrackingNumber == "":
+			p.TrackingNumber = number
+		case number != p.TrackingNumber && !slices.Contains(p.numbers, number):
+			p.numbers = append(p.numbers, number)
+		}
+	}
+	if p.TrackingNumber == "" {
+		return "tracking_number is missing"
+	}
+	return ""
+}
+
+// isPlainNumber reports whether a cell is one good number of letters and digits, as nearly all are.
+func isPlainNumber(cell string) bool {
+	digit := false
+	for i := range len(cell) {
+		c := cell[i]
+		switch {
+		case '1' <= c && c <= '9':
+			digit = true
+		case !isPlain(c):
+			return false
+		}
+	}
+	return digit && !hasLostDigits(cell) && len(cell) <= maxIdentifier
+}
+
+// numberFault returns why a tracking number is bad, and "" if it is not.
+func numberFault(number string) string {
+	switch {
+	case number == "":
+		return "tracking_number is missing"
+	case isError(number):
+		return "tracking_number" + reasonError
+	case isLink(number):
+		return "tracking_number is a link: the profile's tracking_number.match can take the number out of it"
+	case number[0] == '=':
+		return "tracking_number is a formula"
+	case isSpoilt(number):
+		return "tracking_number" + reasonSpoilt
+	case !strings.ContainsAny(number, "0123456789"):
+		return "tracking_number has no digit in it"
+	case !strings.ContainsAny(number, "123456789"):
+		return "tracking_number has no other digit than 0"
+	case hasLostDigits(number):
+		return "tracking_number" + reasonLost
+	}
+	return ""
+}
+
+const reasonLong = "tracking_number is too long"
+
+// separators returns the texts that separate several numbers in a cell. Nil stands for the usual ones.
+func (r *Reader) separators() []string {
+	if r.profile.Split != nil {
+		return r.profile.Split
+	}
+	return usual
+}
+
+// usual are the texts that separate numbers, but for <br>, which has many forms.
+var usual = []string{",", "/", "|", "\n", "\r", "<br>"}
+
+// lineBreak matches <br> in any form.
+var lineBreak = regexp.MustCompile(`(?i)<\s*/?\s*br\b[^<>]*>`)
+
+// splitSeq splits a cell at each of the separators. Their case does not count.
+func splitSeq(cell string, separators []string) func(yield func(string) bool) {
+	return func(yield func(string) bool) {
+		if slices.Contains(separators, "<br>") && strings.Contains(cell, "<") {
+			cell = lineBreak.ReplaceAllString(cell, "<br>")
+		}
+		lower := strings.ToLower(cell)
+		if len(lower) != len(cell) { // a letter whose small form has another length: then case counts
+			lower = cell
+		}
+		from := 0
+		for at := 0; at < len(cell); {
+			length := 0
+			for _, s := range separators {
+				if strings.HasPrefix(lower[at:], strings.ToLower(s)) {
+					length = max(length, len(s))
+				}
+			}
+			if length == 0 {
+				at++
+				continue
+			}
+			if !yield(cell[from:at]) {
+				return
+			}
+			at += length
+			from = at
+		}
+		yield(cell[from:])
+	}
+}
+
+// value returns the value of a column, or the reason why it can't be used.
+func (r *Reader) value(column int, row table.Row, whole string, printable bool) (value, reason string) {
+	for _, i := range r.layout.at[column] {
+		if i >= len(row.Cells) {
+			continue
+		}
+		if value, reason = cellValue(column, row.Cells[i], whole, printable); value != "" || reason != "" {
+			return value, reason
+		}
+	}
+	return "", ""
+}
+
+// cellValue returns the value of a cell of a column, or the reason why it can't be used.
+func cellValue(column int, c table.Cell, row string, printable bool) (value, reason string) {
 	name, text := columnNames[column], c.Text
-	if len(text) > maxCell || identifiers[column] && len(text) > maxIdentifier && utf8.RuneCount(text) > maxIdentifier {
+	several := column == columnTracking || column == columnOrder
+	if len(text) > maxCell || identifiers[column] && !several && len(text) > maxIdentifier && utf8.RuneCount(text) > maxIdentifier {
 		return "", name + " is too long"
 	}
 	printable = printable || isPrintable(text)
 	if !printable && !utf8.Valid(text) {
 		return "", name + " has bytes that are no character in the encoding of the file: save the file as UTF-8"
 	}
-	if c.At >= 0 {
-		value = unmarked(row[c.At : c.At+len(text)])
+	if c.At >= 0 && row != "" {
+		value = row[c.At : c.At+len(text)]
 	} else {
-		value = unmarked(string(text))
+		value = string(text)
 	}
+	if several && !printable { // they may be separated by line breaks, and each is looked at by itself
+		if strings.ContainsFunc(value, func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' || r == utf8.RuneError }) {
+			return "", name + reasonControl
+		}
+	}
+	if column == columnOrder { // what is around it is part of what a profile's match looks at
+		return strings.TrimFunc(value, table.IsSpace), ""
+	}
+	if column == columnTracking && isError(value) {
+		return "", name + reasonError
+	}
+	value = unmarked(value)
 	switch {
 	case !identifiers[column] && printable:
 	case !identifiers[column]:
@@ -155,15 +510,20 @@ func value(column int, c table.Cell, row string, printable bool) (value, reason 
 			}
 			return r
 		}, value)
-	case isSpoilt(value):
-		return "", name + " was spoilt by a spreadsheet, as 1.23E+11: format the column as text and export it again"
-	case !printable && strings.ContainsFunc(value, func(r rune) bool { return unicode.IsControl(r) || r == utf8.RuneError }):
-		return "", name + " has a line break or another character in it that can't be part of one"
 	case strings.HasPrefix(value, `"`):
 		return "", name + " begins with a quote that belongs to nothing: take it away, or close it"
+	case several:
+	case isSpoilt(value):
+		return "", name + reasonSpoilt
+	case hasLostDigits(value):
+		return "", name + reasonLost
+	case !printable && strings.ContainsFunc(value, func(r rune) bool { return unicode.IsControl(r) || r == utf8.RuneError }):
+		return "", name + reasonControl
 	}
 	return value, ""
 }
+
+const reasonControl = " has a line break or another character in it that can't be part of one"
 
 // quantity reads a positive decimal that fits in Magento's columns (decimal(12,4)): at most 8 digits before the decimal point and 4
 // after it. Three digits after a comma are refused: the comma may separate thousands or decimals.
@@ -200,8 +560,7 @@ type named struct{ code, title string }
 // maxNamed bounds the carriers of a file that are remembered.
 const maxNamed = 1000
 
-// carrier returns Magento's code for the file's carrier, and the file's text as the title. Without TRACKING_CARRIERS a text in the
-// form of a code is the code.
+// carrier returns Magento's code for the file's carrier, and the file's text as the title.
 func (r *Reader) carrier(c table.Cell) (carrierCode, title, reason string) {
 	if n := r.carrierBefore; n.title != "" && string(c.Text) == n.title { // most rows have that of the one before
 		return n.code, n.title, ""
@@ -212,18 +571,48 @@ func (r *Reader) carrier(c table.Cell) (carrierCode, title, reason string) {
 		}
 		return n.code, n.title, ""
 	}
-	c.At = -1 // so that no row is kept in memory
-	if title, reason = value(columnCarrier, c, "", false); reason != "" {
+	if title, reason = cellValue(columnCarrier, c, "", false); reason != "" {
 		return "", "", reason
 	}
-	n := named{custom, title}
-	if ours, ok := r.carriers[strings.ToLower(title)]; ok {
-		n.code = ours
-	} else if len(r.carriers) == 0 && code.MatchString(title) {
-		n.code = title
-	}
+	n := named{r.profile.carrierCode(title), title}
 	if len(r.named) < maxNamed {
 		r.named[string(c.Text)] = n
 	}
 	return n.code, n.title, ""
+}
+
+// carrierCode returns Magento's code for a carrier's text: that of the profile, else that of a core carrier whose name is the text or
+// its first word, else custom.
+func (p *Profile) carrierCode(text string) string {
+	text = strings.ToLower(text)
+	if code, ok := p.exact[text]; ok {
+		return code
+	}
+	for _, b := range p.begin {
+		if strings.HasPrefix(text, b.text) {
+			return b.code
+		}
+	}
+	first := text
+	if end := strings.IndexFunc(text, func(c rune) bool { return !unicode.IsLetter(c) && !unicode.IsDigit(c) }); end >= 0 {
+		first = text[:end]
+	}
+	if slices.Contains(coreCarriers, first) {
+		return first
+	}
+	return custom
+}
+
+// coreCarriers are those that Magento comes with.
+var coreCarriers = []string{"dhl", "ups", "usps", "fedex"}
+
+// ownCarrier returns the carrier of rows that have none: a code of Magento's, or else a text that becomes the title.
+func (p *Profile) ownCarrier() (carrierCode, title string) {
+	if known := p.carrierCode(p.Carrier); known != custom {
+		return known, ""
+	}
+	if code.MatchString(p.Carrier) {
+		return p.Carrier, ""
+	}
+	return custom, p.Carrier
 }

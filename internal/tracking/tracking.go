@@ -7,8 +7,6 @@
 package tracking
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 
@@ -24,6 +22,10 @@ type Parcel struct {
 	ShipmentNumber string `json:"shipment_number,omitempty"`
 	SourceCode     string `json:"source_code,omitempty"`
 	Items          []Item `json:"items,omitempty"`
+	// Joins is the tracking number of a parcel to whose shipment this one goes, without items of its own.
+	Joins string `json:"joins,omitempty"`
+	// Pad is false where the order is looked up by the number as it is, without zeros in front; nil otherwise.
+	Pad *bool `json:"pad,omitempty"`
 
 	// Line is the line of the file on which the first of its rows begins, LastLine that of the last one. Rows counts them.
 	Line, LastLine, Rows int `json:"-"`
@@ -34,25 +36,6 @@ type Item struct {
 	SKU string `json:"sku"`
 	// Quantity is a decimal above 0 in its shortest form; empty means all that is open of the SKU.
 	Quantity json.Number `json:"quantity,omitempty"`
-}
-
-// Format is what is particular to a 3PL's files.
-type Format struct {
-	// Columns maps our name of a column to the file's (order_number=Auftragsnr.) or, for files without a header, to the
-	// number of the column, from 1: then for all columns.
-	Columns map[string]string
-	// Carriers maps the file's carriers to Magento's carrier codes.
-	Carriers map[string]string
-}
-
-// Hash names the settings: another hash may make other parcels of the same file.
-func (f Format) Hash() string {
-	text, err := json.Marshal(f) // its maps in order
-	if err != nil {
-		panic(err) // a struct of texts
-	}
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:6])
 }
 
 // Bounds of a row, far above what a 3PL sends; those of a file are in internal/table.

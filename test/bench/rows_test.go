@@ -69,7 +69,7 @@ func lookAndRead(f *os.File) (int, error) {
 }
 
 func readRows(f *os.File, about files.About) (n int, err error) {
-	r, err := tracking.NewReader(f, about, tracking.Format{Carriers: map[string]string{"DHL Paket": "dhl"}})
+	r, err := (&tracking.Profile{}).Open(f, about)
 	for err == nil {
 		var p tracking.Parcel
 		p, _, err = r.Next()
