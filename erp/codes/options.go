@@ -37,6 +37,14 @@ var options = withDefaults([]option{
 	{ERP: "netsuite", Name: "shipping_as", Values: []string{"field", "line"}, Doc: "shipping in the header, or as a line"},
 	{ERP: "businesscentral", Name: "price_is", Values: []string{"gross", "net"}, Doc: "prices with or without tax"},
 	{ERP: "businesscentral", Name: "tax_as", Values: []string{"erp", "line"}, Doc: "Business Central's tax, or Magento's tax as a line"},
+	{ERP: "businesscentral", Name: "unit_price_places", Values: []string{"5", "2", "3", "4"}, Doc: "places of a unit price: the company's unit-amount rounding precision"},
+	{ERP: "businesscentral", Name: "line_reference", Values: []string{"description2", "off"}, Doc: "where a line has the shop's id of its row"},
+	{ERP: "businesscentral", Name: "negative_as", Values: []string{"price", "quantity"}, Doc: "what is below zero in an account line that lowers the total"},
+	{ERP: "businesscentral", Name: "customers", Values: []string{"guests", "number"}, Doc: "customers of the shop: all as the guests' account, or numbered by the shop"},
+	{ERP: "businesscentral", Name: "payment_as", Values: []string{"comment", "terms", "off"}, Doc: "the payment method: a comment line, payment terms by their id, or not at all"},
+	{ERP: "businesscentral", Name: "shipping_method_as", Values: []string{"comment", "id", "off"}, Doc: "the shipping method: a comment line, a shipment method by its id, or not at all"},
+	{ERP: "businesscentral", Name: "comments", Values: []string{"on", "off"}, Doc: "the buyer's note and the options of products as comment lines"},
+	{ERP: "businesscentral", Name: "credit_memo", Values: []string{"draft", "post"}, Doc: "whether a credit memo is posted or left to a person"},
 	{ERP: "finops", Name: "price_is", Values: []string{"gross", "net"}, Doc: "prices with or without tax"},
 })
 

@@ -317,14 +317,14 @@ func (b *bench) cancel(k string, d erp.Document, whole bool) error {
 	if !whole {
 		return b.cancelLine(k, d, 1)
 	}
-	return b.connector.Cancel(b.ctx, erp.Call{Key: "order_canceled:" + k}, d, erp.Cancellation{
+	return b.connector.Cancel(b.ctx, erp.Call{Key: "order_canceled:" + k, Attempt: erp.Attempt{Uncertain: b.again}}, d, erp.Cancellation{
 		Reason: "canceled in the shop", Complete: true, Lines: []erp.CancellationLine{cancelled("1001", 2, 2, 2), cancelled("1002", 1, 1, 1)},
 	})
 }
 
 // cancelLine cancels one piece of line 1001, of which so many are cancelled by then.
 func (b *bench) cancelLine(k string, d erp.Document, by int64) error {
-	return b.connector.Cancel(b.ctx, erp.Call{Key: "order_canceled:" + k}, d, erp.Cancellation{
+	return b.connector.Cancel(b.ctx, erp.Call{Key: "order_canceled:" + k, Attempt: erp.Attempt{Uncertain: b.again}}, d, erp.Cancellation{
 		Reason: "canceled in the shop", Lines: []erp.CancellationLine{cancelled("1001", 2, 1, by)},
 	})
 }
@@ -336,6 +336,13 @@ func cancelled(reference string, ordered, n, by int64) erp.CancellationLine {
 		Reference: reference, SKU: told("24-MB01"), Quantity: quantity(n),
 		Row: erp.Row{Ordered: quantity(ordered), Shipped: quantity(0), Refunded: quantity(0), Canceled: quantity(by), Open: quantity(ordered - by)},
 	}
+}
+
+// cancelAgain repeats a cancellation of which it is not known whether the ERP has carried it out.
+func (b *bench) cancelAgain(k string, d erp.Document, whole bool) error {
+	b.again = true
+	defer func() { b.again = false }()
+	return b.cancel(k, d, whole)
 }
 
 // numbered returns a document of which only the number is known, as after a restart.
@@ -373,8 +380,8 @@ func cancelsLines(b *bench) {
 
 func cancelsTwice(b *bench) {
 	d := b.created("ET-1")
-	for range 2 {
-		if err := b.cancel("c1", numbered(d), true); err != nil {
+	for _, cancel := range []func(string, erp.Document, bool) error{b.cancel, b.cancelAgain} {
+		if err := cancel("c1", numbered(d), true); err != nil {
 			b.errorf("cancel the whole document with the same key: %v", err)
 		}
 	}
@@ -409,7 +416,7 @@ func lostCancellation(b *bench) {
 	err := b.cancel("c1", numbered(d), true)
 	b.front.breakWrites(nil)
 	b.isError("a cancellation whose answer is lost", err, false, event.Unavailable, event.Timeout)
-	if err := b.cancel("c1", numbered(d), true); err != nil {
+	if err := b.cancelAgain("c1", numbered(d), true); err != nil {
 		b.errorf("the same cancellation once more: %v", err)
 	}
 	if !b.isBooked("ET-1").Canceled {

@@ -23,6 +23,7 @@ type bench struct {
 	front     *front
 	connector erp.OrderConnector
 	ends      []func()
+	again     bool // what is asked for may have been done already
 
 	problems      []string
 	notApplicable bool

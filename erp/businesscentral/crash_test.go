@@ -1,0 +1,235 @@
+package businesscentral_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/shopspring/decimal"
+
+	"github.com/mageline/mageline/erp"
+	"github.com/mageline/mageline/erp/businesscentral"
+	"github.com/mageline/mageline/erp/erptest"
+	"github.com/mageline/mageline/event"
+	"github.com/mageline/mageline/test/kit/fakebusinesscentral"
+	"github.com/mageline/mageline/test/kit/fault"
+)
+
+// place does what the handler does with an order: it looks where an earlier attempt is not certain, and else creates.
+func place(t *testing.T, c *businesscentral.Client, o erp.SalesOrder, call erp.Call) (erp.Document, error) {
+	if call.Uncertain {
+		found, err := c.Find(t.Context(), o.ExternalReference)
+		switch {
+		case err != nil:
+			return erp.Document{}, err
+		case len(found) > 0:
+			return found[0], nil
+		}
+		if err := call.MayRepeat("the order"); err != nil {
+			return erp.Document{}, err
+		}
+	}
+	p, err := c.Build(o)
+	if err != nil {
+		return erp.Document{}, err
+	}
+	return c.Create(t.Context(), call, p)
+}
+
+// A process that dies between any two requests of any effect: another one goes on, and nothing is there twice.
+func TestEffects_StruckBetweenAnyTwoRequests(t *testing.T) {
+	r := newRig(t, fakebusinesscentral.Options{}, numbered+"", nil)
+	posting := newRig(t, fakebusinesscentral.Options{NetCustomers: true}, plain+"options: {credit_memo: post}\n", nil)
+	n := 0
+	effects := map[string]struct {
+		r       *rig
+		prepare func(reference string) erp.Document
+		run     func(c *businesscentral.Client, reference string, d erp.Document, call erp.Call) error
+		check   func(reference string)
+	}{
+		"create": {
+			r: r,
+			run: func(c *businesscentral.Client, reference string, _ erp.Document, call erp.Call) error {
+				o := erptest.Order(reference)
+				o.Customer.ID = told(int64(1000 + n)) // a customer who is not there yet
+				_, err := place(t, c, o, call)
+				return err
+			},
+			check: func(reference string) {
+				if d := r.booked(reference); len(d.Lines) != 4+1 || !d.Total.Equal(decimal.RequireFromString("127.33")) {
+					t.Errorf("%s has %d lines and comes to %s", reference, len(d.Lines), d.Total)
+				}
+			},
+		},
+		"cancel whole": {
+			r:       r,
+			prepare: func(reference string) erp.Document { return r.create(erptest.Order(reference)) },
+			run: func(c *businesscentral.Client, _ string, d erp.Document, call erp.Call) error {
+				return c.Cancel(t.Context(), call, erp.Document{Number: d.Number}, erp.Cancellation{Complete: true})
+			},
+			check: func(reference string) {
+				if !r.booked(reference).Deleted {
+					t.Errorf("%s is still there", reference)
+				}
+			},
+		},
+		"cancel two lines": {
+			r:       r,
+			prepare: func(reference string) erp.Document { return r.create(erptest.Order(reference)) },
+			run: func(c *businesscentral.Client, _ string, d erp.Document, call erp.Call) error {
+				x := left("0", "1")
+				x.Lines = append(x.Lines, erp.CancellationLine{
+					Reference: "1002", SKU: told("24-MB02"), Quantity: quantity("1"), Row: erp.Row{Ordered: quantity("1"), Shipped: quantity("0"), Open: quantity("0")},
+				})
+				return c.Cancel(t.Context(), call, erp.Document{Number: d.Number}, x)
+			},
+			check: func(reference string) {
+				if l := r.booked(reference).Lines; !l[0].Quantity.Equal(decimal.NewFromInt(1)) || !l[1].Quantity.IsZero() {
+					t.Errorf("%s has %s and %s, want 1 and 0", reference, l[0].Quantity, l[1].Quantity)
+				}
+			},
+		},
+		"credit memo": {
+			r:       posting,
+			prepare: func(reference string) erp.Document { return posting.create(erptest.Order(reference)) },
+			run: func(c *businesscentral.Client, reference string, d erp.Document, call erp.Call) error {
+				_, err := c.ReportCreditMemo(t.Context(), call, memo("CM"+reference, d.Number))
+				return err
+			},
+			check: func(reference string) {
+				memos := posting.fake.CreditMemos("CM" + reference)
+				if len(memos) != 1 || len(memos[0].Lines) != 3 || !memos[0].Total.Equal(decimal.RequireFromString("42.44")) || memos[0].Values["status"] != "Open" {
+					t.Errorf("the memos of %s are %+v, want a posted one of 3 lines and 42.44", reference, memos)
+				}
+				if q := posting.booked(reference).Lines[0].Quantity; !q.Equal(decimal.NewFromInt(1)) {
+					t.Errorf("%s still has %s of the line", reference, q)
+				}
+			},
+		},
+	}
+	for name, effect := range effects {
+		for at := 1; ; at++ {
+			n++
+			reference := fmt.Sprintf("CRASH-%d", n)
+			var d erp.Document
+			if effect.prepare != nil {
+				d = effect.prepare(reference)
+			}
+			steps := &erptest.Steps{}
+			strike := &erptest.Strike{Next: effect.r.client.Transport, At: at}
+			dying := *effect.r
+			dying.client = &http.Client{Transport: strike}
+			struck, err := erptest.Dies(func() error { return effect.run(dying.connect(), reference, d, erp.Call{Key: reference, Steps: steps}) })
+			if struck {
+				again := erp.Call{Key: reference, Steps: steps, Attempt: erp.Attempt{Uncertain: true}}
+				err = effect.run(effect.r.connect(), reference, d, again)
+			}
+			if err != nil {
+				t.Errorf("%s, struck at moment %d: %v", name, at, err)
+			} else {
+				effect.check(reference)
+			}
+			if !struck {
+				if at < 5 {
+					t.Errorf("%s has %d moments: this test does not meet its requests", name, at-1)
+				}
+				break
+			}
+		}
+	}
+}
+
+// Orders under every fault that the ERP and the way to it have, several at once, with creates that become visible late: each is
+// there once and comes to the cent. MAGELINE_CHAOS=1 runs ten thousand.
+func TestCreate_ManyOrdersUnderFaults(t *testing.T) {
+	orders := 200
+	if os.Getenv("MAGELINE_CHAOS") != "" {
+		orders = 10_000
+	}
+	r := newRig(t, fakebusinesscentral.Options{Seed: 1}, plain, nil)
+	// The uncertain wait is for what is committed late: it is longer than any commit takes here.
+	const timeout, late, wait = 200 * time.Millisecond, 250 * time.Millisecond, 700 * time.Millisecond
+	r.fake.Faults.Set(fault.Plan{Chances: []fault.Chance{
+		{OneIn: 25, Fault: fault.Fault{Kind: fault.Drop}},
+		{OneIn: 30, Fault: fault.Fault{Kind: fault.Garble}},
+		{OneIn: 30, Fault: fault.Fault{Kind: fault.Fail, Status: 500}},
+		{OneIn: 40, Fault: fault.Fault{Kind: fault.Refuse}},
+		{OneIn: 40, Fault: fault.Fault{Kind: fault.Page}},
+		{OneIn: 40, Fault: fault.Fault{Kind: fault.Throttle, RetryAfter: "1"}},
+		{OneIn: 60, Fault: fault.Fault{Kind: fault.Late, After: 5 * time.Second}},
+	}})
+	r.client.Timeout = timeout
+	client := r.connect()
+	work := make(chan int)
+	var workers sync.WaitGroup
+	attempts, mu := 0, sync.Mutex{}
+	for worker := range 24 {
+		workers.Go(func() {
+			random := rand.New(rand.NewPCG(uint64(worker), 2))
+			for i := range work {
+				reference := fmt.Sprintf("CHAOS-%d", i)
+				switch random.IntN(30) { // what the ERP and its people do meanwhile
+				case 0:
+					r.fake.Lock(2, 400)
+				case 1:
+					r.fake.Conflict(1)
+				case 2:
+					r.fake.Tokens.Expire()
+				case 3:
+					r.fake.Unavailable(1)
+				case 4:
+					r.fake.SetCommitAfter(late) // of POSTs
+				case 5, 6, 7, 8, 9, 10, 11, 12, 13:
+					r.fake.SetCommitAfter(0)
+				}
+				var since time.Time
+				for {
+					call := erp.Call{Key: reference}
+					if !since.IsZero() {
+						call.Attempt = erp.Attempt{Uncertain: true, For: time.Since(since), Wait: wait, Looked: func() { since = time.Time{} }}
+					}
+					_, err := place(t, client, erptest.Order(reference), call)
+					mu.Lock()
+					attempts++
+					mu.Unlock()
+					if err == nil {
+						break
+					}
+					if class := event.ClassOf(err); class == event.Rejected || class == event.Invalid {
+						t.Errorf("%s: %v", reference, err)
+						break
+					}
+					if !event.IsNotDone(err) && since.IsZero() {
+						since = time.Now()
+					}
+					time.Sleep(time.Duration(random.IntN(5)) * time.Millisecond)
+				}
+			}
+		})
+	}
+	for i := range orders {
+		work <- i
+	}
+	close(work)
+	workers.Wait()
+	counts := r.fake.Counts()
+	want := decimal.RequireFromString("127.33")
+	for i := range orders {
+		reference := fmt.Sprintf("CHAOS-%d", i)
+		if counts[reference] != 1 {
+			t.Errorf("%s is there %d times", reference, counts[reference])
+			continue
+		}
+		if total := r.booked(reference).Total; !total.Equal(want) {
+			t.Errorf("%s comes to %s", reference, total)
+		}
+	}
+	if attempts < orders*11/10 {
+		t.Errorf("%d orders took %d attempts: there were no faults", orders, attempts)
+	}
+	t.Logf("%d orders, %d attempts, %d requests, %d tokens, refused %v", orders, attempts, r.fake.Requests(), r.fake.Tokens.Issued(), r.fake.Refusals())
+}
