@@ -173,8 +173,7 @@ func billing(r erp.CustomerRecord) *erp.CustomerAddress {
 func (c *Client) WriteCustomer(ctx context.Context, call erp.Call, r erp.CustomerRecord) (erp.Document, error) {
 	f := c.o.Codes()
 	if !c.keeps(f) {
-		return erp.Document{}, event.NotDone(invalid("customer %s: Business Central keeps no customers of the shop unless it numbers them: set options: {customers: number} in %s, "+
-			"and Manual Nos. for the number series, or leave customer_saved out", r.ExternalReference, orFile(f.Name())))
+		return erp.Document{}, &erp.Off{Reason: "customers are the guests' account: options: {customers: number} has them kept"}
 	}
 	who := personal(r)
 	book := customers{c, f, who}

@@ -67,7 +67,8 @@ func (r registry) check(ctx context.Context, cfg *config.Config, version string)
 		checkers = append(checkers, c.magento)
 	}
 	if erp {
-		checkers = append(checkers, check.ERP{Address: cfg.ERPURL, Find: remotes.connector.Find})
+		variable, address := erpAddress(cfg)
+		checkers = append(checkers, check.ERP{Address: address, Variable: variable, Find: remotes.connector.Find})
 	}
 	return check.Run(ctx, append(append(checkers, c.more...), settings)...), nil
 }

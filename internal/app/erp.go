@@ -2,7 +2,10 @@ package app
 
 import (
 	"github.com/mageline/mageline/erp"
+	"github.com/mageline/mageline/erp/businesscentral"
+	"github.com/mageline/mageline/erp/codes"
 	"github.com/mageline/mageline/erp/webhook"
+	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/internal/config"
 	"github.com/mageline/mageline/internal/downstream"
 )
@@ -11,7 +14,8 @@ import (
 type abilities struct{ shipments, creditMemos, customers bool }
 
 var abilitiesOf = map[config.ERP]abilities{
-	config.Webhook: {true, true, true},
+	config.Webhook:         {true, true, true},
+	config.BusinessCentral: {false, true, true},
 }
 
 // ability is the requirement of a consumer that needs a connector with an ability.
@@ -22,13 +26,46 @@ func ability(what string, has func(abilities) bool) config.Requirement {
 	}
 }
 
+// erpAddress is the setting that has the address of the ERP that is configured.
+func erpAddress(cfg *config.Config) (name, value string) {
+	if cfg.ERP == config.BusinessCentral {
+		return "MAGELINE_BUSINESSCENTRAL_URL", cfg.BusinessCentralURL
+	}
+	return "MAGELINE_ERP_URL", cfg.ERPURL
+}
+
+// erpClassify is how the configured ERP tells a throttle otherwise than by 429; nil where it does not.
+func erpClassify(cfg *config.Config) func(event.Answer, event.Subject) event.Subject {
+	if cfg.ERP == config.BusinessCentral {
+		return businesscentral.Dialect.Subject
+	}
+	return nil
+}
+
 // wireERP returns the connector of the ERP that is configured; nil without one.
-func wireERP(cfg *config.Config, secrets *config.Secrets, d *downstream.Downstream) (erp.OrderConnector, error) {
-	if cfg.ERP != config.Webhook || cfg.ERPURL == "" {
+func wireERP(cfg *config.Config, secrets *config.Secrets, d *downstream.Downstream, file func() *codes.File) (erp.OrderConnector, error) {
+	name, address := erpAddress(cfg)
+	if address == "" {
 		return nil, nil //nolint:nilnil // no ERP is a configuration like any other
 	}
-	return webhook.New(erpClient(d), webhook.Options{
-		URL: cfg.ERPURL, AddressName: "MAGELINE_ERP_URL", CredentialName: "MAGELINE_ERP_TOKEN and MAGELINE_ERP_SECRET",
-		Token: secrets.Value(&cfg.ERPToken), Secret: secrets.Value(&cfg.ERPSecret),
-	})
+	switch cfg.ERP {
+	case config.Webhook:
+		return webhook.New(erpClient(d), webhook.Options{
+			URL: address, AddressName: name, CredentialName: "MAGELINE_ERP_TOKEN and MAGELINE_ERP_SECRET",
+			Token: secrets.Value(&cfg.ERPToken), Secret: secrets.Value(&cfg.ERPSecret),
+		})
+	case config.BusinessCentral:
+		credential := "MAGELINE_BUSINESSCENTRAL_CLIENT_ID and MAGELINE_BUSINESSCENTRAL_CLIENT_SECRET"
+		if cfg.BusinessCentralUsername != "" {
+			credential = "MAGELINE_BUSINESSCENTRAL_USERNAME and MAGELINE_BUSINESSCENTRAL_ACCESS_KEY"
+		}
+		return businesscentral.New(erpClient(d), businesscentral.Options{
+			URL: address, Company: cfg.BusinessCentralCompany, TokenURL: cfg.BusinessCentralTokenURL, Scope: cfg.BusinessCentralScope,
+			ClientID: cfg.BusinessCentralClientID, ClientSecret: secrets.Value(&cfg.BusinessCentralClientSecret),
+			Username: cfg.BusinessCentralUsername, AccessKey: secrets.Value(&cfg.BusinessCentralAccessKey),
+			Codes: file, ReferencePrefix: cfg.ERPReferencePrefix, AddressName: name, CredentialName: credential,
+		})
+	default:
+		return nil, nil //nolint:nilnil // as above
+	}
 }

@@ -1,6 +1,8 @@
 package app
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -43,4 +45,36 @@ func erpConfig(t *testing.T, name config.ERP) *config.Config {
 // erpSettings are what each ERP must be told.
 var erpSettings = map[config.ERP][]string{
 	config.Webhook: {"ERP_URL", "http://127.0.0.1:1"},
+	config.BusinessCentral: {
+		"ERP_MAPPING", "testdata/codes.yaml", "BUSINESSCENTRAL_URL", "http://127.0.0.1:1", "BUSINESSCENTRAL_COMPANY", "CRONUS",
+		"BUSINESSCENTRAL_TENANT", "contoso.example", "BUSINESSCENTRAL_CLIENT_ID", "id", "BUSINESSCENTRAL_CLIENT_SECRET", "hush",
+	},
+}
+
+// A file of codes that is changed is used from then on, and a broken one changes nothing.
+func TestCodesFile_IsReadAgainWhenItHasChanged(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "codes.yaml")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("accounts: {guests: first}")
+	c, err := openCodes(path, "businesscentral", zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct{ text, want string }{
+		{"accounts: {guests: second, shipping: S}", "second"}, {"accounts: {gusts: third}", "second"}, {"accounts: {guests: fourth}", "fourth"},
+	} {
+		write(step.text)
+		c.looked = c.looked.Add(-lookAgain)
+		if got, err := c.codes().Account(erp.AccountGuests); got != step.want || err != nil {
+			t.Errorf("after %q the account is %q, %v; want %s", step.text, got, err, step.want)
+		}
+	}
+	if _, err := openCodes(filepath.Join(t.TempDir(), "none.yaml"), "businesscentral", zerolog.Nop()); err == nil {
+		t.Error("a file that is not there has no error")
+	}
 }

@@ -3,9 +3,11 @@ package app
 import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
+	"github.com/shopspring/decimal"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/mageline/mageline/erp"
+	"github.com/mageline/mageline/erp/codes"
 	"github.com/mageline/mageline/handlers"
 	"github.com/mageline/mageline/internal/config"
 	"github.com/mageline/mageline/internal/downstream"
@@ -18,6 +20,7 @@ type remotes struct {
 	magento, erp *downstream.Downstream
 	shop         *magentoapi.Client
 	connector    erp.OrderConnector // nil without one
+	codes        func() *codes.File // that the connector uses; nil without one
 }
 
 // wireRemotes makes the clients of what is configured. It connects to nothing.
@@ -26,6 +29,7 @@ func wireRemotes(cfg *config.Config, secrets *config.Secrets, version string, lo
 	if p := tracing.Provider(); p != nil {
 		tracer = p.Tracer("github.com/mageline/mageline/internal/downstream")
 	}
+	erpVariable, _ := erpAddress(cfg)
 	r := &remotes{
 		magento: downstream.New(downstream.Options{
 			Name: config.DownstreamMagento, Variable: "MAGELINE_MAGENTO_URL", Timeout: cfg.MagentoTimeout, RateLimit: cfg.MagentoRateLimit,
@@ -33,7 +37,7 @@ func wireRemotes(cfg *config.Config, secrets *config.Secrets, version string, lo
 			Registerer: registerer, Tracer: tracer, Log: log,
 		}),
 		erp: downstream.New(downstream.Options{
-			Name: config.DownstreamERP, Variable: "MAGELINE_ERP_URL", Timeout: cfg.ERPTimeout, RateLimit: cfg.ERPRateLimit, Concurrency: cfg.ERPConcurrency,
+			Name: config.DownstreamERP, Variable: erpVariable, Classify: erpClassify(cfg), Timeout: cfg.ERPTimeout, RateLimit: cfg.ERPRateLimit, Concurrency: cfg.ERPConcurrency,
 			Failures: cfg.BreakerFailures, OpenFor: cfg.BreakerOpenFor,
 			Registerer: registerer, Tracer: tracer, Log: log,
 		}),
@@ -52,7 +56,14 @@ func wireRemotes(cfg *config.Config, secrets *config.Secrets, version string, lo
 			return nil, err
 		}
 	}
-	if r.connector, err = wireERP(cfg, secrets, r.erp); err != nil {
+	if cfg.ERPMapping != "" {
+		file, err := openCodes(cfg.ERPMapping, string(cfg.ERP), log)
+		if err != nil {
+			return nil, err
+		}
+		r.codes = file.codes
+	}
+	if r.connector, err = wireERP(cfg, secrets, r.erp, r.codes); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -93,4 +104,12 @@ func credential(cfg *config.Config, secrets *config.Secrets) magentoapi.Credenti
 	default:
 		return magentoapi.AdminToken(cfg.MagentoUsername, secret(&cfg.MagentoPassword))
 	}
+}
+
+// tolerance returns by how much a document's total may differ; nil is the default.
+func (r *remotes) tolerance() func() decimal.Decimal {
+	if r.codes == nil {
+		return nil
+	}
+	return func() decimal.Decimal { return r.codes().Tolerance() }
 }

@@ -76,6 +76,7 @@ func (r registry) service(ctx context.Context, cfg *config.Config, version strin
 	}
 
 	s.rules, s.export = orderRules(cfg)
+	s.rules.Tolerance = s.remotes.tolerance()
 	if s.remotes.shop != nil {
 		s.stores = &handlers.Stores{Reader: s.remotes.shop.Stores, Location: cfg.MagentoTimezone.Location}
 	}

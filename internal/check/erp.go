@@ -9,8 +9,9 @@ import (
 
 // ERP looks at the ERP, by the question for a sales order that nobody has sent.
 type ERP struct {
-	Address string
-	Find    func(ctx context.Context, reference string) ([]erp.Document, error)
+	// Address is the ERP's, and Variable the setting that has it.
+	Address, Variable string
+	Find              func(ctx context.Context, reference string) ([]erp.Document, error)
 }
 
 // noReference is an external reference that no order has.
@@ -31,19 +32,19 @@ func (e ERP) Check(ctx context.Context) []Finding {
 	case event.Unauthorized:
 		return []Finding{
 			ok(subject, "reachable"),
-			{Fail, credential, err.Error(), "correct MAGELINE_ERP_TOKEN and MAGELINE_ERP_SECRET, or what the ERP lets them do; the signature needs clocks that agree"},
+			{Fail, credential, err.Error(), "correct the credential that it names, or what the ERP lets it do; a signature needs clocks that agree"},
 		}
 	case event.Throttled:
 		return []Finding{ok(subject, "reachable"), {Unknown, credential, err.Error(), "check again later; MAGELINE_ERP_RATE_LIMIT bounds what mageline sends"}}
 	case event.Unavailable, event.Timeout, event.Internal:
 		return []Finding{
-			{Fail, subject, err.Error(), "see that the ERP's adapter runs and that MAGELINE_ERP_URL leads to it"},
+			{Fail, subject, err.Error(), "see that the ERP runs and that " + e.Variable + " leads to it"},
 			{Unknown, credential, "can't be seen without the ERP", "see the line above"},
 		}
 	default:
 		return []Finding{
 			ok(subject, "reachable"),
-			{Fail, lookup, err.Error(), "have the adapter answer GET /sales-orders?external_reference=…: an order whose answer was lost waits for it"},
+			{Fail, lookup, err.Error(), "have the ERP answer it: an order whose answer was lost waits for it"},
 		}
 	}
 }

@@ -31,6 +31,7 @@ func (l *loader) check(need Need) {
 	l.checkConsumers()
 	l.checkMagento()
 	l.checkERP()
+	l.checkConnector()
 	l.checkProxies()
 	l.checkTracking()
 	if len(l.c.OrderStatusExported) > 0 && !l.c.OrderComment {
@@ -335,7 +336,7 @@ func (l *loader) checkNeeds(need Need) {
 	if magento && !given {
 		l.problem("MAGENTO_TOKEN", "set it, or the four of OAuth (%[1]sMAGENTO_CONSUMER_KEY, …_CONSUMER_SECRET, …_ACCESS_TOKEN, …_ACCESS_TOKEN_SECRET), or %[1]sMAGENTO_USERNAME and %[1]sMAGENTO_PASSWORD", prefix)
 	}
-	if erp && l.c.ERP == Webhook && l.c.ERPURL == "" {
-		l.problem("ERP_URL", "set it to the base address of the ERP's adapter, or %sERP=none", prefix)
+	if erp {
+		l.checkConnectorNeeds()
 	}
 }

@@ -73,10 +73,21 @@ type Config struct {
 	ERPName            string         `envconfig:"ERP_NAME" meaning:"the ERP's name in Magento's comments; the connector's if unset"`
 	ERPTimeout         time.Duration  `envconfig:"ERP_TIMEOUT" default:"30s" meaning:"one request to the ERP"`
 	ERPRateLimit       float64        `envconfig:"ERP_RATE_LIMIT" default:"0" meaning:"requests to the ERP a second, by this process; 0 is unlimited"`
-	ERPConcurrency     int            `envconfig:"ERP_CONCURRENCY" default:"16" meaning:"requests to the ERP at once, by this process"`
+	ERPConcurrency     int            `envconfig:"ERP_CONCURRENCY" default:"16" meaning:"requests to the ERP at once, by this process; if unset 4 for the others than webhook"`
 	ERPReferencePrefix string         `envconfig:"ERP_REFERENCE_PREFIX" meaning:"before every external reference"`
 	ShipmentReport     ShipmentReport `envconfig:"SHIPMENT_REPORT" default:"all" meaning:"which shipments the ERP is told of: all, or magento: not those that mageline made from tracking numbers"`
-	ERPUncertainWait   time.Duration  `envconfig:"ERP_UNCERTAIN_WAIT" default:"0" meaning:"that long after an uncertain create the ERP is only asked, never sent to again"`
+	ERPUncertainWait   time.Duration  `envconfig:"ERP_UNCERTAIN_WAIT" default:"0" meaning:"that long after an uncertain create the ERP is only asked, never sent to again; if unset 10m for businesscentral"`
+	ERPMapping         string         `envconfig:"ERP_MAPPING" meaning:"YAML file with the shop's codes, for the others than webhook; read again when it changes"`
+
+	BusinessCentralURL          string `envconfig:"BUSINESSCENTRAL_URL" meaning:"address of Business Central's API, up to and with /api/v2.0"`
+	BusinessCentralCompany      string `envconfig:"BUSINESSCENTRAL_COMPANY" meaning:"the company's id or name"`
+	BusinessCentralTenant       string `envconfig:"BUSINESSCENTRAL_TENANT" meaning:"Microsoft Entra tenant of the app registration, its id or domain"`
+	BusinessCentralTokenURL     string `envconfig:"BUSINESSCENTRAL_TOKEN_URL" meaning:"where access tokens are asked for; that of the tenant at login.microsoftonline.com if unset"`
+	BusinessCentralClientID     string `envconfig:"BUSINESSCENTRAL_CLIENT_ID" meaning:"client id of the app registration"`
+	BusinessCentralClientSecret Secret `envconfig:"BUSINESSCENTRAL_CLIENT_SECRET" secret:"password" meaning:"client secret of the app registration"`
+	BusinessCentralScope        string `envconfig:"BUSINESSCENTRAL_SCOPE" default:"https://api.businesscentral.dynamics.com/.default" meaning:"scope of the access tokens"`
+	BusinessCentralUsername     string `envconfig:"BUSINESSCENTRAL_USERNAME" meaning:"user of an installation of one's own, in place of the app registration"`
+	BusinessCentralAccessKey    Secret `envconfig:"BUSINESSCENTRAL_ACCESS_KEY" secret:"password" meaning:"web service access key of that user"`
 
 	TrackingDir            string           `envconfig:"TRACKING_DIR" meaning:"the inbox: the directory into which a 3PL's files are dropped; processed/ and failed/ are made beneath it"`
 	TrackingPattern        string           `envconfig:"TRACKING_PATTERN" default:"*.csv,*.txt,*.tsv" meaning:"globs of the names of files in the inbox, separated by commas; case does not count"`

@@ -193,6 +193,10 @@ var wrongVariables = []struct {
 	{[]string{"ERP", "sap"}, "ERP"},
 	{[]string{"ERP", "oracle"}, "ERP"},
 	{[]string{"ERP_URL", ""}, "ERP_URL"},
+	{[]string{"ERP", "businesscentral"}, "ERP_MAPPING BUSINESSCENTRAL_URL BUSINESSCENTRAL_COMPANY BUSINESSCENTRAL_TENANT BUSINESSCENTRAL_CLIENT_ID BUSINESSCENTRAL_CLIENT_SECRET"},
+	{[]string{"ERP", "businesscentral", "BUSINESSCENTRAL_USERNAME", "u"}, "ERP_MAPPING BUSINESSCENTRAL_URL BUSINESSCENTRAL_COMPANY BUSINESSCENTRAL_ACCESS_KEY"},
+	{[]string{"BUSINESSCENTRAL_URL", "bc.example.com"}, "BUSINESSCENTRAL_URL"},
+	{[]string{"ERP_MAPPING", "/there/is/none.yaml"}, "ERP_MAPPING"},
 	{[]string{"ERP_UNCERTAIN_WAIT", "-1s"}, "ERP_UNCERTAIN_WAIT"},
 	{[]string{"ORDER_SOURCE", "guess"}, "ORDER_SOURCE"},
 	{[]string{"ORDER_KEY", "entity_id"}, "ORDER_KEY"},
@@ -391,6 +395,39 @@ func TestBytes_DecodeAndString(t *testing.T) {
 		}
 		if err := again.Decode(got.String()); err != nil || again != got {
 			t.Errorf("%s is shown as %s, which is %d, %v", value, got, again, err)
+		}
+	}
+}
+
+// The others than the webhook start with limits of their own, unless they are set.
+func TestLoad_WhatDependsOnTheERP(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "codes.yaml")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	chosen := []string{
+		"ERP", "businesscentral", "ERP_MAPPING", file, "BUSINESSCENTRAL_URL", "https://bc.example.com/api/v2.0", "BUSINESSCENTRAL_COMPANY", "CRONUS",
+		"BUSINESSCENTRAL_TENANT", "contoso.example", "BUSINESSCENTRAL_CLIENT_ID", "id", "BUSINESSCENTRAL_CLIENT_SECRET", "hush",
+	}
+	for _, tt := range []struct {
+		set         []string
+		concurrency int
+		wait        time.Duration
+	}{
+		{nil, 16, 0},
+		{chosen, 4, 10 * time.Minute},
+		{append(slices.Clone(chosen), "ERP_CONCURRENCY", "16", "ERP_UNCERTAIN_WAIT", "0"), 16, 0},
+	} {
+		environment(t, complete(tt.set...))
+		c, err := app.Load(config.EnabledConsumers)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.ERPConcurrency != tt.concurrency || c.ERPUncertainWait != tt.wait {
+			t.Errorf("%v: %d calls at once, and %s", tt.set, c.ERPConcurrency, c.ERPUncertainWait)
+		}
+		if len(tt.set) > 0 && c.BusinessCentralTokenURL != "https://login.microsoftonline.com/contoso.example/oauth2/v2.0/token" {
+			t.Errorf("tokens come from %s", c.BusinessCentralTokenURL)
 		}
 	}
 }

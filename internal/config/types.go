@@ -143,20 +143,24 @@ type ERP string
 
 // The connectors of this build.
 const (
-	Webhook ERP = "webhook"
-	NoERP   ERP = "none"
+	Webhook         ERP = "webhook"
+	BusinessCentral ERP = "businesscentral"
+	NoERP           ERP = "none"
 )
 
+// erps are all of them.
+var erps = []ERP{Webhook, BusinessCentral, NoERP}
+
 // Type says what it takes.
-func (ERP) Type() string { return words(Webhook, NoERP) }
+func (ERP) Type() string { return words(erps...) }
 
 // Decode reads it.
 func (e *ERP) Decode(value string) error {
 	switch value {
-	case "sap", "netsuite", "businesscentral", "finops":
-		return want("%s; the connector %s is not in this build", words(Webhook, NoERP), value)
+	case "sap", "netsuite", "finops":
+		return want("%s; the connector %s is not in this build", words(erps...), value)
 	}
-	return choice(e, value, Webhook, NoERP)
+	return choice(e, value, erps...)
 }
 
 // ShipmentReport says which shipments the ERP is told of.

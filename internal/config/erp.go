@@ -1,0 +1,82 @@
+package config
+
+import (
+	"os"
+	"time"
+)
+
+// What ERPs other than the webhook start with: they allow few calls at once, and may carry out a create minutes after its
+// client has given up.
+const (
+	connectorConcurrency = 4
+	connectorWait        = 10 * time.Minute
+)
+
+// checkConnector looks at what is set for the ERPs other than the webhook, and fills in what depends on which one it is.
+func (l *loader) checkConnector() {
+	c := l.c
+	if c.ERP != Webhook && c.ERP != NoERP {
+		if os.Getenv(prefix+"ERP_CONCURRENCY") == "" {
+			c.ERPConcurrency = connectorConcurrency
+		}
+		if os.Getenv(prefix+"ERP_UNCERTAIN_WAIT") == "" {
+			c.ERPUncertainWait = connectorWait
+		}
+	}
+	for name, value := range map[string]string{
+		"BUSINESSCENTRAL_URL": c.BusinessCentralURL, "BUSINESSCENTRAL_TOKEN_URL": c.BusinessCentralTokenURL,
+	} {
+		if value != "" {
+			l.checkURL(name, value)
+		}
+	}
+	if path := c.ERPMapping; path != "" {
+		if info, err := os.Stat(path); err != nil || info.IsDir() {
+			l.problem("ERP_MAPPING", "must be the path of a YAML file that can be read, such as /etc/mageline/codes.yaml")
+		}
+	}
+	if c.BusinessCentralTokenURL == "" && c.BusinessCentralTenant != "" {
+		c.BusinessCentralTokenURL = entraTokens(c.BusinessCentralTenant)
+	}
+}
+
+// entraTokens is where a tenant of Microsoft Entra ID issues access tokens.
+func entraTokens(tenant string) string {
+	return "https://login.microsoftonline.com/" + tenant + "/oauth2/v2.0/token"
+}
+
+// need is a variable that a connector can't do without.
+type need struct{ name, value, want string }
+
+// checkConnectorNeeds asks for what the chosen ERP needs; the others' variables are not asked for.
+func (l *loader) checkConnectorNeeds() {
+	c := l.c
+	var needs []need
+	switch c.ERP {
+	case Webhook:
+		needs = []need{{"ERP_URL", c.ERPURL, "set it to the base address of the ERP's adapter, or " + prefix + "ERP=none"}}
+	case BusinessCentral:
+		needs = []need{
+			{"BUSINESSCENTRAL_URL", c.BusinessCentralURL, "set it to the API's address, such as https://api.businesscentral.dynamics.com/v2.0/<tenant>/Production/api/v2.0"},
+			{"BUSINESSCENTRAL_COMPANY", c.BusinessCentralCompany, "set it to the company's id or name"},
+			mappingNeed(c),
+		}
+		if c.BusinessCentralUsername != "" {
+			needs = append(needs, need{"BUSINESSCENTRAL_ACCESS_KEY", c.BusinessCentralAccessKey.Reveal(), "set it to the user's web service access key"})
+			break
+		}
+		needs = append(needs,
+			need{"BUSINESSCENTRAL_TENANT", c.BusinessCentralTokenURL, "set it to the tenant of the app registration, or " + prefix + "BUSINESSCENTRAL_TOKEN_URL"},
+			need{"BUSINESSCENTRAL_CLIENT_ID", c.BusinessCentralClientID, "set it to the client id of the app registration"},
+			need{"BUSINESSCENTRAL_CLIENT_SECRET", c.BusinessCentralClientSecret.Reveal(), "set it to the client secret of the app registration"})
+	}
+	for _, n := range needs {
+		if n.value == "" {
+			l.problem(n.name, "%s", n.want)
+		}
+	}
+}
+
+func mappingNeed(c *Config) need {
+	return need{"ERP_MAPPING", c.ERPMapping, "set it to the YAML file with the shop's codes"}
+}
