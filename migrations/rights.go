@@ -17,6 +17,7 @@ var tables = map[string][]string{
 	"process":            {"SELECT", "INSERT", "UPDATE", "DELETE"},
 	"suspect":            {"SELECT", "INSERT", "UPDATE", "DELETE"},
 	"installation":       {"SELECT"},
+	"taken_file":         {"SELECT", "INSERT", "UPDATE", "DELETE"},
 	"reconciled":         {"SELECT", "INSERT", "UPDATE", "DELETE"},
 	"reconcile_progress": {"SELECT", "INSERT", "UPDATE"},
 }
