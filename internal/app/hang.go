@@ -6,13 +6,16 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/mageline/mageline/internal/downstream"
 )
 
 // In the program that test/e2e builds with this tag a call of the ERP for the order that E2E_HANG names never returns, whatever
-// its context says, as a connector's bug would have it. Everything else is the real program.
+// its context says, as a connector's bug would have it; and with E2E_LOOK_EVERY the topology is declared again so often.
+// Everything else is the real program.
 func init() {
+	topologyEvery, _ = time.ParseDuration(os.Getenv("E2E_LOOK_EVERY"))
 	ordinary := erpClient
 	erpClient = func(d *downstream.Downstream) *http.Client {
 		c := ordinary(d)

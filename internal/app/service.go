@@ -43,6 +43,10 @@ type Service struct {
 	longWaiting atomic.Pointer[longWaiting]
 }
 
+// topologyEvery is how often the topology is declared again, 0 for the default; the program that test/e2e builds has another
+// (hang.go).
+var topologyEvery time.Duration
+
 // New builds the service. It connects to nothing yet: Run waits for what is away at start.
 func New(ctx context.Context, cfg *config.Config, version string, log zerolog.Logger, registry *prometheus.Registry) (*Service, error) {
 	return registered.service(ctx, cfg, version, log, registry)
@@ -85,6 +89,7 @@ func (r registry) service(ctx context.Context, cfg *config.Config, version strin
 		Database: s.database(),
 		Suspects: s.ledger, Lease: cfg.IdempotencyLease, MemoryLimit: int64(cfg.MemoryLimit),
 		Limits:      consumer.Limits{Prefetch: cfg.Prefetch, Concurrency: cfg.Concurrency, HandlerTimeout: cfg.HandlerTimeout},
+		LookEvery:   topologyEvery,
 		RetryDelays: cfg.RetryDelays, ShutdownTimeout: cfg.ShutdownTimeout, ProbeEvery: cfg.BreakerOpenFor,
 		Host: Host(), Version: version, Log: log, Registerer: registry, TracerProvider: tracing.Provider(),
 	}

@@ -56,25 +56,30 @@ func TestFaults(t *testing.T) {
 			schedule(t, seed)
 		})
 	}
-	lanes := map[string][]*scenario{}
+	lanes, alone := map[string][]*scenario{}, []*scenario{}
 	for _, f := range all() {
 		switch lane := f.lane(); {
 		case !run(f):
 		case lane != "":
 			lanes[lane] = append(lanes[lane], f)
 		default:
-			t.Run(f.test(), func(t *testing.T) {
-				t.Parallel()
-				inject(t, f)
-			})
+			alone = append(alone, f)
 		}
 	}
+	// Those that take longest begin first: a lane at the end would have nothing beside it.
 	for lane, faults := range lanes { // beside the others
 		t.Run(lane, func(t *testing.T) {
 			t.Parallel()
 			for _, f := range faults {
 				t.Run(f.test(), func(t *testing.T) { inject(t, f) })
 			}
+		})
+	}
+	slices.SortStableFunc(alone, func(a, b *scenario) int { return b.nodes - a.nodes }) // a cluster has to start first
+	for _, f := range alone {
+		t.Run(f.test(), func(t *testing.T) {
+			t.Parallel()
+			inject(t, f)
 		})
 	}
 }
