@@ -222,6 +222,7 @@ type checked struct {
 	rows      int
 	carriers  map[string]string // codes by the file's text
 	header    []string
+	container table.Container
 	examples  []tracking.Parcel // the first ones
 }
 
@@ -259,7 +260,7 @@ func (c *trackingCheck) file(path string) (*checked, error) {
 	if err != nil {
 		return nil, err
 	}
-	what.encoding = about.Encoding
+	what.encoding, what.container = about.Encoding, about.Container
 	profile := c.profile
 	if profile == nil {
 		profile, err = c.profiles.Choose(f, about, tracking.Source{Path: c.relative(path)})
@@ -385,7 +386,11 @@ func (w *checked) print(out io.Writer, several bool) error {
 	if w.Profile != nil {
 		profile = *w.Profile
 	}
-	rows := [][]string{{"profile", profile}, {"encoding", string(w.encoding)}, {"delimiter", strconv.Quote(string(rune(w.delimiter)))}}
+	rows := [][]string{{"profile", profile}}
+	if w.container != table.Plain {
+		rows = append(rows, []string{"packed as", string(w.container)})
+	}
+	rows = append(rows, [][]string{{"encoding", string(w.encoding)}, {"delimiter", strconv.Quote(string(rune(w.delimiter)))}}...)
 	for _, ours := range slices.Sorted(maps.Keys(w.columns)) {
 		rows = append(rows, []string{"column " + ours, w.columns[ours]})
 	}

@@ -119,9 +119,21 @@ type About struct {
 	SHA256   string // hex
 	Size     int64  // bytes
 	Encoding Encoding
+	// Container is what the file is packed in. Encoding is that of what is in it then.
+	Container Container
 
-	lines int  // line breaks, or more
-	zero  bool // a byte is 0, where none can be in a text
+	unpacked int64          // bytes of what is in it
+	lines    int            // line breaks, or more
+	zero     bool           // a byte is 0, where none can be in a text
+	fault    *UnusableError // why it can't be unpacked
+}
+
+// packed returns the container by which the file is unpacked: a workbook is a zip.
+func (a About) packed() Container {
+	if a.Container == Workbook {
+		return Zip
+	}
+	return a.Container
 }
 
 // Sum returns the SHA-256 of a file.
@@ -164,7 +176,24 @@ func Look(f io.ReadSeeker) (About, error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return About{}, err
 	}
-	return look(f)
+	a, err := look(f)
+	if err != nil || a.Container == Plain || a.Size > MaxBytes {
+		return a, err
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return a, err
+	}
+	inner, container, err := unpack(f, a.Size, a.Container)
+	a.Container = container
+	var in About
+	if err == nil {
+		in, err = look(inner)
+	}
+	if errors.As(err, &a.fault) {
+		return a, nil
+	}
+	a.Encoding, a.lines, a.zero, a.unpacked = in.Encoding, in.lines, in.zero, in.Size
+	return a, err
 }
 
 func look(r io.Reader) (About, error) {
@@ -193,6 +222,7 @@ func look(r io.Reader) (About, error) {
 					a.Encoding = e
 				}
 			}
+			a.Container = containerOf(read)
 			if e, ok := wideWithoutMark(read); ok && a.Encoding == UTF8 {
 				a.Encoding = e
 			}
@@ -212,7 +242,7 @@ func look(r io.Reader) (About, error) {
 			kept = 0
 		}
 	}
-	a.SHA256 = hex.EncodeToString(hash.Sum(nil))
+	a.SHA256, a.unpacked = hex.EncodeToString(hash.Sum(nil)), a.Size
 	switch {
 	case a.Encoding.isWide():
 		// The reader checks each character. Half of a character may be 0.

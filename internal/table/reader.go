@@ -30,21 +30,27 @@ func NewReader(f io.ReadSeeker, about About, o Options) (*Reader, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
-	if named, _ := encodingOf(o.Encoding); named != "" && !about.Encoding.isWide() && about.Encoding != UTF8BOM {
+	if named, _ := encodingOf(o.Encoding); named != "" && about.Container != Workbook && !about.Encoding.isWide() && about.Encoding != UTF8BOM {
 		about.Encoding = named
 	}
 	switch {
-	case about.Size == 0:
-		return nil, errEmpty
+	case about.fault != nil:
+		return nil, about.fault
 	case about.Size > MaxBytes:
 		return nil, unusable("the file has %d bytes, at most %d are read: split it", about.Size, MaxBytes)
+	case about.unpacked == 0:
+		return nil, errEmpty
 	case about.zero && !about.Encoding.isWide():
 		return nil, errNotText
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return nil, err
 	}
-	text, err := about.Encoding.text(bufio.NewReaderSize(f, readSize))
+	content, _, err := unpack(f, about.Size, about.packed())
+	if err != nil {
+		return nil, err
+	}
+	text, err := about.Encoding.text(bufio.NewReaderSize(content, readSize))
 	if err != nil {
 		return nil, err
 	}
@@ -58,6 +64,9 @@ func NewReader(f io.ReadSeeker, about About, o Options) (*Reader, error) {
 // begin finds the header and the delimiter in the first lines. It reads on to the first row after the header.
 func (r *Reader) begin(o Options) error {
 	candidates, nearest, empty := delimiters, []string(nil), true
+	if r.about.Container == Workbook {
+		o.Delimiter = ','
+	}
 	if o.Delimiter != 0 {
 		candidates = string(rune(o.Delimiter))
 	}
@@ -74,7 +83,7 @@ func (r *Reader) begin(o Options) error {
 			return &UnusableError{Reason: "none of the first lines is a header with the columns that are needed", Header: nearest, NoHeader: true}
 		}
 		empty = false
-		if d := separator(r.rows.buf[r.rows.start : r.rows.start+end]); d != 0 {
+		if d := separator(r.rows.buf[r.rows.start : r.rows.start+end]); d != 0 && r.about.Container != Workbook {
 			if o.Delimiter == 0 {
 				candidates, r.separator = string(rune(d)), true
 			}

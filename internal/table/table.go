@@ -1,5 +1,5 @@
-// Package table reads tables that people and programs send as files: delimited text in any of the usual encodings. It knows nothing
-// of what is in a table: the caller says which row is the header ([Options]).
+// Package table reads tables that people and programs send as files: delimited text in any of the usual encodings, also packed, and
+// workbooks. It knows nothing of what is in a table: the caller says which row is the header ([Options]).
 //
 // A file is read twice and never kept in memory. [Look] finds its hash, its encoding and whether it is a text at all. Then a
 // [Reader] returns its rows, one by one. Rows that the caller finds bad go to a [Rejected], which writes them with line and reason, so

@@ -423,7 +423,7 @@ func (r *Reader) separators() []string {
 }
 
 // usual are the texts that separate numbers, but for <br>, which has many forms.
-var usual = []string{",", "/", "|", "\n", "\r", "<br>"}
+var usual = []string{",", "/", "|", "\n", "\r", "\u2028", "<br>"}
 
 // lineBreak matches <br> in any form.
 var lineBreak = regexp.MustCompile(`(?i)<\s*/?\s*br\b[^<>]*>`)
@@ -444,6 +444,9 @@ func splitSeq(cell string, separators []string) func(yield func(string) bool) {
 			for _, s := range separators {
 				if strings.HasPrefix(lower[at:], strings.ToLower(s)) {
 					length = max(length, len(s))
+				}
+				if s == "\n" && strings.HasPrefix(lower[at:], "\u2028") { // a line break in a cell of a workbook
+					length = len("\u2028")
 				}
 			}
 			if length == 0 {
