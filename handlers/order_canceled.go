@@ -184,7 +184,8 @@ func (c cancellation) run(ctx context.Context, e event.Event) (event.Outcome, er
 	this := step{effectName(c.cancelled, c.key, complete), newCancelData(c.cancelled, complete)}
 	taken := quantities{}
 	document := ""
-	var open []step // cancellations of less that may or may not have reached the ERP
+	sentBefore := false // this one may have reached the ERP
+	var open []step     // cancellations of less that may or may not have reached the ERP
 	for _, row := range rows {
 		if !strings.HasPrefix(row.Key.Effect, effectCancel) {
 			continue
@@ -194,7 +195,9 @@ func (c cancellation) run(ctx context.Context, e event.Event) (event.Outcome, er
 		switch {
 		case row.Key.Effect == this.effect && row.State == idempotency.Done:
 			document = row.Result.Value
-		case row.Key.Effect == this.effect || !sent && row.State != idempotency.Done:
+		case row.Key.Effect == this.effect:
+			sentBefore = sent
+		case !sent && row.State != idempotency.Done:
 		case !ok && !complete:
 			return "", event.Errorf(event.Rejected, "more was cancelled of order %s than can be told from what was cancelled before: "+
 				"it has too many lines. Cancel the rest in the ERP by hand", c.key)
@@ -205,7 +208,12 @@ func (c cancellation) run(ctx context.Context, e event.Event) (event.Outcome, er
 		}
 	}
 	if document == "" {
-		if document, err = c.document(ctx); err != nil {
+		document, err = c.document(ctx)
+		if complete && sentBefore && event.ClassOf(err) == event.NotFound {
+			// Some ERPs cancel a document by deleting it: what an earlier attempt has done leaves nothing to find.
+			document, err = c.created(ctx, err)
+		}
+		if err != nil {
 			return "", err
 		}
 	}
@@ -269,6 +277,19 @@ func (c cancellation) all(ctx context.Context, e event.Event, this step, documen
 		return false, errNothingLeft
 	}
 	return c.send(ctx, e, this, document, request)
+}
+
+// created returns the number of the document that was created for the order, as the ledger has it; otherwise where it has none.
+func (c cancellation) created(ctx context.Context, otherwise error) (string, error) {
+	row, known, err := c.Ledger.Lookup(ctx, createKey(c.key))
+	switch {
+	case err != nil:
+		return "", err
+	case !known || row.Result.Value == "":
+		return "", otherwise
+	default:
+		return row.Result.Value, nil
+	}
 }
 
 // document looks up the order's document in the ERP.
