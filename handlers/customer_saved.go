@@ -101,7 +101,7 @@ func (h *CustomerSaved) customer(ctx context.Context, id int64) (erp.CustomerRec
 	if err != nil {
 		return erp.CustomerRecord{}, "", FromMagento(err)
 	}
-	store, err := h.Stores.of(ctx, &magentoapi.Order{StoreID: c.StoreID})
+	store, err := h.Stores.Of(ctx, &magentoapi.Order{StoreID: c.StoreID})
 	if err != nil {
 		return erp.CustomerRecord{}, "", err
 	}

@@ -181,7 +181,7 @@ func (h *Placed) create(ctx context.Context, e event.Event, ref event.Order, key
 // send creates the document of an order, or completes the one that was found, and returns result with it.
 func (h *Placed) send(ctx context.Context, e event.Event, key, reference string, o *magentoapi.Order, c *idempotency.Claim, found erp.Document, result idempotency.Result,
 ) (idempotency.Result, error) {
-	store, err := h.Stores.of(ctx, o)
+	store, err := h.Stores.Of(ctx, o)
 	if err != nil {
 		return result, event.NotDone(err)
 	}

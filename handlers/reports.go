@@ -52,7 +52,7 @@ func (f *Followed) of(ctx context.Context, orderID int64, what string) (mapping.
 	if r.Document, err = f.document(ctx, r.Reference, what); err != nil {
 		return r, err
 	}
-	r.Store, err = f.Stores.of(ctx, o)
+	r.Store, err = f.Stores.Of(ctx, o)
 	return r, err
 }
 

@@ -37,9 +37,9 @@ type Stores struct {
 	byID  map[int64]mapping.Store
 }
 
-// of returns the store view of an order. It fails while Magento is away, because the date of the document depends on the time zone. A
+// Of returns the store view of an order. It fails while Magento is away, because the date of the document depends on the time zone. A
 // missing permission is no error: then Location is used.
-func (s *Stores) of(ctx context.Context, o *magentoapi.Order) (mapping.Store, error) {
+func (s *Stores) Of(ctx context.Context, o *magentoapi.Order) (mapping.Store, error) {
 	id := storeID(o)
 	store, fresh := s.known(id)
 	if fresh {

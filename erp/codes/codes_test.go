@@ -206,3 +206,51 @@ func TestFields_FillTemplates(t *testing.T) {
 		t.Errorf("%s, %v; want %s", got, err, want)
 	}
 }
+
+// The schema knows each key that the file may have, and no other.
+func TestSchema_HasEachKeyOfTheExample(t *testing.T) {
+	var schema struct {
+		Properties map[string]struct {
+			Properties map[string]any `json:"properties"`
+		} `json:"properties"`
+		AdditionalProperties bool `json:"additionalProperties"`
+	}
+	if err := json.Unmarshal(Schema(), &schema); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(example) {
+		key, _, ok := strings.Cut(line, ":")
+		if ok && !strings.HasPrefix(line, " ") && schema.Properties[key].Properties == nil && !strings.Contains(string(Schema()), `"`+key+`"`) {
+			t.Errorf("the schema has no %s", key)
+		}
+	}
+	for _, key := range []string{"address", "price_is", "tax_as", "shipping_as"} {
+		if schema.Properties["options"].Properties[key] == nil {
+			t.Errorf("the schema has no options.%s", key)
+		}
+	}
+	if schema.AdditionalProperties {
+		t.Error("the schema takes unknown keys")
+	}
+}
+
+// A draft is a file that can be read, whose lines are all blank.
+func TestDraft_CanBeRead(t *testing.T) {
+	draft := Draft(Shop{
+		Stores: []Named{{"default", "Default Store View"}}, PaymentMethods: []Named{{"checkmo", "Check / Money order"}},
+		ShippingMethods: []Named{{"flatrate_flatrate", ""}}, TaxPercents: []string{"0", "19", "7.5"}, CustomerGroups: []Named{{"0", "NOT LOGGED IN"}},
+	})
+	f := parsed(t, string(draft))
+	keys := map[string]bool{}
+	for _, b := range f.Blanks() {
+		keys[b.Key] = true
+	}
+	for _, want := range []string{
+		"stores.default.company", "payment_methods.checkmo", "shipping_methods.flatrate_flatrate", "tax.0", "tax.19", "tax.7.5",
+		"customer_groups.0.price_group", "accounts.guests",
+	} {
+		if !keys[want] {
+			t.Errorf("no blank %s in\n%s", want, draft)
+		}
+	}
+}

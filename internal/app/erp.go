@@ -1,13 +1,18 @@
 package app
 
 import (
+	"cmp"
+	"errors"
+	"net/http"
+
+	"github.com/rs/zerolog"
+
 	"github.com/mageline/mageline/erp"
 	"github.com/mageline/mageline/erp/businesscentral"
 	"github.com/mageline/mageline/erp/codes"
 	"github.com/mageline/mageline/erp/webhook"
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/internal/config"
-	"github.com/mageline/mageline/internal/downstream"
 )
 
 // abilities are what a connector has beside sales orders. A test holds them against the interfaces that its type implements.
@@ -24,6 +29,19 @@ func ability(what string, has func(abilities) bool) config.Requirement {
 		Variable: "ERP", What: "an ERP that is told of " + what,
 		Met: func(c *config.Config) bool { return has(abilitiesOf[c.ERP]) },
 	}
+}
+
+// offlineERP returns a connector that is only to build payloads: what it needs to call the ERP may be missing.
+func offlineERP(cfg *config.Config, file func() *codes.File) (erp.OrderConnector, error) {
+	c := *cfg
+	const nowhere = "http://erp.invalid"
+	c.ERPURL, c.BusinessCentralURL = cmp.Or(c.ERPURL, nowhere), cmp.Or(c.BusinessCentralURL, nowhere+"/api/v2.0")
+	c.BusinessCentralTokenURL = cmp.Or(c.BusinessCentralTokenURL, nowhere+"/token")
+	connector, err := wireERP(&c, config.NewSecrets(&c, zerolog.Nop()), file, &http.Client{})
+	if err == nil && connector == nil {
+		err = errors.New("there is no ERP: set MAGELINE_ERP to the one that the order is for")
+	}
+	return connector, err
 }
 
 // erpAddress is the setting that has the address of the ERP that is configured.
@@ -43,14 +61,14 @@ func erpClassify(cfg *config.Config) func(event.Answer, event.Subject) event.Sub
 }
 
 // wireERP returns the connector of the ERP that is configured; nil without one.
-func wireERP(cfg *config.Config, secrets *config.Secrets, d *downstream.Downstream, file func() *codes.File) (erp.OrderConnector, error) {
+func wireERP(cfg *config.Config, secrets *config.Secrets, file func() *codes.File, client *http.Client) (erp.OrderConnector, error) {
 	name, address := erpAddress(cfg)
 	if address == "" {
 		return nil, nil //nolint:nilnil // no ERP is a configuration like any other
 	}
 	switch cfg.ERP {
 	case config.Webhook:
-		return webhook.New(erpClient(d), webhook.Options{
+		return webhook.New(client, webhook.Options{
 			URL: address, AddressName: name, CredentialName: "MAGELINE_ERP_TOKEN and MAGELINE_ERP_SECRET",
 			Token: secrets.Value(&cfg.ERPToken), Secret: secrets.Value(&cfg.ERPSecret),
 		})
@@ -59,7 +77,7 @@ func wireERP(cfg *config.Config, secrets *config.Secrets, d *downstream.Downstre
 		if cfg.BusinessCentralUsername != "" {
 			credential = "MAGELINE_BUSINESSCENTRAL_USERNAME and MAGELINE_BUSINESSCENTRAL_ACCESS_KEY"
 		}
-		return businesscentral.New(erpClient(d), businesscentral.Options{
+		return businesscentral.New(client, businesscentral.Options{
 			URL: address, Company: cfg.BusinessCentralCompany, TokenURL: cfg.BusinessCentralTokenURL, Scope: cfg.BusinessCentralScope,
 			ClientID: cfg.BusinessCentralClientID, ClientSecret: secrets.Value(&cfg.BusinessCentralClientSecret),
 			Username: cfg.BusinessCentralUsername, AccessKey: secrets.Value(&cfg.BusinessCentralAccessKey),

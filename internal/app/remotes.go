@@ -63,7 +63,7 @@ func wireRemotes(cfg *config.Config, secrets *config.Secrets, version string, lo
 		}
 		r.codes = file.codes
 	}
-	if r.connector, err = wireERP(cfg, secrets, r.erp, r.codes); err != nil {
+	if r.connector, err = wireERP(cfg, secrets, r.codes, erpClient(r.erp)); err != nil {
 		return nil, err
 	}
 	return r, nil
