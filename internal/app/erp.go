@@ -31,12 +31,14 @@ func ability(what string, has func(abilities) bool) config.Requirement {
 	}
 }
 
-// offlineERP returns a connector that is only to build payloads: what it needs to call the ERP may be missing.
-func offlineERP(cfg *config.Config, file func() *codes.File) (erp.OrderConnector, error) {
+// offlineERP returns a connector that is only to build payloads of a store: what it needs to call the ERP may be missing.
+func offlineERP(cfg *config.Config, file func() *codes.File, store erp.Store) (erp.OrderConnector, error) {
 	c := *cfg
+	codesOf, _ := file().Store(store) // one that is missing is named by the connector
 	const nowhere = "http://erp.invalid"
 	c.ERPURL, c.BusinessCentralURL = cmp.Or(c.ERPURL, nowhere), cmp.Or(c.BusinessCentralURL, nowhere+"/api/v2.0")
-	c.BusinessCentralTokenURL = cmp.Or(c.BusinessCentralTokenURL, nowhere+"/token")
+	c.BusinessCentralTokenURL, c.BusinessCentralCompany = cmp.Or(c.BusinessCentralTokenURL, nowhere+"/token"), cmp.Or(c.BusinessCentralCompany, codesOf.Company, "COMPANY")
+	c.BusinessCentralClientID = cmp.Or(c.BusinessCentralClientID, "client")
 	connector, err := wireERP(&c, config.NewSecrets(&c, zerolog.Nop()), file, &http.Client{})
 	if err == nil && connector == nil {
 		err = errors.New("there is no ERP: set MAGELINE_ERP to the one that the order is for")

@@ -111,7 +111,7 @@ func (c *MappingCheck) mapOrder(cfg *config.Config, file *codes.File, o *magento
 	for _, w := range warnings {
 		c.Warnings = append(c.Warnings, string(w))
 	}
-	connector, err := offlineERP(cfg, func() *codes.File { return file })
+	connector, err := offlineERP(cfg, func() *codes.File { return file }, so.Store)
 	if err != nil {
 		return err
 	}
