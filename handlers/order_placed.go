@@ -175,11 +175,11 @@ func (h *Placed) create(ctx context.Context, e event.Event, ref event.Order, key
 		return result, nil
 	}
 
-	return h.send(ctx, e, key, reference, o, c, found, result)
+	return h.send(ctx, key, reference, o, c, found, result)
 }
 
 // send creates the document of an order, or completes the one that was found, and returns result with it.
-func (h *Placed) send(ctx context.Context, e event.Event, key, reference string, o *magentoapi.Order, c *idempotency.Claim, found erp.Document, result idempotency.Result,
+func (h *Placed) send(ctx context.Context, key, reference string, o *magentoapi.Order, c *idempotency.Claim, found erp.Document, result idempotency.Result,
 ) (idempotency.Result, error) {
 	store, err := h.Stores.Of(ctx, o)
 	if err != nil {
@@ -208,7 +208,8 @@ func (h *Placed) send(ctx context.Context, e event.Event, key, reference string,
 	if err != nil {
 		return result, event.NotDone(err)
 	}
-	call := erp.Call{Key: OrderPlaced + ":" + key, Steps: stepsOf(h.Ledger, c.Key, e.Repeat, h.Export.UncertainWait)}
+	// Whether the order is in the ERP is known by now: a step without a row has not begun.
+	call := erp.Call{Key: OrderPlaced + ":" + key, Steps: stepsOf(h.Ledger, c.Key, false, h.Export.UncertainWait)}
 	var document erp.Document
 	if found.Number != "" {
 		document, err = h.ERP.(erp.Completer).Complete(ctx, call, payload, found)

@@ -141,7 +141,7 @@ func (f *Followed) report(ctx context.Context, e event.Event, consumer string, i
 
 // callOf returns the call of a claimed effect.
 func callOf(l Ledger, c *idempotency.Claim, key string, repeat bool, rules ExportRules) erp.Call {
-	return erp.Call{Key: key, Attempt: attempt(c, rules.UncertainWait), Steps: stepsOf(l, c.Key, repeat, rules.UncertainWait)}
+	return erp.Call{Key: key, Attempt: attempt(c, rules.UncertainWait), Steps: stepsOf(l, c.Key, repeat && c.Uncertain, rules.UncertainWait)}
 }
 
 // ShipmentReader reads shipments in Magento. *magentoapi.ShipmentsService implements it.
