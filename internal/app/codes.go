@@ -23,6 +23,15 @@ type codesFile struct {
 	current *codes.File
 	seen    os.FileInfo
 	looked  time.Time
+	broken  string // what is wrong with the file as it is now
+}
+
+// wrong returns what is wrong with the file as it is now, where that of before is in use; "" for nothing.
+func (c *codesFile) wrong() string {
+	c.codes()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.broken
 }
 
 // openCodes reads the file, which must be right at the start.
@@ -42,16 +51,23 @@ func (c *codesFile) codes() *codes.File {
 		return c.current
 	}
 	c.looked = time.Now()
+	broken := c.broken
 	info, err := os.Stat(c.path)
 	if err == nil && (c.seen == nil || !info.ModTime().Equal(c.seen.ModTime()) || info.Size() != c.seen.Size()) {
+		broken = ""
 		if err = c.read(); err == nil {
 			c.log.Info().Str("event", "codes_reloaded").Str("file", c.path).Msg("the file of codes has changed and is used from now on")
 		}
 	}
 	if err != nil {
+		if info == nil { // once it is there again it is read, whatever it was before
+			c.seen = nil
+		}
+		broken = err.Error()
 		c.log.Error().Err(err).Str("event", "codes_broken").Str("file", c.path).
 			Msg("the file of codes can't be read: the codes of before stay in use. Correct it; mapping check shows all its problems")
 	}
+	c.broken = broken
 	return c.current
 }
 

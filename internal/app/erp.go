@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/rs/zerolog"
 
 	"github.com/mageline/mageline/erp"
 	"github.com/mageline/mageline/erp/businesscentral"
 	"github.com/mageline/mageline/erp/codes"
+	"github.com/mageline/mageline/erp/sap"
 	"github.com/mageline/mageline/erp/webhook"
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/internal/config"
@@ -20,6 +22,7 @@ type abilities struct{ shipments, creditMemos, customers bool }
 
 var abilitiesOf = map[config.ERP]abilities{
 	config.Webhook:         {true, true, true},
+	config.SAP:             {true, true, true},
 	config.BusinessCentral: {false, true, true},
 }
 
@@ -36,6 +39,7 @@ func offlineERP(cfg *config.Config, file func() *codes.File, store erp.Store) (e
 	c := *cfg
 	codesOf, _ := file().Store(store) // one that is missing is named by the connector
 	const nowhere = "http://erp.invalid"
+	c.SAPURL = cmp.Or(c.SAPURL, nowhere)
 	c.ERPURL, c.BusinessCentralURL = cmp.Or(c.ERPURL, nowhere), cmp.Or(c.BusinessCentralURL, nowhere+"/api/v2.0")
 	c.BusinessCentralTokenURL, c.BusinessCentralCompany = cmp.Or(c.BusinessCentralTokenURL, nowhere+"/token"), cmp.Or(c.BusinessCentralCompany, codesOf.Company, "COMPANY")
 	c.BusinessCentralClientID = cmp.Or(c.BusinessCentralClientID, "client")
@@ -48,18 +52,26 @@ func offlineERP(cfg *config.Config, file func() *codes.File, store erp.Store) (e
 
 // erpAddress is the setting that has the address of the ERP that is configured.
 func erpAddress(cfg *config.Config) (name, value string) {
-	if cfg.ERP == config.BusinessCentral {
+	switch cfg.ERP {
+	case config.SAP:
+		return "MAGELINE_SAP_URL", cfg.SAPURL
+	case config.BusinessCentral:
 		return "MAGELINE_BUSINESSCENTRAL_URL", cfg.BusinessCentralURL
+	default:
+		return "MAGELINE_ERP_URL", cfg.ERPURL
 	}
-	return "MAGELINE_ERP_URL", cfg.ERPURL
 }
 
 // erpClassify is how the configured ERP tells a throttle otherwise than by 429; nil where it does not.
 func erpClassify(cfg *config.Config) func(event.Answer, event.Subject) event.Subject {
-	if cfg.ERP == config.BusinessCentral {
+	switch cfg.ERP {
+	case config.SAP:
+		return sap.Dialect(sapLockCodes(cfg)).Subject
+	case config.BusinessCentral:
 		return businesscentral.Dialect.Subject
+	default:
+		return nil
 	}
-	return nil
 }
 
 // wireERP returns the connector of the ERP that is configured; nil without one.
@@ -73,6 +85,18 @@ func wireERP(cfg *config.Config, secrets *config.Secrets, file func() *codes.Fil
 		return webhook.New(client, webhook.Options{
 			URL: address, AddressName: name, CredentialName: "MAGELINE_ERP_TOKEN and MAGELINE_ERP_SECRET",
 			Token: secrets.Value(&cfg.ERPToken), Secret: secrets.Value(&cfg.ERPSecret),
+		})
+	case config.SAP:
+		credential := "MAGELINE_SAP_USERNAME and MAGELINE_SAP_PASSWORD"
+		if cfg.SAPTokenURL != "" {
+			credential = "MAGELINE_SAP_CLIENT_ID and MAGELINE_SAP_CLIENT_SECRET"
+		}
+		return sap.New(client, sap.Options{
+			URL: address, AddressName: name, CredentialName: credential,
+			Username: cfg.SAPUsername, Password: secrets.Value(&cfg.SAPPassword),
+			TokenURL: cfg.SAPTokenURL, ClientID: cfg.SAPClientID, ClientSecret: secrets.Value(&cfg.SAPClientSecret), Scope: cfg.SAPScope,
+			APIKey: secrets.Value(&cfg.SAPAPIKey), Client: cfg.SAPClient, Language: cfg.SAPLanguage, LockCodes: sapLockCodes(cfg),
+			Codes: file, Prefix: cfg.ERPReferencePrefix,
 		})
 	case config.BusinessCentral:
 		credential := "MAGELINE_BUSINESSCENTRAL_CLIENT_ID and MAGELINE_BUSINESSCENTRAL_CLIENT_SECRET"
@@ -88,4 +112,8 @@ func wireERP(cfg *config.Config, secrets *config.Secrets, file func() *codes.Fil
 	default:
 		return nil, nil //nolint:nilnil // as above
 	}
+}
+
+func sapLockCodes(cfg *config.Config) []string {
+	return strings.FieldsFunc(cfg.SAPLockCodes, func(r rune) bool { return r == ',' || r == ' ' })
 }

@@ -45,6 +45,7 @@ func erpConfig(t *testing.T, name config.ERP) *config.Config {
 // erpSettings are what each ERP must be told.
 var erpSettings = map[config.ERP][]string{
 	config.Webhook: {"ERP_URL", "http://127.0.0.1:1"},
+	config.SAP:     {"ERP_MAPPING", "testdata/codes.yaml", "SAP_URL", "http://127.0.0.1:1", "SAP_USERNAME", "u", "SAP_PASSWORD", "hush"},
 	config.BusinessCentral: {
 		"ERP_MAPPING", "testdata/codes.yaml", "BUSINESSCENTRAL_URL", "http://127.0.0.1:1", "BUSINESSCENTRAL_COMPANY", "CRONUS",
 		"BUSINESSCENTRAL_TENANT", "contoso.example", "BUSINESSCENTRAL_CLIENT_ID", "id", "BUSINESSCENTRAL_CLIENT_SECRET", "hush",

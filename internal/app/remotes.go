@@ -21,6 +21,7 @@ type remotes struct {
 	shop         *magentoapi.Client
 	connector    erp.OrderConnector // nil without one
 	codes        func() *codes.File // that the connector uses; nil without one
+	broken       func() string      // what is wrong with the changed file of codes; nil without one
 }
 
 // wireRemotes makes the clients of what is configured. It connects to nothing.
@@ -61,7 +62,7 @@ func wireRemotes(cfg *config.Config, secrets *config.Secrets, version string, lo
 		if err != nil {
 			return nil, err
 		}
-		r.codes = file.codes
+		r.codes, r.broken = file.codes, file.wrong
 	}
 	if r.connector, err = wireERP(cfg, secrets, r.codes, erpClient(r.erp)); err != nil {
 		return nil, err

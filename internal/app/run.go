@@ -66,7 +66,7 @@ func (s *Service) Run(ctx context.Context) error {
 	return err
 }
 
-// readiness is what /readyz answers. It calls nothing: all of it is in memory.
+// readiness is what /readyz answers. It calls nothing remote.
 func (s *Service) readiness() ops.Readiness {
 	status := s.runtime.Status()
 	part := func(p consumer.Part) ops.Dependency {
@@ -98,6 +98,9 @@ func (s *Service) readiness() ops.Readiness {
 	}
 	for _, problems := range s.problems {
 		r.Other = append(r.Other, problems()...)
+	}
+	if s.remotes.broken != nil {
+		r.Codes = s.remotes.broken()
 	}
 	if waiting := s.longWaiting.Load(); waiting != nil {
 		r.LongWaiting, r.OldestWait = waiting.orders, waiting.since

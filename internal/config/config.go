@@ -79,6 +79,18 @@ type Config struct {
 	ERPUncertainWait   time.Duration  `envconfig:"ERP_UNCERTAIN_WAIT" default:"0" meaning:"that long after an uncertain create the ERP is only asked, never sent to again; if unset 10m for businesscentral"`
 	ERPMapping         string         `envconfig:"ERP_MAPPING" meaning:"YAML file with the shop's codes, for the others than webhook; read again when it changes"`
 
+	SAPURL          string `envconfig:"SAP_URL" meaning:"address of the S/4HANA system, such as https://my300000-api.s4hana.cloud.sap"`
+	SAPUsername     string `envconfig:"SAP_USERNAME" meaning:"communication user; or OAuth"`
+	SAPPassword     Secret `envconfig:"SAP_PASSWORD" secret:"password" meaning:"password of the communication user"`
+	SAPTokenURL     string `envconfig:"SAP_TOKEN_URL" meaning:"where OAuth's tokens come from (client credentials), in place of user and password"`
+	SAPClientID     string `envconfig:"SAP_CLIENT_ID" meaning:"OAuth: id of the client"`
+	SAPClientSecret Secret `envconfig:"SAP_CLIENT_SECRET" secret:"password" meaning:"OAuth: secret of the client"`
+	SAPScope        string `envconfig:"SAP_SCOPE" meaning:"OAuth: scope, where the server wants one"`
+	SAPAPIKey       Secret `envconfig:"SAP_API_KEY" meaning:"key for an API management in front, sent as APIKey"`
+	SAPClient       string `envconfig:"SAP_CLIENT" meaning:"sap-client, three figures; the system's default if unset"`
+	SAPLanguage     string `envconfig:"SAP_LANGUAGE" default:"EN" meaning:"language of texts and messages, two letters"`
+	SAPLockCodes    string `envconfig:"SAP_LOCK_CODES" meaning:"codes of messages that tell of a locked document, as V1/042,V1/043: such a request is sent again"`
+
 	BusinessCentralURL          string `envconfig:"BUSINESSCENTRAL_URL" meaning:"address of Business Central's API, up to and with /api/v2.0"`
 	BusinessCentralCompany      string `envconfig:"BUSINESSCENTRAL_COMPANY" meaning:"the company's id or name"`
 	BusinessCentralTenant       string `envconfig:"BUSINESSCENTRAL_TENANT" meaning:"Microsoft Entra tenant of the app registration, its id or domain"`

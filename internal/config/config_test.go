@@ -190,7 +190,12 @@ var wrongVariables = []struct {
 	{[]string{"MAGENTO_TIMEZONE", "Berlin"}, "MAGENTO_TIMEZONE"},
 	{[]string{"MAGENTO_RATE_LIMIT", "-1"}, "MAGENTO_RATE_LIMIT"},
 	{[]string{"ERP_RATE_LIMIT", "NaN"}, "ERP_RATE_LIMIT"},
-	{[]string{"ERP", "sap"}, "ERP"},
+	{[]string{"ERP", "netsuite"}, "ERP"},
+	{[]string{"ERP", "sap"}, "ERP_MAPPING SAP_URL SAP_USERNAME SAP_PASSWORD"},
+	{[]string{"ERP", "sap", "SAP_URL", "https://sap.example", "SAP_TOKEN_URL", "https://sap.example/token", "ERP_MAPPING", "config.go"}, "SAP_CLIENT_ID SAP_CLIENT_SECRET"},
+	{[]string{"SAP_CLIENT", "1"}, "SAP_CLIENT"},
+	{[]string{"SAP_LANGUAGE", "English"}, "SAP_LANGUAGE"},
+	{[]string{"SAP_URL", "sap"}, "SAP_URL"},
 	{[]string{"ERP", "oracle"}, "ERP"},
 	{[]string{"ERP_URL", ""}, "ERP_URL"},
 	{[]string{"ERP", "businesscentral"}, "ERP_MAPPING BUSINESSCENTRAL_URL BUSINESSCENTRAL_COMPANY BUSINESSCENTRAL_TENANT BUSINESSCENTRAL_CLIENT_ID BUSINESSCENTRAL_CLIENT_SECRET"},
@@ -416,6 +421,7 @@ func TestLoad_WhatDependsOnTheERP(t *testing.T) {
 	}{
 		{nil, 16, 0},
 		{chosen, 4, 10 * time.Minute},
+		{[]string{"ERP", "sap", "ERP_MAPPING", file, "SAP_URL", "https://sap.example", "SAP_USERNAME", "u", "SAP_PASSWORD", "p"}, 4, 15 * time.Minute},
 		{append(slices.Clone(chosen), "ERP_CONCURRENCY", "16", "ERP_UNCERTAIN_WAIT", "0"), 16, 0},
 	} {
 		environment(t, complete(tt.set...))
@@ -426,7 +432,7 @@ func TestLoad_WhatDependsOnTheERP(t *testing.T) {
 		if c.ERPConcurrency != tt.concurrency || c.ERPUncertainWait != tt.wait {
 			t.Errorf("%v: %d calls at once, and %s", tt.set, c.ERPConcurrency, c.ERPUncertainWait)
 		}
-		if len(tt.set) > 0 && c.BusinessCentralTokenURL != "https://login.microsoftonline.com/contoso.example/oauth2/v2.0/token" {
+		if c.ERP == config.BusinessCentral && c.BusinessCentralTokenURL != "https://login.microsoftonline.com/contoso.example/oauth2/v2.0/token" {
 			t.Errorf("tokens come from %s", c.BusinessCentralTokenURL)
 		}
 	}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"os"
+	"regexp"
 	"time"
 )
 
@@ -10,6 +11,7 @@ import (
 const (
 	connectorConcurrency = 4
 	connectorWait        = 10 * time.Minute
+	sapWait              = 15 * time.Minute
 )
 
 // checkConnector looks at what is set for the ERPs other than the webhook, and fills in what depends on which one it is.
@@ -21,9 +23,13 @@ func (l *loader) checkConnector() {
 		}
 		if os.Getenv(prefix+"ERP_UNCERTAIN_WAIT") == "" {
 			c.ERPUncertainWait = connectorWait
+			if c.ERP == SAP {
+				c.ERPUncertainWait = sapWait
+			}
 		}
 	}
 	for name, value := range map[string]string{
+		"SAP_URL": c.SAPURL, "SAP_TOKEN_URL": c.SAPTokenURL,
 		"BUSINESSCENTRAL_URL": c.BusinessCentralURL, "BUSINESSCENTRAL_TOKEN_URL": c.BusinessCentralTokenURL,
 	} {
 		if value != "" {
@@ -35,8 +41,27 @@ func (l *loader) checkConnector() {
 			l.problem("ERP_MAPPING", "must be the path of a YAML file that can be read, such as /etc/mageline/codes.yaml")
 		}
 	}
+	l.checkSAP()
 	if c.BusinessCentralTokenURL == "" && c.BusinessCentralTenant != "" {
 		c.BusinessCentralTokenURL = entraTokens(c.BusinessCentralTenant)
+	}
+}
+
+var (
+	sapClient   = regexp.MustCompile(`^\d{3}$`)
+	sapLanguage = regexp.MustCompile(`^[A-Z]{2}$`)
+)
+
+func (l *loader) checkSAP() {
+	c := l.c
+	if c.SAPClient != "" && !sapClient.MatchString(c.SAPClient) {
+		l.problem("SAP_CLIENT", "must be three figures, such as 100")
+	}
+	if !sapLanguage.MatchString(c.SAPLanguage) {
+		l.problem("SAP_LANGUAGE", "must be two capital letters, such as EN")
+	}
+	if c.SAPTokenURL != "" && c.SAPUsername != "" {
+		l.problem("SAP_USERNAME", "SAP is logged on to in one way: %sSAP_TOKEN_URL is set too, leave one of them out", prefix)
 	}
 }
 
@@ -55,6 +80,15 @@ func (l *loader) checkConnectorNeeds() {
 	switch c.ERP {
 	case Webhook:
 		needs = []need{{"ERP_URL", c.ERPURL, "set it to the base address of the ERP's adapter, or " + prefix + "ERP=none"}}
+	case SAP:
+		needs = []need{{"SAP_URL", c.SAPURL, "set it to the address of the S/4HANA system"}, mappingNeed(c)}
+		if c.SAPTokenURL != "" {
+			needs = append(needs, need{"SAP_CLIENT_ID", c.SAPClientID, "is needed with " + prefix + "SAP_TOKEN_URL"},
+				need{"SAP_CLIENT_SECRET", c.SAPClientSecret.Reveal(), "is needed with " + prefix + "SAP_TOKEN_URL"})
+			break
+		}
+		needs = append(needs, need{"SAP_USERNAME", c.SAPUsername, "set it to the communication user, or " + prefix + "SAP_TOKEN_URL for OAuth"},
+			need{"SAP_PASSWORD", c.SAPPassword.Reveal(), "is needed with " + prefix + "SAP_USERNAME"})
 	case BusinessCentral:
 		needs = []need{
 			{"BUSINESSCENTRAL_URL", c.BusinessCentralURL, "set it to the API's address, such as https://api.businesscentral.dynamics.com/v2.0/<tenant>/Production/api/v2.0"},

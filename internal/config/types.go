@@ -144,12 +144,13 @@ type ERP string
 // The connectors of this build.
 const (
 	Webhook         ERP = "webhook"
+	SAP             ERP = "sap"
 	BusinessCentral ERP = "businesscentral"
 	NoERP           ERP = "none"
 )
 
 // erps are all of them.
-var erps = []ERP{Webhook, BusinessCentral, NoERP}
+var erps = []ERP{Webhook, SAP, BusinessCentral, NoERP}
 
 // Type says what it takes.
 func (ERP) Type() string { return words(erps...) }
@@ -157,7 +158,7 @@ func (ERP) Type() string { return words(erps...) }
 // Decode reads it.
 func (e *ERP) Decode(value string) error {
 	switch value {
-	case "sap", "netsuite", "finops":
+	case "netsuite", "finops":
 		return want("%s; the connector %s is not in this build", words(erps...), value)
 	}
 	return choice(e, value, erps...)

@@ -44,7 +44,7 @@ func TestLoad_RefusesWhatSurroundsAValue(t *testing.T) {
 		"AMQP_URL", "amqp://broker/", "AMQP_MANAGEMENT_URL", "http://u:p@broker:15672", "DATABASE_URL", "postgres://db/x", "TRACKING_SOURCE_CODE", "default",
 		"ERP_TOKEN", "s3cret", "ERP_SECRET", "s3cret", "TRACKING_DIR", "/srv/in", "ORDER_EXPORT_FROM", "2026-11-23T00:00:00Z", "ERP_NAME", "ACME",
 		"BINDINGS", "order_placed:a", "ORDER_STATUS_EXPORTED", "exported", "TRACKING_COLUMNS", "sku=SKU", "TRACKING_CARRIERS", "DHL=dhl",
-		"MAGENTO_USERNAME", "admin", "MAGENTO_PASSWORD", "s3cret", "ERP_REFERENCE_PREFIX", "DE-",
+		"MAGENTO_USERNAME", "admin", "MAGENTO_PASSWORD", "s3cret", "ERP_REFERENCE_PREFIX", "DE-", "SAP_CLIENT", "100",
 	)
 	for _, v := range config.Table() {
 		name := strings.TrimPrefix(v.Name, "MAGELINE_")

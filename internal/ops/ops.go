@@ -29,6 +29,7 @@ type Readiness struct {
 	// These show in the problems only.
 	Stopping    bool           `json:"-"`
 	DeadLetters map[string]int `json:"-"` // by queue
+	Codes       string         `json:"-"` // what is wrong with the changed file of codes
 	Other       []string       `json:"-"` // sentences about what has no field
 	LongWaiting int            `json:"-"` // orders that have waited for longer than a day
 	OldestWait  time.Time      `json:"-"` // since when the first of them has; zero if there is none

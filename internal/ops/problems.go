@@ -51,6 +51,9 @@ func (r *Readiness) problems(now time.Time) []string {
 		}
 	}
 	all = append(all, r.Other...)
+	if r.Codes != "" {
+		say("The file of codes has changed and can't be used, so that the one from before is: %s.", trimmed(strings.ReplaceAll(r.Codes, "\n", "; ")))
+	}
 	for _, queue := range slices.Sorted(maps.Keys(r.DeadLetters)) {
 		if n := r.DeadLetters[queue]; n > 0 {
 			say("%s in %s: `mageline dlq list` says of what they died.", counted(n, "dead letter"), queue)
