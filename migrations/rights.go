@@ -20,6 +20,8 @@ var tables = map[string][]string{
 	"taken_file":         {"SELECT", "INSERT", "UPDATE", "DELETE"},
 	"reconciled":         {"SELECT", "INSERT", "UPDATE", "DELETE"},
 	"reconcile_progress": {"SELECT", "INSERT", "UPDATE"},
+	"watermark":          {"SELECT", "INSERT", "UPDATE", "DELETE"},
+	"held_price":         {"SELECT", "INSERT", "UPDATE", "DELETE"},
 }
 
 // MissingRights returns the rights that the role of db lacks on existing tables, as "SELECT, INSERT ON effect" for a GRANT, and how

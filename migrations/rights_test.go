@@ -44,11 +44,11 @@ func TestMissingRights_NamesTheGrant(t *testing.T) {
 	if _, err := migrations.Up(t.Context(), url); err != nil {
 		t.Fatal(err)
 	}
-	const all = 11
+	const all = 13
 	lacks(all)
 	role := "lacks_" + strings.ToLower(rand.Text()[:12])
 	exec("CREATE ROLE "+role, "GRANT USAGE ON SCHEMA public TO "+role,
-		"GRANT SELECT, INSERT, UPDATE, DELETE ON orders, lease, process, reconciled, taken_file TO "+role, "GRANT SELECT, DELETE ON effect TO "+role,
+		"GRANT SELECT, INSERT, UPDATE, DELETE ON orders, lease, process, reconciled, watermark, held_price, taken_file TO "+role, "GRANT SELECT, DELETE ON effect TO "+role,
 		"GRANT SELECT, INSERT, UPDATE ON suspect, resume, reconcile_progress TO "+role, "GRANT SELECT ON installation TO "+role, "SET ROLE "+role)
 	lacks(all, "INSERT, UPDATE ON effect", "SELECT, INSERT, UPDATE, DELETE ON pause", "DELETE ON suspect")
 	exec("RESET ROLE", "DROP TABLE suspect", "SET ROLE "+role)

@@ -16,6 +16,8 @@ type Claim struct {
 	Owner   string        // the token
 	Started time.Time     // this process's clock, before the transaction that took it was sent
 	Lease   time.Duration // from then on
+	// Spare, where it is not 0, is how much of the lease may be left for a renewal to be worth its transaction.
+	Spare time.Duration
 	// Renew renews the lease, unless another owner has taken over. It returns this process's clock before its transaction was
 	// sent, and the owner as it is then.
 	Renew func(ctx context.Context) (started time.Time, owner string, err error)
@@ -97,8 +99,11 @@ func (h *Hold) End() error {
 // Progress renews the lease.
 func (h *Hold) Progress(ctx context.Context) error {
 	h.mu.Lock()
-	over := h.ended
+	over, left := h.ended, time.Until(h.deadline)
 	h.mu.Unlock()
+	if h.claim.Spare > 0 && left > h.claim.Spare && !over {
+		return nil
+	}
 	if over {
 		return fmt.Errorf("renew %s: it has ended", h.claim.What)
 	}
