@@ -5,10 +5,13 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/mageline/mageline/handlers/bulk"
 	"github.com/mageline/mageline/idempotency"
 	"github.com/mageline/mageline/internal/config"
 	"github.com/mageline/mageline/internal/deadletter"
 	"github.com/mageline/mageline/internal/operate"
+	"github.com/mageline/mageline/internal/pg"
+	"github.com/mageline/mageline/internal/watermark"
 )
 
 // DeadLetters makes what works on dead letters. It connects to nothing yet, and logs nothing: whoever uses it tells what
@@ -35,3 +38,15 @@ func DeadLetters(cfg *config.Config) (*operate.DeadLetters, error) {
 		},
 	}, nil
 }
+
+// OpenWatermarks opens the versions of prices and stock, and the held prices, for a command. It connects to nothing yet.
+func OpenWatermarks(ctx context.Context, cfg *config.Config) (store *watermark.Store, closeStore func(), err error) {
+	db, err := OpenDatabase(ctx, cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	return Watermarks(cfg, db, pg.NewProcess(process())), db.Close, nil
+}
+
+// PriceQueue is the queue of price_sync.
+func PriceQueue(cfg *config.Config) string { return Topology(cfg).Queue(bulk.PriceSync) }

@@ -21,8 +21,8 @@ var registered = registry{
 	trackingFileReady,
 	trackingReceived,
 	{Consumer: config.Consumer{Name: "products_exported", Batch: true}},
-	{Consumer: config.Consumer{Name: "price_sync", Batch: true}},
-	{Consumer: config.Consumer{Name: "stock_sync", Batch: true}},
+	priceSync,
+	stockSync,
 }
 
 // registration is all that the program has to be told of one consumer.

@@ -105,5 +105,6 @@ func (s *Service) readiness() ops.Readiness {
 	if waiting := s.longWaiting.Load(); waiting != nil {
 		r.LongWaiting, r.OldestWait = waiting.orders, waiting.since
 	}
+	r.HeldPrices = s.heldProblem()
 	return r
 }

@@ -41,6 +41,9 @@ type Service struct {
 	problems   []func() []string
 	// longWaiting is nil until the gauges have read it.
 	longWaiting atomic.Pointer[longWaiting]
+	// held is nil until it was counted, or without price_sync.
+	held atomic.Pointer[heldPrices]
+	bulk *volume // nil without price_sync and stock_sync
 }
 
 // topologyEvery is how often the topology is declared again, 0 for the default; the program that test/e2e builds has another

@@ -180,6 +180,8 @@ func (l *loader) checkRanges() {
 		{"CONCURRENCY", c.Concurrency, 1, 10_000},
 		{"ERP_CONCURRENCY", c.ERPConcurrency, 1, 10_000},
 		{"BREAKER_FAILURES", c.BreakerFailures, 0, 10_000},
+		{"MAGENTO_BULK_SIZE", c.MagentoBulkSize, 1, 10_000},
+		{"MAGENTO_BULK_CONCURRENCY", c.MagentoBulkConcurrency, 1, 100},
 	} {
 		if n.value < n.low || n.value > n.high {
 			l.problem(n.name, "must be a whole number from %d to %d", n.low, n.high)
@@ -194,6 +196,7 @@ func (l *loader) checkRanges() {
 		{"IDEMPOTENCY_LEASE", c.IdempotencyLease},
 		{"IDEMPOTENCY_RETENTION", c.IdempotencyRetention},
 		{"MAGENTO_TIMEOUT", c.MagentoTimeout},
+		{"MAGENTO_BULK_TARGET", c.MagentoBulkTarget},
 		{"ERP_TIMEOUT", c.ERPTimeout},
 		{"ORDER_WAIT_EVERY", c.OrderWaitEvery},
 		{"ORDER_WAIT_MAX", c.OrderWaitMax},

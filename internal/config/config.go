@@ -111,6 +111,15 @@ type Config struct {
 	TrackingWhenNoShipment WhenNoShipment   `envconfig:"TRACKING_WHEN_NO_SHIPMENT" default:"create" meaning:"what becomes of a tracking number of an order that has no shipment for it: create makes one, wait waits until there is one"`
 	TrackingNotify         bool             `envconfig:"TRACKING_NOTIFY" default:"false" meaning:"mail the customer once for each shipment that mageline creates, and once for each tracking number that is added later"`
 
+	Send                   Send          `envconfig:"SEND" default:"changed" meaning:"changed: what Magento has is read in bulk, and only prices and stock that differ are written; all: everything is written"`
+	MagentoBulkSize        int           `envconfig:"MAGENTO_BULK_SIZE" default:"500" meaning:"entries in one bulk call at most; lowered by itself where Magento takes fewer"`
+	MagentoBulkTarget      time.Duration `envconfig:"MAGENTO_BULK_TARGET" default:"10s" meaning:"a bulk call that takes longer halves the size for its kind, one that takes less than a third of it doubles it, up to MAGENTO_BULK_SIZE"`
+	MagentoBulkConcurrency int           `envconfig:"MAGENTO_BULK_CONCURRENCY" default:"2" meaning:"bulk calls that write at once, of all replicas together: Magento deadlocks under more"`
+	PriceAllowZero         bool          `envconfig:"PRICE_ALLOW_ZERO" default:"false" meaning:"write prices of 0 too"`
+	PriceMaxChange         Share         `envconfig:"PRICE_MAX_CHANGE" meaning:"a base or special price that differs by more from what Magento has, up or down, is held until a person decides (mageline prices); such as 50%"`
+	PriceScope             PriceScope    `envconfig:"PRICE_SCOPE" default:"global" meaning:"as in the shop's Stores > Configuration > Catalog > Price: with website, special prices are written to every store view of the website"`
+	StockBuffer            StockBuffer   `envconfig:"STOCK_BUFFER" meaning:"taken from the quantity of a source before it is written, never below 0, as default=2,berlin=5"`
+
 	BreakerFailures int           `envconfig:"BREAKER_FAILURES" default:"5" meaning:"consecutive failures of one downstream that open its circuit; 0: no circuit"`
 	BreakerOpenFor  time.Duration `envconfig:"BREAKER_OPEN_FOR" default:"30s" meaning:"until a probe is let through"`
 

@@ -111,9 +111,9 @@ func TestLoad_ReadsEachType(t *testing.T) {
 
 func TestEnabledConsumers_ByNameAndNeeds(t *testing.T) {
 	tests := []struct{ consumers, erp, want string }{
-		{"all", "webhook", "order_placed order_canceled shipment_created creditmemo_created customer_saved tracking_received"},
+		{"all", "webhook", "order_placed order_canceled shipment_created creditmemo_created customer_saved tracking_received price_sync stock_sync"},
 		{"order_placed", "webhook", "order_placed"},
-		{"all", "none", "tracking_received"},
+		{"all", "none", "tracking_received price_sync stock_sync"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.consumers+" "+tt.erp, func(t *testing.T) {
@@ -171,7 +171,16 @@ var wrongVariables = []struct {
 	{[]string{"DATABASE_URL", "mysql://db"}, "DATABASE_URL"},
 	{[]string{"CONSUMERS", "order_place"}, "CONSUMERS"},
 	{[]string{"CONSUMERS", ""}, "CONSUMERS"},
-	{[]string{"CONSUMERS", "price_sync"}, "CONSUMERS"},
+	{[]string{"CONSUMERS", "products_exported"}, "CONSUMERS"},
+	{[]string{"SEND", "some"}, "SEND"},
+	{[]string{"PRICE_MAX_CHANGE", "0.5"}, "PRICE_MAX_CHANGE"},
+	{[]string{"PRICE_MAX_CHANGE", "0%"}, "PRICE_MAX_CHANGE"},
+	{[]string{"PRICE_SCOPE", "store"}, "PRICE_SCOPE"},
+	{[]string{"STOCK_BUFFER", "default"}, "STOCK_BUFFER"},
+	{[]string{"STOCK_BUFFER", "default=-1"}, "STOCK_BUFFER"},
+	{[]string{"MAGENTO_BULK_SIZE", "0"}, "MAGENTO_BULK_SIZE"},
+	{[]string{"MAGENTO_BULK_TARGET", "0s"}, "MAGENTO_BULK_TARGET"},
+	{[]string{"MAGENTO_BULK_CONCURRENCY", "0"}, "MAGENTO_BULK_CONCURRENCY"},
 	{[]string{"CONSUMERS", "all,order_placed"}, "CONSUMERS"},
 	{[]string{"CONSUMERS", "order_placed", "ERP", "none"}, "CONSUMERS"},
 	{[]string{"BINDINGS", "order_placed"}, "BINDINGS"},

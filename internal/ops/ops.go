@@ -33,6 +33,7 @@ type Readiness struct {
 	Other       []string       `json:"-"` // sentences about what has no field
 	LongWaiting int            `json:"-"` // orders that have waited for longer than a day
 	OldestWait  time.Time      `json:"-"` // since when the first of them has; zero if there is none
+	HeldPrices  string         `json:"-"` // a sentence about prices that wait for a person; empty if there is none
 }
 
 // Dependency is the state of RabbitMQ or Postgres.

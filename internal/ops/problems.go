@@ -67,6 +67,9 @@ func (r *Readiness) problems(now time.Time) []string {
 		say("%s %s been waiting for longer than a day, the first%s, in a state in which none may go out: `mageline key list --state waiting`.",
 			counted(r.LongWaiting, "order"), have, since(&r.OldestWait, now))
 	}
+	if r.HeldPrices != "" {
+		all = append(all, r.HeldPrices)
+	}
 	return all
 }
 
