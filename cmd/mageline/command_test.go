@@ -142,7 +142,7 @@ func TestJSON_OnEachCommandWithAResult(t *testing.T) {
 	without := map[string]string{
 		"run": "prints none", "completion": "is for a shell", "help": "is for a person",
 		"dlq": "only has commands", "key": "only has commands", "tracking": "only has commands", "import": "only has commands",
-		"mapping": "only has commands", "init": "writes a file", "schema": "is JSON",
+		"prices": "only has commands", "watermarks": "only has commands", "mapping": "only has commands", "init": "writes a file", "schema": "is JSON",
 	}
 	var visit func(cmd *cobra.Command)
 	visit = func(cmd *cobra.Command) {
