@@ -19,6 +19,9 @@ func (w *world) effects() effects {
 }
 
 func (e effects) done(s *sent) bool {
+	if s.done != nil {
+		return s.done()
+	}
 	if s.track != "" {
 		return e.tracks[s.order+" "+s.track] > 0
 	}

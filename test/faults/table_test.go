@@ -74,7 +74,7 @@ func TestTable_IsWhatIsInjected(t *testing.T) {
 func exists(t *testing.T, folder, name string) bool {
 	t.Helper()
 	var files []string
-	for _, parent := range []string{"", "internal", "test", "erp", "cmd"} {
+	for _, parent := range []string{"", "internal", "test", "erp", "cmd", "handlers"} {
 		found, err := filepath.Glob(filepath.Join("../..", parent, folder, "*_test.go"))
 		if err != nil {
 			t.Fatal(err)

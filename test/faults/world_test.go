@@ -40,8 +40,9 @@ type world struct {
 
 // sent is an event that was published.
 type sent struct {
-	id, order    string // message id; order's number, "" for one that names none
-	track        string // the tracking number that it brings to the order; "" for one that places it
+	id, order    string      // message id; order's number, "" for one that names none
+	track        string      // the tracking number that it brings to the order; "" for one that places it
+	done         func() bool // of what is no order and no tracking number: whether it has had its effect
 	acknowledged bool
 }
 
