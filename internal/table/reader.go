@@ -50,7 +50,7 @@ func NewReader(f io.ReadSeeker, about About, o Options) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := about.Encoding.text(bufio.NewReaderSize(content, readSize))
+	text, err := about.Encoding.text(bufio.NewReader(content)) // of which larger reads pass by its buffer
 	if err != nil {
 		return nil, err
 	}

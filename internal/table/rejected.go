@@ -63,9 +63,11 @@ func (j *Rejected) Write(b *BadRow) error {
 		// A row that could be read is written with its cells quoted where needed.
 		before = b.Raw
 		if _, state := j.split.split([]byte(b.Raw), true); state != closed {
-			j.split.splitPlain([]byte(b.Raw)) // one that was cut
-			before = j.quote(b.Raw)
-			j.split.cells = j.split.cells[:1]
+			j.split.splitPlain([]byte(b.Raw))
+			if j.delimiter != '\t' { // one that was cut; between tabs a quote may be a character
+				before = j.quote(b.Raw)
+				j.split.cells = j.split.cells[:1]
+			}
 		}
 		have = len(j.split.cells)
 		if have > j.behind {

@@ -13,6 +13,8 @@ import (
 //   - a row ends with its line, unless a quoted cell continues after it; empty lines are no rows;
 //   - a cell is quoted if it begins with a quote (after spaces); inside of it "" is a quote, and so is a quote that is followed by
 //     neither the delimiter nor the end of the line;
+//   - where cells are separated by tabs, a cell is quoted only if nothing but the delimiter follows its second quote: programs that
+//     write tabs often quote nothing, and a quote is a character;
 //   - a quote that is never closed makes its line a bad row, and the next line begins a row.
 type rows struct {
 	r         io.Reader
@@ -135,7 +137,9 @@ func (s *rows) look(end int) (r Row, n, lines int) {
 		}
 		fallthrough
 	case lost:
-		r.Fault = faultQuote
+		if s.delimiter != '\t' {
+			r.Fault = faultQuote
+		}
 		n = end
 		s.splitPlain(s.buf[s.start : s.start+end])
 	}
@@ -203,6 +207,16 @@ func (s *rows) split(text []byte, several bool) (n int, state splitState) {
 			var strayed bool
 			c.At = at + 1
 			c.Text, at, strayed, state = s.quoted(text, at+1, several)
+			if strayed && s.delimiter == '\t' {
+				at, c.At = s.cellEnd(text, c.from, several), c.from
+				c.Text = text[c.from:at]
+				s.cells = append(s.cells, c)
+				if at >= len(text) || text[at] == '\n' {
+					return at, closed
+				}
+				at++
+				continue
+			}
 			stray = stray || strayed
 			if state == open && stray {
 				state = lost

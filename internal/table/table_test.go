@@ -80,6 +80,9 @@ func TestReader_ReturnsRows(t *testing.T) {
 		{"a delimiter that is named", "SKU^Price^a,b,c\nA^1^\n", table.Options{Header: has.Header, Delimiter: '^'}, []string{"2: A|1|"}},
 		{"an encoding that is named", "SKU;Price\n\x8a;1\n", table.Options{Header: has.Header, Encoding: "ISO-8859-2"}, []string{"2: \u008a|1"}},
 		{"another", "SKU;Price\n\xe8;1\n", table.Options{Header: has.Header, Encoding: "windows-1250"}, []string{"2: č|1"}},
+		{"quotes are characters between tabs", "SKU\tPrice\tx\n\"5 in\" bag\t1\t\"a\"\nB \"x\t2\t\"C\" d\n\"D\t3\t4\nE\t\"5\t6\"\tx\n", has, []string{
+			`2: "5 in" bag|1|a`, `3: B "x|2|"C" d`, `4: "D|3|4`, "5: E|5\t6|x",
+		}},
 		{"none is named", "SKU;Price\n\xe8;1\n", has, []string{"2: è|1"}},
 		{"UTF-16 is found out whatever is named", wide("\ufeffSKU;Price\nč;1\n"), table.Options{Header: has.Header, Encoding: "windows-1250"}, []string{"2: č|1"}},
 		{"UTF-16 without a mark", wide("SKU;Price\r\nč;1\r\n"), has, []string{"2: č|1"}},
