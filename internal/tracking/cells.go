@@ -55,8 +55,11 @@ var code = regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`)
 
 // isSpoilt reports whether a cell is what a spreadsheet shows for a long number: 1.23E+11, with a decimal comma in some countries.
 func isSpoilt(cell string) bool {
-	e := strings.LastIndexAny(cell, "eE")
-	if e < 1 {
+	e := len(cell) - 2 // of an exponent of three digits and a sign at most
+	for e > 0 && e > len(cell)-6 && cell[e]|0x20 != 'e' {
+		e--
+	}
+	if e < 1 || cell[e]|0x20 != 'e' {
 		return false
 	}
 	mantissa, exponent := cell[:e], cell[e+1:]
@@ -76,7 +79,7 @@ func isSpoilt(cell string) bool {
 // hasLostDigits reports whether a number has nothing but zeros from its 16th digit on: a spreadsheet keeps 15. That is certain from 18
 // digits on; of good numbers with 16 one in ten ends with 0.
 func hasLostDigits(cell string) bool {
-	return len(cell) >= 18 && isDigits(cell) && strings.Trim(cell[15:], "0") == ""
+	return len(cell) >= 18 && cell[len(cell)-1] == '0' && isDigits(cell) && strings.Trim(cell[15:], "0") == ""
 }
 
 // isError reports whether a cell is a spreadsheet's error, such as #N/A or #DIV/0!.
@@ -119,15 +122,20 @@ const (
 const maxNumbers = 100
 
 // parcel fills in a parcel from a row. reason is why the row is bad.
-func (r *Reader) parcel(p *parcel, row table.Row) (reason string) {
+func (r *Reader) parcel(p *parcel, row *table.Row) (reason string) {
 	var values [columns]string
 	whole := string(row.Raw) // one piece of memory for all that is kept of the row
 	printable := isPrintable(row.Raw)
 	for column := range columns {
-		if column == columnCarrier || len(r.layout.at[column]) == 0 {
-			continue
+		at := r.layout.at[column]
+		switch {
+		case column == columnCarrier || len(at) == 0:
+		case len(at) > 1:
+			values[column], reason = r.value(column, row, whole, printable)
+		case at[0] < len(row.Cells):
+			values[column], reason = cellValue(column, &row.Cells[at[0]], whole, printable)
 		}
-		if values[column], reason = r.value(column, row, whole, printable); reason != "" {
+		if reason != "" {
 			return reason
 		}
 	}
@@ -179,10 +187,10 @@ func (r *Reader) parcel(p *parcel, row table.Row) (reason string) {
 var noPad = false
 
 // carriage sets the carrier and the title of a parcel.
-func (r *Reader) carriage(p *parcel, row table.Row, title string) (reason string) {
+func (r *Reader) carriage(p *parcel, row *table.Row, title string) (reason string) {
 	for _, i := range r.layout.at[columnCarrier] {
 		if i < len(row.Cells) {
-			if p.CarrierCode, p.Title, reason = r.carrier(row.Cells[i]); reason != "" || p.Title != "" {
+			if p.CarrierCode, p.Title, reason = r.carrier(&row.Cells[i]); reason != "" || p.Title != "" {
 				break
 			}
 		}
@@ -217,6 +225,10 @@ func itemOf(sku, amount string) (item Item, reason string) {
 // orders sets the order number of a parcel, of which a cell may have several where the profile splits it.
 func (r *Reader) orders(p *parcel, cell string) (reason string) {
 	rules := &r.profile.Order
+	if isPlainNumber(cell) && rules.Match == nil && rules.Remove == nil && rules.Split == nil {
+		p.OrderNumber = cell
+		return ""
+	}
 	for part := range splitSeq(cell, rules.Split) {
 		for _, text := range rules.Remove {
 			part = strings.ReplaceAll(part, text, "")
@@ -464,12 +476,12 @@ func splitSeq(cell string, separators []string) func(yield func(string) bool) {
 }
 
 // value returns the value of a column, or the reason why it can't be used.
-func (r *Reader) value(column int, row table.Row, whole string, printable bool) (value, reason string) {
+func (r *Reader) value(column int, row *table.Row, whole string, printable bool) (value, reason string) {
 	for _, i := range r.layout.at[column] {
 		if i >= len(row.Cells) {
 			continue
 		}
-		if value, reason = cellValue(column, row.Cells[i], whole, printable); value != "" || reason != "" {
+		if value, reason = cellValue(column, &row.Cells[i], whole, printable); value != "" || reason != "" {
 			return value, reason
 		}
 	}
@@ -477,7 +489,7 @@ func (r *Reader) value(column int, row table.Row, whole string, printable bool) 
 }
 
 // cellValue returns the value of a cell of a column, or the reason why it can't be used.
-func cellValue(column int, c table.Cell, row string, printable bool) (value, reason string) {
+func cellValue(column int, c *table.Cell, row string, printable bool) (value, reason string) {
 	name, text := columnNames[column], c.Text
 	several := column == columnTracking || column == columnOrder
 	if len(text) > maxCell || identifiers[column] && !several && len(text) > maxIdentifier && utf8.RuneCount(text) > maxIdentifier {
@@ -492,16 +504,8 @@ func cellValue(column int, c table.Cell, row string, printable bool) (value, rea
 	} else {
 		value = string(text)
 	}
-	if several && !printable { // they may be separated by line breaks, and each is looked at by itself
-		if strings.ContainsFunc(value, func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' || r == utf8.RuneError }) {
-			return "", name + reasonControl
-		}
-	}
-	if column == columnOrder { // what is around it is part of what a profile's match looks at
-		return strings.TrimFunc(value, table.IsSpace), ""
-	}
-	if column == columnTracking && isError(value) {
-		return "", name + reasonError
+	if several {
+		return numberCell(column, value, printable)
 	}
 	value = unmarked(value)
 	switch {
@@ -515,7 +519,6 @@ func cellValue(column int, c table.Cell, row string, printable bool) (value, rea
 		}, value)
 	case strings.HasPrefix(value, `"`):
 		return "", name + " begins with a quote that belongs to nothing: take it away, or close it"
-	case several:
 	case isSpoilt(value):
 		return "", name + reasonSpoilt
 	case hasLostDigits(value):
@@ -526,11 +529,34 @@ func cellValue(column int, c table.Cell, row string, printable bool) (value, rea
 	return value, ""
 }
 
+// numberCell returns a cell that may have several numbers in it: each of them is looked at by itself.
+func numberCell(column int, cell string, printable bool) (value, reason string) {
+	if n := len(cell); n > 0 && isPlain(cell[0]) && isPlain(cell[n-1]) && printable {
+		return cell, "" // as nearly all are
+	}
+	if !printable && strings.ContainsFunc(cell, func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' || r == utf8.RuneError }) {
+		return "", columnNames[column] + reasonControl
+	}
+	if column == columnOrder { // what is around it is part of what a profile's match looks at
+		return strings.TrimFunc(cell, table.IsSpace), ""
+	}
+	if isError(cell) {
+		return "", columnNames[column] + reasonError
+	}
+	if value = unmarked(cell); strings.HasPrefix(value, `"`) {
+		return "", columnNames[column] + " begins with a quote that belongs to nothing: take it away, or close it"
+	}
+	return value, ""
+}
+
 const reasonControl = " has a line break or another character in it that can't be part of one"
 
 // quantity reads a positive decimal that fits in Magento's columns (decimal(12,4)): at most 8 digits before the decimal point and 4
 // after it. Three digits after a comma are refused: the comma may separate thousands or decimals.
 func quantity(text string) (json.Number, bool) {
+	if len(text) == 1 && '1' <= text[0] && text[0] <= '9' {
+		return json.Number(text), true // as nearly all are
+	}
 	text = strings.TrimPrefix(text, "+")
 	whole, rest, point := strings.Cut(text, ".")
 	if !point {
@@ -564,7 +590,7 @@ type named struct{ code, title string }
 const maxNamed = 1000
 
 // carrier returns Magento's code for the file's carrier, and the file's text as the title.
-func (r *Reader) carrier(c table.Cell) (carrierCode, title, reason string) {
+func (r *Reader) carrier(c *table.Cell) (carrierCode, title, reason string) {
 	if n := r.carrierBefore; n.title != "" && string(c.Text) == n.title { // most rows have that of the one before
 		return n.code, n.title, ""
 	}

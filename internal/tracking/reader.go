@@ -107,7 +107,10 @@ func (r *Reader) Next() (Parcel, *table.BadRow, error) {
 			r.failed, r.next.Rows = err, 0
 			return Parcel{}, nil, err
 		default:
-			if p := r.row(row); p != nil {
+			if p := r.row(&row); p != nil {
+				if p.numbers == nil && p.orders == nil {
+					return p.Parcel, nil, nil
+				}
 				return r.take(p), nil, nil
 			}
 		}
@@ -141,7 +144,7 @@ func (r *Reader) take(p *parcel) Parcel {
 }
 
 // row adds a row, and returns the parcel that is complete by it, if any.
-func (r *Reader) row(row table.Row) *parcel {
+func (r *Reader) row(row *table.Row) *parcel {
 	continues := r.profile.Continuation && r.isEmpty(row, columnOrder) && r.isEmpty(row, columnTracking)
 	if reason := r.isLeftOut(row); reason != "" {
 		if !continues {
@@ -190,7 +193,7 @@ func (r *Reader) row(row table.Row) *parcel {
 }
 
 // goOn adds a row that continues the one above.
-func (r *Reader) goOn(row table.Row) {
+func (r *Reader) goOn(row *table.Row) {
 	var reason string
 	switch r.above {
 	case aboveSkipped:
@@ -212,7 +215,7 @@ func (r *Reader) goOn(row table.Row) {
 }
 
 // continuation adds the items of a row to the parcel above.
-func (r *Reader) continuation(row table.Row) (reason string) {
+func (r *Reader) continuation(row *table.Row) (reason string) {
 	var values [columns]string
 	for _, column := range []int{columnSKU, columnQuantity} {
 		if values[column], reason = r.value(column, row, "", false); reason != "" {
@@ -246,7 +249,7 @@ func (r *Reader) skip(line int, reason string) {
 func (r *Reader) SkippedRows() int { return r.skipped }
 
 // isEmpty reports whether a row has nothing in a column.
-func (r *Reader) isEmpty(row table.Row, column int) bool {
+func (r *Reader) isEmpty(row *table.Row, column int) bool {
 	for _, i := range r.layout.at[column] {
 		if i < len(row.Cells) && unmarked(string(row.Cells[i].Text)) != "" {
 			return false
@@ -256,7 +259,7 @@ func (r *Reader) isEmpty(row table.Row, column int) bool {
 }
 
 // isHeader reports whether the first row is a header though columns are numbers: neither cell has a digit.
-func (r *Reader) isHeader(row table.Row) bool {
+func (r *Reader) isHeader(row *table.Row) bool {
 	for _, column := range []int{columnOrder, columnTracking} {
 		for _, i := range r.layout.at[column] {
 			if i >= len(row.Cells) || strings.ContainsAny(string(row.Cells[i].Text), "0123456789") {
@@ -268,7 +271,7 @@ func (r *Reader) isHeader(row table.Row) bool {
 }
 
 // isLeftOut returns why a row is left out by a rule, and "" if it is not.
-func (r *Reader) isLeftOut(row table.Row) string {
+func (r *Reader) isLeftOut(row *table.Row) string {
 	for i := range r.layout.skip {
 		if f := &r.layout.skip[i]; f.meets(row.Cells) {
 			return "skip: column " + f.name + " says so"

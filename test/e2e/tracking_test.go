@@ -96,7 +96,7 @@ func TestTrackingFile_ReplicaKilledInTheMiddle(t *testing.T) {
 	var content strings.Builder
 	content.WriteString("order_number;tracking_number;carrier_code\n")
 	for i := range rows {
-		fmt.Fprintf(&content, "%09d;T%d;dhl\n", i, i)
+		fmt.Fprintf(&content, "%09d;T%d;dhl\n", i, i+1)
 	}
 	const name = "20261123 – Sendungen.csv"
 	if err := os.WriteFile(filepath.Join(dir, "upload"), []byte(content.String()), 0o600); err != nil {

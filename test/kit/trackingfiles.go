@@ -110,7 +110,7 @@ func (g *threePL) parcel() (order, number string) {
 		order, number, _ = strings.Cut(g.parcels[g.rand.IntN(len(g.parcels))], " ")
 		return order, number
 	}
-	order, number = g.orders[g.rand.IntN(len(g.orders))], fmt.Sprintf("00340%015d", len(g.parcels))
+	order, number = g.orders[g.rand.IntN(len(g.orders))], fmt.Sprintf("00340%015d", 1+len(g.parcels))
 	g.parcels = append(g.parcels, order+" "+number)
 	return order, number
 }
