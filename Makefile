@@ -47,20 +47,13 @@ versions: ## faults, and the tests of topology, limits, drains, retries, dead le
 		go test -race -count=1 -timeout 20m -run "OtherArguments|ClassicQueues|DrainsOnSIGTERM|CutsHandlers|CutWhileOrdersFlow|RevokedRights|Replay_LetterOfTheBroker|Replay_EditedLetter|Replay_RefusedOrders|KilledDuring|TablesElsewhere" ./test/e2e; \
 		go test -race -count=1 -timeout 20m ./test/faults'
 
-<<<<<<< HEAD
-chaos: ## the tests of failures at their full size: 10,000 orders with replicas killed and servers that crash, the ERP away for a minute, 200 large bodies, 100,000 dead letters, a folder of 1,000 tracking files, 10,000 orders to an ERP that fails
-=======
-chaos: ## the tests of failures at their full size: 10,000 orders with replicas killed and servers that crash, the ERP away for a minute, 200 large bodies, 100,000 dead letters, a folder of 1,000 tracking files, 200,000 prices and stock levels
->>>>>>> 5c79984 (e2e: shuffled prices and stock, kills and lost answers)
+chaos: ## the tests of failures at their full size: 10,000 orders with replicas killed and servers that crash, the ERP away for a minute, 200 large bodies, 100,000 dead letters, a folder of 1,000 tracking files, 10,000 orders to an ERP that fails, 200,000 prices and stock levels
 	scripts/services/install.sh rabbitmq # the test restarts servers of its own
 	scripts/services/install.sh postgres
 	$(SERVICES) env MAGELINE_E2E_ORDERS=2000 go test -count=1 -v -timeout 30m -parallel 1 -run 'TestChaos/replicas|TestChaos/everything' ./test/e2e
 	$(SERVICES) env MAGELINE_E2E_PROBES=60 MAGELINE_E2E_FILES=1000 go test -count=1 -v -timeout 30m -run 'ERPAway|FolderOfTwoReplicas' ./test/e2e
-<<<<<<< HEAD
 	$(SERVICES) env MAGELINE_E2E_SAP=10000 go test -count=1 -v -timeout 60m -run 'OrdersOnceUnderFaults' ./test/e2e
-=======
 	$(SERVICES) env MAGELINE_E2E_UPDATES=200000 go test -count=1 -v -timeout 60m -parallel 1 -run TestVolume ./test/e2e
->>>>>>> 5c79984 (e2e: shuffled prices and stock, kills and lost answers)
 	MAGELINE_E2E_ORDERS=10000 go test -count=1 -v -timeout 60m -run 'TestChaos/servers' ./test/e2e
 	$(SERVICES) env MAGELINE_LARGE_BODIES=200 go test -count=1 -v -timeout 30m -run LargeBodies ./consumer
 	$(SERVICES) env MAGELINE_TEST_LETTERS=100000 go test -count=1 -v -timeout 20m -run TestReplay_LosesNothingOfManyWhenKilled ./internal/deadletter
