@@ -29,6 +29,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(largeVariable) != "" {
 		os.Exit(consumeLarge())
 	}
+	kit.Parallel(4)
 	goleak.VerifyTestMain(m)
 }
 

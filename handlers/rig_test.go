@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -33,7 +34,21 @@ import (
 	"github.com/mageline/mageline/test/kit/fault"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// databases are those of the tests: nothing here changes the schema.
+var databases = kit.Databases{Migrate: func(ctx context.Context, url string) error {
+	_, err := migrations.Up(ctx, url)
+	return err
+}}
+
+func TestMain(m *testing.M) {
+	kit.Parallel(4)
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if err := databases.Close(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+		os.Exit(code)
+	}))
+}
 
 // settings are what a test wants to be otherwise.
 type settings struct {
@@ -197,10 +212,7 @@ func newRig(t *testing.T, s settings) *rig {
 	if r.connector, err = webhook.New(toERP.Client(), webhook.Options{URL: books.URL}); err != nil {
 		t.Fatal(err)
 	}
-	r.url = kit.Database(t)
-	if _, err := migrations.Up(t.Context(), r.url); err != nil {
-		t.Fatal(err)
-	}
+	r.url = databases.Take(t)
 	if r.pool, err = pgxpool.New(t.Context(), r.url); err != nil {
 		t.Fatal(err)
 	}

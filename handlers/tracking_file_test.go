@@ -29,7 +29,6 @@ import (
 	"github.com/mageline/mageline/internal/inbox"
 	takenfile "github.com/mageline/mageline/internal/taken"
 	files "github.com/mageline/mageline/internal/tracking"
-	"github.com/mageline/mageline/migrations"
 	"github.com/mageline/mageline/rabbitmq"
 	"github.com/mageline/mageline/test/kit"
 )
@@ -52,12 +51,8 @@ type fileRig struct {
 func newFileRig(t *testing.T) *fileRig {
 	t.Helper()
 	r := &fileRig{t: t, dir: t.TempDir(), log: &kit.Log{}, published: map[string]int{}}
-	url := kit.Database(t)
-	if _, err := migrations.Up(t.Context(), url); err != nil {
-		t.Fatal(err)
-	}
 	var err error
-	if r.pool, err = pgxpool.New(t.Context(), url); err != nil {
+	if r.pool, err = pgxpool.New(t.Context(), databases.Take(t)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.pool.Close)

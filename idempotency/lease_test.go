@@ -282,7 +282,7 @@ func TestLedger_DefersWhilePostgresIsAway(t *testing.T) {
 
 // A server that only reads is as good as away; the ledger goes on when its address leads to one that writes.
 func TestLedger_DefersWhilePostgresOnlyReads(t *testing.T) {
-	url := database(t)
+	url := ownDatabase(t)
 	l := open(t, url, "a", time.Minute)
 	run(t, url, `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$`)
 	_, _, err := l.Do(t.Context(), idempotency.Effect{Key: order("1")}, done("never"))
@@ -306,7 +306,7 @@ func TestLedger_DefersWhilePostgresOnlyReads(t *testing.T) {
 
 // A database whose transactions are serializable by default refuses more of them; they are repeated.
 func TestLedger_RepeatsSerializationFailures(t *testing.T) {
-	url := database(t)
+	url := ownDatabase(t)
 	run(t, url, `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = serializable', current_database()); END $$`)
 	ledgers := []*idempotency.Ledger{open(t, url, "a", time.Minute), open(t, url, "b", time.Minute)}
 	var (

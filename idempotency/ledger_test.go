@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -19,10 +20,25 @@ import (
 	"github.com/mageline/mageline/test/kit"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+var databases = kit.Databases{Migrate: func(ctx context.Context, url string) error {
+	_, err := migrations.Up(ctx, url)
+	return err
+}}
 
-// database gives the URL of a migrated database.
-func database(t testing.TB) string {
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if err := databases.Close(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+		os.Exit(code)
+	}))
+}
+
+// database gives the URL of a migrated database, in which others have been before.
+func database(t testing.TB) string { return databases.Take(t) }
+
+// ownDatabase is for a test that changes the schema or a setting, or that looks at how rows lie.
+func ownDatabase(t testing.TB) string {
 	t.Helper()
 	url := kit.Database(t)
 	if _, err := migrations.Up(t.Context(), url); err != nil {

@@ -29,7 +29,7 @@ func run(t *testing.T, url, sql string, args ...any) {
 
 // A row that Postgres minds fails alone, whatever shares its flush.
 func TestLedger_BadRowFailsAlone(t *testing.T) {
-	url := database(t)
+	url := ownDatabase(t)
 	run(t, url, `ALTER TABLE effect ADD CONSTRAINT minded CHECK (key NOT LIKE 'bad%')`)
 	l := open(t, url, "a", time.Minute)
 	var wg sync.WaitGroup
@@ -53,7 +53,7 @@ func TestLedger_BadRowFailsAlone(t *testing.T) {
 
 // Replicas that work on the same keys in orders of their own never wait for each other in a circle.
 func TestLedger_NoDeadlocks(t *testing.T) {
-	url := database(t)
+	url := ownDatabase(t)
 	run(t, url, `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET deadlock_timeout = 20', current_database()); END $$`)
 	registry := prometheus.NewPedanticRegistry()
 	db := pool(t, url, pgx.QueryExecModeCacheStatement)
@@ -145,7 +145,7 @@ INSERT INTO orders SELECT key, consumer, effect, 1, 1, 'x', '', state = 'waiting
 
 // A table too large to be counted is sampled.
 func TestCounts_SamplesALargeTable(t *testing.T) {
-	url := database(t)
+	url := ownDatabase(t)
 	l := open(t, url, "a", time.Minute)
 	const many = 60000
 	run(t, url, `ALTER TABLE effect SET (fillfactor = 10)`)
@@ -190,7 +190,7 @@ func TestStandings_CountsEffectsByState(t *testing.T) {
 // What the listing needs must not cost the writers: updates of a row stay where they are (HOT), and the newest rows are found
 // without a look at the others.
 func TestList_CostsNoUpdate(t *testing.T) {
-	url := database(t)
+	url := ownDatabase(t)
 	l := open(t, url, "a", time.Minute)
 	for i := range 50 {
 		do(t, l, order(fmt.Sprint(i)), done("SO"))

@@ -32,6 +32,7 @@ func TestMain(m *testing.M) {
 	if mode, ok := strings.CutPrefix(filepath.Base(os.Args[0]), standInName); ok {
 		os.Exit(runStandIn(mode, os.Args[1:]))
 	}
+	kit.Parallel(4)
 	goleak.VerifyTestMain(m)
 }
 

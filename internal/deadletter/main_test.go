@@ -15,7 +15,10 @@ import (
 	"github.com/mageline/mageline/test/kit"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	kit.Parallel(4)
+	goleak.VerifyTestMain(m)
+}
 
 const (
 	topic   = "sales.order.placed"
