@@ -22,7 +22,7 @@ type Named struct{ Code, Name string }
 func Draft(s Shop) []byte {
 	var b strings.Builder
 	b.WriteString("# What the shop's codes are called in the ERP. Fill in the blanks; a line that is left blank counts as missing.\n" +
-		"# `mageline mapping check FILE` says what is still missing, and of an order also what would be sent.\n")
+		"# A check of the file says what is still missing, and of an order also what would be sent.\n")
 	section := func(name, comment string, all []Named, value string) {
 		fmt.Fprintf(&b, "\n# %s\n%s:\n", comment, name)
 		for _, one := range all {
