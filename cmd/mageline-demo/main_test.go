@@ -57,7 +57,7 @@ func story(ctx context.Context, t *testing.T, mode string, once bool, patience t
 	var told bytes.Buffer
 	err = run(ctx, runOptions{
 		once: once, binary: binary, amqpURL: q.URL, databaseURL: kit.DatabaseURL(), patience: patience, seed: 1,
-		magento: string(fakemagento.V245),
+		magento: string(fakemagento.V245), erp: "webhook",
 	}, io.MultiWriter(&told, out))
 	return told.String(), err
 }
@@ -184,6 +184,7 @@ func TestWrongUsage(t *testing.T) {
 		"unknown flag":    {"run", "--twice"},
 		"no binary":       {"run", "--mageline", filepath.Join(t.TempDir(), "mageline")},
 		"no such Magento": {"simulators", "--magento-version", "1.9"},
+		"no such ERP":     {"run", "--mageline", os.Args[0], "--erp", "r3"},
 		"no pause":        {"simulators", "--every", "0s"},
 	}
 	for name, args := range tests {

@@ -16,7 +16,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/mageline/mageline/test/kit/fakeerp"
 	"github.com/mageline/mageline/test/kit/fakemagento"
 )
 
@@ -25,6 +24,7 @@ type runOptions struct {
 	binary, amqpURL, databaseURL string
 	httpAddr                     string
 	magento                      string // version
+	erp                          string
 	patience                     time.Duration
 	seed                         uint64
 }
@@ -55,6 +55,7 @@ func runCommand() *cobra.Command {
 	f.StringVar(&o.databaseURL, "database", "postgres://postgres@127.0.0.1:5432/postgres", "Postgres, with the right to create a database")
 	f.StringVar(&o.httpAddr, "http-addr", "", "address of mageline's health and metrics (default: a free port of 127.0.0.1)")
 	f.StringVar(&o.magento, "magento-version", string(fakemagento.V245), magentoVersionHelp())
+	f.StringVar(&o.erp, "erp", "webhook", fmt.Sprintf("the ERP to simulate, one of %q", erpNames()))
 	f.DurationVar(&o.patience, "patience", 2*time.Minute, "how long to wait for any one thing to happen")
 	f.Uint64Var(&o.seed, "seed", 1, "seed of the faults")
 	return c
@@ -69,13 +70,17 @@ func run(ctx context.Context, o runOptions, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
+	simulated, err := erpOf(o.erp, o.seed)
+	if err != nil {
+		return err
+	}
 	id := make([]byte, 4)
 	_, _ = rand.Read(id)
 	name := "demo-" + hex.EncodeToString(id)
 	d := &demo{
 		narrator: newNarrator(out), prefix: name, exchange: name + ".magento", patience: o.patience,
 		shop: fakemagento.New(fakemagento.Options{Version: version, Token: demoMagentoToken, Seed: o.seed}),
-		erp:  fakeerp.New(fakeerp.Options{Token: demoERPToken, Secret: demoERPSecret, Seed: o.seed}),
+		erp:  simulated,
 	}
 	var undo []func() error
 	defer func() {
@@ -122,6 +127,14 @@ func run(ctx context.Context, o runOptions, out io.Writer) (err error) {
 		return fmt.Errorf("make an inbox: %w", err)
 	}
 	undo = append(undo, func() error { return os.RemoveAll(d.inbox) })
+	if d.codes, err = os.MkdirTemp("", name+"-codes-"); err != nil {
+		return fmt.Errorf("make a directory for the file of codes: %w", err)
+	}
+	undo = append(undo, func() error { return os.RemoveAll(d.codes) })
+	ofERP, err := d.erp.settings(erp.url, d.codes)
+	if err != nil {
+		return err
+	}
 	d.program = program{path: o.binary, env: append(withoutMageline(os.Environ()),
 		"MAGELINE_AMQP_URL="+o.amqpURL,
 		"MAGELINE_AMQP_EXCHANGE="+d.exchange,
@@ -130,10 +143,6 @@ func run(ctx context.Context, o runOptions, out io.Writer) (err error) {
 		"MAGELINE_MAGENTO_URL="+magento.url,
 		"MAGELINE_MAGENTO_TOKEN="+demoMagentoToken,
 		"MAGELINE_MAGENTO_TIMEOUT=2s",
-		"MAGELINE_ERP=webhook",
-		"MAGELINE_ERP_URL="+erp.url,
-		"MAGELINE_ERP_TOKEN="+demoERPToken,
-		"MAGELINE_ERP_SECRET="+demoERPSecret,
 		"MAGELINE_ERP_TIMEOUT=2s",
 		"MAGELINE_ERP_NAME=Demo ERP",
 		"MAGELINE_RETRY_DELAYS="+durations(retryDelays),
@@ -142,6 +151,7 @@ func run(ctx context.Context, o runOptions, out io.Writer) (err error) {
 		"MAGELINE_TRACKING_CARRIERS=DHL Paket=dhl",
 		"MAGELINE_HTTP_ADDR="+o.httpAddr,
 	)}
+	d.program.env = append(d.program.env, ofERP...)
 	if d.child, err = d.program.start(); err != nil {
 		return err
 	}
@@ -164,7 +174,7 @@ func run(ctx context.Context, o runOptions, out io.Writer) (err error) {
 
 	d.title("What is running")
 	d.fact("Magento", magento.url+"  ("+string(version)+", simulated; its state is true, its events are hints)")
-	d.fact("ERP", erp.url+"  (simulated; books whatever it gets, twice if it is sent twice)")
+	d.fact("ERP", erp.url+"  ("+d.erp.is()+")")
 	d.fact("RabbitMQ", "exchange "+d.exchange+", queues "+d.prefix+".*  (real; deleted at the end)")
 	d.fact("Postgres", "database "+databaseName+"  (real; dropped at the end)")
 	d.fact("inbox", d.inbox+"  (of a 3PL's files; deleted at the end)")

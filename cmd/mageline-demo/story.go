@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mageline/mageline/test/kit/fakeerp"
 	"github.com/mageline/mageline/test/kit/fakemagento"
 	"github.com/mageline/mageline/test/kit/fault"
 )
@@ -18,7 +17,7 @@ import (
 type demo struct {
 	*narrator
 	shop             *fakemagento.Server
-	erp              *fakeerp.Server
+	erp              simulatedERP
 	wire             *wire
 	prefix, exchange string
 	address          string        // of mageline's HTTP
@@ -28,6 +27,7 @@ type demo struct {
 
 	orders  []expected
 	inbox   string   // a directory
+	codes   string   // the directory of the file of codes
 	parcels []string // of the 3PL's files: order number, space, tracking number
 	poison  int      // letters that must be dead at the end
 }
@@ -71,10 +71,10 @@ func (d *demo) order(ctx context.Context, p fakemagento.Placing, events int) err
 func (d *demo) awaitOrders(ctx context.Context) error {
 	missing := 0
 	err := d.await(ctx, d.patience, "every order in the ERP, and its number in Magento", func() (bool, error) {
-		documents, comments := d.erp.Counts(), d.shop.CommentCounts("Sales order ")
+		inERP, comments := d.erp.Counts(), d.shop.CommentCounts("Sales order ")
 		missing = 0
 		for _, o := range d.orders {
-			if documents[o.number] < o.documents || comments[o.number] < o.documents {
+			if inERP[o.number] < o.documents || comments[o.number] < o.documents {
 				missing++
 			}
 		}
@@ -91,7 +91,7 @@ func (d *demo) ordinaryDay(ctx context.Context) error {
 	d.say("Magento sells 20 times. It publishes without asking whether anyone has heard it, some events")
 	d.say("two or three times, and some before the order can be read. The ERP fails one call in ten, and")
 	d.say("carries one in twenty out but answers too late.")
-	d.erp.Faults.Set(ordinaryFaults())
+	d.erp.faults().Set(ordinaryFaults())
 	begin := time.Now()
 	events := 0
 	for i := range 20 {
@@ -109,7 +109,7 @@ func (d *demo) ordinaryDay(ctx context.Context) error {
 		return err
 	}
 	d.good("%d events became %d sales orders in %.1f s; the ERP failed %d calls and answered %d too late",
-		events, len(d.erp.Documents()), time.Since(begin).Seconds(), d.erp.Faults.Count(fault.Fail), d.erp.Faults.Count(fault.Late))
+		events, documents(d.erp), time.Since(begin).Seconds(), d.erp.faults().Count(fault.Fail), d.erp.faults().Count(fault.Late))
 	return nil
 }
 
@@ -122,7 +122,7 @@ func (d *demo) unpaid(ctx context.Context) error {
 	if err := d.awaitRow(ctx, o, "waiting"); err != nil {
 		return err
 	}
-	if n := len(d.erp.DocumentsOf(o.IncrementID)); n != 0 {
+	if d.erp.Counts()[o.IncrementID] != 0 {
 		d.bad("order %s is in the ERP, though nobody has paid it", o.IncrementID)
 	}
 	d.say("Order %s is in pending_payment: mageline has it in its ledger as waiting, and told the ERP nothing.", o.IncrementID)
@@ -134,7 +134,7 @@ func (d *demo) unpaid(ctx context.Context) error {
 	if err := d.awaitOrders(ctx); err != nil {
 		return err
 	}
-	d.good("it was paid, Magento said %s, and it is %s in the ERP", updated, d.erp.DocumentsOf(o.IncrementID)[0].Number)
+	d.good("it was paid, Magento said %s, and it is %s in the ERP", updated, d.erp.number(o.IncrementID))
 	return nil
 }
 
@@ -166,7 +166,7 @@ func (d *demo) awaitRow(ctx context.Context, o fakemagento.Placed, state string)
 
 func (d *demo) brokenERP(ctx context.Context) error {
 	d.title("The ERP breaks")
-	d.erp.Faults.Set(fault.Plan{Every: fault.Fault{Kind: fault.Refuse}})
+	d.erp.faults().Set(fault.Plan{Every: fault.Fault{Kind: fault.Refuse}})
 	d.say("The ERP cuts every connection, and Magento sells 20 times more.")
 	for range 20 {
 		if err := d.order(ctx, fakemagento.Placing{}, 1); err != nil {
@@ -182,7 +182,7 @@ func (d *demo) brokenERP(ctx context.Context) error {
 	}
 	d.say("mageline has opened the circuit: it asks the ERP now and then, and the orders wait in RabbitMQ.")
 	pause(ctx, 5*time.Second)
-	d.erp.Faults.Set(ordinaryFaults())
+	d.erp.faults().Set(ordinaryFaults())
 	back := time.Now()
 	d.say("The ERP is back.")
 	if err := d.awaitOrders(ctx); err != nil {
@@ -267,7 +267,7 @@ func (d *demo) trickle(ctx context.Context) error {
 		}
 		if n%reportEvery == 0 {
 			d.say("%d orders placed, %d sales orders in the ERP, %d calls failed and %d answered late",
-				len(d.orders), len(d.erp.Documents()), d.erp.Faults.Count(fault.Fail), d.erp.Faults.Count(fault.Late))
+				len(d.orders), documents(d.erp), d.erp.faults().Count(fault.Fail), d.erp.faults().Count(fault.Late))
 		}
 	}
 	return nil
@@ -276,7 +276,7 @@ func (d *demo) trickle(ctx context.Context) error {
 // end waits until nothing is on its way, stops mageline and compares what the ERP and Magento have with what was sold.
 func (d *demo) end(ctx context.Context, stop func() error) error {
 	d.title("The end")
-	d.erp.Faults.Set(fault.Plan{})
+	d.erp.faults().Set(fault.Plan{})
 	var problems []string
 	for _, err := range []error{d.awaitOrders(ctx), d.awaitQuiet(ctx, d.patience)} {
 		if err != nil {

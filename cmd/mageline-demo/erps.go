@@ -1,0 +1,118 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/mageline/mageline/test/kit/fakeerp"
+	"github.com/mageline/mageline/test/kit/fakesap"
+	"github.com/mageline/mageline/test/kit/fault"
+)
+
+// simulatedERP is an ERP of the story, whichever it is.
+type simulatedERP interface {
+	http.Handler
+	Close()
+	// Counts returns the number of sales orders for each external reference.
+	Counts() map[string]int
+	// Problems returns what was wrong with calls by the ERP's rules, and how often.
+	Problems() map[string]int
+	faults() *fault.Injector
+	// number is that of the sales order with a reference.
+	number(reference string) string
+	// settings are mageline's for the ERP at an address. What they need on the disk is made in a directory.
+	settings(url, directory string) ([]string, error)
+	// is says what it is, for the list of what is running.
+	is() string
+}
+
+// erps are those of the story, by the value of ERP.
+var erps = map[string]func(seed uint64) simulatedERP{
+	"webhook": func(seed uint64) simulatedERP {
+		return webhookERP{fakeerp.New(fakeerp.Options{Token: demoERPToken, Secret: demoERPSecret, Seed: seed})}
+	},
+	"sap": func(seed uint64) simulatedERP {
+		return sapERP{fakesap.New(fakesap.Options{Username: "MAGELINE", Password: demoERPSecret, Client: "100", Seed: seed})}
+	},
+}
+
+func erpNames() []string {
+	names := make([]string, 0, len(erps))
+	for name := range erps {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func erpOf(name string, seed uint64) (simulatedERP, error) {
+	made, ok := erps[name]
+	if !ok {
+		return nil, fmt.Errorf("%w: --erp must be one of %q, not %q", errUsage, erpNames(), name)
+	}
+	return made(seed), nil
+}
+
+// documents counts the sales orders in an ERP.
+func documents(e simulatedERP) int {
+	n := 0
+	for _, of := range e.Counts() {
+		n += of
+	}
+	return n
+}
+
+type webhookERP struct{ *fakeerp.Server }
+
+func (e webhookERP) faults() *fault.Injector { return e.Faults }
+func (e webhookERP) is() string {
+	return "simulated; books whatever it gets, twice if it is sent twice"
+}
+
+func (e webhookERP) number(reference string) string {
+	for _, d := range e.DocumentsOf(reference) {
+		return d.Number
+	}
+	return ""
+}
+
+func (e webhookERP) settings(url, _ string) ([]string, error) {
+	return []string{"MAGELINE_ERP=webhook", "MAGELINE_ERP_URL=" + url, "MAGELINE_ERP_TOKEN=" + demoERPToken, "MAGELINE_ERP_SECRET=" + demoERPSecret}, nil
+}
+
+type sapERP struct{ *fakesap.Server }
+
+func (e sapERP) faults() *fault.Injector { return e.Faults }
+func (e sapERP) is() string {
+	return "a simulated SAP S/4HANA; takes a second order with the same reference without a word"
+}
+
+func (e sapERP) number(reference string) string {
+	for _, d := range e.DocumentsOf(reference) {
+		return d.Number
+	}
+	return ""
+}
+
+const sapCodes = `# What the demo's shop is called in the demo's SAP; docs/erp/sap.md explains it.
+stores: {"*": {sales_organization: "1010", channel: "10", division: "00"}}
+payment_methods: {checkmo: "0001", "*": "0002"}
+shipping_methods: {"*": "01"}
+tax: {"19": "1", "7": "2", "0": "0"}
+accounts: {guests: "10100001", shipping: FREIGHT, rounding: ZRND}
+options: {tax_as: class, shipping_as: line}
+`
+
+func (e sapERP) settings(url, directory string) ([]string, error) {
+	path := filepath.Join(directory, "codes.yaml")
+	if err := os.WriteFile(path, []byte(sapCodes), 0o600); err != nil {
+		return nil, fmt.Errorf("write the file of codes: %w", err)
+	}
+	return []string{
+		"MAGELINE_ERP=sap", "MAGELINE_SAP_URL=" + url, "MAGELINE_SAP_USERNAME=MAGELINE", "MAGELINE_SAP_PASSWORD=" + demoERPSecret, "MAGELINE_SAP_CLIENT=100",
+		"MAGELINE_ERP_MAPPING=" + path, "MAGELINE_ERP_UNCERTAIN_WAIT=3s", // this SAP commits at once
+	}, nil
+}
