@@ -33,6 +33,7 @@ test: ## every test, with the race detector, against a real RabbitMQ and Postgre
 	-scripts/services/install.sh rabbitmq # some tests restart servers of their own; where they can't, they are left out
 	-scripts/services/install.sh postgres
 	-scripts/services/install.sh pgbouncer
+	-scripts/services/install.sh openssh # of an unprivileged server that tests of the SFTP pickup start
 	-scripts/services/install.sh php # for one test with the Magento module
 	$(SERVICES) go test -race -timeout 20m ./...
 	cd deploy && go test ./...

@@ -25,6 +25,10 @@ type FileReady struct {
 	Path   string `json:"path"` // relative to the inbox
 	SHA256 string `json:"sha256,omitempty"`
 	Size   int64  `json:"size,omitempty"`
+	// Profile names the profile to read it by, whatever it looks like; "" if none does.
+	Profile string `json:"profile,omitempty"`
+	// Again names a wish to have the file sent again though it was done; "" for none.
+	Again string `json:"again,omitempty"`
 }
 
 // What becomes of a file: see FileMeter.
@@ -70,6 +74,8 @@ type TrackingFile struct {
 	Inbox    Inbox
 	Ledger   Ledger
 	Profiles *tracking.Profiles
+	// ProfileOf returns the name of the profile that a file is read by because of where it comes from, "" for none. Nil: of no file.
+	ProfileOf func(path string) string
 	// Publish publishes an event and waits for the confirm.
 	Publish func(ctx context.Context, topic string, body []byte) error
 	Meter   FileMeter
@@ -99,8 +105,10 @@ const downstreamInbox = "inbox"
 
 func parseFileReady(body json.RawMessage) (FileReady, error) {
 	var ready struct { // the size is not read: the hash says more
-		Path   string `json:"path"`
-		SHA256 string `json:"sha256"`
+		Path    string `json:"path"`
+		SHA256  string `json:"sha256"`
+		Profile string `json:"profile"`
+		Again   string `json:"again"`
 	}
 	if err := json.Unmarshal(body, &ready); err != nil {
 		return FileReady{}, event.Errorf(event.Invalid, "the event can't be read as one about a tracking file: %w", err)
@@ -112,8 +120,14 @@ func parseFileReady(body json.RawMessage) (FileReady, error) {
 	if b, err := hex.DecodeString(sum); err != nil || sum != "" && len(b) != sha256.Size {
 		return FileReady{}, event.Errorf(event.Invalid, "sha256 must be the 64 hex digits of the file's hash, or nothing")
 	}
-	return FileReady{Path: ready.Path, SHA256: sum}, nil
+	if len(ready.Again) > maxAgain {
+		return FileReady{}, event.Errorf(event.Invalid, "again has more than %d bytes", maxAgain)
+	}
+	return FileReady{Path: ready.Path, SHA256: sum, Profile: ready.Profile, Again: ready.Again}, nil
 }
+
+// maxAgain bounds FileReady.Again, which is a part of the names of effects.
+const maxAgain = 64
 
 func fileKey(sum, effect string) idempotency.Key {
 	return idempotency.Key{Consumer: TrackingFileReady, Key: sum, Effect: effect}
@@ -160,15 +174,22 @@ func (h *TrackingFile) file(ctx context.Context, e event.Event, ready *FileReady
 
 	s := &sending{
 		TrackingFile: h, file: f, about: about, repeat: e.Repeat, log: log.With().Str("key", about.SHA256).Logger(),
-		in: stepwise(ctx, io.NewSectionReader(f, 0, about.Size)), // what is written to the file from now is none of this handling's
+		in: io.NewSectionReader(f, 0, about.Size), // what is written to the file from now is none of this handling's
 	}
-	switch s.profile, err = h.Profiles.Choose(s.in, about, tracking.Source{Path: ready.Path}); {
+	source := tracking.Source{Path: inbox.Origin(ready.Path), Profile: ready.Profile}
+	if source.Profile == "" && h.ProfileOf != nil {
+		source.Profile = h.ProfileOf(source.Path)
+	}
+	switch s.profile, err = h.Profiles.Choose(stepwise(ctx, s.in), about, source); {
 	case err == nil:
 		s.settings = s.profile.Hash()
 	case errors.As(err, &s.unusable): // two profiles fit equally
 		s.settings = "none"
 	default:
 		return "", reading(ctx, err)
+	}
+	if ready.Again != "" {
+		s.settings += " again " + ready.Again
 	}
 	result, before, err := h.Ledger.Do(ctx, idempotency.Effect{Key: fileKey(about.SHA256, effectFile+s.settings), Repeat: e.Repeat},
 		func(ctx context.Context, _ *idempotency.Claim) (idempotency.Result, error) { return s.send(ctx) })

@@ -469,6 +469,54 @@ func TestTrackingFile_IsReadAgainWithOtherSettings(t *testing.T) {
 	r.isPublished(2, 2)
 }
 
+// A file that is done is sent again when somebody wants it, each time, from where it lies, by the profile that is named.
+func TestTrackingFile_IsSentAgain(t *testing.T) {
+	t.Parallel()
+	r := newFileRig(t)
+	h := r.handler(r.ledger("first", 0))
+	profiles, err := files.Parse("p.yaml", []byte("- {name: acme, pattern: none, columns: {tracking_number: Paket}}\n- {name: broken, pattern: nothing, columns: {tracking_number: nowhere, order_number: nowhere}}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Profiles = files.NewProfiles(profiles, nil)
+	sum := r.put("a.csv", "order_number,tracking_number,Paket\n1,T1,P1\n2,T2,P2\n")
+	again := func(path, more string) (event.Outcome, error) {
+		return h.Handle(t.Context(), event.Event{Body: fmt.Appendf(nil, `{"path":%q,"sha256":%q%s}`, path, sum, more), Attempt: 1})
+	}
+	for _, c := range []struct {
+		path, more string
+		want       event.Outcome
+		lies       string
+	}{
+		{"a.csv", "", event.Done, "processed/a.csv"},
+		{"processed/a.csv", "", event.Duplicate, "processed/a.csv"},
+		{"processed/a.csv", `,"again":"1"`, event.Done, "processed/a.csv"},
+		{"processed/a.csv", `,"again":"1"`, event.Duplicate, "processed/a.csv"},
+		{"processed/a.csv", `,"again":"2"`, event.Done, "processed/a.csv"},
+		{"processed/a.csv", `,"again":"3","profile":"acme"`, event.Done, "processed/a.csv"},
+	} {
+		outcome, err := again(c.path, c.more)
+		isOutcome(t, outcome, err, c.want)
+		r.isLying(c.lies)
+	}
+	if r.published["T1"] != 3 || r.published["P1"] != 1 || r.published["P2"] != 1 {
+		t.Errorf("published %v", r.published)
+	}
+	// One that is of no use by this profile goes to failed/, and comes back with another one.
+	outcome, err := again("processed/a.csv", `,"again":"4","profile":"broken"`)
+	isOutcome(t, outcome, err, event.Skipped)
+	r.isLying("failed/a.csv", "failed/a.csv.error.txt")
+	outcome, err = again("failed/a.csv", `,"again":"5","profile":"acme"`)
+	isOutcome(t, outcome, err, event.Done)
+	r.isLying("processed/a.csv")
+	_, err = again("processed/a.csv", fmt.Sprintf(`,"again":%q`, strings.Repeat("x", 65)))
+	isClass(t, err, event.Invalid)
+	outcome, err = again("processed/a.csv", `,"again":"6","profile":"nobody"`)
+	if err == nil {
+		t.Errorf("by a profile that there is not: %s", outcome)
+	}
+}
+
 // Blocks that are out count as progress: a file may take longer than HANDLER_TIMEOUT, and than its lease.
 func TestTrackingFile_TakesLong(t *testing.T) {
 	t.Parallel()

@@ -85,6 +85,7 @@ func (s *sending) send(ctx context.Context) (idempotency.Result, error) {
 	if s.unusable != nil {
 		return idempotency.Result{State: idempotency.Skipped, Reason: s.unusable.Reason}, nil
 	}
+	s.in = stepwise(ctx, s.in) // with the clock of the effect
 	err := s.profile.Check(s.in, s.about)
 	if err == nil {
 		err = s.rows(ctx)

@@ -24,12 +24,14 @@ import (
 func newTracking(t terminal) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "tracking",
-		Short:   "Look at a 3PL's tracking file, and at the profiles that files are read by",
+		Short:   "Look at a 3PL's tracking file, and at the profiles that files are read by; send a file again",
 		Example: "  mageline tracking check parcels.csv\n  mageline tracking profiles shipstation",
 		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return missingCommand(cmd, "check FILE or profiles") },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return missingCommand(cmd, "check FILE, profiles or resend FILE")
+		},
 	}
-	cmd.AddCommand(newTrackingCheck(t), newTrackingProfiles(t))
+	cmd.AddCommand(newTrackingCheck(t), newTrackingProfiles(t), newTrackingResend(t))
 	return cmd
 }
 

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"path/filepath"
 	"sync"
 
@@ -30,6 +31,13 @@ var trackingFileReady = registration{
 	check: func(c *checks) {
 		c.rabbitmq.Publishes = true
 		c.more = append(c.more, check.Inbox{Path: c.cfg.TrackingDir, Beneath: []string{inbox.Processed, inbox.Failed}})
+		for _, server := range c.cfg.Servers() {
+			takes := fetches(c.cfg, server)
+			c.more = append(c.more, check.SFTP{
+				Name:  fmt.Sprintf("%s (%s@%s)", server.Name, server.User, server.Host),
+				Count: func(ctx context.Context) (int, error) { return server.Check(ctx, takes) },
+			})
+		}
 	},
 }
 
@@ -42,10 +50,10 @@ func wireTrackingFileReady(s *Service) wired {
 	if err != nil {
 		panic(err) // the configuration was checked
 	}
-	profiles := s.cfg.Profiles()
+	profiles, fetched := s.cfg.Profiles(), fetchedFrom(s.cfg)
 	b := &box{
 		service: s, consumer: handlers.TrackingFileReady, dir: &inbox.Dir{Path: s.cfg.TrackingDir, Notes: takenfile.Store{DB: s.db, Inbox: "tracking"}},
-		takes: func(path string) bool { return taken(filepath.Base(path)) || profiles.Takes(path) },
+		takes: func(path string) bool { return taken(filepath.Base(path)) || profiles.Takes(path) || fetched(path) },
 		still: s.cfg.TrackingStill,
 		tell: func(ctx context.Context, f inbox.Found) error {
 			body, err := json.Marshal(handlers.FileReady{Path: f.Path, SHA256: f.SHA256, Size: f.Size})
@@ -56,6 +64,10 @@ func wireTrackingFileReady(s *Service) wired {
 		},
 	}
 	w := b.wire()
+	pickups := wirePickups(s, b)
+	w.tasks = append(w.tasks, pickups.tasks...)
+	own := w.problems
+	w.problems = func() []string { return append(own(), pickups.problems()...) }
 	s.registry.MustRegister(
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "mageline_tracking_oldest_file_seconds", Help: "How long the oldest file has been in the inbox, as this process has seen it; 0 if there is none.",
@@ -67,7 +79,7 @@ func wireTrackingFileReady(s *Service) wired {
 	w.Consumer = consumer.Consumer{
 		Kind: event.Files,
 		Handler: &handlers.TrackingFile{
-			Inbox: b.dir, Ledger: s.ledger, Profiles: profiles, Publish: publish, Meter: newFileMeter(s.registry), Outage: b.outage,
+			Inbox: b.dir, Ledger: s.ledger, Profiles: profiles, ProfileOf: profileOf(s.cfg), Publish: publish, Meter: newFileMeter(s.registry), Outage: b.outage,
 		},
 	}
 	return w

@@ -295,6 +295,7 @@ func (l *loader) checkERP() {
 
 func (l *loader) checkTracking() {
 	l.readProfiles()
+	l.readServers()
 	if dir := l.c.TrackingDir; dir != "" {
 		// One that is not there may be a share that is mounted later; check and the log say so.
 		if info, err := os.Stat(dir); err == nil && !info.IsDir() {

@@ -6,6 +6,7 @@ package config
 import (
 	"time"
 
+	"github.com/mageline/mageline/internal/sftp"
 	"github.com/mageline/mageline/internal/tracking"
 )
 
@@ -105,6 +106,7 @@ type Config struct {
 	TrackingPattern        string           `envconfig:"TRACKING_PATTERN" default:"*.csv,*.txt,*.tsv" meaning:"globs of the names of files in the inbox, separated by commas; case does not count"`
 	TrackingStill          time.Duration    `envconfig:"TRACKING_STILL" default:"10s" meaning:"how long a file that its writer has closed must have been still before it is read; three times that where the system does not tell of the closing"`
 	TrackingProfiles       string           `envconfig:"TRACKING_PROFILES" meaning:"YAML file with the profiles of the shop's 3PLs (docs/tracking-profiles.md)"`
+	TrackingSFTP           string           `envconfig:"TRACKING_SFTP" meaning:"YAML file with the SFTP servers that files are picked up from (docs/tracking-sftp.md)"`
 	TrackingColumns        TrackingColumns  `envconfig:"TRACKING_COLUMNS" meaning:"for one 3PL without a profile: the file's own names of columns, as order_number=Auftragsnr.,tracking_number=Sendungsnr.; or their numbers from 1, for files without a header; - for none"`
 	TrackingCarriers       TrackingCarriers `envconfig:"TRACKING_CARRIERS" meaning:"the file's carriers and Magento's codes, as DHL Paket=dhl,DPD DE=dpd; one that is not named becomes custom"`
 	TrackingSourceCode     string           `envconfig:"TRACKING_SOURCE_CODE" meaning:"MSI source of shipments that mageline creates, if the row names none"`
@@ -132,6 +134,7 @@ type Config struct {
 
 	consumers   []Consumer          // all that there are
 	profiles    []*tracking.Profile // of TRACKING_PROFILES
+	servers     []sftp.Server       // of TRACKING_SFTP
 	secretFiles map[string]string   // the path of each secret that was given as a file, by the variable's full name
 }
 

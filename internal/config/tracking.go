@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/mageline/mageline/internal/sftp"
 	"github.com/mageline/mageline/internal/tracking"
 )
 
@@ -82,6 +83,31 @@ func (l *loader) readProfiles() {
 	}
 	if len(l.c.TrackingColumns) > 0 && slices.ContainsFunc(l.c.profiles, func(p *tracking.Profile) bool { return p.Name == tracking.DefaultProfile }) {
 		l.problem("TRACKING_PROFILES", "has a profile default, and so has TRACKING_COLUMNS: keep one of them")
+	}
+}
+
+// Servers returns the SFTP servers that files are picked up from. Load has read them.
+func (c *Config) Servers() []sftp.Server { return c.servers }
+
+// readServers reads the file of SFTP servers.
+func (l *loader) readServers() {
+	file := l.c.TrackingSFTP
+	if file == "" {
+		return
+	}
+	var err error
+	if l.c.servers, err = sftp.Read(file); err != nil {
+		l.problem("TRACKING_SFTP", "must be a YAML file with SFTP servers: %v", err)
+		return
+	}
+	if l.c.TrackingDir == "" {
+		l.problem("TRACKING_SFTP", "needs %sTRACKING_DIR, into which the files are fetched", prefix)
+	}
+	profiles := l.c.Profiles()
+	for _, s := range l.c.servers {
+		if s.Profile != "" && profiles.Named(s.Profile) == nil {
+			l.problem("TRACKING_SFTP", "names a profile that there is not, of server %s: %v", s.Name, profiles.Unknown(s.Profile))
+		}
 	}
 }
 

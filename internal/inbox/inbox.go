@@ -267,14 +267,17 @@ func (f *file) Failed(ctx context.Context, id, explanation string) (name string,
 func (f *file) in(dir string) bool { return strings.HasPrefix(f.path, dir+string(filepath.Separator)) }
 
 // folder returns the folder beneath dir that the file belongs in: that of the same name as the one it is in.
-func (f *file) folder(dir string) string {
-	in := filepath.Dir(f.path)
+func (f *file) folder(dir string) string { return filepath.Join(dir, filepath.Dir(Origin(f.path))) }
+
+// Origin returns the path that a file has, or had, in the inbox: of one that was moved, without processed/ or failed/.
+func Origin(path string) string {
+	path = filepath.Clean(path)
 	for _, out := range []string{Processed, Failed} {
-		if f.in(out) {
-			in, _ = filepath.Rel(out, in)
+		if rest, moved := strings.CutPrefix(path, out+string(filepath.Separator)); moved {
+			return rest
 		}
 	}
-	return filepath.Join(dir, in)
+	return path
 }
 
 // take moves the file onto a reserved name, and notes what it was.

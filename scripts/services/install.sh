@@ -2,7 +2,7 @@
 # Makes sure that a server's programs are installed: as root on Debian or Ubuntu it installs the package, elsewhere it
 # says in one line what to install.
 #
-#   install.sh rabbitmq|postgres|pgbouncer|debootstrap|php
+#   install.sh rabbitmq|postgres|pgbouncer|openssh|debootstrap|php
 set -euo pipefail
 
 service=$1
@@ -22,6 +22,10 @@ pgbouncer)
 php)
 	package="php-cli php-amqplib php-sqlite3 php-xml php-mbstring php-symfony-console php-psr-log phpunit php-codesniffer"
 	programs() { command -v phpunit phpcs php >/dev/null && php -r 'exit(extension_loaded("pdo_sqlite") && is_file("/usr/share/php/PhpAmqpLib/autoload.php") ? 0 : 1);' && echo php; }
+	;;
+openssh)
+	package="openssh-server openssh-client"
+	programs() { [ -x /usr/sbin/sshd ] && command -v sftp; }
 	;;
 debootstrap)
 	package="debootstrap debian-archive-keyring"
