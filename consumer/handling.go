@@ -185,7 +185,7 @@ func (l *link) refusals(m *message, err error) (n int, fresh bool) {
 	if err == nil || event.ClassOf(err) != event.Unauthorized {
 		return 0, false
 	}
-	if !rabbitmq.Believed(&m.Delivery) || rabbitmq.Text(m.Headers, rabbitmq.HeaderUnauthorizedFor) != refusedRequest(err) {
+	if !rabbitmq.Trusted(&m.Delivery) || rabbitmq.Text(m.Headers, rabbitmq.HeaderUnauthorizedFor) != refusedRequest(err) {
 		return 1, true
 	}
 	n = int(min(max(0, rabbitmq.Int(m.Headers, rabbitmq.HeaderUnauthorized)), maxRefusals))
@@ -200,7 +200,7 @@ func (l *link) refusals(m *message, err error) (n int, fresh bool) {
 func refusedRequest(err error) string {
 	var e *event.Error
 	if errors.As(err, &e) {
-		return rabbitmq.Bounded(strings.TrimSpace(event.EffectOf(err)+" "+e.Request), 200)
+		return rabbitmq.Truncate(strings.TrimSpace(event.EffectOf(err)+" "+e.Request), 200)
 	}
 	return ""
 }

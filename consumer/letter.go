@@ -78,7 +78,7 @@ func letterOf(h BatchHandler, e event.Event, rejected []Rejection) (body []byte,
 	}
 	errs, row := make([]entryError, 0, len(rejected)), 0
 	for _, r := range rejected {
-		errs = append(errs, entryError{row, rabbitmq.Bounded(r.Err.Error(), maxEntryError)})
+		errs = append(errs, entryError{row, rabbitmq.Truncate(r.Err.Error(), maxEntryError)})
 		row += max(1, r.Entry.Rows)
 	}
 	if members == nil {

@@ -83,7 +83,7 @@ const maxAttempts = 1_000_000
 func newMessage(d amqp.Delivery, c *Consumer) *message {
 	m := &message{Delivery: d, consumer: c.Name, attempt: 1}
 	m.topic = rabbitmq.Topic(&m.Delivery, c.Topics[0])
-	if rabbitmq.Believed(&m.Delivery) {
+	if rabbitmq.Trusted(&m.Delivery) {
 		// Whoever can publish to a queue can write any number.
 		m.attempt = 1 + int(min(max(0, rabbitmq.Int(d.Headers, rabbitmq.HeaderAttempts)), maxAttempts))
 	}
@@ -103,7 +103,7 @@ func (m *message) Run(e *zerolog.Event, _ zerolog.Level, _ string) {
 
 // has reports whether m came with a header of ours.
 func (m *message) has(header string) bool {
-	return rabbitmq.Believed(&m.Delivery) && rabbitmq.Text(m.Headers, header) != ""
+	return rabbitmq.Trusted(&m.Delivery) && rabbitmq.Text(m.Headers, header) != ""
 }
 
 // event returns an event of the message without its body.
@@ -139,7 +139,7 @@ func (r *result) counted() string {
 
 // firstFailedAt is when the message failed for the first time, as a header says it; now if it has not failed before.
 func (m *message) firstFailedAt(now time.Time) string {
-	if rabbitmq.Believed(&m.Delivery) {
+	if rabbitmq.Trusted(&m.Delivery) {
 		if at := rabbitmq.Text(m.Headers, rabbitmq.HeaderFirstFailedAt); at != "" {
 			return at
 		}

@@ -104,16 +104,16 @@ func (l *link) destination(m *message, res *result) (exchange, key string, msg a
 		set[rabbitmq.HeaderQueue] = l.queue
 		set[rabbitmq.HeaderReason] = v.reason
 		set[rabbitmq.HeaderErrorClass] = string(v.class)
-		set[rabbitmq.HeaderError] = rabbitmq.Bounded(res.err.Error(), maxErrorText)
+		set[rabbitmq.HeaderError] = rabbitmq.Truncate(res.err.Error(), maxErrorText)
 		set[rabbitmq.HeaderAttempts] = int64(m.attempt)
 		set[rabbitmq.HeaderFirstFailedAt] = first
 		set[rabbitmq.HeaderFailedAt] = now.Format(time.RFC3339)
 		set[rabbitmq.HeaderHost] = l.r.opts.Host
 		set[rabbitmq.HeaderVersion] = l.r.opts.Version
 		if key := event.KeyOf(res.err); key != "" {
-			set[rabbitmq.HeaderKey] = rabbitmq.Bounded(key, 200)
+			set[rabbitmq.HeaderKey] = rabbitmq.Truncate(key, 200)
 		}
-		msg = rabbitmq.Again(&m.Delivery, set, l.s.publish.FrameSize())
+		msg = rabbitmq.Republishing(&m.Delivery, set, l.s.publish.FrameSize())
 		if res.letter != nil {
 			msg.Body = res.letter
 		}
@@ -134,5 +134,5 @@ func (l *link) destination(m *message, res *result) (exchange, key string, msg a
 	case acknowledge, requeue:
 		panic(fmt.Sprintf("a delivery to be settled was published: action %d", v.action))
 	}
-	return l.r.topology.Retry(v.delay), l.queue, rabbitmq.Again(&m.Delivery, set, l.s.publish.FrameSize())
+	return l.r.topology.Retry(v.delay), l.queue, rabbitmq.Republishing(&m.Delivery, set, l.s.publish.FrameSize())
 }

@@ -1,5 +1,5 @@
 // Package rabbitmq has what every user of RabbitMQ in this module needs: connections that can't hang (Dial), the exchanges,
-// queues and bindings (Topology), confirmed publishes (Publisher), the message that publishes a delivery again (Again), and
+// queues and bindings (Topology), confirmed publishes (Publisher), the message that publishes a delivery again (Republishing), and
 // errors with a remedy (Explain). It knows AMQP and nothing of events or handlers.
 package rabbitmq
 

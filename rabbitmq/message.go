@@ -47,8 +47,8 @@ func Reconciled(topic string, at time.Time) amqp.Table {
 	return amqp.Table{HeaderTopic: topic, HeaderReconciledAt: at.UTC().Format(time.RFC3339)}
 }
 
-// Believed reports whether the x-mageline headers of d were set by mageline.
-func Believed(d *amqp.Delivery) bool { return d.Exchange == "" }
+// Trusted reports whether the x-mageline headers of d were set by mageline.
+func Trusted(d *amqp.Delivery) bool { return d.Exchange == "" }
 
 // Text returns a header as text; "" if it is missing or no text.
 func Text(headers amqp.Table, name string) string {
@@ -98,18 +98,18 @@ func ID(topic, messageID string, body []byte) string {
 	return hex.EncodeToString(h.Sum(nil)[:6])
 }
 
-// Again returns the message that publishes a delivery again. It keeps the body, the properties and the headers, but for headers
-// that a broker acts on, and for x-mageline headers that are not Believed. Then it sets the headers in set and removes those that
+// Republishing returns the message that publishes a delivery again. It keeps the body, the properties and the headers, but for headers
+// that a broker acts on, and for x-mageline headers that are not Trusted. Then it sets the headers in set and removes those that
 // are nil there.
 //
 // frameSize is the connection's. Headers of the delivery that would not fit in a frame are left out, largest first, and named in
 // x-mageline-headers-dropped: a broker closes the connection when the headers of a publish exceed a frame, and the call that
 // publishes does not notice.
-func Again(d *amqp.Delivery, set amqp.Table, frameSize int) amqp.Publishing {
+func Republishing(d *amqp.Delivery, set amqp.Table, frameSize int) amqp.Publishing {
 	headers := make(amqp.Table, len(d.Headers)+len(set)+2)
-	believed := Believed(d)
+	trusted := Trusted(d)
 	for name, v := range d.Headers {
-		if brokerActsOn(name) || (!believed && strings.HasPrefix(strings.ToLower(name), headerPrefix)) {
+		if brokerActsOn(name) || (!trusted && strings.HasPrefix(strings.ToLower(name), headerPrefix)) {
 			continue
 		}
 		headers[name] = v
@@ -198,11 +198,11 @@ func fitHeaders(p *amqp.Publishing, ours amqp.Table, frameSize int) {
 		delete(p.Headers, name)
 		dropped = append(dropped, name)
 	}
-	p.Headers[HeaderDropped] = Bounded(strings.Join(dropped, ","), nameRoom-64)
+	p.Headers[HeaderDropped] = Truncate(strings.Join(dropped, ","), nameRoom-64)
 }
 
-// Bounded truncates text to at most limit bytes of valid UTF-8.
-func Bounded(text string, limit int) string {
+// Truncate truncates text to at most limit bytes of valid UTF-8.
+func Truncate(text string, limit int) string {
 	text = strings.ToValidUTF8(text, "�")
 	if len(text) <= limit {
 		return text
@@ -251,7 +251,7 @@ func fieldSize(v any) int {
 // Topic returns the topic that a delivery was first published with: its routing key or, if it came through the default exchange,
 // where the routing key is a queue's name, the header. Without the header it is fallback.
 func Topic(d *amqp.Delivery, fallback string) string {
-	if !Believed(d) {
+	if !Trusted(d) {
 		return d.RoutingKey
 	}
 	if topic := Text(d.Headers, HeaderTopic); topic != "" {

@@ -28,7 +28,7 @@ func everyType() amqp.Table {
 }
 
 // What is published again has gone through a real broker twice and is as it was.
-func TestAgain_KeepsTheMessage(t *testing.T) {
+func TestRepublishing_KeepsTheMessage(t *testing.T) {
 	t.Parallel()
 	broker := kit.Broker(t)
 	conn, publish := dial(t, broker.URL), publisher(t, broker.URL)
@@ -41,7 +41,7 @@ func TestAgain_KeepsTheMessage(t *testing.T) {
 		Type: "type", UserId: "guest", AppId: "app", Body: body,
 	})
 	got := get(t, conn, queue)
-	if err := publish.Publish(t.Context(), "", queue, rabbitmq.Again(&got, amqp.Table{rabbitmq.HeaderAttempts: int64(1)}, publish.FrameSize())); err != nil {
+	if err := publish.Publish(t.Context(), "", queue, rabbitmq.Republishing(&got, amqp.Table{rabbitmq.HeaderAttempts: int64(1)}, publish.FrameSize())); err != nil {
 		t.Fatal(err)
 	}
 	got = get(t, conn, queue)
@@ -76,7 +76,7 @@ func TestAgain_KeepsTheMessage(t *testing.T) {
 	}
 }
 
-func TestAgain_SetsAndRemovesHeaders(t *testing.T) {
+func TestRepublishing_SetsAndRemovesHeaders(t *testing.T) {
 	came := amqp.Table{
 		"mine": "kept", "x-death": []any{amqp.Table{"count": int64(3)}}, "x-first-death-queue": "q", "x-last-death-reason": "expired",
 		"x-delivery-count": int64(4), "x-acquired-count": int64(5), "CC": []any{"other"}, "BCC": []any{"other"}, "x-deaths": "kept",
@@ -102,7 +102,7 @@ func TestAgain_SetsAndRemovesHeaders(t *testing.T) {
 			}
 			d := &amqp.Delivery{Exchange: tt.exchange, Headers: came}
 			before := len(came)
-			got := rabbitmq.Again(d, tt.set, 0)
+			got := rabbitmq.Republishing(d, tt.set, 0)
 			if !reflect.DeepEqual(got.Headers, tt.want) {
 				t.Errorf("headers %v, want %v", got.Headers, tt.want)
 			}
@@ -114,7 +114,7 @@ func TestAgain_SetsAndRemovesHeaders(t *testing.T) {
 }
 
 // Headers near the size of a frame, on a real broker: one that is too large closes the connection.
-func TestAgain_FitsHeadersInAFrame(t *testing.T) {
+func TestRepublishing_FitsHeadersInAFrame(t *testing.T) {
 	t.Parallel()
 	broker := kit.Broker(t)
 	conn, publish := dial(t, broker.URL), publisher(t, broker.URL)
@@ -152,7 +152,7 @@ func TestAgain_FitsHeadersInAFrame(t *testing.T) {
 				MessageId: long[:250], Type: long[:250], AppId: long[:250], UserId: "guest", Expiration: "3600000", Timestamp: time.Unix(1_700_000_001, 0),
 				Priority: 9, Body: []byte("body"),
 			}
-			if err := publish.Publish(t.Context(), "", queue, rabbitmq.Again(d, set, publish.FrameSize())); err != nil {
+			if err := publish.Publish(t.Context(), "", queue, rabbitmq.Republishing(d, set, publish.FrameSize())); err != nil {
 				t.Fatal(err)
 			}
 			got := get(t, conn, queue)
@@ -177,7 +177,7 @@ func TestAgain_FitsHeadersInAFrame(t *testing.T) {
 		})
 	}
 	t.Run("thousands", func(t *testing.T) {
-		if err := publish.Publish(t.Context(), "", queue, rabbitmq.Again(&amqp.Delivery{Headers: many}, set, publish.FrameSize())); err != nil {
+		if err := publish.Publish(t.Context(), "", queue, rabbitmq.Republishing(&amqp.Delivery{Headers: many}, set, publish.FrameSize())); err != nil {
 			t.Fatal(err)
 		}
 		got := get(t, conn, queue)
@@ -199,9 +199,9 @@ func FuzzAgainFits(f *testing.F) {
 		}
 		headers := amqp.Table{}
 		for i := range count {
-			headers[rabbitmq.Bounded(name, 100)+fmt.Sprint(i)] = strings.Repeat("x", size)
+			headers[rabbitmq.Truncate(name, 100)+fmt.Sprint(i)] = strings.Repeat("x", size)
 		}
-		p := rabbitmq.Again(&amqp.Delivery{Headers: headers, MessageId: rabbitmq.Bounded(name, 255)}, amqp.Table{rabbitmq.HeaderAttempts: int64(1)}, frame)
+		p := rabbitmq.Republishing(&amqp.Delivery{Headers: headers, MessageId: rabbitmq.Truncate(name, 255)}, amqp.Table{rabbitmq.HeaderAttempts: int64(1)}, frame)
 		total := 8 + 14 + len(p.MessageId) + 1 + 4
 		for name, v := range p.Headers {
 			total += 1 + len(name)
@@ -220,7 +220,7 @@ func FuzzAgainFits(f *testing.F) {
 	})
 }
 
-func TestBounded_TruncatesToValidUTF8(t *testing.T) {
+func TestTruncate_TruncatesToValidUTF8(t *testing.T) {
 	for _, tt := range []struct {
 		text  string
 		limit int
@@ -228,7 +228,7 @@ func TestBounded_TruncatesToValidUTF8(t *testing.T) {
 	}{
 		{"", 0, ""}, {"abc", 3, "abc"}, {"abcd", 3, "abc"}, {"aä", 2, "a"}, {"aä", 3, "aä"}, {"a\xffb", 9, "a�b"}, {"\xff\xff", 3, "�"},
 	} {
-		got := rabbitmq.Bounded(tt.text, tt.limit)
+		got := rabbitmq.Truncate(tt.text, tt.limit)
 		if got != tt.want || !utf8.ValidString(got) {
 			t.Errorf("%q to %d: %q, want %q", tt.text, tt.limit, got, tt.want)
 		}

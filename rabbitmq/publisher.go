@@ -83,7 +83,7 @@ func (p *Publisher) Blocked() (reason string, ok bool) {
 	return "", false
 }
 
-// FrameSize returns the frame size of the connection, for Again.
+// FrameSize returns the frame size of the connection, for Republishing.
 func (p *Publisher) FrameSize() int { return p.conn.Config.FrameSize }
 
 // Close closes the connection and waits for the publisher's goroutines.

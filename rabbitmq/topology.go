@@ -255,7 +255,7 @@ func IsLocked(err error) bool {
 func Depth(conn *amqp.Connection, queue string) (messages int, ok bool, err error) {
 	var q amqp.Queue
 	err = OnChannel(conn, func(ch *amqp.Channel) (err error) {
-		q, err = Look(ch, queue)
+		q, err = Inspect(ch, queue)
 		return err
 	})
 	if IsNotFound(err) {
@@ -267,10 +267,10 @@ func Depth(conn *amqp.Connection, queue string) (messages int, ok bool, err erro
 	return q.Messages, true, nil
 }
 
-// Look returns the numbers of ready messages and of subscriptions of a queue. RabbitMQ waits 250 ms for the answer of a quorum
-// queue's leader, and without one it answers 0 (rabbit_quorum_queue:stat, read in 3.10.8). So Look repeats an answer of 0 that took
+// Inspect returns the numbers of ready messages and of subscriptions of a queue. RabbitMQ waits 250 ms for the answer of a quorum
+// queue's leader, and without one it answers 0 (rabbit_quorum_queue:stat, read in 3.10.8). So Inspect repeats an answer of 0 that took
 // that long, a few times: on a slow link it may be true.
-func Look(ch *amqp.Channel, queue string) (q amqp.Queue, err error) {
+func Inspect(ch *amqp.Channel, queue string) (q amqp.Queue, err error) {
 	const patience, tries = 250 * time.Millisecond, 8
 	for range tries {
 		began := time.Now()

@@ -72,7 +72,7 @@ func (b *broker) queue(q rabbitmq.Queue) []Finding {
 	subject := "queue " + q.Name
 	var state amqp.Queue
 	err := rabbitmq.OnChannel(b.conn, func(ch *amqp.Channel) (err error) {
-		state, err = rabbitmq.Look(ch, q.Name)
+		state, err = rabbitmq.Inspect(ch, q.Name)
 		return err
 	})
 	if rabbitmq.IsNotFound(err) {

@@ -145,11 +145,11 @@ var different = []struct {
 
 // commonError returns the error with its variable parts replaced: the same for all letters of one cause.
 func commonError(text string) string {
-	text = strings.Join(strings.Fields(rabbitmq.Bounded(text, 2048)), " ")
+	text = strings.Join(strings.Fields(rabbitmq.Truncate(text, 2048)), " ")
 	for _, d := range different {
 		text = d.what.ReplaceAllString(text, d.by)
 	}
-	return rabbitmq.Bounded(text, maxCause)
+	return rabbitmq.Truncate(text, maxCause)
 }
 
 // CrashLoop is the reason of a letter that has killed the process that handled it.

@@ -78,7 +78,7 @@ func (s *lockedQueue) keepBelowDeliveryLimit(ctx context.Context) error {
 
 // renewed returns the letter as it is, with the headers that the broker has added, but without its delivery count.
 func renewed(d *amqp.Delivery, frameSize int) amqp.Publishing {
-	p := rabbitmq.Again(d, nil, frameSize)
+	p := rabbitmq.Republishing(d, nil, frameSize)
 	broker := amqp.Table{}
 	for name, v := range d.Headers {
 		if strings.HasPrefix(name, "x-death") || strings.HasPrefix(name, "x-first-death-") || strings.HasPrefix(name, "x-last-death-") || isOurs(name) {

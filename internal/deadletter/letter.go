@@ -45,7 +45,7 @@ type letter struct {
 }
 
 func (r *Reader) letter(d *amqp.Delivery, queue string) letter {
-	l := letter{d: d, ours: rabbitmq.Believed(d)}
+	l := letter{d: d, ours: rabbitmq.Trusted(d)}
 	// A letter that mageline has published has no x-death. One that RabbitMQ has dead-lettered comes through the default
 	// exchange as well. x-death says which exchange it was published to.
 	note, dead := r.newestDeath(d.Headers, queue)

@@ -127,7 +127,7 @@ func (r *Reader) List(ctx context.Context, queue string, f Filter) ([]ListedLett
 		if !f.matches(l.Letter) {
 			return
 		}
-		l.Error = rabbitmq.Bounded(l.Error, maxListedError)
+		l.Error = rabbitmq.Truncate(l.Error, maxListedError)
 		at[l.ID] = len(lines)
 		lines = append(lines, ListedLetter{l.Letter, 1, r.advice(l.Letter, queue)})
 	})

@@ -285,7 +285,7 @@ func (h *reading) await(ctx context.Context, want int) (bool, error) {
 }
 
 func (h *reading) ready() (int, error) {
-	q, err := rabbitmq.Look(h.look, h.queue)
+	q, err := rabbitmq.Inspect(h.look, h.queue)
 	if err != nil {
 		return 0, fmt.Errorf("look at queue %s: %w", h.queue, err)
 	}

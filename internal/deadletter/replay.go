@@ -420,7 +420,7 @@ func (r *run) publish(ctx context.Context, l letter) (wait pending, stays, err e
 	// After an interrupt the publish has some more time, so that its outcome is known.
 	publishing, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(publishGrace, cancel) })
-	stored, err := r.publisher.Start(publishing, "", to, rabbitmq.Again(l.d, r.headers(l), r.publisher.FrameSize()))
+	stored, err := r.publisher.Start(publishing, "", to, rabbitmq.Republishing(l.d, r.headers(l), r.publisher.FrameSize()))
 	if err != nil {
 		stop()
 		cancel()

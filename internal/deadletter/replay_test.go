@@ -338,7 +338,7 @@ func TestReplay_EndsAtWhatComesBackDead(t *testing.T) {
 		defer close(ended)
 		for range n {
 			d := <-deliveries
-			p := rabbitmq.Again(&d, amqp.Table{
+			p := rabbitmq.Republishing(&d, amqp.Table{
 				rabbitmq.HeaderQueue: l.work, rabbitmq.HeaderErrorClass: "rejected", rabbitmq.HeaderFailedAt: time.Now().UTC().Format(time.RFC3339),
 			}, 0)
 			if failed = back.PublishWithContext(context.WithoutCancel(t.Context()), "", l.dlq, false, false, p); failed != nil {
@@ -403,7 +403,7 @@ func TestReplay_EndsAtItsOwnLetters(t *testing.T) {
 			}
 		}
 		for range 2 {
-			l.Send(l.dlq, rabbitmq.Again(&back, amqp.Table{rabbitmq.HeaderQueue: l.work}, 0))
+			l.Send(l.dlq, rabbitmq.Republishing(&back, amqp.Table{rabbitmq.HeaderQueue: l.work}, 0))
 		}
 	}}, 2, 0, 0)
 	l.awaitDepth(l.dlq, 2)

@@ -172,7 +172,7 @@ func (q *Queues) Subscriptions(queue string) int {
 func (q *Queues) state(queue string) (state amqp.Queue, there bool) {
 	q.t.Helper()
 	q.channel(func(ch *amqp.Channel) (err error) {
-		state, err = rabbitmq.Look(ch, queue)
+		state, err = rabbitmq.Inspect(ch, queue)
 		if rabbitmq.IsNotFound(err) {
 			return nil
 		}

@@ -11,7 +11,7 @@ import (
 )
 
 // While a quorum queue's leader does not answer, RabbitMQ says that the queue is empty.
-func TestLook_WaitsForTheLeader(t *testing.T) {
+func TestInspect_WaitsForTheLeader(t *testing.T) {
 	private.Require(t)
 	server, err := private.StartRabbitMQ()
 	if server != nil {
@@ -77,12 +77,12 @@ func TestLook_WaitsForTheLeader(t *testing.T) {
 			done = true
 		default:
 		}
-		if q, err := rabbitmq.Look(look, queue); err != nil || q.Messages != messages {
-			t.Errorf("Look says %d messages, %v", q.Messages, err)
+		if q, err := rabbitmq.Inspect(look, queue); err != nil || q.Messages != messages {
+			t.Errorf("Inspect says %d messages, %v", q.Messages, err)
 		}
 	}
 	close(stop)
 	if <-wrong == 0 {
-		t.Error("RabbitMQ has always said how many there are: is Look still needed?")
+		t.Error("RabbitMQ has always said how many there are: is Inspect still needed?")
 	}
 }
