@@ -19,6 +19,7 @@ import (
 	"github.com/mageline/mageline/test/kit/env"
 	"github.com/mageline/mageline/test/kit/fakemagento"
 	"github.com/mageline/mageline/test/kit/fault"
+	"github.com/mageline/mageline/test/kit/replica"
 )
 
 // rounds is how often a replica is killed or a connection cut. Few in a short run: what was in flight in two processes that died is
@@ -271,4 +272,57 @@ func TestVolume_LeavesWhatOthersChangedSince(t *testing.T) {
 		}
 		return value(versions)
 	})
+}
+
+// A price that changes too much waits for a person: who sees it, and has it written or dropped.
+func TestVolume_HeldPricesWaitForAPerson(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t, env.ImpatientDelays()...)
+	e.Set("CONSUMERS", "price_sync", "PRICE_MAX_CHANGE", "50%")
+	for _, sku := range []string{"A", "B", "C"} {
+		e.Shop.AddProduct(fakemagento.Product{SKU: sku}) // for 10
+	}
+	r := e.Start().AwaitReady()
+	e.Publish(lists.TopicPrices, `{"type":"base","as_of":"2026-11-23T10:00:00Z","prices":[{"sku":"A","price":4},{"sku":"B","price":16},{"sku":"C","price":11}]}`)
+	is := func(sku string, want int64) func() bool {
+		return func() bool {
+			price, _ := e.Shop.BasePrice(sku, 0)
+			return price.Equal(decimal.NewFromInt(want))
+		}
+	}
+	kit.Eventually(t, env.Patience, is("C", 11), "the price that does not change too much")
+	r.AwaitEvent("price_held", "key", "B")
+	r.AwaitSaying("that two prices are held", func(_ int, document replica.Readiness) bool {
+		return strings.Contains(strings.Join(document.Problems, "\n"), "2 prices wait for a decision")
+	})
+	kit.Eventually(t, env.Patience, func() bool { return r.Metric("mageline_prices_held") == 2 }, "two in the metrics")
+	list := e.MustCall("prices", "held", "--json")
+	if !strings.Contains(list, `"sku":"a"`) || !strings.Contains(list, `"old_price":"10"`) || !strings.Contains(list, `"new_price":"4"`) {
+		t.Errorf("held are %s", list)
+	}
+	if got := e.MustCall("prices", "release", "a"); got != "released 1\n" {
+		t.Errorf("released: %q", got)
+	}
+	kit.Eventually(t, env.Patience, is("A", 4), "the price that was released")
+	if got := e.MustCall("prices", "drop", "--all", "--json"); got != "{\"dropped\":1}\n" && got != "{\"dropped\":2}\n" {
+		t.Errorf("dropped: %q", got)
+	}
+	if output, code := e.Call("prices", "release", "nothing"); code != 1 || !strings.Contains(output, "no held price of SKU nothing") {
+		t.Errorf("nothing is held of it: %d, %s", code, output)
+	}
+	if !is("B", 10)() {
+		t.Error("the price that was dropped was written")
+	}
+	if got := e.MustCall("watermarks", "show", "a"); !strings.Contains(got, "2026-11-23T10:00:00") {
+		t.Errorf("the watermark of A is %s", got)
+	}
+	if got := e.MustCall("watermarks", "reset", "A"); got != "reset 1\n" {
+		t.Errorf("reset: %q", got)
+	}
+	if _, code := e.Call("watermarks", "show", "A"); code != 1 {
+		t.Errorf("after the reset: exit %d", code)
+	}
+	e.Publish(lists.TopicPrices, `{"type":"base","as_of":"2026-11-22T10:00:00Z","prices":[{"sku":"A","price":5}]}`)
+	kit.Eventually(t, env.Patience, is("A", 5), "an older price after the reset")
+	e.Finish()
 }
