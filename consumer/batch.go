@@ -30,6 +30,9 @@ type Batch struct {
 	Linger time.Duration
 	// Concurrency is how many calls run at once in this process.
 	Concurrency int
+	// Workers is how many Writes run at once, where a Write waits for its turn to call the downstream, and prepares before it;
+	// 0 is Concurrency.
+	Workers int
 }
 
 // BatchHandler reads the entries of a message, writes those of many messages in one call, and makes the letter for those that
@@ -101,6 +104,9 @@ func (b *Batch) validate() (errs []error) {
 	}
 	if b.Size < 1 {
 		errs = append(errs, fmt.Errorf("a batch size of %d: at least 1 is possible", b.Size))
+	}
+	if b.Workers < 0 {
+		errs = append(errs, fmt.Errorf("%d workers of a batch", b.Workers))
 	}
 	if b.Bytes < 0 || b.Linger < 0 {
 		errs = append(errs, fmt.Errorf("a batch of %d bytes that lingers for %s", b.Bytes, b.Linger))

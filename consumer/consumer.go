@@ -52,7 +52,7 @@ type Consumer struct {
 	Kind    event.Kind
 	Handler Handler // exactly one of Handler and Batch is set
 	Batch   *Batch
-	// Limits that are zero are those of Options. Of a batch consumer Concurrency is that of the Batch, and Prefetch is at least
+	// Limits that are zero are those of Options. Of a batch consumer Concurrency is the Batch's number of workers, and Prefetch is at least
 	// so much that a call is gathered while others run.
 	Limits Limits
 	// DeadLettered, where it is set, is told of each event of a dead-lettered message that has failed, with its error, once
@@ -146,7 +146,7 @@ func (o *Options) setDefaults() {
 		c := &o.Consumers[i]
 		c.Limits = c.Limits.or(o.Limits)
 		if b := c.Batch; b != nil {
-			c.Limits.Concurrency = b.Concurrency
+			c.Limits.Concurrency = cmp.Or(b.Workers, b.Concurrency)
 			c.Limits.Prefetch = b.unacknowledged(c.Limits.Prefetch)
 		}
 		longest = max(longest, c.Limits.HandlerTimeout)

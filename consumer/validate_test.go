@@ -48,6 +48,9 @@ func TestNew_RefusesWhatCantWork(t *testing.T) {
 		"a batch that can't work": {func(_ *consumer.Options, c *consumer.Consumer) {
 			c.Handler, c.Batch = nil, &consumer.Batch{Concurrency: -1, Linger: -1}
 		}, []string{"no handler", "size of 0", "concurrency of -1", "lingers for -1ns"}},
+		"a batch with fewer workers than none": {func(_ *consumer.Options, c *consumer.Consumer) {
+			c.Handler, c.Batch = nil, &consumer.Batch{Handler: &shop{}, Size: 500, Concurrency: 2, Workers: -1}
+		}, []string{"-1 workers"}},
 		"an unknown circuit":          {func(_ *consumer.Options, c *consumer.Consumer) { c.Needs = []string{"search"} }, []string{"orders", `"search"`}},
 		"a negative prefetch":         {func(_ *consumer.Options, c *consumer.Consumer) { c.Limits.Prefetch = -1 }, []string{"prefetch of -1"}},
 		"a prefetch beyond AMQP's":    {func(o *consumer.Options, _ *consumer.Consumer) { o.Prefetch = 1 << 16 }, []string{"prefetch of 65536"}},

@@ -120,8 +120,8 @@ func (i *item) weight() int { return max(1, len(i.raw)) * max(1, len(i.views)) }
 // describe returns what names an item in a message.
 func (i *item) describe() string { return "SKU " + i.sku }
 
-// letter returns the body of an event with only the rejected entries.
-func letter(e event.Event, list string, rejections []consumer.Rejection) (json.RawMessage, error) {
+// letter returns the body of an event with only the rejected entries. Those that were in no call are counted here.
+func (l *Line) letter(e event.Event, list string, rejections []consumer.Rejection) (json.RawMessage, error) {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(e.Body, &members); err != nil {
 		return nil, err
@@ -129,6 +129,9 @@ func letter(e event.Event, list string, rejections []consumer.Rejection) (json.R
 	var rows []json.RawMessage
 	for _, r := range rejections {
 		rows = append(rows, r.Entry.Value.(*item).raw...)
+		if r.Entry.Err != nil {
+			l.Meter.Entries(r.Entry.Kind, rejected, 1)
+		}
 	}
 	raw, err := json.Marshal(rows)
 	if err != nil {

@@ -184,7 +184,7 @@ func (h *PriceHandler) Write(ctx context.Context, c consumer.Call) ([]consumer.R
 
 // Letter returns a body with only the rejected prices.
 func (h *PriceHandler) Letter(e event.Event, rejected []consumer.Rejection) (json.RawMessage, error) {
-	return letter(e, "prices", rejected)
+	return h.letter(e, "prices", rejected)
 }
 
 // ownRow returns the row of an item.

@@ -115,10 +115,10 @@ func TestPrices_LowersTheSizeAsMagentoSays(t *testing.T) {
 
 func TestPrices_AfterALostAnswerNothingOlderIsWritten(t *testing.T) {
 	t.Parallel()
-	for name, f := range map[string]fault.Fault{"dropped after it was applied": {Kind: fault.Drop}, "dropped before": {Kind: fault.Refuse}, "late": {Kind: fault.Late, After: 2 * timeout}} {
+	for name, f := range map[string]fault.Fault{"dropped after it was applied": {Kind: fault.Drop}, "dropped before": {Kind: fault.Refuse}, "late": {Kind: fault.Late, After: 2 * impatience}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, fakemagento.Options{}, "A")
+			r := newRigWith(t, fakemagento.Options{}, impatience, "A")
 			r.want(r.price("base", 1, `{"sku":"A","price":1}`), "acked")
 			r.Shop.Faults.Set(fault.Plan{Only: isWrite})
 			r.Shop.Faults.Next(f)

@@ -63,10 +63,19 @@ func (m *meter) Size(kind string, n int) {
 	m.sizes[kind] = n
 }
 
-// timeout is that of a call, after which a lost one can't arrive any more.
-const timeout = time.Second
+// How long nothing is written after a call was given up, and after how long a call is given up by those who have little patience.
+const (
+	afterLost  = time.Second
+	impatience = 3 * time.Second
+)
 
 func newRig(t *testing.T, o fakemagento.Options, skus ...string) *rig {
+	t.Helper()
+	return newRigWith(t, o, time.Minute, skus...)
+}
+
+// newRigWith makes one whose calls are given up after a time.
+func newRigWith(t *testing.T, o fakemagento.Options, giveUp time.Duration, skus ...string) *rig {
 	t.Helper()
 	url := kit.Database(t)
 	if _, err := migrations.Up(t.Context(), url); err != nil {
@@ -87,7 +96,7 @@ func newRig(t *testing.T, o fakemagento.Options, skus ...string) *rig {
 	t.Cleanup(server.Close)
 	t.Cleanup(shop.Close)
 	client, err := magentoapi.New(server.URL, magentoapi.Options{
-		HTTPClient: &http.Client{Timeout: timeout}, Retries: magentoapi.NoRetries,
+		HTTPClient: &http.Client{Timeout: giveUp}, Retries: magentoapi.NoRetries,
 		Auth: magentoapi.Bearer(func() (string, error) { return "t", nil }),
 	})
 	if err != nil {
@@ -99,7 +108,7 @@ func newRig(t *testing.T, o fakemagento.Options, skus ...string) *rig {
 	process := pg.NewProcess("p")
 	r := &rig{
 		t: t, Shop: shop, Meter: &meter{entries: map[string]int{}, sizes: map[string]int{}},
-		Store: &watermark.Store{DB: db, Process: process, Lease: time.Minute, Timeout: timeout},
+		Store: &watermark.Store{DB: db, Process: process, Lease: time.Minute, Timeout: afterLost},
 	}
 	line := bulk.Line{
 		Watermarks: r.Store, Slots: &pg.Slots{DB: db, Process: process, Name: "bulk call", N: 2, TTL: time.Minute}, Meter: r.Meter,

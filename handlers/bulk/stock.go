@@ -89,7 +89,7 @@ func (h *StockHandler) Write(ctx context.Context, c consumer.Call) ([]consumer.R
 
 // Letter returns a body with only the rejected items.
 func (h *StockHandler) Letter(e event.Event, rejected []consumer.Rejection) (json.RawMessage, error) {
-	return letter(e, "items", rejected)
+	return h.letter(e, "items", rejected)
 }
 
 // sources writes the items of sources (multi-source inventory).

@@ -83,14 +83,16 @@ func (l *Line) write(ctx context.Context, t target, guard *Guard, entries []cons
 	return results, nil
 }
 
+// pause waits, which does not count for the clocks of ctx.
 func pause(ctx context.Context, d time.Duration) error {
+	resume := event.Wait(ctx)
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return nil
+		return resume(ctx)
 	case <-ctx.Done():
-		return ctx.Err()
+		return errors.Join(context.Cause(ctx), resume(ctx))
 	}
 }
 

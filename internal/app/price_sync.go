@@ -115,6 +115,7 @@ const bulkLinger = 200 * time.Millisecond
 func (v *volume) batch(s *Service, h consumer.BatchHandler, limit func(kind string) int) *consumer.Batch {
 	return &consumer.Batch{
 		Handler: h, Size: s.cfg.MagentoBulkSize, Limit: limit, Linger: bulkLinger, Concurrency: s.cfg.MagentoBulkConcurrency,
+		Workers: s.cfg.MagentoBulkConcurrency + 1, // one claims and reads while the others write
 	}
 }
 

@@ -145,10 +145,13 @@ func (v *volume) chaos(broker *kit.Proxy, until func() bool) {
 		{OneIn: 50, Fault: fault.Fault{Kind: fault.Drop}}, {OneIn: 50, Fault: fault.Fault{Kind: fault.Fail}},
 	}})
 	v.e.Shop.Faults.Next(fault.Fault{Kind: fault.Drop})
+	all, _ := v.e.Left()
 	running := v.e.Run(2)
-	n := 0
-	for ; n < rounds() && !until(); n++ {
-		time.Sleep(500 * time.Millisecond) // the chaos comes by the clock
+	for n := range rounds() {
+		kit.Eventually(v.t, 20*env.Patience, func() bool {
+			now, _ := v.e.Left()
+			return now <= all*(rounds()-n)/(rounds()+1)
+		}, "a part of the messages is taken")
 		if n%2 == 1 {
 			broker.Cut()
 			continue
@@ -156,12 +159,12 @@ func (v *volume) chaos(broker *kit.Proxy, until func() bool) {
 		running[n/2%2].Kill()
 		running[n/2%2] = v.e.Start()
 	}
-	v.t.Logf("%d kills and cuts; Magento lost %d answers and failed %d calls", n, v.e.Shop.Faults.Count(fault.Drop), v.e.Shop.Faults.Count(fault.Fail))
-	if v.e.Shop.Faults.Count(fault.Drop) == 0 || n == 0 {
+	kit.Eventually(v.t, 20*env.Patience, until, "every message is settled")
+	v.t.Logf("Magento lost %d answers and failed %d calls", v.e.Shop.Faults.Count(fault.Drop), v.e.Shop.Faults.Count(fault.Fail))
+	if v.e.Shop.Faults.Count(fault.Drop) == 0 {
 		v.t.Error("nothing was shown")
 	}
 	v.e.Shop.Faults.Set(fault.Plan{})
-	kit.Eventually(v.t, 4*env.Patience, until, "every message is settled")
 }
 
 // letters returns the entries that were dead-lettered.
