@@ -152,7 +152,7 @@ func TestCreate_ManyOrdersUnderFaults(t *testing.T) {
 	}
 	r := newRig(t, fakebusinesscentral.Options{Seed: 1}, plain, nil)
 	// The uncertain wait is for what is committed late: it is longer than any commit takes here.
-	const timeout, late, wait = 200 * time.Millisecond, 250 * time.Millisecond, 700 * time.Millisecond
+	const timeout, late, wait = 200 * time.Millisecond, 250 * time.Millisecond, 1500 * time.Millisecond
 	r.fake.Faults.Set(fault.Plan{Chances: []fault.Chance{
 		{OneIn: 25, Fault: fault.Fault{Kind: fault.Drop}},
 		{OneIn: 30, Fault: fault.Fault{Kind: fault.Garble}},
@@ -222,6 +222,9 @@ func TestCreate_ManyOrdersUnderFaults(t *testing.T) {
 		reference := fmt.Sprintf("CHAOS-%d", i)
 		if counts[reference] != 1 {
 			t.Errorf("%s is there %d times", reference, counts[reference])
+			for _, d := range r.fake.Orders(reference) {
+				t.Logf("%s: %s at %s", reference, d.Number, d.BookedAt.Format(time.StampMilli))
+			}
 			continue
 		}
 		if total := r.booked(reference).Total; !total.Equal(want) {

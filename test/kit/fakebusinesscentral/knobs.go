@@ -183,6 +183,7 @@ func (s *Server) postMemo(e *entity, r *http.Request) (answer, *problem) {
 type Document struct {
 	Number, Reference string
 	Deleted           bool
+	BookedAt          time.Time
 	Values            map[string]any
 	Lines             []Line
 	// Total is the company's own sum, tax included.
@@ -246,7 +247,7 @@ func (s *Server) Customer(number string) map[string]any {
 
 func documentOf(e *entity) Document {
 	d := Document{
-		Number: text(e, "number"), Reference: text(e, "externalDocumentNumber"), Deleted: e.deleted,
+		Number: text(e, "number"), Reference: text(e, "externalDocumentNumber"), Deleted: e.deleted, BookedAt: e.booked,
 		Values: map[string]any{}, Total: amount(e.values["totalAmountIncludingTax"]),
 	}
 	for k, v := range e.values {

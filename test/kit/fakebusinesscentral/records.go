@@ -40,7 +40,7 @@ func (s *Server) add(e *entity) {
 
 func (s *Server) newEntity(set string, parent *entity) *entity {
 	s.seq++
-	return &entity{set: set, id: fmt.Sprintf("5b6c7d8e-0000-4000-8000-%012d", s.seq), version: 1, at: time.Now(), values: map[string]any{}, parent: parent}
+	return &entity{set: set, id: fmt.Sprintf("5b6c7d8e-0000-4000-8000-%012d", s.seq), version: 1, booked: time.Now(), at: time.Now(), values: map[string]any{}, parent: parent}
 }
 
 // create answers a POST. parent is the document of a line that is added later.

@@ -92,6 +92,7 @@ type table struct {
 type entity struct {
 	set, id string
 	version int
+	booked  time.Time
 	at      time.Time // since when it can be seen
 	values  map[string]any
 	lines   []*entity
