@@ -46,6 +46,10 @@ var options = withDefaults([]option{
 	{ERP: "businesscentral", Name: "comments", Values: []string{"on", "off"}, Doc: "the buyer's note and the options of products as comment lines"},
 	{ERP: "businesscentral", Name: "credit_memo", Values: []string{"draft", "post"}, Doc: "whether a credit memo is posted or left to a person"},
 	{ERP: "finops", Name: "price_is", Values: []string{"gross", "net"}, Doc: "prices with or without tax"},
+	{ERP: "finops", Name: "reference_field", Values: []string{"CustomersOrderReference", "CustomerRequisitionNumber"}, Doc: "where an order has the external reference"},
+	{ERP: "finops", Name: "line_reference", Values: []string{"ExternalItemNumber", "OrderLineReference"}, Doc: "where a line has the shop's id of its row"},
+	{ERP: "finops", Name: "customers", Values: []string{"guests", "number"}, Doc: "customers of the shop: all as the guests' account, or numbered by the shop"},
+	{ERP: "finops", Name: "credit_reason", Doc: "reason code of credit notes"},
 })
 
 func withDefaults(all []option) []option {
