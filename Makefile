@@ -56,7 +56,7 @@ chaos: ## the tests of failures at their full size: 10,000 orders with replicas 
 	$(SERVICES) env MAGELINE_E2E_SAP=10000 go test -count=1 -v -timeout 60m -run 'OrdersOnceUnderFaults' ./test/e2e
 	$(SERVICES) env MAGELINE_E2E_UPDATES=200000 go test -count=1 -v -timeout 60m -parallel 1 -run TestVolume ./test/e2e
 	MAGELINE_E2E_ORDERS=10000 go test -count=1 -v -timeout 60m -run 'TestChaos/servers' ./test/e2e
-	MAGELINE_CHAOS=1 go test -count=1 -v -timeout 30m -run ManyOrdersUnderFaults ./erp/businesscentral
+	MAGELINE_CHAOS=1 go test -count=1 -v -timeout 30m -run ManyOrdersUnderFaults ./erp/businesscentral ./erp/finops
 	$(SERVICES) env MAGELINE_LARGE_BODIES=200 go test -count=1 -v -timeout 30m -run LargeBodies ./consumer
 	$(SERVICES) env MAGELINE_TEST_LETTERS=100000 go test -count=1 -v -timeout 20m -run TestReplay_LosesNothingOfManyWhenKilled ./internal/deadletter
 

@@ -257,9 +257,16 @@ func TestCreate_EachErrorHasItsClass(t *testing.T) {
 		{400, failed + "A deadlock has occurred.", event.Unavailable, true},
 		{400, failed + "The shopify reference X is already exist in sales order Y.; Warning: validateWrite failed on data source 'SalesTable (SalesTable)'.", event.Unavailable, false},
 		{400, "Could not find a property named 'X' on type 'Y'.", event.Rejected, true},
-		{401, "", event.Unauthorized, true}, {403, "", event.Unauthorized, true}, {404, "No HTTP resource was found", event.NotFound, true},
-		{408, "", event.Timeout, false}, {412, "", event.Unavailable, true}, {429, "", event.Throttled, false},
-		{500, "Something went wrong.", event.Unavailable, false}, {502, "", event.Unavailable, false}, {503, "", event.Unavailable, false}, {504, "", event.Unavailable, false},
+		{401, "", event.Unauthorized, true},
+		{403, "", event.Unauthorized, true},
+		{404, "No HTTP resource was found", event.NotFound, true},
+		{408, "", event.Timeout, false},
+		{412, "", event.Unavailable, true},
+		{429, "", event.Throttled, false},
+		{500, "Something went wrong.", event.Unavailable, false},
+		{502, "", event.Unavailable, false},
+		{503, "", event.Unavailable, false},
+		{504, "", event.Unavailable, false},
 	} {
 		r := newRig(t, fakefinops.Options{}, plain, func(next http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {

@@ -11,6 +11,7 @@ import (
 	"github.com/mageline/mageline/erp"
 	"github.com/mageline/mageline/erp/businesscentral"
 	"github.com/mageline/mageline/erp/codes"
+	"github.com/mageline/mageline/erp/finops"
 	"github.com/mageline/mageline/erp/sap"
 	"github.com/mageline/mageline/erp/webhook"
 	"github.com/mageline/mageline/event"
@@ -24,6 +25,7 @@ var abilitiesOf = map[config.ERP]abilities{
 	config.Webhook:         {true, true, true},
 	config.SAP:             {true, true, true},
 	config.BusinessCentral: {false, true, true},
+	config.FinOps:          {false, true, true},
 }
 
 // ability is the requirement of a consumer that needs a connector with an ability.
@@ -57,6 +59,8 @@ func erpAddress(cfg *config.Config) (name, value string) {
 		return "MAGELINE_SAP_URL", cfg.SAPURL
 	case config.BusinessCentral:
 		return "MAGELINE_BUSINESSCENTRAL_URL", cfg.BusinessCentralURL
+	case config.FinOps:
+		return "MAGELINE_FINOPS_URL", cfg.FinOpsURL
 	default:
 		return "MAGELINE_ERP_URL", cfg.ERPURL
 	}
@@ -69,6 +73,8 @@ func erpClassify(cfg *config.Config) func(event.Answer, event.Subject) event.Sub
 		return sap.Dialect(sapLockCodes(cfg)).Subject
 	case config.BusinessCentral:
 		return businesscentral.Dialect.Subject
+	case config.FinOps:
+		return finops.Dialect.Subject
 	default:
 		return nil
 	}
@@ -108,6 +114,12 @@ func wireERP(cfg *config.Config, secrets *config.Secrets, file func() *codes.Fil
 			ClientID: cfg.BusinessCentralClientID, ClientSecret: secrets.Value(&cfg.BusinessCentralClientSecret),
 			Username: cfg.BusinessCentralUsername, AccessKey: secrets.Value(&cfg.BusinessCentralAccessKey),
 			Codes: file, ReferencePrefix: cfg.ERPReferencePrefix, AddressName: name, CredentialName: credential,
+		})
+	case config.FinOps:
+		return finops.New(client, finops.Options{
+			URL: address, Company: cfg.FinOpsCompany, TokenURL: cfg.FinOpsTokenURL, Scope: cfg.FinOpsScope,
+			ClientID: cfg.FinOpsClientID, ClientSecret: secrets.Value(&cfg.FinOpsClientSecret), Codes: file, ReferencePrefix: cfg.ERPReferencePrefix,
+			AddressName: name, CredentialName: "MAGELINE_FINOPS_CLIENT_ID and MAGELINE_FINOPS_CLIENT_SECRET",
 		})
 	default:
 		return nil, nil //nolint:nilnil // as above

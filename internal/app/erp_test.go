@@ -50,6 +50,10 @@ var erpSettings = map[config.ERP][]string{
 		"ERP_MAPPING", "testdata/codes.yaml", "BUSINESSCENTRAL_URL", "http://127.0.0.1:1", "BUSINESSCENTRAL_COMPANY", "CRONUS",
 		"BUSINESSCENTRAL_TENANT", "contoso.example", "BUSINESSCENTRAL_CLIENT_ID", "id", "BUSINESSCENTRAL_CLIENT_SECRET", "hush",
 	},
+	config.FinOps: {
+		"ERP_MAPPING", "testdata/codes.yaml", "FINOPS_URL", "http://127.0.0.1:1", "FINOPS_COMPANY", "usmf",
+		"FINOPS_TENANT", "contoso.example", "FINOPS_CLIENT_ID", "id", "FINOPS_CLIENT_SECRET", "hush",
+	},
 }
 
 // A file of codes that is changed is used from then on, and a broken one changes nothing.

@@ -77,7 +77,7 @@ type Config struct {
 	ERPConcurrency     int            `envconfig:"ERP_CONCURRENCY" default:"16" meaning:"requests to the ERP at once, by this process; if unset 4 for the others than webhook"`
 	ERPReferencePrefix string         `envconfig:"ERP_REFERENCE_PREFIX" meaning:"before every external reference"`
 	ShipmentReport     ShipmentReport `envconfig:"SHIPMENT_REPORT" default:"all" meaning:"which shipments the ERP is told of: all, or magento: not those that mageline made from tracking numbers"`
-	ERPUncertainWait   time.Duration  `envconfig:"ERP_UNCERTAIN_WAIT" default:"0" meaning:"that long after an uncertain create the ERP is only asked, never sent to again; if unset 10m for businesscentral"`
+	ERPUncertainWait   time.Duration  `envconfig:"ERP_UNCERTAIN_WAIT" default:"0" meaning:"that long after an uncertain create the ERP is only asked, never sent to again; if unset 15m for sap, 10m for businesscentral and finops"`
 	ERPMapping         string         `envconfig:"ERP_MAPPING" meaning:"YAML file with the shop's codes, for the others than webhook; read again when it changes"`
 
 	SAPURL          string `envconfig:"SAP_URL" meaning:"address of the S/4HANA system, such as https://my300000-api.s4hana.cloud.sap"`
@@ -101,6 +101,14 @@ type Config struct {
 	BusinessCentralScope        string `envconfig:"BUSINESSCENTRAL_SCOPE" default:"https://api.businesscentral.dynamics.com/.default" meaning:"scope of the access tokens"`
 	BusinessCentralUsername     string `envconfig:"BUSINESSCENTRAL_USERNAME" meaning:"user of an installation of one's own, in place of the app registration"`
 	BusinessCentralAccessKey    Secret `envconfig:"BUSINESSCENTRAL_ACCESS_KEY" secret:"password" meaning:"web service access key of that user"`
+
+	FinOpsURL          string `envconfig:"FINOPS_URL" meaning:"address of the Finance & Operations environment, without /data"`
+	FinOpsCompany      string `envconfig:"FINOPS_COMPANY" meaning:"the legal entity, such as usmf"`
+	FinOpsTenant       string `envconfig:"FINOPS_TENANT" meaning:"Microsoft Entra tenant of the app registration, its id or domain"`
+	FinOpsTokenURL     string `envconfig:"FINOPS_TOKEN_URL" meaning:"where access tokens are asked for; that of the tenant at login.microsoftonline.com if unset"`
+	FinOpsClientID     string `envconfig:"FINOPS_CLIENT_ID" meaning:"client id of the app registration"`
+	FinOpsClientSecret Secret `envconfig:"FINOPS_CLIENT_SECRET" secret:"password" meaning:"client secret of the app registration"`
+	FinOpsScope        string `envconfig:"FINOPS_SCOPE" meaning:"scope of the access tokens; that of the environment if unset"`
 
 	TrackingDir            string           `envconfig:"TRACKING_DIR" meaning:"the inbox: the directory into which a 3PL's files are dropped; processed/ and failed/ are made beneath it"`
 	TrackingPattern        string           `envconfig:"TRACKING_PATTERN" default:"*.csv,*.txt,*.tsv" meaning:"globs of the names of files in the inbox, separated by commas; case does not count"`

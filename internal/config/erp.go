@@ -31,6 +31,7 @@ func (l *loader) checkConnector() {
 	for name, value := range map[string]string{
 		"SAP_URL": c.SAPURL, "SAP_TOKEN_URL": c.SAPTokenURL,
 		"BUSINESSCENTRAL_URL": c.BusinessCentralURL, "BUSINESSCENTRAL_TOKEN_URL": c.BusinessCentralTokenURL,
+		"FINOPS_URL": c.FinOpsURL, "FINOPS_TOKEN_URL": c.FinOpsTokenURL,
 	} {
 		if value != "" {
 			l.checkURL(name, value)
@@ -44,6 +45,9 @@ func (l *loader) checkConnector() {
 	l.checkSAP()
 	if c.BusinessCentralTokenURL == "" && c.BusinessCentralTenant != "" {
 		c.BusinessCentralTokenURL = entraTokens(c.BusinessCentralTenant)
+	}
+	if c.FinOpsTokenURL == "" && c.FinOpsTenant != "" {
+		c.FinOpsTokenURL = entraTokens(c.FinOpsTenant)
 	}
 }
 
@@ -103,6 +107,16 @@ func (l *loader) checkConnectorNeeds() {
 			need{"BUSINESSCENTRAL_TENANT", c.BusinessCentralTokenURL, "set it to the tenant of the app registration, or " + prefix + "BUSINESSCENTRAL_TOKEN_URL"},
 			need{"BUSINESSCENTRAL_CLIENT_ID", c.BusinessCentralClientID, "set it to the client id of the app registration"},
 			need{"BUSINESSCENTRAL_CLIENT_SECRET", c.BusinessCentralClientSecret.Reveal(), "set it to the client secret of the app registration"})
+	}
+	if c.ERP == FinOps {
+		needs = []need{
+			{"FINOPS_URL", c.FinOpsURL, "set it to the environment's address, such as https://<environment>.operations.dynamics.com"},
+			{"FINOPS_COMPANY", c.FinOpsCompany, "set it to the legal entity, such as usmf"},
+			mappingNeed(c),
+			{"FINOPS_TENANT", c.FinOpsTokenURL, "set it to the tenant of the app registration, or " + prefix + "FINOPS_TOKEN_URL"},
+			{"FINOPS_CLIENT_ID", c.FinOpsClientID, "set it to the client id of the app registration"},
+			{"FINOPS_CLIENT_SECRET", c.FinOpsClientSecret.Reveal(), "set it to the client secret of the app registration"},
+		}
 	}
 	for _, n := range needs {
 		if n.value == "" {

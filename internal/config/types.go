@@ -146,11 +146,12 @@ const (
 	Webhook         ERP = "webhook"
 	SAP             ERP = "sap"
 	BusinessCentral ERP = "businesscentral"
+	FinOps          ERP = "finops"
 	NoERP           ERP = "none"
 )
 
 // erps are all of them.
-var erps = []ERP{Webhook, SAP, BusinessCentral, NoERP}
+var erps = []ERP{Webhook, SAP, BusinessCentral, FinOps, NoERP}
 
 // Type says what it takes.
 func (ERP) Type() string { return words(erps...) }
@@ -158,7 +159,7 @@ func (ERP) Type() string { return words(erps...) }
 // Decode reads it.
 func (e *ERP) Decode(value string) error {
 	switch value {
-	case "netsuite", "finops":
+	case "netsuite":
 		return want("%s; the connector %s is not in this build", words(erps...), value)
 	}
 	return choice(e, value, erps...)

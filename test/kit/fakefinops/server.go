@@ -176,7 +176,8 @@ func (s *Server) answer(r *http.Request, body []byte) (status int, answer []byte
 		}
 	case s.conflict > 0 && r.Method != http.MethodGet:
 		s.conflict--
-		p = infolog("SalesOrderHeaderV2Entity", "Cannot edit a record in Sales orders (SalesTable). An update conflict occurred due to another user process deleting the record or changing one or more fields in the record.")
+		p = infolog("SalesOrderHeaderV2Entity", "Cannot edit a record in Sales orders (SalesTable). "+
+			"An update conflict occurred due to another user process deleting the record or changing one or more fields in the record.")
 	default:
 		var v any
 		if status, v, p = s.route(r, body); p == nil {
