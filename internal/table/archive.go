@@ -22,6 +22,9 @@ const (
 	Workbook Container = "xlsx"
 )
 
+// maxUnpacked bounds what is unpacked. Only tests change it.
+var maxUnpacked int64 = MaxBytes
+
 // containerOf returns what a file is packed in, by its first bytes.
 func containerOf(begin []byte) Container {
 	switch {
@@ -43,7 +46,7 @@ func unpack(f io.ReadSeeker, size int64, c Container) (io.Reader, Container, err
 		if err != nil {
 			return nil, c, kept.or(err, "the gzip can't be unpacked, it is damaged or cut off: send it again")
 		}
-		return &unpacking{r: z, below: kept, left: MaxBytes, reason: "the gzip is damaged or cut off: send it again"}, c, nil
+		return &unpacking{r: z, below: kept, left: maxUnpacked, reason: "the gzip is damaged or cut off: send it again"}, c, nil
 	case Zip:
 		kept := &keeper{at: f}
 		z, err := zip.NewReader(kept, size)
@@ -84,7 +87,7 @@ func unzip(z *zip.Reader, below *keeper) (io.Reader, Container, error) {
 	if err != nil {
 		return nil, Zip, below.or(err, "the file in the zip can't be unpacked: send it again")
 	}
-	return &unpacking{r: r, below: below, left: MaxBytes, reason: "the file in the zip is damaged: send it again"}, Zip, nil
+	return &unpacking{r: r, below: below, left: maxUnpacked, reason: "the file in the zip is damaged: send it again"}, Zip, nil
 }
 
 // keeper remembers the errors of a file, so that they can be told from those of its content.
@@ -147,7 +150,7 @@ type unpacking struct {
 func (u *unpacking) Read(p []byte) (int, error) {
 	n, err := u.r.Read(p)
 	if u.left -= int64(n); u.left < 0 {
-		return 0, unusable("the file has more than %d MiB when it is unpacked: split it", MaxBytes>>20)
+		return 0, unusable("the file has more than %d MiB when it is unpacked: split it", maxUnpacked>>20)
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		err = u.below.or(err, u.reason)

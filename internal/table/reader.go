@@ -82,8 +82,13 @@ func (r *Reader) begin(o Options) error {
 		case err != nil || r.rows.line > HeaderLines:
 			return &UnusableError{Reason: "none of the first lines is a header with the columns that are needed", Header: nearest, NoHeader: true}
 		}
+		line := r.rows.buf[r.rows.start : r.rows.start+end]
+		if strings.ContainsFunc(candidates, func(d rune) bool { return isBlank(line, byte(d)) }) {
+			r.rows.skip(end, 1)
+			continue
+		}
 		empty = false
-		if d := separator(r.rows.buf[r.rows.start : r.rows.start+end]); d != 0 && r.about.Container != Workbook {
+		if d := separator(line); d != 0 && r.about.Container != Workbook {
 			if o.Delimiter == 0 {
 				candidates, r.separator = string(rune(d)), true
 			}

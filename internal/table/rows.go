@@ -200,7 +200,7 @@ func (s *rows) split(text []byte, several bool) (n int, state splitState) {
 	stray := false
 	for at := 0; ; {
 		c := Cell{from: at, At: at}
-		for at < len(text) && text[at] == ' ' {
+		for at < len(text) && text[at] == ' ' && s.delimiter != ' ' {
 			at++
 		}
 		if at < len(text) && text[at] == '"' {
@@ -271,7 +271,7 @@ func (s *rows) quoted(text []byte, at int, several bool) (value []byte, next int
 			continue
 		}
 		end := at + 1
-		for end < len(text) && text[end] == ' ' {
+		for end < len(text) && text[end] == ' ' && s.delimiter != ' ' {
 			end++
 		}
 		if end == len(text) || text[end] == s.delimiter || text[end] == '\n' {

@@ -83,6 +83,8 @@ func TestReader_ReturnsRows(t *testing.T) {
 		{"quotes are characters between tabs", "SKU\tPrice\tx\n\"5 in\" bag\t1\t\"a\"\nB \"x\t2\t\"C\" d\n\"D\t3\t4\nE\t\"5\t6\"\tx\n", has, []string{
 			`2: "5 in" bag|1|a`, `3: B "x|2|"C" d`, `4: "D|3|4`, "5: E|5\t6|x",
 		}},
+		{"blank rows before a file without a header", ";;\n\n1;2,3,4,5\n", table.Options{}, []string{"3: 1;2|3|4|5"}},
+		{"a blank as the delimiter", "SKU Price\n \nA 1\n\"B C\" 2\n", table.Options{Header: has.Header, Delimiter: ' '}, []string{"3: A|1", "4: B C|2"}},
 		{"none is named", "SKU;Price\n\xe8;1\n", has, []string{"2: è|1"}},
 		{"UTF-16 is found out whatever is named", wide("\ufeffSKU;Price\nč;1\n"), table.Options{Header: has.Header, Encoding: "windows-1250"}, []string{"2: č|1"}},
 		{"UTF-16 without a mark", wide("SKU;Price\r\nč;1\r\n"), has, []string{"2: č|1"}},
@@ -104,6 +106,7 @@ func TestNewReader_RefusesWhatIsNoTable(t *testing.T) {
 	}{
 		"empty":                        {"", "empty", has},
 		"blank lines":                  {"\r\n\n", "empty", has},
+		"blank rows":                   {" \r\n;;\n\"\",\"\"\n", "empty", has},
 		"no header":                    {"a,b\n1,2\n", "none of the first lines", has},
 		"a header too far down":        {strings.Repeat("x\n", table.HeaderLines) + "SKU,Price\n", "none of the first lines", has},
 		"a picture":                    {"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "not text", has},

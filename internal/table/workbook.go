@@ -40,7 +40,7 @@ func openWorkbook(z *zip.Reader, below *keeper) (io.Reader, error) {
 	if err != nil {
 		return nil, below.or(err, damagedWorkbook)
 	}
-	return &unpacking{r: &sheet{xml: d, shared: w.shared, ends: w.ends}, below: below, left: MaxBytes, reason: damagedWorkbook}, nil
+	return &unpacking{r: &sheet{xml: d, shared: w.shared, ends: w.ends}, below: below, left: maxUnpacked, reason: damagedWorkbook}, nil
 }
 
 type workbook struct {

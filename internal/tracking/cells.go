@@ -289,18 +289,26 @@ func orderFault(number, cell string) string {
 		return "order_number is a formula or a link"
 	case strings.ContainsAny(number, ",;|<>\"") || strings.ContainsFunc(number, table.IsSpace):
 		return "order_number has a blank, a comma or another separator in it: the profile's order_number has match, remove and split for that"
-	case isGrouped(number):
+	case isGrouped(number, ".'’", 2):
 		return "order_number has thousands separators: the profile's order_number.remove takes them out"
+	case isSeveral(number):
+		return "order_number has several numbers in it: the profile's order_number.split separates them"
 	case isFraction(number):
 		return "order_number has a decimal fraction, as 100000001.0: the profile's order_number.match takes it off"
 	}
 	return ""
 }
 
-// isGrouped reports whether a number has its digits in groups, as 100.000.001.
-func isGrouped(number string) bool {
-	groups := strings.FieldsFunc(number, func(c rune) bool { return c == '.' || c == '\'' || c == '\u2019' })
-	if len(groups) < 3 || len(groups[0]) > 3 || !isDigits(groups[0]) {
+// isSeveral reports whether there are two order numbers of one length and at least six digits.
+func isSeveral(number string) bool {
+	parts := strings.FieldsFunc(number, func(c rune) bool { return strings.ContainsRune("/+&-_", c) })
+	return len(parts) > 1 && !slices.ContainsFunc(parts, func(p string) bool { return len(p) < 6 || len(p) != len(parts[0]) || !isDigits(p) })
+}
+
+// isGrouped reports whether a number has its digits in groups, at least so many, as 100.000.001.
+func isGrouped(number, separators string, least int) bool {
+	groups := strings.FieldsFunc(number, func(c rune) bool { return strings.ContainsRune(separators, c) })
+	if len(groups) < least || len(groups[0]) > 3 || !isDigits(groups[0]) {
 		return false
 	}
 	for _, g := range groups[1:] {
@@ -414,6 +422,8 @@ func numberFault(number string) string {
 		return "tracking_number is a formula"
 	case isSpoilt(number):
 		return "tracking_number" + reasonSpoilt
+	case isFraction(number) || isGrouped(number, ",.'’", 3):
+		return "tracking_number has a decimal fraction or thousands separators: format the column as text and export it again"
 	case !strings.ContainsAny(number, "0123456789"):
 		return "tracking_number has no digit in it"
 	case !strings.ContainsAny(number, "123456789"):

@@ -160,6 +160,9 @@ func TestReader_ReturnsBadRowsWithReasons(t *testing.T) {
 			",1Z,A,1,2,order_number is missing\n101, ,A,1,3,tracking_number is missing\n",
 		},
 		{"spoilt by a spreadsheet", "1.23E+11,1Z,A,1\n100,\"3,4E+20\",A,1\n100,1E5,A,1\n5e-7,1Z,A,1\n100,12E+5,A,1\n100,E+5,A-1,1\n", []string{"2: order_number was spoilt", "3: tracking_number was spoilt", "5: order_number was spoilt", "6: tracking_number was spoilt"}, 2, ""},
+		{"numbers in other words", "100/101,1Z,A,1\n100000001/100000002,2Z,A,1\n1.234,3Z,A,1\n100000001.0,4Z,A,1\n1,794600000041.0,A,1\n1,\"794,612,345\",A,1\n", []string{
+			"3: order_number has several", "4: order_number has thousands", "5: order_number has a decimal", "6: tracking_number has a decimal", "7: tracking_number has a decimal",
+		}, 1, ""},
 		{"quantities", "100,1,A,0\n100,2,A,-1\n100,3,A,two\n100,4,A,1e9\n100,5,A,NaN\n100,6,A,\"1,000\"\n100,7,A,1.000000\n100,8,A,0.00001\n100,9,A,123456789\n", []string{"2: quantity", "3: quantity", "4: quantity", "5: quantity", "6: quantity", "7: quantity", "9: quantity", "10: quantity"}, 1, ""},
 		{"a short row", "100\n", []string{"2: tracking_number is missing"}, 0, "100,,,,2,tracking_number is missing\n"},
 		{"a long row", ",1Z,A,1,x,\"y,z\"\n", []string{"2: the row has more cells"}, 0, ",1Z,A,1,2,the row has more cells than the header: put a cell in quotes that has the delimiter in it,x,\"y,z\"\n"},
