@@ -449,8 +449,8 @@ func (s *Client) withCustomer(ctx context.Context, c erp.Call, p erp.Payload, bo
 	}
 	f := s.o.Codes()
 	found, ok, err := erp.FindCustomer(ctx, c, customers{s, f, p.Order.Store}, p.Order, s.o.Prefix, f.MatchEmail())
-	if err != nil {
-		return nil, err
+	if err != nil { // nothing of the order was sent; what became of a new customer is known of its own step
+		return nil, event.NotDone(err)
 	}
 	account := found.Number
 	if !ok {

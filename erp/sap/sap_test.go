@@ -436,6 +436,22 @@ func TestCreate_Customers(t *testing.T) {
 	}
 }
 
+// A customer that can't be looked up leaves the order certainly not sent: it need not be waited for.
+func TestCreate_WithoutTheCustomerNothingIsSent(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, with(file, "options: {identification_type: ZSHOP}"), fakesap.Options{})
+	for _, f := range []fault.Fault{{Kind: fault.Fail}, {Kind: fault.Refuse}, {Kind: fault.Drop}} {
+		r.fake.Faults.Set(fault.Plan{Every: f, Only: func(q *http.Request) bool { return strings.Contains(q.URL.Path, fakesap.Partners) }})
+		if _, err := r.create(erptest.Order("ET-1")); err == nil || !event.IsNotDone(err) || len(r.fake.DocumentsOf("ET-1")) > 0 {
+			t.Errorf("fault %d: error %v, not done: %t", f.Kind, err, event.IsNotDone(err))
+		}
+	}
+	r.fake.Faults.Set(fault.Plan{})
+	if _, err := r.create(erptest.Order("ET-1")); err != nil || len(r.fake.Partners()) != 1 {
+		t.Errorf("afterwards: %v, customers %+v", err, r.fake.Partners())
+	}
+}
+
 // Two partners with one external id are a person's to sort out.
 func TestCreate_TwoCustomersWithOneIDAreRejected(t *testing.T) {
 	t.Parallel()
