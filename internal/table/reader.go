@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -83,7 +84,7 @@ func (r *Reader) begin(o Options) error {
 			return &UnusableError{Reason: "none of the first lines is a header with the columns that are needed", Header: nearest, NoHeader: true}
 		}
 		line := r.rows.buf[r.rows.start : r.rows.start+end]
-		if strings.ContainsFunc(candidates, func(d rune) bool { return isBlank(line, byte(d)) }) {
+		if slices.ContainsFunc([]byte(candidates), func(d byte) bool { return isBlank(line, d) }) {
 			r.rows.skip(end, 1)
 			continue
 		}
