@@ -50,6 +50,7 @@ func (r registry) check(ctx context.Context, cfg *config.Config, version string)
 	var magento, erp bool
 	for _, one := range r.enabled(cfg) {
 		settings.Consumers = append(settings.Consumers, one.Name)
+		c.magento.Orders = c.magento.Orders || one.Uses(config.DownstreamMagento) && !one.Batch
 		magento, erp = magento || one.Uses(config.DownstreamMagento), erp || one.Uses(config.DownstreamERP)
 		if one.check != nil {
 			one.check(c)

@@ -25,6 +25,11 @@ type Magento struct {
 	Comment bool
 	// Statuses are set together with comments (ORDER_STATUS_EXPORTED).
 	Statuses []OrderStatus
+	// Orders is true when orders are read.
+	Orders bool
+	// Prices and Stock are nil where they are not written.
+	Prices *MagentoPrices
+	Stock  *MagentoStock
 	// Ship is true when tracking numbers are brought to shipments, and Create when shipments are made for them.
 	Ship, Create bool
 	// CreditMemos and Customers are true when those are read.
@@ -50,7 +55,10 @@ func (m Magento) Check(ctx context.Context) []Finding {
 	if m.Now == nil {
 		m.Now = time.Now
 	}
-	questions := []func(context.Context) (Finding, error){m.orders}
+	var questions []func(context.Context) (Finding, error)
+	if m.Orders {
+		questions = append(questions, m.orders)
+	}
 	if m.Comment {
 		questions = append(questions, m.comment)
 	}
@@ -70,16 +78,25 @@ func (m Magento) Check(ctx context.Context) []Finding {
 		questions = append(questions, func(ctx context.Context) (Finding, error) { return m.status(ctx, s) })
 	}
 	questions = append(questions, m.stores)
+	if m.Prices != nil {
+		questions = append(questions, m.prices, m.edition, m.scope)
+	}
 
-	var reached []Finding
-	answers, errs := make([]Finding, len(questions)), make([]error, len(questions))
+	var reached, stock []Finding
+	answers, errs := make([]Finding, len(questions)), make([]error, len(questions)+1)
 	var asked sync.WaitGroup
 	asked.Go(func() { reached = m.reach(ctx) })
 	for i, ask := range questions {
 		asked.Go(func() { answers[i], errs[i] = ask(ctx) })
 	}
+	if m.Stock != nil {
+		asked.Go(func() { stock, errs[len(questions)] = m.stock(ctx) })
+	}
 	asked.Wait()
-	return slices.Concat(reached, []Finding{credential(errs...)}, answers)
+	if m.Stock == nil {
+		errs = errs[:len(questions)]
+	}
+	return slices.Concat(reached, []Finding{credential(errs...)}, answers, stock)
 }
 
 // reach asks without a credential: any answer but a failure shows that Magento is there, and its Date shows its clock.

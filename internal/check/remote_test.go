@@ -31,7 +31,7 @@ func shop(t *testing.T, handler http.Handler, auth magentoapi.Credential) check.
 	if err != nil {
 		t.Fatal(err)
 	}
-	return check.Magento{URL: server.URL + "/rest/", HTTP: client, Client: api, Comment: true, Ship: true, Create: true}
+	return check.Magento{URL: server.URL + "/rest/", HTTP: client, Client: api, Orders: true, Comment: true, Ship: true, Create: true}
 }
 
 func bearer(value string) magentoapi.Credential { return magentoapi.Bearer(magentoapi.Fixed(value)) }
