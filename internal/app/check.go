@@ -7,6 +7,7 @@ import (
 
 	"github.com/mageline/mageline/internal/check"
 	"github.com/mageline/mageline/internal/config"
+	"github.com/mageline/mageline/internal/inbox"
 )
 
 // checks is what `mageline check` looks at. Each enabled consumer adds to it.
@@ -15,6 +16,14 @@ type checks struct {
 	rabbitmq check.RabbitMQ
 	magento  check.Magento   // looked at where a consumer needs Magento
 	more     []check.Checker // those that no downstream brings
+}
+
+// lists looks at the inbox of a consumer of prices or stock, if it has one.
+func (c *checks) lists(dir string) {
+	if dir != "" {
+		c.rabbitmq.Publishes = true
+		c.more = append(c.more, check.Inbox{Path: dir, Beneath: []string{inbox.Processed, inbox.Failed}})
+	}
 }
 
 // Check looks at all that the enabled consumers need.

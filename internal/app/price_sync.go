@@ -10,6 +10,7 @@ import (
 	"github.com/mageline/mageline/consumer"
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/handlers/bulk"
+	"github.com/mageline/mageline/internal/check"
 	"github.com/mageline/mageline/internal/config"
 	"github.com/mageline/mageline/internal/lists"
 	"github.com/mageline/mageline/internal/periodic"
@@ -25,6 +26,10 @@ var priceSync = registration{
 		Needs: []string{config.DownstreamMagento},
 	},
 	wire: wirePriceSync,
+	check: func(c *checks) {
+		c.magento.Prices = &check.MagentoPrices{PerWebsite: c.cfg.PriceScope == config.WebsitePrices}
+		c.lists(c.cfg.PriceDir)
+	},
 }
 
 func wirePriceSync(s *Service) wired {
@@ -36,10 +41,10 @@ func wirePriceSync(s *Service) wired {
 	if !s.cfg.PriceMaxChange.IsZero() {
 		h.Rules.Guard = &bulk.Guard{MaxChange: s.cfg.PriceMaxChange.Decimal}
 	}
-	return wired{
+	return s.watchLists(wired{
 		Consumer: consumer.Consumer{Kind: event.Prices, Batch: v.batch(s, h, h.Limit)},
 		tasks:    []periodic.Task{s.heldPrices(v.store)},
-	}
+	}, bulk.PriceSync, s.cfg.PriceDir, false)
 }
 
 // heldPrices counts the prices that wait for a person.

@@ -1,9 +1,13 @@
 package app
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/mageline/mageline/consumer"
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/handlers/bulk"
+	"github.com/mageline/mageline/internal/check"
 	"github.com/mageline/mageline/internal/config"
 	"github.com/mageline/mageline/internal/lists"
 )
@@ -16,6 +20,10 @@ var stockSync = registration{
 		Needs: []string{config.DownstreamMagento},
 	},
 	wire: wireStockSync,
+	check: func(c *checks) {
+		c.magento.Stock = &check.MagentoStock{Buffered: slices.Sorted(maps.Keys(c.cfg.StockBuffer))}
+		c.lists(c.cfg.StockDir)
+	},
 }
 
 func wireStockSync(s *Service) wired {
@@ -23,5 +31,5 @@ func wireStockSync(s *Service) wired {
 	h := &bulk.StockHandler{
 		Line: v.line(s), Sources: s.remotes.shop.Inventory, Legacy: s.remotes.shop.StockItems, Shop: v.shop, Buffer: s.cfg.StockBuffer,
 	}
-	return wired{Consumer: consumer.Consumer{Kind: event.Stock, Batch: v.batch(s, h, h.Limit)}}
+	return s.watchLists(wired{Consumer: consumer.Consumer{Kind: event.Stock, Batch: v.batch(s, h, h.Limit)}}, bulk.StockSync, s.cfg.StockDir, true)
 }

@@ -296,12 +296,10 @@ func (l *loader) checkERP() {
 func (l *loader) checkTracking() {
 	l.readProfiles()
 	l.readServers()
-	if dir := l.c.TrackingDir; dir != "" {
-		// One that is not there may be a share that is mounted later; check and the log say so.
-		if info, err := os.Stat(dir); err == nil && !info.IsDir() {
-			l.problem("TRACKING_DIR", "must be the path of a directory, such as /srv/tracking")
-		}
-	}
+	l.checkInbox("TRACKING_DIR", l.c.TrackingDir, "/srv/tracking")
+	l.checkInbox("PRICE_DIR", l.c.PriceDir, "/srv/prices")
+	l.checkInbox("STOCK_DIR", l.c.StockDir, "/srv/stock")
+	l.checkInboxesDiffer()
 	// Magento's rule for the code of a source (magento/inventory, Inventory/Model/Source/Validator/CodeValidator.php).
 	if strings.ContainsFunc(l.c.TrackingSourceCode, unicode.IsSpace) {
 		l.problem("TRACKING_SOURCE_CODE", "must be the code of an MSI source, which has no blank in it")
@@ -314,6 +312,29 @@ func (l *loader) checkTracking() {
 	}
 	if l.c.TrackingStill <= 0 {
 		l.problem("TRACKING_STILL", "must be above 0, such as 10s")
+	}
+}
+
+func (l *loader) checkInbox(name, dir, example string) {
+	// One that is not there may be a share that is mounted later; check and the log say so.
+	if info, err := os.Stat(dir); dir != "" && err == nil && !info.IsDir() {
+		l.problem(name, "must be the path of a directory, such as %s", example)
+	}
+}
+
+// checkInboxesDiffer refuses a directory whose files two would take.
+func (l *loader) checkInboxesDiffer() {
+	seen := map[string]string{}
+	for _, box := range [][2]string{{"TRACKING_DIR", l.c.TrackingDir}, {"PRICE_DIR", l.c.PriceDir}, {"STOCK_DIR", l.c.StockDir}} {
+		name, dir := box[0], box[1]
+		if dir == "" {
+			continue
+		}
+		dir = filepath.Clean(dir)
+		if other := seen[dir]; other != "" {
+			l.problem(name, "is the directory of %s, too: each needs one of its own", other)
+		}
+		seen[dir] = name
 	}
 }
 

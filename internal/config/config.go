@@ -128,6 +128,8 @@ type Config struct {
 	PriceAllowZero         bool          `envconfig:"PRICE_ALLOW_ZERO" default:"false" meaning:"write prices of 0 too"`
 	PriceMaxChange         Share         `envconfig:"PRICE_MAX_CHANGE" meaning:"a base or special price that differs by more from what Magento has, up or down, is held until a person decides (mageline prices); such as 50%"`
 	PriceScope             PriceScope    `envconfig:"PRICE_SCOPE" default:"global" meaning:"as in the shop's Stores > Configuration > Catalog > Price: with website, special prices are written to every store view of the website"`
+	PriceDir               string        `envconfig:"PRICE_DIR" meaning:"the inbox of price lists, which are sent as mageline import does; in folders base, special and tier beneath it lists of that type"`
+	StockDir               string        `envconfig:"STOCK_DIR" meaning:"the inbox of lists of stock; in a folder of a source's code beneath it lists of that source"`
 	StockBuffer            StockBuffer   `envconfig:"STOCK_BUFFER" meaning:"taken from the quantity of a source before it is written, never below 0, as default=2,berlin=5"`
 
 	BreakerFailures int           `envconfig:"BREAKER_FAILURES" default:"5" meaning:"consecutive failures of one downstream that open its circuit; 0: no circuit"`
