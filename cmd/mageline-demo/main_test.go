@@ -90,7 +90,7 @@ func TestStoryEndsWellOrTellsWhatIsWrong(t *testing.T) {
 			}
 			prefix := prefixIn(told)
 			if test.wrong == "" {
-				for _, part := range []string{"/readyz", "/metrics", prefix + ".order_placed.dlq", "replayed 1, skipped 0, failed 0", "skipped, with nothing sent", "comment", "picture.csv.error.txt"} {
+				for _, part := range []string{"/readyz", "/metrics", prefix + ".order_placed.dlq", "replayed 1, skipped 0, failed 0", "skipped, with nothing sent", "comment", "picture.csv.error.txt", "40 prices are new", "from 12.5 to 1250"} {
 					if !strings.Contains(told, part) {
 						t.Errorf("it does not tell of %q", part)
 					}

@@ -39,8 +39,8 @@ func runCommand() *cobra.Command {
 		Short: "Tell the story of mageline between a shop and an ERP that fail, and check its end",
 		Long: "Tell the story of mageline between a simulated shop and a simulated ERP that fail, on a real RabbitMQ and a real\n" +
 			"Postgres, with queues and a database of its own that are deleted at the end. Exit code 0 only if every order is\n" +
-			"in the ERP exactly once, has exactly one comment in Magento and still its status, and every parcel of the 3PL's files\n" +
-			"has its number on exactly one shipment.",
+			"in the ERP exactly once, has exactly one comment in Magento and still its status, every parcel of the 3PL's files\n" +
+			"has its number on exactly one shipment, and the prices of a list are in Magento.",
 		Example: "  mageline-demo run --once --mageline bin/mageline --amqp amqp://guest:guest@127.0.0.1:5672/ \\\n" +
 			"    --database postgres://postgres@127.0.0.1:5432/postgres",
 		Args: cobra.NoArgs,
@@ -135,6 +135,10 @@ func run(ctx context.Context, o runOptions, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
+	if d.lists, err = os.MkdirTemp("", name+"-lists-"); err != nil {
+		return fmt.Errorf("make a directory of lists: %w", err)
+	}
+	undo = append(undo, func() error { return os.RemoveAll(d.lists) })
 	d.program = program{path: o.binary, env: append(withoutMageline(os.Environ()),
 		"MAGELINE_AMQP_URL="+o.amqpURL,
 		"MAGELINE_AMQP_EXCHANGE="+d.exchange,
@@ -149,6 +153,7 @@ func run(ctx context.Context, o runOptions, out io.Writer) (err error) {
 		"MAGELINE_BREAKER_OPEN_FOR=2s",
 		"MAGELINE_TRACKING_DIR="+d.inbox,
 		"MAGELINE_TRACKING_CARRIERS=DHL Paket=dhl",
+		"MAGELINE_PRICE_MAX_CHANGE=50%",
 		"MAGELINE_HTTP_ADDR="+o.httpAddr,
 	)}
 	d.program.env = append(d.program.env, ofERP...)

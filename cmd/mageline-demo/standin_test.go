@@ -59,6 +59,10 @@ func runStandIn(mode string, args []string) int {
 		var state string
 		_, err = s.call(http.MethodGet, "http://"+env("HTTP_ADDR")+"/row/"+number, "", nil, &state)
 		fmt.Println(args[2], state)
+	case "import prices":
+		err = s.prices(args[2])
+	case "prices held":
+		fmt.Println("ART-1000 from 12.5 to 1250")
 	case "dlq list":
 		fmt.Println("one letter in", args[2])
 	default: // --replay-dlq QUEUE
@@ -79,7 +83,7 @@ func (s *standIn) run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	deliveries := make(chan amqp.Delivery)
-	for consumer, topics := range map[string][]string{"order_placed": {placed, updated}, "order_canceled": {canceled}} {
+	for consumer, topics := range map[string][]string{"order_placed": {placed, updated}, "order_canceled": {canceled}, "price_sync": nil} {
 		queue := s.prefix + "." + consumer
 		for _, q := range []string{queue, queue + ".dlq"} {
 			if _, err := s.channel.QueueDeclare(q, true, false, false, false, nil); err != nil {
@@ -245,6 +249,27 @@ func (s *standIn) parcels(ctx context.Context) {
 			_ = os.Rename(path, filepath.Join(inbox, to, name))
 		}
 	}
+}
+
+// prices does with a price list what the demo looks for: it writes what is dearer, sends one letter of what there is not, and holds the
+// price that is out of all proportion.
+func (s *standIn) prices(path string) error {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	var rows []string
+	for line := range strings.Lines(string(content)) {
+		sku, price, _ := strings.Cut(strings.TrimSpace(line), ";")
+		if price == "13,75" {
+			rows = append(rows, fmt.Sprintf(`{"sku":%q,"price":13.75,"store_id":0}`, sku))
+		}
+	}
+	body := []byte(`{"prices":[` + strings.Join(rows, ",") + `]}`)
+	if _, err := s.call(http.MethodPost, env("MAGENTO_URL")+"/rest/V1/products/base-prices", env("MAGENTO_TOKEN"), body, nil); err != nil {
+		return err
+	}
+	return s.channel.PublishWithContext(context.Background(), "", s.prefix+".price_sync.dlq", false, false, amqp.Publishing{Body: []byte("{}")})
 }
 
 // ship ships an order; the mode forgets leaves one parcel out.

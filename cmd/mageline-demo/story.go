@@ -30,6 +30,8 @@ type demo struct {
 	codes   string   // the directory of the file of codes
 	parcels []string // of the 3PL's files: order number, space, tracking number
 	poison  int      // letters that must be dead at the end
+	lists   string   // a directory
+	letters int      // of prices, dead at the end
 }
 
 const (
@@ -48,7 +50,7 @@ func (d *demo) play(ctx context.Context, once bool) error {
 		return err
 	}
 	d.good("mageline is ready: it has migrated its database, declared its queues and subscribed")
-	for _, scene := range []func(context.Context) error{d.ordinaryDay, d.unpaid, d.canceledBeforePaid, d.trackingFiles, d.brokenERP, d.poisoned} {
+	for _, scene := range []func(context.Context) error{d.ordinaryDay, d.unpaid, d.canceledBeforePaid, d.trackingFiles, d.priceList, d.brokenERP, d.poisoned} {
 		if err := scene(ctx); err != nil {
 			return err
 		}
@@ -295,6 +297,9 @@ func (d *demo) end(ctx context.Context, stop func() error) error {
 	}
 	if n, err := d.wire.depth(d.prefix + ".tracking_received.dlq"); err != nil || n > 0 {
 		problems = append(problems, fmt.Sprintf("there are %d dead parcels, and should be none", n))
+	}
+	if n, err := d.wire.depth(d.prefix + ".price_sync.dlq"); err != nil || n != d.letters {
+		problems = append(problems, fmt.Sprintf("there are %d dead letters of prices, and should be %d", n, d.letters))
 	}
 	if err := stop(); err != nil {
 		problems = append(problems, err.Error())
