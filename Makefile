@@ -73,7 +73,7 @@ soak: ## T (10m) of steady load with a fault every few seconds: nothing may grow
 
 bench: ## the table of docs/performance.md, each rate next to its limit measured in the same run, and every Go benchmark
 	scripts/php.sh
-	$(SERVICES) env MAGELINE_TEST_BENCH=full go test -count=1 -v -timeout 30m ./test/bench
+	$(SERVICES) env MAGELINE_TEST_BENCH=full go test -count=1 -v -timeout 60m ./test/bench
 	$(SERVICES) go test -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 30m \
 		$$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -n 1 dirname | sort -u)
 

@@ -23,11 +23,26 @@ type sizes struct {
 	rows     int    // of a tracking file
 	pings    int    // on an idle system
 	latency  time.Duration
+
+	prices        int           // in bulk
+	written, read time.Duration // that a Magento takes for a row of them
+	answer        time.Duration // that one takes for any call
+	stock         int           // rows in bulk
+
+	stockWritten, stockRead time.Duration
 }
 
 var (
-	full  = sizes{messages: 60_000, rounds: 5, drain: [2]int{10_000, 200_000}, known: 1000, orders: 2000, tracks: 10_000, rows: 200_000, pings: 500, latency: 20 * time.Millisecond}
-	smoke = sizes{messages: 200, rounds: 1, drain: [2]int{50, 150}, known: 10, orders: 10, tracks: 20, rows: 1000, pings: 5, latency: time.Millisecond}
+	full = sizes{
+		messages: 60_000, rounds: 5, drain: [2]int{10_000, 200_000}, known: 1000, orders: 2000, tracks: 10_000, rows: 200_000, pings: 500, latency: 20 * time.Millisecond,
+		prices: 50_000, written: time.Millisecond, read: 200 * time.Microsecond, answer: 15 * time.Millisecond,
+		stock: 1_000_000, stockWritten: 7500 * time.Microsecond, stockRead: 200 * time.Microsecond,
+	}
+	smoke = sizes{
+		messages: 200, rounds: 1, drain: [2]int{50, 150}, known: 10, orders: 10, tracks: 20, rows: 1000, pings: 5, latency: time.Millisecond,
+		prices: 1200, written: 20 * time.Microsecond, read: 4 * time.Microsecond, answer: time.Millisecond,
+		stock: 3000, stockWritten: 75 * time.Microsecond, stockRead: 2 * time.Microsecond,
+	}
 )
 
 const (
@@ -60,7 +75,7 @@ func run(m *testing.M) (code int, err error) {
 	}
 	for name, n := range map[string]*int{
 		"MAGELINE_TEST_BENCH_PREFETCH": &prefetch, "MAGELINE_TEST_BENCH_CONCURRENCY": &concurrency, "MAGELINE_TEST_BENCH_ROUNDS": &size.rounds,
-		"MAGELINE_TEST_BENCH_TRACKS": &size.tracks,
+		"MAGELINE_TEST_BENCH_TRACKS": &size.tracks, "MAGELINE_TEST_BENCH_PRICES": &size.prices, "MAGELINE_TEST_BENCH_STOCK": &size.stock,
 	} {
 		if text := os.Getenv(name); text != "" {
 			if *n, err = strconv.Atoi(text); err != nil || *n < 1 {

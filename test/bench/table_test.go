@@ -90,6 +90,8 @@ func TestTable(t *testing.T) {
 		{"messages", messages},
 		{"tracks", tracks},
 		{"rows", rows},
+		{"prices", bulkPrices},
+		{"stock", bulkStock},
 		{"idle", idle},
 		{"memory", drains},
 	} {

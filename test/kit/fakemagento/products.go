@@ -37,6 +37,7 @@ type Product struct {
 	TypeID     string // empty: simple
 	Price      decimal.Decimal
 	Attributes map[string]string // values by code
+	Unpriced   bool              // it has no price at all
 }
 
 // AddProduct puts a product into the catalog, in the place of one with this SKU, and gives its id.
@@ -59,6 +60,9 @@ func (s *Server) AddProduct(p Product) int {
 	})
 	for code, value := range p.Attributes {
 		added.values[code] = value
+	}
+	if p.Unpriced {
+		delete(added.values, "price")
 	}
 	s.catalog.products[strings.ToLower(p.SKU)] = added
 	return added.id
