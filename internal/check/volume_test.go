@@ -33,16 +33,24 @@ func TestMagento_OfPricesAndStock(t *testing.T) {
 		want       []line
 	}{
 		"all well": {fakemagento.Options{Sources: []string{"berlin"}}, false, []string{"berlin"}, []line{
-			{check.OK, credential, ""}, {check.OK, prices, ""}, {check.OK, edition, "Open Source"}, {check.OK, scope, "global"},
-			{check.OK, stock, "2 sources: berlin, default"}, {check.OK, read, ""}, {check.OK, write, ""},
+			{check.OK, credential, ""},
+			{check.OK, prices, ""},
+			{check.OK, edition, "Open Source"},
+			{check.OK, scope, "global"},
+			{check.OK, stock, "2 sources: berlin, default"},
+			{check.OK, read, ""},
+			{check.OK, write, ""},
 		}},
 		"prices of websites":                {fakemagento.Options{PriceScope: fakemagento.ScopeWebsite}, true, nil, []line{{check.OK, scope, "website"}}},
 		"websites, and the shop is global":  {fakemagento.Options{}, true, nil, []line{{check.Warn, scope, "prices are global"}}},
 		"global, and the shop has websites": {fakemagento.Options{PriceScope: fakemagento.ScopeWebsite}, false, nil, []line{{check.Warn, scope, "single store views"}}},
 		"an old release":                    {fakemagento.Options{Version: fakemagento.V241}, false, nil, []line{{check.Warn, scope, "2.4.1 or older"}}},
 		"Adobe Commerce":                    {fakemagento.Options{Edition: fakemagento.Commerce}, false, nil, []line{{check.OK, edition, "Content Staging: a special price needs"}}},
-		"Adobe Commerce, for websites": {fakemagento.Options{Edition: fakemagento.Commerce, PriceScope: fakemagento.ScopeWebsite}, true, nil,
-			[]line{{check.Warn, edition, "global price scope only"}}},
+		"Adobe Commerce, for websites": {
+			fakemagento.Options{Edition: fakemagento.Commerce, PriceScope: fakemagento.ScopeWebsite},
+			true, nil,
+			[]line{{check.Warn, edition, "global price scope only"}},
+		},
 		"no sources":                             {fakemagento.Options{NoInventory: true}, false, nil, []line{{check.OK, stock, "no multi-source inventory"}, {check.OK, items, ""}}},
 		"a buffer of a source that is not there": {fakemagento.Options{}, false, []string{"mars"}, []line{{check.Warn, stock, "names mars"}}},
 		"no right to prices": {fakemagento.Options{Denied: []string{"Magento_Catalog::catalog"}}, false, nil, []line{
@@ -54,8 +62,11 @@ func TestMagento_OfPricesAndStock(t *testing.T) {
 		"no right to write stock": {fakemagento.Options{Denied: []string{"Magento_InventoryApi::stock_source_item_assign"}}, false, nil, []line{
 			{check.OK, read, ""}, {check.Fail, write, ""},
 		}},
-		"no right to stock items": {fakemagento.Options{NoInventory: true, Denied: []string{"Magento_Catalog::catalog_inventory"}}, false, nil,
-			[]line{{check.Fail, items, ""}}},
+		"no right to stock items": {
+			fakemagento.Options{NoInventory: true, Denied: []string{"Magento_Catalog::catalog_inventory"}},
+			false, nil,
+			[]line{{check.Fail, items, ""}},
+		},
 		"no right to modules": {fakemagento.Options{Denied: []string{"Magento_Backend::admin"}}, false, nil, []line{{check.Unknown, edition, ""}, {check.OK, prices, ""}}},
 	} {
 		t.Run(name, func(t *testing.T) {
