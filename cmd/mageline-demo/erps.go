@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/mageline/mageline/test/kit/fakebusinesscentral"
 	"github.com/mageline/mageline/test/kit/fakeerp"
 	"github.com/mageline/mageline/test/kit/fakesap"
 	"github.com/mageline/mageline/test/kit/fault"
@@ -36,6 +37,9 @@ var erps = map[string]func(seed uint64) simulatedERP{
 	},
 	"sap": func(seed uint64) simulatedERP {
 		return sapERP{fakesap.New(fakesap.Options{Username: "MAGELINE", Password: demoERPSecret, Client: "100", Seed: seed})}
+	},
+	"businesscentral": func(seed uint64) simulatedERP {
+		return businessCentralERP{fakebusinesscentral.New(fakebusinesscentral.Options{Seed: seed})}
 	},
 }
 
@@ -114,5 +118,39 @@ func (e sapERP) settings(url, directory string) ([]string, error) {
 	return []string{
 		"MAGELINE_ERP=sap", "MAGELINE_SAP_URL=" + url, "MAGELINE_SAP_USERNAME=MAGELINE", "MAGELINE_SAP_PASSWORD=" + demoERPSecret, "MAGELINE_SAP_CLIENT=100",
 		"MAGELINE_ERP_MAPPING=" + path, "MAGELINE_ERP_UNCERTAIN_WAIT=3s", // this SAP commits at once
+	}, nil
+}
+
+type businessCentralERP struct{ *fakebusinesscentral.Server }
+
+func (e businessCentralERP) faults() *fault.Injector { return e.Faults }
+func (e businessCentralERP) is() string {
+	return "a simulated Business Central; takes a second order with the same reference without a word"
+}
+
+func (e businessCentralERP) number(reference string) string {
+	for _, d := range e.Orders(reference) {
+		return d.Number
+	}
+	return ""
+}
+
+const businessCentralCodes = `# What the demo's shop is called in the demo's Business Central; docs/erp/businesscentral.md explains it.
+tax: {"*": STANDARD}
+units: {"*": PCS}
+accounts: {guests: GUESTS, shipping: "8400", rounding: "8470"}
+`
+
+func (e businessCentralERP) settings(url, directory string) ([]string, error) {
+	path := filepath.Join(directory, "codes.yaml")
+	if err := os.WriteFile(path, []byte(businessCentralCodes), 0o600); err != nil {
+		return nil, fmt.Errorf("write the file of codes: %w", err)
+	}
+	return []string{
+		"MAGELINE_ERP=businesscentral", "MAGELINE_BUSINESSCENTRAL_URL=" + url + fakebusinesscentral.Base,
+		"MAGELINE_BUSINESSCENTRAL_COMPANY=" + fakebusinesscentral.CompanyName,
+		"MAGELINE_BUSINESSCENTRAL_TOKEN_URL=" + url + fakebusinesscentral.TokenPath,
+		"MAGELINE_BUSINESSCENTRAL_CLIENT_ID=" + fakebusinesscentral.ClientID, "MAGELINE_BUSINESSCENTRAL_CLIENT_SECRET=" + fakebusinesscentral.ClientSecret,
+		"MAGELINE_ERP_MAPPING=" + path, "MAGELINE_ERP_UNCERTAIN_WAIT=3s", // this one commits at once
 	}, nil
 }
