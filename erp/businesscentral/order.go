@@ -24,6 +24,8 @@ import (
 const (
 	// maxReference is how long an external document number may be.
 	maxReference = 35
+	// maxItem is how long an item's number may be.
+	maxItem = 20
 	// maxComments bounds the comment lines that the buyer's note makes.
 	maxComments = 10
 	// customerWord stands for the customer's number where it has to be looked up.
@@ -359,6 +361,12 @@ func (s *sheet) item(g goods) error {
 	number, err := s.f.SKU(g.sku)
 	if err != nil {
 		return err
+	}
+	if n := utf8.RuneCountInString(code(number)); n > maxItem {
+		return &codes.Missing{
+			File: s.f.Name(), Section: "skus", Key: told(g.sku),
+			What: fmt.Sprintf("SKU %s, whose %d characters are more than the %d of an item's number in Business Central,", told(g.sku), n, maxItem),
+		}
 	}
 	amount := g.amount.Net
 	if s.included {

@@ -148,6 +148,7 @@ func TestBuild_RefusesWhatCantBeSent(t *testing.T) {
 		"no store":            {plain + "stores: {de: {company: X}}", func(*erp.SalesOrder) {}, `default: {company: "…"}`},
 		"terms that are none": {plain + "options: {payment_as: terms}", func(*erp.SalesOrder) {}, "payment terms"},
 		"no payment method":   {strings.ReplaceAll(plain, `payment_methods: {"*": ONLINE}`, `payment_methods: {free: FREE}`), func(*erp.SalesOrder) {}, `checkmo: "…"`},
+		"long SKU":            {plain, func(o *erp.SalesOrder) { o.Lines[0].SKU = told("GAMES-EQUIPMENT-A-B-C") }, `GAMES-EQUIPMENT-A-B-C: "…"`},
 		"a row below zero":    {plain, func(o *erp.SalesOrder) { o.Lines[0].RowTotal = amount("-20") }, "1001"},
 	} {
 		t.Run(name, func(t *testing.T) {
