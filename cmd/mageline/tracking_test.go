@@ -36,7 +36,7 @@ func TestTrackingCheck_NamesBadRows(t *testing.T) {
 	call(t, "", "tracking", "check", file("empty.csv", "")).want(t, 1, "", "the file is empty")
 	call(t, "", "tracking", "check", filepath.Join(dir, "gone.csv")).want(t, 1, "", "no such file")
 	call(t, "", "tracking", "check").want(t, 2, "", "requires at least 1 arg")
-	call(t, "", "tracking").want(t, 2, "Usage", "want check FILE or profiles")
+	call(t, "", "tracking").want(t, 2, "Usage", "want check FILE, profiles or resend FILE")
 	t.Setenv("MAGELINE_TRACKING_COLUMNS", "order_number=a,tracking_number=b")
 	call(t, "", "tracking", "check", filepath.Join(dir, "odd.csv")).want(t, 0, "a", "")
 	call(t, "", "tracking", "check", "--columns", "order_number=b,tracking_number=a", filepath.Join(dir, "odd.csv")).want(t, 0, `{"order_number":"2","tracking_number":"1"`, "")
