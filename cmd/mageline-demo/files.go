@@ -32,7 +32,7 @@ func (d *demo) trackingFiles(ctx context.Context) error {
 	for name, content := range map[string]string{
 		"monday.csv":  header + rows[0] + rows[1],
 		"tuesday.csv": header + "000000099;;DHL Paket\n" + rows[2] + "1,00E+08;0034;DHL Paket\n",
-		"picture.csv": "\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR",
+		"picture.csv": "\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\n", // without a line break at its end it would wait for a minute
 	} {
 		if err := d.drop(name, content); err != nil {
 			return err
