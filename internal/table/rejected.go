@@ -64,10 +64,8 @@ func (j *Rejected) Write(b *BadRow) error {
 		before = b.Raw
 		if _, state := j.split.split([]byte(b.Raw), true); state != closed {
 			j.split.splitPlain([]byte(b.Raw))
-			if j.delimiter != '\t' { // one that was cut; between tabs a quote may be a character
-				before = j.quote(b.Raw)
-				j.split.cells = j.split.cells[:1]
-			}
+			before = j.quote(b.Raw) // one that was cut
+			j.split.cells = j.split.cells[:1]
 		}
 		have = len(j.split.cells)
 		if have > j.behind {

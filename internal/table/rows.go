@@ -14,7 +14,7 @@ import (
 //   - a cell is quoted if it begins with a quote (after spaces); inside of it "" is a quote, and so is a quote that is followed by
 //     neither the delimiter nor the end of the line;
 //   - where cells are separated by tabs, a cell is quoted only if nothing but the delimiter follows its second quote: programs that
-//     write tabs often quote nothing, and a quote is a character;
+//     write tabs often quote nothing, and such a quote is a character;
 //   - a quote that is never closed makes its line a bad row, and the next line begins a row.
 type rows struct {
 	r         io.Reader
@@ -137,9 +137,7 @@ func (s *rows) look(end int) (r Row, n, lines int) {
 		}
 		fallthrough
 	case lost:
-		if s.delimiter != '\t' {
-			r.Fault = faultQuote
-		}
+		r.Fault = faultQuote
 		n = end
 		s.splitPlain(s.buf[s.start : s.start+end])
 	}

@@ -81,7 +81,7 @@ func TestReader_ReturnsRows(t *testing.T) {
 		{"an encoding that is named", "SKU;Price\n\x8a;1\n", table.Options{Header: has.Header, Encoding: "ISO-8859-2"}, []string{"2: \u008a|1"}},
 		{"another", "SKU;Price\n\xe8;1\n", table.Options{Header: has.Header, Encoding: "windows-1250"}, []string{"2: č|1"}},
 		{"quotes are characters between tabs", "SKU\tPrice\tx\n\"5 in\" bag\t1\t\"a\"\nB \"x\t2\t\"C\" d\n\"D\t3\t4\nE\t\"5\t6\"\tx\n", has, []string{
-			`2: "5 in" bag|1|a`, `3: B "x|2|"C" d`, `4: "D|3|4`, "5: E|5\t6|x",
+			`2: "5 in" bag|1|a`, `3: B "x|2|"C" d`, `bad 4: "D|3|4`, "5: E|5\t6|x",
 		}},
 		{"blank rows before a file without a header", ";;\n\n1;2,3,4,5\n", table.Options{}, []string{"3: 1;2|3|4|5"}},
 		{"a blank as the delimiter", "SKU Price\n \nA 1\n\"B C\" 2\n", table.Options{Header: has.Header, Delimiter: ' '}, []string{"3: A|1", "4: B C|2"}},
