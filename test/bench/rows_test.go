@@ -22,7 +22,7 @@ func rows(t *testing.T, out *table) {
 	b.WriteString("Order Number;Tracking Number;Carrier Code;Name;SKU;Quantity\n")
 	for i := range size.rows {
 		name := []string{"Müller", `"Meier; Söhne"`, "Schmidt", ""}[i%4]
-		fmt.Fprintf(&b, "%09d;00340434%012d;DHL Paket;%s;24-MB%02d;%d\n", i, i, name, i%50, 1+i%3)
+		fmt.Fprintf(&b, "%09d;00340434%011d1;DHL Paket;%s;24-MB%02d;%d\n", i+1, i, name, i%50, 1+i%3)
 	}
 	path := filepath.Join(t.TempDir(), "parcels.csv")
 	if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
