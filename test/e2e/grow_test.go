@@ -33,7 +33,9 @@ func TestInbox_FileThatGrowsAfterItWasTaken(t *testing.T) {
 		}
 	}
 	write("order_number,tracking_number\n" + order + ",T1\n" + order + ",\n")
-	kit.Eventually(t, env.Patience, func() bool { return len(lying(t, dir, "processed")) == 1 && len(e.Shop.TrackCounts()) == 1 }, "the file to be taken")
+	kit.Eventually(t, env.Patience, func() bool { // its name in processed/ is reserved before it is moved there
+		return len(lying(t, dir, ".")) == 0 && len(lying(t, dir, "processed")) == 1 && len(e.Shop.TrackCounts()) == 1
+	}, "the file to be taken")
 	first.Kill()
 	second := e.Start().AwaitReady()
 	write(order + ",T2\n" + order + ",T3\n")
