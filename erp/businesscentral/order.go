@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -57,18 +58,9 @@ func (b *body) add(name string, v any) {
 
 // addAll adds the shop's own fields, sorted by their names.
 func (b *body) addAll(fields map[string]any) {
-	for _, name := range sortedKeys(fields) {
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		*b = append(*b, member{name, fields[name]})
 	}
-}
-
-func sortedKeys(m map[string]any) []string {
-	names := make([]string, 0, len(m))
-	for name := range m {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }
 
 // MarshalJSON writes the members in their order.
@@ -676,21 +668,13 @@ func (c *Client) missingItem(ctx context.Context, f *codes.File, lines []erp.Lin
 	for _, r := range found {
 		delete(numbers, code(r.Number))
 	}
-	for _, number := range sortedKeys(asAny(numbers)) {
+	for _, number := range slices.Sorted(maps.Keys(numbers)) {
 		return &codes.Missing{
 			File: f.Name(), Section: "skus", Key: *numbers[number],
 			What: fmt.Sprintf("SKU %s, of which Business Central has no item %s,", *numbers[number], number),
 		}
 	}
 	return nil
-}
-
-func asAny(m map[string]*string) map[string]any {
-	all := make(map[string]any, len(m))
-	for k, v := range m {
-		all[k] = v
-	}
-	return all
 }
 
 // Find asks for the orders with a reference and, since a posted order is gone, for the invoices and shipments that came of one.
