@@ -266,6 +266,9 @@ func TestSettings_ThatCanLoseMessages(t *testing.T) {
 	s.Warnings = []string{"MAGELINE_X is not known"}
 	found = lines(t, s)
 	want(t, found, check.Warn, "MAGELINE_CONSUMERS")
+	if len(found) != 3 {
+		t.Errorf("%d lines, want three: nobody misses an order where none is consumed", len(found))
+	}
 	want(t, found, check.Warn, "configuration", "MAGELINE_X")
 }
 

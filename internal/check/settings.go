@@ -3,6 +3,7 @@ package check
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -23,13 +24,15 @@ const shortRetention = 7 * 24 * time.Hour
 // Check looks.
 func (s Settings) Check(context.Context) []Finding {
 	var lines []Finding
-	if s.ReconcileEvery == 0 {
+	switch {
+	case !slices.Contains(s.Consumers, "order_placed"): // then nobody looks for orders, and nobody misses them
+	case s.ReconcileEvery == 0:
 		lines = append(lines, Finding{
 			Warn, "MAGELINE_RECONCILE_EVERY",
 			"off: Magento publishes without confirms, so that an event can vanish unseen and its order never reach the ERP",
 			"set it, its default is 15m; or run `mageline reconcile --from 48h` by hand",
 		})
-	} else {
+	default:
 		lines = append(lines, Finding{OK, "MAGELINE_RECONCILE_EVERY", "orders whose event never came are looked for every " + s.ReconcileEvery.String(), ""})
 	}
 	if len(s.Consumers) == 0 {
