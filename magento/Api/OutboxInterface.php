@@ -57,10 +57,10 @@ interface OutboxInterface
     /**
      * Makes rows due now.
      *
-     * @param int[]|null $ids null: all
+     * @param int[] $ids
      * @return int how many
      */
-    public function retry(?array $ids): int;
+    public function retry(array $ids): int;
 
     /**
      * Deletes rows that are older than so many days, and returns how many.

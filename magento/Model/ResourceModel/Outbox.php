@@ -120,16 +120,12 @@ class Outbox implements OutboxInterface
         );
     }
 
-    public function retry(?array $ids): int
+    public function retry(array $ids): int
     {
-        if ($ids === []) {
+        if (!$ids) {
             return 0;
         }
-        return (int)$this->connection()->update(
-            $this->table(),
-            ['due_at' => self::utc(time())],
-            $ids === null ? '' : ['id IN (?)' => $ids]
-        );
+        return (int)$this->connection()->update($this->table(), ['due_at' => self::utc(time())], ['id IN (?)' => $ids]);
     }
 
     public function deleteOlderThan(int $days): int

@@ -91,7 +91,7 @@ class BrokerTest extends TestCase
 
         $this->broker->bind('sales.order.placed');
         self::assertSame(['sent' => 0, 'refused' => 0], $shop->get(Sender::class)->send(5), 'not due yet');
-        $shop->get(OutboxInterface::class)->retry(null);
+        self::assertSame(1, $shop->get(OutboxInterface::class)->retry([1]));
         self::assertSame(['sent' => 1, 'refused' => 0], $shop->get(Sender::class)->send(5));
         self::assertCount(1, $this->broker->take());
     }
