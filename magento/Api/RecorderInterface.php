@@ -8,7 +8,8 @@ use Mageline\Events\Model\Event;
 
 /**
  * Takes what happened, inside the transaction in which it happens, and publishes it after the commit. Nothing that it does
- * fails or delays the save: it never throws.
+ * fails or delays the save. It throws nothing but a DeadlockException, by which the database has rolled the save back already:
+ * swallowed, it would have Magento commit the rest of an order that is gone.
  *
  * @api
  */

@@ -8,6 +8,7 @@ use Mageline\Events\Api\OutboxInterface;
 use Mageline\Events\Api\PublisherInterface;
 use Mageline\Events\Api\RecorderInterface;
 use Mageline\Events\Model\Amqp\BrokerAway;
+use Magento\Framework\DB\Adapter\DeadlockException;
 use Psr\Log\LoggerInterface;
 
 /**
@@ -54,6 +55,8 @@ class Recorder implements RecorderInterface
             if (count($this->rows) < self::MAX_PENDING) {
                 $this->rows[$subject] = $id;
             }
+        } catch (DeadlockException $e) {
+            throw $e;
         } catch (\Throwable $e) {
             $this->logger->critical('mageline: an event of ' . $event->topic . ' was not recorded: ' . $e->getMessage());
         }

@@ -6,6 +6,7 @@ namespace Mageline\Events\Observer;
 
 use Mageline\Events\Model\Event;
 use Mageline\Events\Model\Sales\DocumentEvents;
+use Magento\Framework\DB\Adapter\DeadlockException;
 use Magento\Framework\Event\Observer;
 use Magento\Framework\Event\ObserverInterface;
 use Psr\Log\LoggerInterface;
@@ -25,6 +26,8 @@ class CreditmemoSaveAfter implements ObserverInterface
     {
         try {
             $this->documentEvents->saved(Event::CREDITMEMO_CREATED, $observer->getEvent()->getData('data_object'));
+        } catch (DeadlockException $e) {
+            throw $e; // the database has rolled the save back already: Magento must know
         } catch (\Throwable $e) {
             // An exception here would fail the save.
             $this->logger->critical('mageline: CreditmemoSaveAfter: ' . $e->getMessage());

@@ -5,6 +5,7 @@ declare(strict_types=1);
 namespace Mageline\Events\Observer;
 
 use Mageline\Events\Model\Catalog\ProductEvents;
+use Magento\Framework\DB\Adapter\DeadlockException;
 use Magento\Framework\Event\Observer;
 use Magento\Framework\Event\ObserverInterface;
 use Psr\Log\LoggerInterface;
@@ -24,6 +25,8 @@ class ProductDeleteAfter implements ObserverInterface
     {
         try {
             $this->productEvents->deleted((string)$observer->getEvent()->getData('product')->getData('sku'));
+        } catch (DeadlockException $e) {
+            throw $e; // the database has rolled the save back already: Magento must know
         } catch (\Throwable $e) {
             // An exception here would fail the save.
             $this->logger->critical('mageline: ProductDeleteAfter: ' . $e->getMessage());

@@ -199,6 +199,11 @@ class Shop implements ManagerInterface
         return $this->shared[$type] ??= $this->create($type);
     }
 
+    public function replace(string $type, object $instance): void
+    {
+        $this->shared[ltrim($this->preferences[$type] ?? $type, '\\')] = $instance;
+    }
+
     public function create(string $type): object
     {
         $class = $type;

@@ -179,6 +179,10 @@ namespace Magento\Framework\DB\Adapter {
         public function quoteInto($text, $value, $type = null, $count = null);
     }
 
+    class DeadlockException extends \Exception
+    {
+    }
+
     /**
      * An adapter over PDO. A nested transaction is a level, not a savepoint; one that is rolled back inside leaves nothing that
      * could be committed outside.

@@ -4,9 +4,11 @@ declare(strict_types=1);
 
 namespace Mageline\Events\Test\Unit;
 
+use Mageline\Events\Api\OutboxInterface;
 use Magento\Customer\Model\Address as CustomerAddress;
 use Magento\Customer\Model\Customer;
 use Magento\Catalog\Model\Product;
+use Magento\Framework\DB\Adapter\DeadlockException;
 use Magento\Sales\Model\Order;
 use Magento\Sales\Model\Order\Address;
 use Magento\Sales\Model\Order\Creditmemo;
@@ -193,6 +195,15 @@ class EventsTest extends OutboxTestCase
         $third->setData('store_id', 3);
         $this->shop->save($third);
         self::assertCount(1, $this->outbox());
+    }
+
+    public function testDeadlockFailsTheSaveThatItHasRolledBack(): void
+    {
+        $outbox = $this->createMock(OutboxInterface::class);
+        $outbox->method('add')->willThrowException(new DeadlockException('1213 Deadlock found'));
+        $this->shop->replace(OutboxInterface::class, $outbox);
+        $this->expectException(DeadlockException::class);
+        $this->shop->save($this->order());
     }
 
     public function testNothingThatFailsFailsTheSave(): void
