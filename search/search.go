@@ -10,6 +10,7 @@ package search
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -102,6 +103,10 @@ type Builder interface {
 	// Remove deletes a generation that is not searched. One that is not there is no error.
 	Remove(ctx context.Context, target Target) error
 }
+
+// ErrNoTarget is in the error of a call for a Target that is not there any more: its index was deleted, or removed after a swap.
+// Engine.Ensure returns the one that is there. It is no fault of the documents.
+var ErrNoTarget = errors.New("this generation of the index is not there any more")
 
 // NeedsSwapError says that an index has fields in a form that it can't change.
 type NeedsSwapError struct {
