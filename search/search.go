@@ -18,6 +18,7 @@ import (
 // Type is what a field holds. An engine turns it into a mapping of its own.
 type Type string
 
+// The types.
 const (
 	Text    Type = "text"    // words that are searched
 	Keyword Type = "keyword" // a value that is filtered, sorted or counted as a whole
