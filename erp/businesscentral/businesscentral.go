@@ -17,8 +17,8 @@ import (
 
 	"github.com/mageline/mageline/erp"
 	"github.com/mageline/mageline/erp/codes"
-	"github.com/mageline/mageline/erp/entra"
 	"github.com/mageline/mageline/erp/erphttp"
+	"github.com/mageline/mageline/erp/oauth"
 	"github.com/mageline/mageline/event"
 )
 
@@ -93,7 +93,7 @@ func New(c *http.Client, o Options) (*Client, error) {
 		}
 		h.Secrets = func() []string { return []string{value(o.AccessKey)} }
 	} else {
-		tokens, err := entra.New(entra.Options{
+		tokens, err := oauth.New(oauth.Options{
 			HTTP: c, TokenURL: o.TokenURL, ClientID: o.ClientID, Secret: o.ClientSecret, Scope: o.Scope,
 			CredentialName: cmp.Or(o.CredentialName, "the ERP's credential"), Downstream: erphttp.Downstream,
 		})

@@ -16,8 +16,8 @@ import (
 
 	"github.com/mageline/mageline/erp"
 	"github.com/mageline/mageline/erp/codes"
-	"github.com/mageline/mageline/erp/entra"
 	"github.com/mageline/mageline/erp/erphttp"
+	"github.com/mageline/mageline/erp/oauth"
 	"github.com/mageline/mageline/event"
 )
 
@@ -60,7 +60,7 @@ func New(c *http.Client, o Options) (*Client, error) {
 		o.Codes = func() *codes.File { return &codes.File{} }
 	}
 	o.URL = strings.TrimRight(o.URL, "/")
-	tokens, err := entra.New(entra.Options{
+	tokens, err := oauth.New(oauth.Options{
 		// The resource has no slash at its end: with one the token is refused.
 		HTTP: c, TokenURL: o.TokenURL, ClientID: o.ClientID, Secret: o.ClientSecret, Scope: cmp.Or(o.Scope, o.URL+"/.default"),
 		CredentialName: cmp.Or(o.CredentialName, "the ERP's credential"), Downstream: erphttp.Downstream,

@@ -1,6 +1,6 @@
-// Package entra gets the access tokens of Microsoft Entra ID that Business Central and Finance & Operations ask for: by client
+// Package oauth gets the access tokens of Microsoft Entra ID that Business Central and Finance & Operations ask for: by client
 // credentials, kept until shortly before they end, and fetched by one request however many wait for it.
-package entra
+package oauth
 
 import (
 	"context"

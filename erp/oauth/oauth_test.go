@@ -1,4 +1,4 @@
-package entra_test
+package oauth_test
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/mageline/mageline/erp/entra"
+	"github.com/mageline/mageline/erp/oauth"
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/test/kit/fakeentra"
 )
@@ -24,7 +24,7 @@ const scope = "https://erp.example/.default"
 // rig is an endpoint for tokens, an API that asks for them, and the client of both.
 type rig struct {
 	fake   *fakeentra.Tokens
-	tokens *entra.Tokens
+	tokens *oauth.Tokens
 	get    func() (int, error)
 }
 
@@ -45,7 +45,7 @@ func newRig(t *testing.T, secret string, front func(http.Handler) http.Handler) 
 	server := httptest.NewServer(routes)
 	transport := &http.Transport{}
 	t.Cleanup(func() { transport.CloseIdleConnections(); server.Close() })
-	tokens, err := entra.New(entra.Options{
+	tokens, err := oauth.New(oauth.Options{
 		HTTP: &http.Client{Transport: transport}, TokenURL: server.URL + "/token", ClientID: "client", Scope: scope,
 		Secret: func() string { return secret }, CredentialName: "THE_SECRET", Downstream: "erp",
 	})
@@ -182,7 +182,7 @@ func TestTokens_WaitEndsWithTheContext(t *testing.T) {
 
 func TestNew_RefusesWhatIsNoAddress(t *testing.T) {
 	for _, u := range []string{"", "login.microsoftonline.com", "ftp://x/y", "https://"} {
-		if _, err := entra.New(entra.Options{TokenURL: u}); err == nil {
+		if _, err := oauth.New(oauth.Options{TokenURL: u}); err == nil {
 			t.Errorf("%q: no error", u)
 		}
 	}
