@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"strconv"
 	"strings"
 
 	"github.com/rs/zerolog"
@@ -50,6 +51,8 @@ type Inbox interface {
 	// Open opens a file. It fails with fs.ErrNotExist if there is none, and with inbox.ErrRefused for one that must not be
 	// read. After any other error it may be there.
 	Open(path string) (inbox.File, error)
+	// Took reports whether the file that was taken from the path begins with size bytes of that hash.
+	Took(ctx context.Context, path, sum string, size int64) (bool, error)
 }
 
 // FileMeter counts files and rows.
@@ -104,11 +107,12 @@ func (h *TrackingFile) Handle(ctx context.Context, e event.Event) (event.Outcome
 const downstreamInbox = "inbox"
 
 func parseFileReady(body json.RawMessage) (FileReady, error) {
-	var ready struct { // the size is not read: the hash says more
-		Path    string `json:"path"`
-		SHA256  string `json:"sha256"`
-		Profile string `json:"profile"`
-		Again   string `json:"again"`
+	var ready struct {
+		Path    string          `json:"path"`
+		SHA256  string          `json:"sha256"`
+		Size    json.RawMessage `json:"size"` // the hash says more: one that can't be read is none
+		Profile string          `json:"profile"`
+		Again   string          `json:"again"`
 	}
 	if err := json.Unmarshal(body, &ready); err != nil {
 		return FileReady{}, event.Errorf(event.Invalid, "the event can't be read as one about a tracking file: %w", err)
@@ -123,7 +127,8 @@ func parseFileReady(body json.RawMessage) (FileReady, error) {
 	if len(ready.Again) > maxAgain {
 		return FileReady{}, event.Errorf(event.Invalid, "again has more than %d bytes", maxAgain)
 	}
-	return FileReady{Path: ready.Path, SHA256: sum, Profile: ready.Profile, Again: ready.Again}, nil
+	size, _ := strconv.ParseInt(strings.Trim(string(ready.Size), `"`), 10, 64)
+	return FileReady{Path: ready.Path, SHA256: sum, Size: size, Profile: ready.Profile, Again: ready.Again}, nil
 }
 
 // maxAgain bounds FileReady.Again, which is a part of the names of effects.
@@ -233,6 +238,15 @@ func (h *TrackingFile) gone(ctx context.Context, ready *FileReady) (event.Outcom
 	case err != nil:
 		return "", err
 	case done:
+		return event.Duplicate, nil
+	}
+	// The watcher of one replica may have seen the file before its writer went on, and that of another the whole file.
+	switch took, err := h.Inbox.Took(ctx, ready.Path, ready.SHA256, ready.Size); {
+	case err != nil:
+		return "", &event.Deferral{Reason: "what was taken from the inbox can't be looked at", Err: err}
+	case took:
+		zerolog.Ctx(ctx).Info().Str("event", "tracking_file_duplicate").Str("key", ready.SHA256).
+			Msg("a longer file that begins with this content was taken: nothing is left to send")
 		return event.Duplicate, nil
 	}
 	return "", event.Errorf(event.NotFound, "there is no file %q in the inbox, and none with its content was done", ready.Path)

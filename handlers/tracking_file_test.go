@@ -289,6 +289,34 @@ func TestTrackingFile_EventsOfNoTrackingFile(t *testing.T) {
 	_ = isDeferral(t, err, event.Shortest)
 }
 
+// Two replicas watch: one saw the file before its writer went on, the other when it was whole. The event of the first is late.
+func TestTrackingFile_EventOfWhatAFileBegunWith(t *testing.T) {
+	t.Parallel()
+	r := newFileRig(t)
+	h := r.handler(r.ledger("first", 0))
+	whole := csv(3)
+	begun := whole[:strings.LastIndex(strings.TrimSuffix(whole, "\n"), "\n")+1]
+	sum := r.put("grows.csv", whole)
+	outcome, err := r.handle(h, "grows.csv", sum)
+	isOutcome(t, outcome, err, event.Done)
+	for _, c := range []struct {
+		name, content string
+		want          event.Outcome // "": not_found
+	}{
+		{"its beginning", begun, event.Duplicate},
+		{"other content of that length", strings.Repeat("x", len(begun)), ""},
+	} {
+		hash := sha256.Sum256([]byte(c.content))
+		body := fmt.Sprintf(`{"path":"grows.csv","sha256":"%x","size":%d}`, hash, len(c.content))
+		outcome, err := h.Handle(t.Context(), event.Event{Body: []byte(body), Attempt: 1})
+		if c.want == "" {
+			isClass(t, err, event.NotFound)
+			continue
+		}
+		isOutcome(t, outcome, err, c.want)
+	}
+}
+
 // errKilled ends a handling as a crash does: what it was at is not known.
 var errKilled = errors.New("killed")
 

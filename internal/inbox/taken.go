@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -93,6 +94,32 @@ const (
 func (t *Taken) hidden(ending string) string {
 	sum := sha256.Sum256([]byte(t.Path))
 	return filepath.Join(filepath.Dir(t.From), "."+hex.EncodeToString(sum[:8])+ending)
+}
+
+// Took reports whether the file that was taken from a path begins with size bytes of that hash: then a look at the file while it was
+// being written saw what is in the whole file, too. It knows files of the last minutes, and those that kept their name.
+func (d *Dir) Took(ctx context.Context, from, sum string, size int64) (bool, error) {
+	if size <= 0 || !filepath.IsLocal(from) {
+		return false, nil
+	}
+	at := []string{filepath.Join(Processed, from), filepath.Join(Failed, from)}
+	if d.Notes != nil {
+		notes, err := d.Notes.All(ctx)
+		if err != nil {
+			return false, err
+		}
+		for i := range notes {
+			if t := &notes[i]; t.From == filepath.Clean(from) && filepath.IsLocal(t.at()) {
+				at = append(at, t.at())
+			}
+		}
+	}
+	root, err := d.open()
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = root.Close() }()
+	return slices.ContainsFunc(at, func(path string) bool { return beginsWith(root, path, size, sum) }), nil
 }
 
 // Looker looks again at files that were moved out of the inbox, and puts those that have grown back. One process at a time may run it.

@@ -6,7 +6,9 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,7 +17,8 @@ import (
 	"github.com/mageline/mageline/test/kit/fakemagento"
 )
 
-// A folder of files of all kinds, two replicas, one of them killed at some moment: every good row of every file is on
+// A folder of files of all kinds, written by several writers at once of which some pause until their file is taken, two replicas, one
+// of them killed at some moment: every good row of every file is on
 // exactly one shipment exactly once, every bad row in exactly one rejected file, and every file has left the inbox.
 func TestInbox_FolderOfTwoReplicas(t *testing.T) {
 	t.Parallel()
@@ -33,22 +36,39 @@ func TestInbox_FolderOfTwoReplicas(t *testing.T) {
 	for _, f := range dropped[:len(dropped)/10] {
 		drop(t, dir, f)
 	}
-	dies := e.Run(2)[1]
+	replicas := e.Run(2)
+	dies := replicas[1]
 	death := len(dropped)/10 + rand.New(rand.NewPCG(seed, 1)).IntN(len(dropped)*8/10)
+	var writers sync.WaitGroup
+	next := make(chan kit.TrackingFile)
+	for range 8 {
+		writers.Go(func() {
+			for f := range next {
+				drop(t, dir, f)
+			}
+		})
+	}
 	for i, f := range dropped[len(dropped)/10:] {
-		drop(t, dir, f)
+		next <- f
 		if i == death {
 			kit.Eventually(t, env.Patience, func() bool { return len(lying(t, dir, "processed")) > death/4 }, "files to be under way")
 			dies.Kill()
 		}
 	}
+	close(next)
+	writers.Wait()
 
 	want := expectedOf(dropped)
 	kit.Eventually(t, env.Patience+time.Duration(folder)*100*time.Millisecond, func() bool {
-		return len(lying(t, dir, ".")) == 0 && len(e.Shop.TrackCounts()) == len(want.good)
+		return len(lying(t, dir, ".")) == 0 && len(e.Shop.TrackCounts()) == len(want.good) && len(rejectedWords(t, dir)) == len(want.bad)
 	}, fmt.Sprintf("%d parcels in Magento, and the inbox to be empty", len(want.good)))
 	e.Finish()
 
+	grown := replicas[0].Events("inbox_file_grown") + replicas[1].Events("inbox_file_grown")
+	t.Logf("%d files grew after they were taken", grown)
+	if paused := slices.ContainsFunc(dropped, func(f kit.TrackingFile) bool { return f.Pause > 0 }); paused && grown == 0 {
+		t.Error("no file was taken before it was whole")
+	}
 	want.checkParcels(t, e.Shop.TrackCounts())
 	want.checkProcessed(t, dir)
 	want.checkFailed(t, dir)
@@ -116,29 +136,20 @@ func (want expected) checkProcessed(t *testing.T, dir string) {
 // checkFailed looks for each bad row in one rejected file, and for each useless file with an explanation.
 func (want expected) checkFailed(t *testing.T, dir string) {
 	t.Helper()
-	rejected := map[string]int{}
 	moved, explained, reserved := 0, 0, 0
 	for _, name := range lying(t, dir, "failed") {
-		path := filepath.Join(dir, "failed", name)
 		switch {
 		case strings.HasSuffix(name, ".error.txt"):
 			explained++
 		case strings.HasSuffix(name, ".rejected.csv"):
-			content, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, part := range strings.Split(string(content), "bad-row-")[1:] {
-				number, _, _ := strings.Cut(part, "-")
-				rejected["bad-row-"+number+"-of-all"]++
-			}
 		default:
 			moved++
-			if empty(path) {
+			if empty(filepath.Join(dir, "failed", name)) {
 				reserved++
 			}
 		}
 	}
+	rejected := rejectedWords(t, dir)
 	for word := range want.bad {
 		if rejected[word] != 1 {
 			t.Errorf("the bad row %s is in %d rejected files", word, rejected[word])
@@ -150,24 +161,56 @@ func (want expected) checkFailed(t *testing.T, dir string) {
 	}
 }
 
+// rejectedWords returns in how many rejected files the word of each bad row is.
+func rejectedWords(t *testing.T, dir string) map[string]int {
+	t.Helper()
+	words := map[string]int{}
+	for _, name := range lying(t, dir, "failed") {
+		if !strings.HasSuffix(name, ".rejected.csv") {
+			continue
+		}
+		content, err := os.ReadFile(filepath.Join(dir, "failed", name))
+		if err != nil {
+			continue // one of a file that has grown since is removed
+		}
+		for _, part := range strings.Split(string(content), "bad-row-")[1:] {
+			number, _, _ := strings.Cut(part, "-")
+			words["bad-row-"+number+"-of-all"]++
+		}
+	}
+	return words
+}
+
 func empty(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.Size() == 0
 }
 
-// drop writes a file as a 3PL does: in one go or slowly.
+// longPause is how long a writer pauses before its file counts as complete, which it does after three times TRACKING_STILL.
+const longPause = 6 * time.Second
+
+// drop writes a file as a 3PL does: in one go, slowly, or with a pause for which the file is taken before it is whole.
 func drop(t *testing.T, dir string, file kit.TrackingFile) {
 	t.Helper()
 	f, err := os.Create(filepath.Join(dir, file.Name))
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
+		return
 	}
 	defer func() { _ = f.Close() }()
 	rest := file.Content
+	if file.Pause > 0 {
+		if _, err := f.Write(rest[:file.Pause]); err != nil {
+			t.Error(err)
+		}
+		rest = rest[file.Pause:]
+		<-time.After(longPause) // how long it pauses is what this is about
+	}
 	for n := max(1, file.Pieces); n > 0; n-- {
 		piece := rest[:len(rest)/n]
 		if _, err := f.Write(piece); err != nil {
-			t.Fatal(err)
+			t.Error(err)
+			return
 		}
 		if rest = rest[len(piece):]; n > 1 {
 			<-time.After(300 * time.Millisecond) // how slowly it writes is what this is about

@@ -1,7 +1,7 @@
 package kit
 
 import (
-	"bytes"
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -21,6 +21,9 @@ type TrackingFile struct {
 	Unusable bool
 	// Pieces is how many writes it takes to write it, with pauses in between.
 	Pieces int
+	// Pause, if it is above 0, is after how many bytes, at the end of a row, its writer pauses for so long that the file counts as
+	// complete.
+	Pause int
 }
 
 // TrackingFiles makes n files as 3PLs make them: of every encoding, delimiter and kind of quoting, with mistakes of all
@@ -32,7 +35,7 @@ func TrackingFiles(seed uint64, n int, orders []string) []TrackingFile {
 	for i := range n {
 		if i > 0 && g.rand.IntN(20) == 0 { // a copy
 			f := files[g.rand.IntN(i)]
-			f.Name, f.Bad = fmt.Sprintf("copy %d of %s", i, f.Name), nil
+			f.Name, f.Bad, f.Pause = fmt.Sprintf("copy %d of %s", i, f.Name), nil, 0
 			files = append(files, f)
 			continue
 		}
@@ -69,8 +72,13 @@ func (g *threePL) file() (f TrackingFile) {
 	}
 	var b strings.Builder
 	row := func(cells ...string) { b.WriteString(strings.Join(cells, delimiter) + lineBreak) }
+	pauses := g.rand.IntN(20) == 0
+	pause := 0
 	row(quote("Order_Number"), quote("note"), quote("TRACKING number"), quote("quantity"))
-	for range g.rand.IntN(10) {
+	for i := range g.rand.IntN(10) {
+		if pauses && i == 2 {
+			pause = b.Len()
+		}
 		if g.rand.IntN(5) > 0 {
 			order, number := g.parcel()
 			f.Good = append(f.Good, order+" "+number)
@@ -100,7 +108,11 @@ func (g *threePL) file() (f TrackingFile) {
 			b.WriteString(lineBreak)
 		}
 	}
-	f.Content = g.encoded(b.String())
+	encode := g.encoding(b.String())
+	f.Content = encode(b.String())
+	if pause > 0 {
+		f.Pause = len(encode(b.String()[:pause]))
+	}
 	return f
 }
 
@@ -115,29 +127,32 @@ func (g *threePL) parcel() (order, number string) {
 	return order, number
 }
 
-func (g *threePL) encoded(text string) []byte {
-	var wide bytes.Buffer
-	units := utf16.Encode([]rune(text))
+// encoding returns one in which the text can be written.
+func (g *threePL) encoding(text string) func(string) []byte {
 	switch g.rand.IntN(5) {
 	case 0:
-		return []byte("\ufeff" + text)
+		return func(text string) []byte { return []byte("\ufeff" + text) }
 	case 1:
-		// What it has in it is in the code page.
-		if latin, err := charmap.Windows1252.NewEncoder().String(text); err == nil {
-			return []byte(latin)
+		latin := func(text string) []byte {
+			encoded, _ := charmap.Windows1252.NewEncoder().String(text)
+			return []byte(encoded)
+		}
+		if _, err := charmap.Windows1252.NewEncoder().String(text); err == nil {
+			return latin // what it has in it is in the code page
 		}
 	case 2:
-		wide.WriteString("\xff\xfe")
-		for _, u := range units {
-			wide.Write([]byte{byte(u), byte(u >> 8)})
-		}
-		return wide.Bytes()
+		return func(text string) []byte { return utf16Of(text, binary.LittleEndian) }
 	case 3:
-		wide.WriteString("\xfe\xff")
-		for _, u := range units {
-			wide.Write([]byte{byte(u >> 8), byte(u)})
-		}
-		return wide.Bytes()
+		return func(text string) []byte { return utf16Of(text, binary.BigEndian) }
 	}
-	return []byte(text)
+	return func(text string) []byte { return []byte(text) }
+}
+
+// utf16Of returns a text with a byte order mark.
+func utf16Of(text string, order binary.AppendByteOrder) []byte {
+	var wide []byte
+	for _, u := range utf16.Encode([]rune("\ufeff" + text)) {
+		wide = order.AppendUint16(wide, u)
+	}
+	return wide
 }
