@@ -32,6 +32,7 @@ func (l *loader) check(need Need) {
 	l.checkMagento()
 	l.checkERP()
 	l.checkConnector()
+	l.checkSearch()
 	l.checkProxies()
 	l.checkTracking()
 	if len(l.c.OrderStatusExported) > 0 && !l.c.OrderComment {
@@ -198,6 +199,7 @@ func (l *loader) checkRanges() {
 		{"MAGENTO_TIMEOUT", c.MagentoTimeout},
 		{"MAGENTO_BULK_TARGET", c.MagentoBulkTarget},
 		{"ERP_TIMEOUT", c.ERPTimeout},
+		{"SEARCH_TIMEOUT", c.SearchTimeout},
 		{"ORDER_WAIT_EVERY", c.OrderWaitEvery},
 		{"ORDER_WAIT_MAX", c.OrderWaitMax},
 		{"BREAKER_OPEN_FOR", c.BreakerOpenFor},
@@ -347,10 +349,10 @@ func (l *loader) checkURL(name, value string) bool {
 }
 
 func (l *loader) checkNeeds(need Need) {
-	magento, erp := need == Magento, false
+	magento, erp, search := need == Magento, false, false
 	if need == EnabledConsumers {
 		for _, c := range l.c.EnabledConsumers() {
-			magento, erp = magento || c.Uses(DownstreamMagento), erp || c.Uses(DownstreamERP)
+			magento, erp, search = magento || c.Uses(DownstreamMagento), erp || c.Uses(DownstreamERP), search || c.Uses(DownstreamSearch)
 		}
 	}
 	if magento && l.c.MagentoURL == "" {
@@ -363,5 +365,8 @@ func (l *loader) checkNeeds(need Need) {
 	}
 	if erp {
 		l.checkConnectorNeeds()
+	}
+	if search {
+		l.checkSearchNeeds()
 	}
 }

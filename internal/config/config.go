@@ -132,6 +132,22 @@ type Config struct {
 	StockDir               string        `envconfig:"STOCK_DIR" meaning:"the inbox of lists of stock; in a folder of a source's code beneath it lists of that source"`
 	StockBuffer            StockBuffer   `envconfig:"STOCK_BUFFER" meaning:"taken from the quantity of a source before it is written, never below 0, as default=2,berlin=5"`
 
+	Search             Search           `envconfig:"SEARCH" default:"none" meaning:"the search engine that products are written to (docs/search.md)"`
+	SearchURL          Addresses        `envconfig:"SEARCH_URL" meaning:"base address of OpenSearch or Elasticsearch; for algolia only where its own hosts are not to be called, several in the order in which they are tried"`
+	SearchIndex        string           `envconfig:"SEARCH_INDEX" default:"products" meaning:"the index of the default store view's products; without effect beside SEARCH_STORES"`
+	SearchStores       SearchStores     `envconfig:"SEARCH_STORES" meaning:"store views and the index of each, as de:products_de,fr:products_fr"`
+	SearchAttributes   SearchAttributes `envconfig:"SEARCH_ATTRIBUTES" default:"auto" meaning:"attributes that become fields of their own, or auto: those that Magento searches, filters or sorts by; all others go into one list"`
+	SearchGroupPrices  bool             `envconfig:"SEARCH_GROUP_PRICES" default:"false" meaning:"write the prices of customer groups into the documents: whoever may search can read them"`
+	SearchSettle       time.Duration    `envconfig:"SEARCH_SETTLE" default:"5m" meaning:"how long after a change of price or stock by mageline a product is read for the second time, as Magento's indexes lag; 0 where Magento publishes when its indexes are done"`
+	SearchUsername     string           `envconfig:"SEARCH_USERNAME" meaning:"user of OpenSearch or Elasticsearch; or a key, or a token, or none"`
+	SearchPassword     Secret           `envconfig:"SEARCH_PASSWORD" secret:"password" meaning:"password of that user"`
+	SearchAPIKey       Secret           `envconfig:"SEARCH_API_KEY" meaning:"API key: what stands behind ApiKey in the header of OpenSearch or Elasticsearch, or Algolia's key with the rights addObject, deleteObject, browse, settings, editSettings, deleteIndex"`
+	SearchToken        Secret           `envconfig:"SEARCH_TOKEN" meaning:"bearer token for OpenSearch or Elasticsearch"`
+	SearchApplication  string           `envconfig:"SEARCH_APPLICATION_ID" meaning:"Algolia's application id"`
+	SearchDocumentSize int              `envconfig:"SEARCH_DOCUMENT_SIZE" default:"0" meaning:"bytes of one document at most; longer ones are cut (docs/search.md); 0: 100000 for algolia, 10000000 for the others"`
+	SearchTimeout      time.Duration    `envconfig:"SEARCH_TIMEOUT" default:"30s" meaning:"one request to the search engine"`
+	SkipUnchanged      bool             `envconfig:"SKIP_UNCHANGED" default:"true" meaning:"leave out documents that are equal to what was last written"`
+
 	BreakerFailures int           `envconfig:"BREAKER_FAILURES" default:"5" meaning:"consecutive failures of one downstream that open its circuit; 0: no circuit"`
 	BreakerOpenFor  time.Duration `envconfig:"BREAKER_OPEN_FOR" default:"30s" meaning:"until a probe is let through"`
 

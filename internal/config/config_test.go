@@ -172,6 +172,21 @@ var wrongVariables = []struct {
 	{[]string{"CONSUMERS", "order_place"}, "CONSUMERS"},
 	{[]string{"CONSUMERS", ""}, "CONSUMERS"},
 	{[]string{"CONSUMERS", "products_exported"}, "CONSUMERS"},
+	{[]string{"SEARCH", "solr"}, "SEARCH"},
+	{[]string{"SEARCH_URL", "search:9200"}, "SEARCH_URL"},
+	{[]string{"SEARCH_URL", "http://a:9200,http://b:9200"}, "SEARCH_URL"},
+	{[]string{"SEARCH_INDEX", "Products"}, "SEARCH_INDEX"},
+	{[]string{"SEARCH_STORES", "de"}, "SEARCH_STORES"},
+	{[]string{"SEARCH_STORES", "de:_products"}, "SEARCH_STORES"},
+	{[]string{"SEARCH_STORES", "de:products,fr:products"}, "SEARCH_STORES"},
+	{[]string{"SEARCH_STORES", "de:products,de:others"}, "SEARCH_STORES"},
+	{[]string{"SEARCH_ATTRIBUTES", "color,a-b"}, "SEARCH_ATTRIBUTES"},
+	{[]string{"SEARCH_SETTLE", "-1s"}, "SEARCH_SETTLE"},
+	{[]string{"SEARCH_DOCUMENT_SIZE", "1000"}, "SEARCH_DOCUMENT_SIZE"},
+	{[]string{"SEARCH_TIMEOUT", "0"}, "SEARCH_TIMEOUT"},
+	{[]string{"SEARCH_USERNAME", "u"}, "SEARCH_PASSWORD"},
+	{[]string{"SEARCH_PASSWORD", "p"}, "SEARCH_USERNAME"},
+	{[]string{"SEARCH_API_KEY", "k", "SEARCH_TOKEN", "t"}, "SEARCH_TOKEN"},
 	{[]string{"SEND", "some"}, "SEND"},
 	{[]string{"PRICE_MAX_CHANGE", "0.5"}, "PRICE_MAX_CHANGE"},
 	{[]string{"PRICE_MAX_CHANGE", "0%"}, "PRICE_MAX_CHANGE"},
@@ -368,7 +383,7 @@ func TestConfig_ShowsNoSecret(t *testing.T) {
 }
 
 func TestLoad_WarnsOfUnknownVariables(t *testing.T) {
-	environment(t, complete("PREFECTH", "1", "SEARCH_URL", "/in", "TEST_AMQP_URL", "x", "PREFETCH_FILE", "x"))
+	environment(t, complete("PREFECTH", "1", "SERCH_URL", "/in", "TEST_AMQP_URL", "x", "PREFETCH_FILE", "x"))
 	c, err := app.Load(config.EnabledConsumers)
 	if err != nil {
 		t.Fatal(err)

@@ -29,6 +29,7 @@ type Consumer struct {
 const (
 	DownstreamMagento = "magento"
 	DownstreamERP     = "erp"
+	DownstreamSearch  = "search"
 )
 
 // Requirement is a variable that a consumer can't run without. Such a consumer is left out of CONSUMERS=all where the
@@ -52,6 +53,9 @@ func (c *Config) lacks(consumer Consumer) (Requirement, bool) {
 	required := consumer.Requires
 	if consumer.Uses(DownstreamERP) {
 		required = append([]Requirement{{"ERP", "an ERP", func(c *Config) bool { return c.ERP != NoERP }}}, required...)
+	}
+	if consumer.Uses(DownstreamSearch) {
+		required = append([]Requirement{{"SEARCH", "a search engine", func(c *Config) bool { return c.Search != NoSearch }}}, required...)
 	}
 	for _, r := range required {
 		if !r.Met(c) {
