@@ -77,7 +77,7 @@ bench: ## the table of docs/performance.md, each rate next to its limit measured
 	$(SERVICES) go test -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 30m \
 		$$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -n 1 dirname | sort -u)
 
-module: ## the Magento module: syntax, style, and its tests under PHP against a real RabbitMQ
+module: ## the Magento module: syntax, style, and its tests under PHP against a real RabbitMQ and MariaDB
 	$(SERVICES) scripts/module.sh
 
 fuzz: ## each fuzz target for FUZZTIME (10s)

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Checks the Magento module: syntax, style, XML, and its tests against the RabbitMQ that MAGELINE_TEST_AMQP_URL names. PHP with
-# php-amqplib, PHPUnit and PHP_CodeSniffer are Debian's packages, installed as root; elsewhere it says what is missing.
+# Checks the Magento module: syntax, style, XML, and its tests against the RabbitMQ that MAGELINE_TEST_AMQP_URL names and a
+# MariaDB of its own. PHP with php-amqplib, PHPUnit and PHP_CodeSniffer, and the MariaDB, are Debian's packages, installed as
+# root; elsewhere it says what is missing.
 set -euo pipefail
 
 cd "$(dirname "$0")/../magento"
 ../scripts/services/install.sh php
+../scripts/services/install.sh mariadb
 
 php -r 'foreach (new RecursiveIteratorIterator(new RecursiveDirectoryIterator(".")) as $file) {
 	if (in_array($file->getExtension(), ["xml", "json"], true)) {
@@ -15,4 +17,9 @@ php -r 'foreach (new RecursiveIteratorIterator(new RecursiveDirectoryIterator(".
 }'
 find . -name '*.php' -print0 | xargs -0 -n 1 php -l | grep -v '^No syntax errors' && exit 1
 phpcs --standard=phpcs.xml -q
+
+state=$(mktemp -d /tmp/mageline-module.XXXXXX)
+trap '../scripts/services/private-mariadb.sh stop "$state"; rm -rf "$state"' EXIT
+MAGELINE_TEST_MARIADB=$(../scripts/services/private-mariadb.sh start "$state")
+export MAGELINE_TEST_MARIADB
 phpunit --configuration Test/phpunit.xml

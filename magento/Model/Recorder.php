@@ -12,8 +12,8 @@ use Magento\Framework\DB\Adapter\DeadlockException;
 use Psr\Log\LoggerInterface;
 
 /**
- * With the outbox an event is a row of the transaction, and is published from it after the commit. Without, it is kept in
- * memory until the commit, and is lost when the broker is away then.
+ * With the outbox an event is a row of the transaction, and is published from it after the commit. Without, or where the row
+ * can't be written, it is kept in memory until the commit, and is lost when the broker is away then.
  */
 class Recorder implements RecorderInterface
 {
@@ -23,7 +23,7 @@ class Recorder implements RecorderInterface
     /** @var array<string, int> ids of rows by subject */
     private array $rows = [];
 
-    /** @var array<string, Event> by subject, where there is no outbox */
+    /** @var array<string, Event> by subject, where there is no row */
     private array $events = [];
 
     public function __construct(
@@ -57,8 +57,10 @@ class Recorder implements RecorderInterface
             }
         } catch (DeadlockException $e) {
             throw $e;
+        } catch (\JsonException $e) {
+            $this->logger->critical('mageline: an event of ' . $event->topic . ' has a text that is not UTF-8: ' . $e->getMessage());
         } catch (\Throwable $e) {
-            $this->logger->critical('mageline: an event of ' . $event->topic . ' was not recorded: ' . $e->getMessage());
+            $this->keep($event, $e);
         }
     }
 
@@ -78,6 +80,24 @@ class Recorder implements RecorderInterface
         } catch (\Throwable $e) {
             $this->logger->error('mageline: events wait in the outbox: ' . $e->getMessage());
         }
+    }
+
+    /**
+     * Keeps an event whose row can't be written in memory, to be published after the commit as without an outbox: a lock that
+     * somebody holds for too long, or a table that is full, costs no event while the broker is there.
+     */
+    private function keep(Event $event, \Throwable $reason): void
+    {
+        $kept = count($this->events) < self::MAX_PENDING;
+        if ($kept) {
+            $this->events[$event->subject()] = $event;
+        }
+        $this->logger->critical(sprintf(
+            'mageline: an event of %s is not in the outbox, %s: %s',
+            $event->topic,
+            $kept ? 'and is published after the commit' : 'and is lost',
+            $reason->getMessage()
+        ));
     }
 
     /**

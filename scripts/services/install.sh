@@ -2,7 +2,7 @@
 # Makes sure that a server's programs are installed: as root on Debian or Ubuntu it installs the package, elsewhere it
 # says in one line what to install.
 #
-#   install.sh rabbitmq|postgres|pgbouncer|openssh|debootstrap|php
+#   install.sh rabbitmq|postgres|pgbouncer|openssh|debootstrap|php|mariadb
 set -euo pipefail
 
 service=$1
@@ -20,8 +20,12 @@ pgbouncer)
 	programs() { command -v pgbouncer || find /usr/sbin /usr/local/sbin /opt/homebrew/bin -name pgbouncer; }
 	;;
 php)
-	package="php-cli php-amqplib php-sqlite3 php-xml php-mbstring php-symfony-console php-psr-log phpunit php-codesniffer"
-	programs() { command -v phpunit phpcs php >/dev/null && php -r 'exit(extension_loaded("pdo_sqlite") && is_file("/usr/share/php/PhpAmqpLib/autoload.php") ? 0 : 1);' && echo php; }
+	package="php-cli php-amqplib php-mysql php-sqlite3 php-xml php-mbstring php-symfony-console php-psr-log phpunit php-codesniffer"
+	programs() { command -v phpunit phpcs php >/dev/null && php -r 'exit(extension_loaded("pdo_sqlite") && extension_loaded("pdo_mysql") && is_file("/usr/share/php/PhpAmqpLib/autoload.php") ? 0 : 1);' && echo php; }
+	;;
+mariadb)
+	package=mariadb-server
+	programs() { command -v mariadb-admin mariadb-install-db >/dev/null && { command -v mariadbd || find /usr/sbin -name mariadbd; }; }
 	;;
 openssh)
 	package="openssh-server openssh-client"

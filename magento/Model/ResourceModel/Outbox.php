@@ -13,6 +13,10 @@ use Magento\Framework\DB\Adapter\AdapterInterface;
 /**
  * The outbox in the table mageline_outbox. A lease is an owner and a time, taken by a conditional UPDATE; whoever dies with
  * one loses it by time.
+ *
+ * Rows are changed one by one, by their primary key: such a statement locks the one row that it changes. With a list of ids or
+ * a range of times MySQL may read the whole table, and locks what it reads: rows of saves that are not committed yet, for which
+ * it then waits, and the end of the table, for which those saves wait then.
  */
 class Outbox implements OutboxInterface
 {
@@ -31,6 +35,9 @@ class Outbox implements OutboxInterface
 
     /** Most rows that status() looks at for what was refused. */
     private const MAX_ERRORS = 1000;
+
+    /** Most rows that are changed in one transaction. */
+    private const MAX_CHANGES = 500;
 
     private string $owner;
 
@@ -79,29 +86,23 @@ class Outbox implements OutboxInterface
         }
         // An owner of its own for each batch: what an earlier batch of this process left behind is not in this one.
         $owner = bin2hex(random_bytes(16));
-        $connection->update(
+        $this->each($ids, fn (int $id) => $connection->update(
             $this->table(),
             ['owner' => $owner, 'leased_until' => self::utc($now + self::LEASE_OF_BATCH)],
-            [
-                'id IN (?)' => $ids,
-                'leased_until IS NULL OR leased_until < ?' => self::utc($now),
-            ]
-        );
+            ['id = ?' => $id, 'leased_until IS NULL OR leased_until < ?' => self::utc($now)]
+        ));
         return $this->rows($owner, $ids);
     }
 
     public function remove(array $ids): void
     {
-        if ($ids) {
-            $this->connection()->delete($this->table(), ['id IN (?)' => $ids]);
-        }
+        $this->each($ids, fn (int $id) => $this->connection()->delete($this->table(), ['id = ?' => $id]));
     }
 
     public function release(array $ids): void
     {
-        if ($ids) {
-            $this->connection()->update($this->table(), ['owner' => null, 'leased_until' => null], ['id IN (?)' => $ids]);
-        }
+        $free = ['owner' => null, 'leased_until' => null];
+        $this->each($ids, fn (int $id) => $this->connection()->update($this->table(), $free, ['id = ?' => $id]));
     }
 
     public function fail(OutboxRow $row, string $error): void
@@ -125,15 +126,28 @@ class Outbox implements OutboxInterface
         if (!$ids) {
             return 0;
         }
-        return (int)$this->connection()->update($this->table(), ['due_at' => self::utc(time())], ['id IN (?)' => $ids]);
+        $connection = $this->connection();
+        // MySQL counts a row that is due already as not changed.
+        $there = $connection->fetchCol($connection->select()->from($this->table(), ['id'])->where('id IN (?)', $ids));
+        $due = ['due_at' => self::utc(time())];
+        $this->each($there, fn (int $id) => $connection->update($this->table(), $due, ['id = ?' => $id]));
+        return count($there);
     }
 
     public function deleteOlderThan(int $days): int
     {
-        return (int)$this->connection()->delete(
-            $this->table(),
-            ['created_at < ?' => self::utc(time() - $days * 86400)]
-        );
+        $connection = $this->connection();
+        $select = $connection->select()
+            ->from($this->table(), ['id'])
+            ->where('created_at < ?', self::utc(time() - $days * 86400))
+            ->limit(self::MAX_CHANGES);
+        $deleted = 0;
+        do {
+            $ids = $connection->fetchCol($select);
+            $count = $this->each($ids, fn (int $id) => $connection->delete($this->table(), ['id = ?' => $id]));
+            $deleted += $count;
+        } while ($count > 0);
+        return $deleted;
     }
 
     public function status(): array
@@ -160,6 +174,33 @@ class Outbox implements OutboxInterface
             'last_error' => $topics ? (string)end($topics) : null,
             'topics' => $topics,
         ];
+    }
+
+    /**
+     * Changes rows one by one, in one transaction, and returns how many it has changed. All do so in the order of their ids: none
+     * waits for one that waits for it.
+     *
+     * @param int[]|string[] $ids
+     * @param callable(int): int $change
+     */
+    private function each(array $ids, callable $change): int
+    {
+        $ids = array_map('intval', $ids);
+        sort($ids);
+        $changed = 0;
+        foreach (array_chunk($ids, self::MAX_CHANGES) as $part) {
+            $this->connection()->beginTransaction();
+            try {
+                foreach ($part as $id) {
+                    $changed += $change($id);
+                }
+                $this->connection()->commit();
+            } catch (\Throwable $e) {
+                $this->connection()->rollBack();
+                throw $e;
+            }
+        }
+        return $changed;
     }
 
     /**

@@ -19,8 +19,8 @@ use Psr\Log\LoggerInterface;
 
 /**
  * As much of a shop as the module needs: a database, an object manager and an event manager that read the module's own di.xml and
- * events.xml, and saves with Magento's order of events. One Shop is one request; several share the database and the cache, which
- * are files.
+ * events.xml, and saves with Magento's order of events. One Shop is one request; several share the database and the cache of a
+ * directory.
  */
 class Shop implements ManagerInterface
 {
@@ -51,18 +51,7 @@ class Shop implements ManagerInterface
 
     public function __construct(string $directory, array $amqp)
     {
-        $new = !file_exists($directory . '/shop.sqlite');
-        $pdo = new \PDO('sqlite:' . $directory . '/shop.sqlite');
-        $pdo->exec('PRAGMA journal_mode = WAL');
-        $pdo->exec('PRAGMA synchronous = NORMAL');
-        $pdo->exec('PRAGMA busy_timeout = 10000');
-        $this->adapter = new Pdo($pdo);
-        if ($new) {
-            foreach (self::TABLES as $table) {
-                $pdo->exec($table);
-            }
-            $pdo->exec(self::declared());
-        }
+        $this->adapter = new Pdo(Database::connect($directory));
         $this->settings = new Settings(self::module() . '/etc/config.xml');
         $this->readDi();
         $this->readEvents();
@@ -84,18 +73,6 @@ class Shop implements ManagerInterface
             },
         ];
     }
-
-    private const TABLES = [
-        'CREATE TABLE shop_sales_order (entity_id INTEGER PRIMARY KEY AUTOINCREMENT, increment_id TEXT, store_id INTEGER,'
-            . ' state TEXT, status TEXT, created_at TEXT)',
-        'CREATE TABLE shop_sales_shipment (entity_id INTEGER PRIMARY KEY AUTOINCREMENT, increment_id TEXT, store_id INTEGER, created_at TEXT)',
-        'CREATE TABLE shop_sales_creditmemo (entity_id INTEGER PRIMARY KEY AUTOINCREMENT, increment_id TEXT, store_id INTEGER, created_at TEXT)',
-        'CREATE TABLE shop_sales_invoice (entity_id INTEGER PRIMARY KEY AUTOINCREMENT, increment_id TEXT, store_id INTEGER, created_at TEXT)',
-        'CREATE TABLE shop_customer_entity (entity_id INTEGER PRIMARY KEY AUTOINCREMENT, store_id INTEGER, updated_at TEXT)',
-        'CREATE TABLE shop_catalog_product_entity (entity_id INTEGER PRIMARY KEY AUTOINCREMENT, sku TEXT, updated_at TEXT)',
-        'CREATE TABLE shop_catalog_product_relation (parent_id INTEGER, child_id INTEGER)',
-        'CREATE TABLE shop_inventory_source_item (source_item_id INTEGER PRIMARY KEY AUTOINCREMENT, source_code TEXT, sku TEXT, quantity NUMERIC)',
-    ];
 
     /** Which table a model is saved in, and which of its data. */
     private const MODELS = [
@@ -222,26 +199,6 @@ class Shop implements ManagerInterface
             }
         }
         return new $class(...$values);
-    }
-
-    /**
-     * Reads the declared table of the module, as SQLite has it.
-     */
-    private static function declared(): string
-    {
-        $table = simplexml_load_file(self::module() . '/etc/db_schema.xml')->table;
-        $columns = [];
-        foreach ($table->column as $column) {
-            $type = (string)$column->attributes('xsi', true)['type'];
-            $columns[] = $column['identity'] ? "{$column['name']} INTEGER PRIMARY KEY AUTOINCREMENT" : sprintf(
-                '%s %s%s%s',
-                $column['name'],
-                in_array($type, ['smallint', 'bigint'], true) ? 'INTEGER' : 'TEXT',
-                (string)$column['nullable'] === 'false' ? ' NOT NULL' : '',
-                isset($column['default']) ? " DEFAULT {$column['default']}" : ''
-            );
-        }
-        return 'CREATE TABLE shop_' . $table['name'] . ' (' . implode(', ', $columns) . ')';
     }
 
     private function readDi(): void

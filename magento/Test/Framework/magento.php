@@ -183,6 +183,10 @@ namespace Magento\Framework\DB\Adapter {
     {
     }
 
+    class LockWaitException extends \Exception
+    {
+    }
+
     /**
      * An adapter over PDO. A nested transaction is a level, not a savepoint; one that is rolled back inside leaves nothing that
      * could be committed outside.
@@ -306,6 +310,12 @@ namespace Magento\Framework\DB\Adapter {
             return str_replace('?', $quoted, $text);
         }
 
+        /** A statement of a test's own. */
+        public function execute(string $sql): void
+        {
+            $this->pdo->exec($sql);
+        }
+
         private function quote($value): string
         {
             return match (true) {
@@ -329,9 +339,17 @@ namespace Magento\Framework\DB\Adapter {
 
         private function run(string $sql, array $bind): \PDOStatement
         {
-            $statement = $this->pdo->prepare($sql);
-            $statement->execute($bind);
-            return $statement;
+            try {
+                $statement = $this->pdo->prepare($sql);
+                $statement->execute($bind);
+                return $statement;
+            } catch (\PDOException $e) {
+                throw match ($e->errorInfo[1] ?? 0) {
+                    1205 => new LockWaitException($e->getMessage(), 1205, $e),
+                    1213 => new DeadlockException($e->getMessage(), 1213, $e),
+                    default => $e,
+                };
+            }
         }
     }
 }

@@ -48,7 +48,8 @@ class EventsTest extends OutboxTestCase
         self::assertSame([], $this->outbox());
         $order->setData('entity_id', null);
         $this->shop->save($order);
-        self::assertSame(['sales.order.placed 1 000000001 store 2'], $this->outbox());
+        // MariaDB does not use the first number again.
+        self::assertSame(['sales.order.placed ' . $order->getId() . ' 000000001 store 2'], $this->outbox());
     }
 
     public function testRolledBackUpdateIsToldByTheNextSave(): void
