@@ -72,7 +72,7 @@ type Engine interface {
 	Write(ctx context.Context, target Target, writes []Write) ([]Result, error)
 
 	// Ensure makes the index where it is missing, and adds the fields that it lacks. It returns a NeedsSwapError that names the
-	// fields if the index has one of another type: only a new index can take the fields then.
+	// fields if the index has one of another type, beside the target as it is: only a new index can take the fields then.
 	Ensure(ctx context.Context, index string, fields []Field) (Target, error)
 
 	// Count returns how many documents the index holds, without those that are deleted.
@@ -108,6 +108,27 @@ type Builder interface {
 // ErrNoTarget is in the error of a call for a Target that is not there any more: its index was deleted, or removed after a swap.
 // Engine.Ensure returns the one that is there. It is no fault of the documents.
 var ErrNoTarget = errors.New("this generation of the index is not there any more")
+
+// Inspector is an Engine that can tell how an index compares with what is to be written to it. It changes nothing.
+type Inspector interface {
+	Engine
+	// Inspect compares. An error has a class: CredentialRefused or Unavailable where nothing can be seen.
+	Inspect(ctx context.Context, index string, fields []Field) (Inspection, error)
+}
+
+// Inspection is how an index is.
+type Inspection struct {
+	// Server names the engine and its version, as "OpenSearch 2.19.1".
+	Server string
+	// Target is what is searched; without a Name if there is none yet.
+	Target Target
+	// Missing are fields that Ensure would add. Differing are those that need a swap.
+	Missing, Differing []string
+	// Fields is how many fields the index has, as the engine counts them, and Limit how many it may have. 0: no limit is known.
+	Fields, Limit int
+	// Lacking names the rights that the credential does not have, as far as the engine tells.
+	Lacking []string
+}
 
 // NeedsSwapError says that an index has fields in a form that it can't change.
 type NeedsSwapError struct {
