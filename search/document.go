@@ -167,4 +167,4 @@ func fieldsOf(t reflect.Type, attributes []Own) []Field {
 }
 
 // JSON is the document for a Write.
-func (d *Document) JSON() (json.RawMessage, error) { return json.Marshal(d) }
+func (d *Document) JSON() (json.RawMessage, error) { return encode(d) }

@@ -2,7 +2,6 @@ package search
 
 import (
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -82,67 +81,6 @@ func compare(t *testing.T, at string, fields []Field, members map[string]any) {
 		}
 		if !right {
 			t.Errorf("%s%s is %v (%T), and the field is %q", at, f.Name, value, value, f.Type)
-		}
-	}
-}
-
-func TestFit_LeavesADocumentThatFits(t *testing.T) {
-	raw, cut, err := full().Fit(0)
-	again, cutAgain, errAgain := full().Fit(len(raw))
-	if err != nil || errAgain != nil || cut != nil || cutAgain != nil || string(raw) != string(again) {
-		t.Errorf("cut %v, %v, errors %v, %v", cut, cutAgain, err, errAgain)
-	}
-}
-
-// long is a document with much of everything.
-func long() *Document {
-	d := full()
-	d.Description, d.ShortDescription = strings.Repeat("ä\"<", 20_000), strings.Repeat("k ", 5_000)
-	variant, other, image := d.Variants[0], d.OtherAttributes[0], d.Images[0]
-	d.Variants, d.OtherAttributes, d.Images = nil, nil, nil
-	for i := range 800 {
-		variant.SKU = fmt.Sprint("A-1-", i)
-		d.Variants = append(d.Variants, variant)
-	}
-	for range 300 {
-		d.OtherAttributes = append(d.OtherAttributes, other)
-		d.Images = append(d.Images, image)
-	}
-	d.Name = strings.Repeat("N", 3_000)
-	return d
-}
-
-func TestFit_CutsInOrder(t *testing.T) {
-	for _, c := range []struct {
-		limit    int
-		cut      string
-		variants int // that are left at least
-	}{
-		{400_000, "description", 800},
-		{290_000, "description short_description", 800},
-		{250_000, "description short_description variants", 500},
-		{185_000, "description short_description variants other_attributes", 500},
-		{100_000, "description short_description variants other_attributes images", 1},
-		{5_000, "description short_description variants other_attributes images", 0},
-		{2_000, "description short_description variants other_attributes images group_prices categories attributes name", 0},
-	} {
-		d := long()
-		raw, cut, err := d.Fit(c.limit)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var back Document
-		if err := json.Unmarshal(raw, &back); err != nil {
-			t.Fatal(err)
-		}
-		if got := strings.Join(cut, " "); got != c.cut || len(raw) > c.limit || len(back.Variants) < c.variants {
-			t.Errorf("limit %d: %d bytes, %d variants, cut %s, want %s", c.limit, len(raw), len(back.Variants), got, c.cut)
-		}
-		if strings.ContainsRune(back.Description, '\uFFFD') {
-			t.Errorf("limit %d: a character was cut in two", c.limit)
-		}
-		if len(d.Variants) != 800 || len(d.Attributes) != 5 {
-			t.Errorf("limit %d: the document itself was changed", c.limit)
 		}
 	}
 }
