@@ -266,9 +266,57 @@ func TestPlaced_UncertainWait(t *testing.T) {
 		t.Errorf("after another uncertain create it waits for %s only", d.Wait)
 	}
 	r.sql(`UPDATE effect SET sent_at = sent_at - interval '16 minutes' WHERE state = 'uncertain'`)
+	r.toERP.took()
 	outcome, err = r.placed(number(q.IncrementID), repeated)
 	isOutcome(t, outcome, err, event.Done)
+	isCalls(t, r.toERP, find, create, find)
 	r.isOnce(q)
+}
+
+// An ERP that carries a create out later than ERP_UNCERTAIN_WAIT has the order twice: nothing that it answers could have told.
+// Both documents are named where the first is there by the time at which the second is made.
+func TestPlaced_CarriedOutAfterTheWait(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, settings{export: func(e *handlers.ExportRules) { e.UncertainWait = 15 * time.Minute }})
+	for _, tt := range []struct {
+		name   string
+		passed time.Duration // since the create that is carried out late
+		during bool          // it is carried out while the order is sent again
+		class  event.Class   // "": the order is done
+		calls  []string
+		want   int
+	}{
+		{"before the wait is over", 14 * time.Minute, false, "", []string{find}, 1},
+		{"while it is sent again", 16 * time.Minute, true, event.Rejected, []string{find, create, find}, 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := r.in(t)
+			p := r.shop.PlaceOrder(fakemagento.Placing{})
+			r.toERP.with(http.MethodPost, 504, `{}`)
+			_, err := r.placed(number(p.IncrementID))
+			isClass(t, err, event.Unavailable)
+			r.toERP.took()
+			r.sql(`UPDATE effect SET sent_at = sent_at - $1::bigint * interval '1 second' WHERE state = 'uncertain'`, int(tt.passed.Seconds()))
+			late := ""
+			r.toERP.answering(func(_ http.ResponseWriter, request *http.Request) bool {
+				if late == "" && tt.during == (request.Method == http.MethodPost) {
+					late = r.erp.Book(p.IncrementID)
+				}
+				return false
+			})
+			outcome, err := r.placed(number(p.IncrementID), repeated)
+			if tt.class == "" {
+				isOutcome(t, outcome, err, event.Done)
+			} else {
+				isClass(t, err, tt.class, late)
+				r.isCreate(p.IncrementID, idempotency.Uncertain)
+			}
+			isCalls(t, r.toERP, tt.calls...)
+			if got := len(r.erp.DocumentsOf(p.IncrementID)); got != tt.want {
+				t.Errorf("the ERP has %d documents, want %d", got, tt.want)
+			}
+		})
+	}
 }
 
 // An order that may have been sent, and may not go out any more, is found if it is there.

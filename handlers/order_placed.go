@@ -228,6 +228,11 @@ func (h *Placed) send(ctx context.Context, key, reference string, o *magentoapi.
 			Err: fmt.Errorf("the ERP accepted order %s and has given it no document number yet: it is asked again, not sent again", reference),
 		}
 	}
+	if c.Uncertain && found.Number == "" && h.Export.UncertainWait > 0 { // without a wait the ERP answers both requests with one document
+		if err := h.sentAgain(ctx, key, reference, document, c); err != nil {
+			return result, err
+		}
+	}
 	result.Reason, result.Value = entityID(int64(o.EntityID)), document.Number
 	if differs := h.compare(ctx, key, so, document); differs != "" {
 		result.Data = encoded(createdData{EntityID: int64(o.EntityID), Differs: differs})
@@ -235,6 +240,25 @@ func (h *Placed) send(ctx context.Context, key, reference string, o *magentoapi.
 	zerolog.Ctx(ctx).Info().Str("event", "order_created").Str("key", key).Str("document_number", document.Number).
 		Msg("created: the order is in the ERP")
 	return result, nil
+}
+
+// sentAgain looks once more after a create that was sent again because the ERP had nothing of an earlier one: that one may have
+// been carried out meanwhile.
+func (h *Placed) sentAgain(ctx context.Context, key, reference string, d erp.Document, c *idempotency.Claim) error {
+	zerolog.Ctx(ctx).Info().Str("event", "order_sent_again").Bool("journal", true).Str("key", key).Str("document_number", d.Number).
+		Stringer("after", c.UncertainFor.Round(time.Second)).
+		Msg("the order was sent to the ERP again, which had nothing of an earlier request. Should it carry out that one after all, there are two " +
+			"documents, and `mageline reconcile --ask-erp` names them")
+	documents, err := h.ERP.Find(ctx, reference)
+	if err == nil && len(documents) > 1 {
+		return severalDocuments(reference, documents)
+	}
+	return nil // the document is there; a look-up that fails says nothing against it
+}
+
+func severalDocuments(reference string, documents []erp.Document) error {
+	return event.Errorf(event.Rejected, "the ERP has %d documents for order %s: %s. Cancel all but one there, then replay",
+		len(documents), reference, numbers(documents))
 }
 
 // read returns the order from Magento or, with ORDER_SOURCE=payload, from the event if that has all that is needed.
@@ -302,8 +326,7 @@ func (h *Placed) ask(ctx context.Context, reference string, c *idempotency.Claim
 	switch {
 	case len(documents) > 1:
 		// Not NotDone: the next handling must look it up again.
-		return erp.Document{}, event.Errorf(event.Rejected, "the ERP has %d documents for order %s: %s. Cancel all but one there, then replay",
-			len(documents), reference, numbers(documents))
+		return erp.Document{}, severalDocuments(reference, documents)
 	case len(documents) == 1 && documents[0].Number != "":
 		return documents[0], nil
 	case len(documents) == 1:

@@ -93,8 +93,7 @@ func (f *Followed) document(ctx context.Context, reference, what string) (string
 	case err != nil:
 		return "", err
 	case len(documents) > 1:
-		return "", event.Errorf(event.Rejected, "the ERP has %d documents for order %s: %s. Cancel all but one there, then replay",
-			len(documents), reference, numbers(documents))
+		return "", severalDocuments(reference, documents)
 	case len(documents) == 1 && documents[0].Number != "":
 		return documents[0].Number, nil
 	default:

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -40,98 +42,127 @@ func place(t *testing.T, c *businesscentral.Client, o erp.SalesOrder, call erp.C
 	return c.Create(t.Context(), call, p)
 }
 
+// effect is one effect on the ERP, and how the ERP stands when it was done once.
+type effect struct {
+	posting bool // at a company whose credit memos are posted
+	prepare bool // there is an order
+	run     func(t *testing.T, c *businesscentral.Client, reference string, d erp.Document, call erp.Call) error
+	stands  func(r *rig, reference string) string
+	want    string
+}
+
+var effects = map[string]effect{
+	"create": {
+		run: func(t *testing.T, c *businesscentral.Client, reference string, _ erp.Document, call erp.Call) error {
+			o := erptest.Order(reference)
+			number, _ := strconv.ParseInt(strings.TrimLeft(reference, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-"), 10, 64)
+			o.Customer.ID = told(1000 + number) // a customer who is not there yet
+			_, err := place(t, c, o, call)
+			return err
+		},
+		stands: func(r *rig, reference string) string {
+			d := r.booked(reference)
+			return fmt.Sprint(len(d.Lines), " lines, ", d.Total)
+		},
+		want: "5 lines, 127.33",
+	},
+	"cancel whole": {
+		prepare: true,
+		run: func(t *testing.T, c *businesscentral.Client, _ string, d erp.Document, call erp.Call) error {
+			return c.Cancel(t.Context(), call, erp.Document{Number: d.Number}, erp.Cancellation{Complete: true})
+		},
+		stands: func(r *rig, reference string) string { return fmt.Sprint("deleted: ", r.booked(reference).Deleted) },
+		want:   "deleted: true",
+	},
+	"cancel two lines": {
+		prepare: true,
+		run: func(t *testing.T, c *businesscentral.Client, _ string, d erp.Document, call erp.Call) error {
+			x := left("0", "1")
+			x.Lines = append(x.Lines, erp.CancellationLine{
+				Reference: "1002", SKU: told("24-MB02"), Quantity: quantity("1"), Row: erp.Row{Ordered: quantity("1"), Shipped: quantity("0"), Open: quantity("0")},
+			})
+			return c.Cancel(t.Context(), call, erp.Document{Number: d.Number}, x)
+		},
+		stands: func(r *rig, reference string) string {
+			l := r.booked(reference).Lines
+			return fmt.Sprint(l[0].Quantity, " and ", l[1].Quantity)
+		},
+		want: "1 and 0",
+	},
+	"credit memo": {
+		posting: true, prepare: true,
+		run: func(t *testing.T, c *businesscentral.Client, reference string, d erp.Document, call erp.Call) error {
+			_, err := c.ReportCreditMemo(t.Context(), call, memo("CM"+reference, d.Number))
+			return err
+		},
+		stands: func(r *rig, reference string) string {
+			memos := r.fake.CreditMemos("CM" + reference)
+			if len(memos) != 1 {
+				return fmt.Sprint(len(memos), " memos")
+			}
+			return fmt.Sprint(memos[0].Values["status"], " with ", len(memos[0].Lines), " lines, ", memos[0].Total, "; left ", r.booked(reference).Lines[0].Quantity)
+		},
+		want: "Open with 3 lines, 42.44; left 1",
+	},
+	"credit memo of the whole": {
+		posting: true, prepare: true,
+		run: func(t *testing.T, c *businesscentral.Client, reference string, d erp.Document, call erp.Call) error {
+			m := memo("CM"+reference, d.Number)
+			m.All = []erp.OrderRow{{Reference: "1001", Row: erp.Row{Ordered: quantity("2"), Refunded: quantity("2")}}}
+			_, err := c.ReportCreditMemo(t.Context(), call, m)
+			return err
+		},
+		stands: func(r *rig, reference string) string {
+			return fmt.Sprint(len(r.fake.CreditMemos("CM"+reference)), " memo, deleted: ", r.booked(reference).Deleted)
+		},
+		want: "1 memo, deleted: true",
+	},
+}
+
+// companies are those of the effects.
+func companies(t *testing.T) func(e effect) *rig {
+	t.Helper()
+	r := newRig(t, fakebusinesscentral.Options{}, numbered, nil)
+	posting := newRig(t, fakebusinesscentral.Options{NetCustomers: true}, plain+"options: {credit_memo: post}\n", nil)
+	return func(e effect) *rig {
+		if e.posting {
+			return posting
+		}
+		return r
+	}
+}
+
+// prepared has the order of an effect created, where it needs one.
+func (r *rig) prepared(e effect, reference string) (d erp.Document) {
+	r.t.Helper()
+	if e.prepare {
+		d = r.create(erptest.Order(reference))
+	}
+	return d
+}
+
 // A process that dies between any two requests of any effect: another one goes on, and nothing is there twice.
 func TestEffects_StruckBetweenAnyTwoRequests(t *testing.T) {
-	r := newRig(t, fakebusinesscentral.Options{}, numbered+"", nil)
-	posting := newRig(t, fakebusinesscentral.Options{NetCustomers: true}, plain+"options: {credit_memo: post}\n", nil)
+	company := companies(t)
 	n := 0
-	effects := map[string]struct {
-		r       *rig
-		prepare func(reference string) erp.Document
-		run     func(c *businesscentral.Client, reference string, d erp.Document, call erp.Call) error
-		check   func(reference string)
-	}{
-		"create": {
-			r: r,
-			run: func(c *businesscentral.Client, reference string, _ erp.Document, call erp.Call) error {
-				o := erptest.Order(reference)
-				o.Customer.ID = told(int64(1000 + n)) // a customer who is not there yet
-				_, err := place(t, c, o, call)
-				return err
-			},
-			check: func(reference string) {
-				if d := r.booked(reference); len(d.Lines) != 4+1 || !d.Total.Equal(decimal.RequireFromString("127.33")) {
-					t.Errorf("%s has %d lines and comes to %s", reference, len(d.Lines), d.Total)
-				}
-			},
-		},
-		"cancel whole": {
-			r:       r,
-			prepare: func(reference string) erp.Document { return r.create(erptest.Order(reference)) },
-			run: func(c *businesscentral.Client, _ string, d erp.Document, call erp.Call) error {
-				return c.Cancel(t.Context(), call, erp.Document{Number: d.Number}, erp.Cancellation{Complete: true})
-			},
-			check: func(reference string) {
-				if !r.booked(reference).Deleted {
-					t.Errorf("%s is still there", reference)
-				}
-			},
-		},
-		"cancel two lines": {
-			r:       r,
-			prepare: func(reference string) erp.Document { return r.create(erptest.Order(reference)) },
-			run: func(c *businesscentral.Client, _ string, d erp.Document, call erp.Call) error {
-				x := left("0", "1")
-				x.Lines = append(x.Lines, erp.CancellationLine{
-					Reference: "1002", SKU: told("24-MB02"), Quantity: quantity("1"), Row: erp.Row{Ordered: quantity("1"), Shipped: quantity("0"), Open: quantity("0")},
-				})
-				return c.Cancel(t.Context(), call, erp.Document{Number: d.Number}, x)
-			},
-			check: func(reference string) {
-				if l := r.booked(reference).Lines; !l[0].Quantity.Equal(decimal.NewFromInt(1)) || !l[1].Quantity.IsZero() {
-					t.Errorf("%s has %s and %s, want 1 and 0", reference, l[0].Quantity, l[1].Quantity)
-				}
-			},
-		},
-		"credit memo": {
-			r:       posting,
-			prepare: func(reference string) erp.Document { return posting.create(erptest.Order(reference)) },
-			run: func(c *businesscentral.Client, reference string, d erp.Document, call erp.Call) error {
-				_, err := c.ReportCreditMemo(t.Context(), call, memo("CM"+reference, d.Number))
-				return err
-			},
-			check: func(reference string) {
-				memos := posting.fake.CreditMemos("CM" + reference)
-				if len(memos) != 1 || len(memos[0].Lines) != 3 || !memos[0].Total.Equal(decimal.RequireFromString("42.44")) || memos[0].Values["status"] != "Open" {
-					t.Errorf("the memos of %s are %+v, want a posted one of 3 lines and 42.44", reference, memos)
-				}
-				if q := posting.booked(reference).Lines[0].Quantity; !q.Equal(decimal.NewFromInt(1)) {
-					t.Errorf("%s still has %s of the line", reference, q)
-				}
-			},
-		},
-	}
 	for name, effect := range effects {
+		r := company(effect)
 		for at := 1; ; at++ {
 			n++
 			reference := fmt.Sprintf("CRASH-%d", n)
-			var d erp.Document
-			if effect.prepare != nil {
-				d = effect.prepare(reference)
-			}
+			d := r.prepared(effect, reference)
 			steps := &erptest.Steps{}
-			strike := &erptest.Strike{Next: effect.r.client.Transport, At: at}
-			dying := *effect.r
-			dying.client = &http.Client{Transport: strike}
-			struck, err := erptest.Dies(func() error { return effect.run(dying.connect(), reference, d, erp.Call{Key: reference, Steps: steps}) })
+			dying := *r
+			dying.client = &http.Client{Transport: &erptest.Strike{Next: r.client.Transport, At: at}}
+			struck, err := erptest.Dies(func() error { return effect.run(t, dying.connect(), reference, d, erp.Call{Key: reference, Steps: steps}) })
 			if struck {
 				again := erp.Call{Key: reference, Steps: steps, Attempt: erp.Attempt{Uncertain: true}}
-				err = effect.run(effect.r.connect(), reference, d, again)
+				err = effect.run(t, r.connect(), reference, d, again)
 			}
 			if err != nil {
 				t.Errorf("%s, struck at moment %d: %v", name, at, err)
-			} else {
-				effect.check(reference)
+			} else if got := effect.stands(r, reference); got != effect.want {
+				t.Errorf("%s, struck at moment %d: %s, want %s", name, at, got, effect.want)
 			}
 			if !struck {
 				if at < 5 {
@@ -141,6 +172,34 @@ func TestEffects_StruckBetweenAnyTwoRequests(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Each request of each effect is carried out after its client has given up, and after another attempt.
+func TestEffects_EachRequestCarriedOutLate(t *testing.T) {
+	company := companies(t)
+	n := 0
+	for name, effect := range effects {
+		r := company(effect)
+		t.Run(name, func(t *testing.T) {
+			erptest.RunDelayed(t, r.client.Transport, businessCentralWrites, func() erptest.Delayed {
+				n++
+				reference := fmt.Sprintf("LATE-%d", n)
+				d := r.prepared(effect, reference)
+				return erptest.Delayed{
+					Run: func(through http.RoundTripper, call erp.Call) error {
+						own := *r
+						own.client = &http.Client{Transport: through}
+						return effect.run(t, own.connect(), reference, d, call)
+					},
+					Stands: func() string { return effect.stands(r, reference) }, Want: effect.want,
+				}
+			})
+		})
+	}
+}
+
+func businessCentralWrites(r *http.Request) bool {
+	return r.Method != http.MethodGet && r.URL.Path != fakebusinesscentral.TokenPath
 }
 
 // Orders under every fault that the ERP and the way to it have, several at once, with creates that become visible late: each is

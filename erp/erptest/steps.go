@@ -61,7 +61,7 @@ func (s *Steps) Do(ctx context.Context, name string, run func(context.Context, e
 		st.done, st.value = true, value
 	case event.IsNotDone(err):
 		st.uncertain = was && !looked
-	case looked:
+	default: // the ERP may carry it out for as long from now on
 		st.since = time.Now()
 	}
 	return value, err

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -366,64 +367,72 @@ func place(t *testing.T, c *finops.Client, o erp.SalesOrder, call erp.Call) (erp
 	return c.Create(t.Context(), call, p)
 }
 
+// effect is one effect on the ERP, and how the ERP stands when it was done once.
+type effect struct {
+	prepare bool // there is an order
+	run     func(t *testing.T, c *finops.Client, reference string, d erp.Document, call erp.Call) error
+	stands  func(r *rig, reference string) string
+	want    string
+}
+
+var effects = map[string]effect{
+	"create": {false, func(t *testing.T, c *finops.Client, reference string, _ erp.Document, call erp.Call) error {
+		o := erptest.Order(reference)
+		number, _ := strconv.ParseInt(strings.TrimLeft(reference, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-"), 10, 64)
+		o.Customer.ID = told(1000 + number) // a customer who is not there yet
+		_, err := place(t, c, o, call)
+		return err
+	}, func(r *rig, reference string) string {
+		d := r.booked(reference)
+		return fmt.Sprint(len(d.Lines), " lines, ", d.Total)
+	}, "3 lines, 127.33"},
+	"cancel whole": {true, func(t *testing.T, c *finops.Client, _ string, d erp.Document, call erp.Call) error {
+		return c.Cancel(t.Context(), call, d, erp.Cancellation{Complete: true})
+	}, func(r *rig, reference string) string { return fmt.Sprint(r.booked(reference).Deleted) }, "true"},
+	"cancel a line": {true, func(t *testing.T, c *finops.Client, _ string, d erp.Document, call erp.Call) error {
+		return c.Cancel(t.Context(), call, d, erp.Cancellation{Lines: []erp.CancellationLine{{Reference: "1001", Row: erp.Row{Ordered: quantity("2"), Open: quantity("1")}}}})
+	}, func(r *rig, reference string) string { return r.booked(reference).Lines[0].Quantity.String() }, "1"},
+	"credit memo": {true, func(t *testing.T, c *finops.Client, reference string, d erp.Document, call erp.Call) error {
+		_, err := c.ReportCreditMemo(t.Context(), call, memo("CM"+reference, d.Number))
+		return err
+	}, func(r *rig, reference string) string {
+		m := r.booked("CM" + reference)
+		return fmt.Sprint(len(m.Lines), " lines, ", m.Total, ", left ", r.booked(reference).Lines[0].Quantity)
+	}, "3 lines, -42.44, left 1"},
+}
+
+// prepared has the order of an effect created, where it needs one.
+func (r *rig) prepared(e effect, reference string) (d erp.Document) {
+	r.t.Helper()
+	if e.prepare {
+		var err error
+		if d, err = r.create(erptest.Order(reference)); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	return d
+}
+
 // A process that dies between any two requests of any effect: another one goes on, and nothing is there twice.
 func TestEffects_StruckBetweenAnyTwoRequests(t *testing.T) {
 	r := newRig(t, fakefinops.Options{}, plain+"options: {customers: number}\n", nil)
-	prepare := func(reference string) erp.Document {
-		d, err := r.create(erptest.Order(reference))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return d
-	}
 	n := 0
-	for name, effect := range map[string]struct {
-		prepare func(reference string) erp.Document
-		run     func(c *finops.Client, reference string, d erp.Document, call erp.Call) error
-		check   func(reference string) string
-	}{
-		"create": {nil, func(c *finops.Client, reference string, _ erp.Document, call erp.Call) error {
-			o := erptest.Order(reference)
-			o.Customer.ID = told(int64(1000 + n))
-			_, err := place(t, c, o, call)
-			return err
-		}, func(reference string) string {
-			d := r.booked(reference)
-			return fmt.Sprint(len(d.Lines), " lines, ", d.Total)
-		}},
-		"cancel whole": {prepare, func(c *finops.Client, _ string, d erp.Document, call erp.Call) error {
-			return c.Cancel(t.Context(), call, d, erp.Cancellation{Complete: true})
-		}, func(reference string) string { return fmt.Sprint(r.booked(reference).Deleted) }},
-		"cancel a line": {prepare, func(c *finops.Client, _ string, d erp.Document, call erp.Call) error {
-			return c.Cancel(t.Context(), call, d, erp.Cancellation{Lines: []erp.CancellationLine{{Reference: "1001", Row: erp.Row{Ordered: quantity("2"), Open: quantity("1")}}}})
-		}, func(reference string) string { return r.booked(reference).Lines[0].Quantity.String() }},
-		"credit memo": {prepare, func(c *finops.Client, reference string, d erp.Document, call erp.Call) error {
-			_, err := c.ReportCreditMemo(t.Context(), call, memo("CM"+reference, d.Number))
-			return err
-		}, func(reference string) string {
-			m := r.booked("CM" + reference)
-			return fmt.Sprint(len(m.Lines), " lines, ", m.Total, ", left ", r.booked(reference).Lines[0].Quantity)
-		}},
-	} {
-		want := map[string]string{"create": "3 lines, 127.33", "cancel whole": "true", "cancel a line": "1", "credit memo": "3 lines, -42.44, left 1"}[name]
+	for name, effect := range effects {
 		for at := 1; ; at++ {
 			n++
 			reference := fmt.Sprintf("CRASH-%d", n)
-			var d erp.Document
-			if effect.prepare != nil {
-				d = effect.prepare(reference)
-			}
+			d := r.prepared(effect, reference)
 			steps := &erptest.Steps{}
 			dying := *r
 			dying.client = &http.Client{Transport: &erptest.Strike{Next: r.client.Transport, At: at}}
-			struck, err := erptest.Dies(func() error { return effect.run(dying.connect(), reference, d, erp.Call{Steps: steps}) })
+			struck, err := erptest.Dies(func() error { return effect.run(t, dying.connect(), reference, d, erp.Call{Steps: steps}) })
 			if struck {
-				err = effect.run(r.connect(), reference, d, erp.Call{Steps: steps, Attempt: erp.Attempt{Uncertain: true}})
+				err = effect.run(t, r.connect(), reference, d, erp.Call{Steps: steps, Attempt: erp.Attempt{Uncertain: true}})
 			}
 			if err != nil {
 				t.Errorf("%s, struck at moment %d: %v", name, at, err)
-			} else if got := effect.check(reference); got != want {
-				t.Errorf("%s, struck at moment %d: %s, want %s", name, at, got, want)
+			} else if got := effect.stands(r, reference); got != effect.want {
+				t.Errorf("%s, struck at moment %d: %s, want %s", name, at, got, effect.want)
 			}
 			if !struck {
 				break
@@ -432,6 +441,29 @@ func TestEffects_StruckBetweenAnyTwoRequests(t *testing.T) {
 	}
 	if n < 25 {
 		t.Errorf("%d moments: this test does not meet the requests", n)
+	}
+}
+
+// Each request of each effect is carried out after its client has given up, and after another attempt.
+func TestEffects_EachRequestCarriedOutLate(t *testing.T) {
+	r := newRig(t, fakefinops.Options{}, plain+"options: {customers: number}\n", nil)
+	n := 0
+	for name, effect := range effects {
+		t.Run(name, func(t *testing.T) {
+			erptest.RunDelayed(t, r.client.Transport, suiteRig().Writes, func() erptest.Delayed {
+				n++
+				reference := fmt.Sprintf("LATE-%d", n)
+				d := r.prepared(effect, reference)
+				return erptest.Delayed{
+					Run: func(through http.RoundTripper, call erp.Call) error {
+						own := *r
+						own.client = &http.Client{Transport: through}
+						return effect.run(t, own.connect(), reference, d, call)
+					},
+					Stands: func() string { return effect.stands(r, reference) }, Want: effect.want,
+				}
+			})
+		})
 	}
 }
 

@@ -115,6 +115,9 @@ func createOrder(ctx context.Context, s *sap.Client, c erp.Call) error {
 			_, err = s.Complete(ctx, c, p, found[0])
 			return err
 		}
+		if err := c.MayRepeat("the order"); err != nil {
+			return err
+		}
 	}
 	_, err = s.Create(ctx, c, p)
 	return err
@@ -320,5 +323,42 @@ func TestEffects_KilledAtEachRequest(t *testing.T) {
 		if moments < 4 {
 			t.Errorf("%s: only %d moments", e.name, moments)
 		}
+	}
+}
+
+// Each request of each effect is carried out after its client has given up, and after another attempt.
+func TestEffects_EachRequestCarriedOutLate(t *testing.T) {
+	n := 0
+	for _, e := range effects {
+		t.Run(e.name, func(t *testing.T) {
+			erptest.RunDelayed(t, &killer{}, fakesap.Writes, func() erptest.Delayed {
+				n++
+				fake := fakesap.New(fakesap.Options{Username: username, Password: password})
+				t.Cleanup(fake.Close)
+				if e.knobs != nil {
+					e.knobs(fake)
+				}
+				f, host := parse(t, e.codes), fmt.Sprintf("late-%d.example", n)
+				handlersMu.Lock()
+				handlers[host] = fake
+				handlersMu.Unlock()
+				open := func(through http.RoundTripper) *sap.Client {
+					s, err := sap.New(&http.Client{Transport: through}, sap.Options{
+						URL: "http://" + host, Username: username, Password: func() string { return password }, Codes: func() *codes.File { return f },
+					})
+					if err != nil {
+						t.Fatal(err)
+					}
+					return s
+				}
+				if e.before != nil {
+					e.before(t, open(&killer{}), fake)
+				}
+				return erptest.Delayed{
+					Run:    func(through http.RoundTripper, c erp.Call) error { return e.run(t.Context(), open(through), c) },
+					Stands: func() string { e.check(t, fake); return "" }, // the check says itself what is wrong
+				}
+			})
+		})
 	}
 }
