@@ -287,7 +287,7 @@ func TestPlaced_CarriedOutAfterTheWait(t *testing.T) {
 		want   int
 	}{
 		{"before the wait is over", 14 * time.Minute, false, "", []string{find}, 1},
-		{"while it is sent again", 16 * time.Minute, true, event.Rejected, []string{find, create, find}, 2},
+		{"while the order is sent again", 16 * time.Minute, true, event.Rejected, []string{find, create, find}, 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := r.in(t)

@@ -154,7 +154,9 @@ func TestEffects_StruckBetweenAnyTwoRequests(t *testing.T) {
 			steps := &erptest.Steps{}
 			dying := *r
 			dying.client = &http.Client{Transport: &erptest.Strike{Next: r.client.Transport, At: at}}
-			struck, err := erptest.Dies(func() error { return effect.run(t, dying.connect(), reference, d, erp.Call{Key: reference, Steps: steps}) })
+			struck, err := erptest.Dies(func() error {
+				return effect.run(t, dying.connect(), reference, d, erp.Call{Key: reference, Steps: steps})
+			})
 			if struck {
 				again := erp.Call{Key: reference, Steps: steps, Attempt: erp.Attempt{Uncertain: true}}
 				err = effect.run(t, r.connect(), reference, d, again)

@@ -78,6 +78,7 @@ func (r registry) check(ctx context.Context, cfg *config.Config, version string)
 	}
 	if erp {
 		variable, address := erpAddress(cfg)
+		settings.UncertainWait, settings.LongestCreate = cfg.ERPUncertainWait, cfg.LongestCreate()
 		checkers = append(checkers, check.ERP{Address: address, Variable: variable, Find: remotes.connector.Find})
 	}
 	return check.Run(ctx, append(append(checkers, c.more...), settings)...), nil

@@ -262,6 +262,9 @@ func TestSettings_ThatCanLoseMessages(t *testing.T) {
 		want(t, lines(t, s), check.Warn, "MAGELINE_IDEMPOTENCY_RETENTION", detail)
 	}
 	s := good
+	s.UncertainWait, s.LongestCreate = time.Minute, 10*time.Minute
+	want(t, lines(t, s), check.Warn, "MAGELINE_ERP_UNCERTAIN_WAIT", "10m0s")
+	s = good
 	s.Consumers = nil
 	s.Warnings = []string{"MAGELINE_X is not known"}
 	found = lines(t, s)

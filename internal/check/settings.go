@@ -14,6 +14,9 @@ type Settings struct {
 	Retention      time.Duration
 	RetryDelays    []time.Duration
 	ReconcileEvery time.Duration
+	// UncertainWait is for how long after an uncertain create the ERP is only asked, and LongestCreate for how long it may still
+	// carry one out.
+	UncertainWait, LongestCreate time.Duration
 	// Warnings are those of the configuration itself.
 	Warnings []string
 }
@@ -39,6 +42,13 @@ func (s Settings) Check(context.Context) []Finding {
 		lines = append(lines, Finding{Warn, "MAGELINE_CONSUMERS", "no consumer is enabled: nothing is consumed", "set MAGELINE_CONSUMERS and MAGELINE_ERP"})
 	}
 	lines = append(lines, s.retention())
+	if s.UncertainWait < s.LongestCreate {
+		lines = append(lines, Finding{
+			Warn, "MAGELINE_ERP_UNCERTAIN_WAIT",
+			fmt.Sprintf("%s: this ERP may carry out a create as late as %s after its client has given up, and an order that is sent again before is there twice", s.UncertainWait, s.LongestCreate),
+			fmt.Sprintf("unset it; its default with this ERP is %s", s.LongestCreate),
+		})
+	}
 	for _, warning := range s.Warnings {
 		lines = append(lines, Finding{Warn, "configuration", warning, "correct its name, or take it away"})
 	}

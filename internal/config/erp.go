@@ -14,6 +14,19 @@ const (
 	sapWait              = 15 * time.Minute
 )
 
+// LongestCreate is how long after its client has given up the ERP may still carry out a create, as far as its makers say: the
+// default of ERP_UNCERTAIN_WAIT. The webhook's adapter answers a second request as the first, and needs none.
+func (c *Config) LongestCreate() time.Duration {
+	switch c.ERP {
+	case Webhook, NoERP:
+		return 0
+	case SAP:
+		return sapWait
+	default:
+		return connectorWait
+	}
+}
+
 // checkConnector looks at what is set for the ERPs other than the webhook, and fills in what depends on which one it is.
 func (l *loader) checkConnector() {
 	c := l.c
@@ -22,10 +35,7 @@ func (l *loader) checkConnector() {
 			c.ERPConcurrency = connectorConcurrency
 		}
 		if os.Getenv(prefix+"ERP_UNCERTAIN_WAIT") == "" {
-			c.ERPUncertainWait = connectorWait
-			if c.ERP == SAP {
-				c.ERPUncertainWait = sapWait
-			}
+			c.ERPUncertainWait = c.LongestCreate()
 		}
 	}
 	for name, value := range map[string]string{
