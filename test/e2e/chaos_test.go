@@ -105,14 +105,7 @@ func chaosOfServers(t *testing.T) {
 // ownServers starts a RabbitMQ and a Postgres that nobody else uses.
 func ownServers(t *testing.T) (*private.RabbitMQ, *private.Postgres) {
 	t.Helper()
-	private.Require(t)
-	broker, err := private.StartRabbitMQ()
-	if broker != nil {
-		t.Cleanup(broker.Close)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	broker := ownRabbitMQ(t)
 	database, err := private.StartPostgres()
 	if database != nil {
 		t.Cleanup(database.Close)
@@ -121,6 +114,19 @@ func ownServers(t *testing.T) (*private.RabbitMQ, *private.Postgres) {
 		t.Fatal(err)
 	}
 	return broker, database
+}
+
+func ownRabbitMQ(t *testing.T) *private.RabbitMQ {
+	t.Helper()
+	private.Require(t)
+	broker, err := private.StartRabbitMQ()
+	if broker != nil {
+		t.Cleanup(broker.Close)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return broker
 }
 
 func chaosEnv(t *testing.T) *env.Env {

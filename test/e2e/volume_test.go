@@ -19,16 +19,20 @@ import (
 	"github.com/mageline/mageline/test/kit/env"
 	"github.com/mageline/mageline/test/kit/fakemagento"
 	"github.com/mageline/mageline/test/kit/fault"
+	"github.com/mageline/mageline/test/kit/private"
 	"github.com/mageline/mageline/test/kit/replica"
 )
 
-// rounds is how often a replica is killed or a connection cut. Few in a short run: what was in flight in two processes that died is
+// large reports whether a run has so many updates that a RabbitMQ of the test's own is worth its start.
+func large() bool { return updates >= 50_000 }
+
+// rounds is how often a replica is killed or the broker lost. Few in a short run: what was in flight in two processes that died is
 // handled alone, and not before they have shown no life for 30 s. A message over which a process dies three times is a dead letter.
 func rounds() int {
-	if updates < 50_000 {
-		return 2
+	if large() {
+		return 6
 	}
-	return 6
+	return 2
 }
 
 // versions is how many versions of its value each SKU gets.
@@ -42,14 +46,30 @@ type volume struct {
 	stock  bool
 	skus   []string
 	bad    map[string]bool // version and SKU of entries that Magento refuses
+	// lose breaks the connections to the broker: in a large run the broker crashes and starts again.
+	lose func()
 }
 
 func newVolume(t *testing.T, stock bool, pairs ...string) *volume {
 	t.Helper()
 	t.Logf("MAGELINE_E2E_UPDATES=%d MAGELINE_E2E_SEED=%d", updates, seed)
-	e := newEnv(t, env.ImpatientDelays()...).Impatient()
+	o := env.Options{Delays: env.ImpatientDelays()}
+	var node *private.RabbitMQ
+	if large() {
+		node = ownRabbitMQ(t)
+		o.Queues = kit.BrokerAt(t, node.URL)
+	}
+	e := newEnvWith(t, o).Impatient()
 	e.Set(append([]string{"CONSUMERS", "price_sync,stock_sync", "MAGENTO_BULK_SIZE", "50"}, pairs...)...)
 	v := &volume{t: t, e: e, random: rand.New(rand.NewPCG(seed, 0)), stock: stock, bad: map[string]bool{}}
+	if v.lose = e.Link("AMQP_URL").Cut; node != nil {
+		v.lose = func() {
+			node.Kill()
+			if err := node.Start(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	for n := range max(1, updates/versions) {
 		sku := fmt.Sprintf("SKU-%05d", n)
 		v.skus = append(v.skus, sku)
@@ -135,8 +155,8 @@ func (v *volume) now(sku string) decimal.Decimal {
 	return price
 }
 
-// chaos loses one answer in fifty, and fails some calls; while messages are left it kills replicas and cuts connections, a few times.
-func (v *volume) chaos(broker *kit.Proxy, until func() bool) {
+// chaos loses one answer in fifty, and fails some calls; while messages are left it kills replicas and loses the broker, a few times.
+func (v *volume) chaos(until func() bool) {
 	v.t.Helper()
 	v.e.Shop.SetLoad(fakemagento.Load{RowWritten: 300 * time.Microsecond}) // as fast as a shop may be
 	v.e.Shop.Faults.Set(fault.Plan{Only: func(r *http.Request) bool {
@@ -153,7 +173,7 @@ func (v *volume) chaos(broker *kit.Proxy, until func() bool) {
 			return now <= all*(rounds()-n)/(rounds()+1)
 		}, "a part of the messages is taken")
 		if n%2 == 1 {
-			broker.Cut()
+			v.lose()
 			continue
 		}
 		running[n/2%2].Kill()
@@ -227,7 +247,7 @@ func (v *volume) settled() bool {
 	return true
 }
 
-// Updates arrive in any order, on two replicas that are killed, over connections that break, from a Magento that loses answers: in
+// Updates arrive in any order, on two replicas that are killed, over connections that break, or from a broker that crashes, from a Magento that loses answers: in
 // the end each SKU has its newest value, and the dead letters are exactly what Magento refuses.
 func TestVolume_TheNewestValueWins(t *testing.T) {
 	t.Parallel()
@@ -235,10 +255,9 @@ func TestVolume_TheNewestValueWins(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			v := newVolume(t, stock, "SEND", "all")
-			broker := v.e.Link("AMQP_URL")
 			v.e.MustCall("topology")
 			v.publish(v.bodies(v.skus, 1, versions))
-			v.chaos(broker, v.settled)
+			v.chaos(v.settled)
 			v.e.Lasting("nothing more comes", v.settled)
 			v.e.StopReplicas()
 			v.check(name, func(string) decimal.Decimal { return value(versions) })
@@ -251,7 +270,6 @@ func TestVolume_TheNewestValueWins(t *testing.T) {
 func TestVolume_LeavesWhatOthersChangedSince(t *testing.T) {
 	t.Parallel()
 	v := newVolume(t, false)
-	broker := v.e.Link("AMQP_URL")
 	v.e.MustCall("topology")
 	theirs := v.skus[:max(1, len(v.skus)/10)]
 	v.publish(v.bodies(theirs, versions, versions))
@@ -266,7 +284,7 @@ func TestVolume_LeavesWhatOthersChangedSince(t *testing.T) {
 		v.e.Shop.SetBasePrice(sku, 0, others)
 	}
 	v.publish(append(v.bodies(theirs, 1, versions-1), v.bodies(v.skus[len(theirs):], 1, versions)...))
-	v.chaos(broker, v.settled)
+	v.chaos(v.settled)
 	v.e.Lasting("nothing more comes", v.settled)
 	v.e.StopReplicas()
 	v.check("price_sync", func(sku string) decimal.Decimal {

@@ -80,6 +80,28 @@ func writesLists(r *http.Request) bool {
 }
 
 var volumeFaults = []*scenario{
+	{
+		number: 2, name: "broker crashes while prices and stock are written", ownBroker: true,
+		env: []string{"MAGENTO_BULK_SIZE", "5", "SEND", "all"},
+		run: func(w *world) {
+			w.Shop.SetLoad(fakemagento.Load{Call: 50 * time.Millisecond})
+			w.Run(2)
+			skus := w.products(20)
+			topics := []string{lists.TopicPrices, lists.TopicStock}
+			const versions = 6
+			for _, n := range rand.New(rand.NewPCG(fakeSeed, 2)).Perm(versions * len(topics)) {
+				for at := 0; at < len(skus); at += 5 {
+					w.list(topics[n%len(topics)], n/len(topics)+1, skus[at:at+5]...)
+				}
+			}
+			kit.Eventually(w.t, env.Patience, func() bool { return w.Shop.Rows().Written > 0 }, "writes have begun")
+			servers.RabbitMQ(w.t).Kill()
+			w.Replicas[0].AwaitSaying("the broker is away", brokerAway)
+			w.restartBroker()
+			w.isNewest(lists.TopicPrices, versions, skus)
+			w.isNewest(lists.TopicStock, versions, skus)
+		},
+	},
 	{number: 49, name: "events out of order: old prices and stock after new ones", run: func(w *world) {
 		w.Run(2)
 		skus := w.products(8)
