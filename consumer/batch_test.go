@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -212,6 +213,53 @@ func TestBatch_DividesAMessageOfManyEntries(t *testing.T) {
 	r.outcomes(map[string]int{"acked": 1})
 	if prices, calls := s.count(); prices != n || calls != n/500 {
 		t.Errorf("%d prices were written in %d calls", prices, calls)
+	}
+}
+
+// Of messages with many entries few are held: as many as keep the calls busy.
+func TestBatch_HoldsFewMessagesOfManyEntries(t *testing.T) {
+	t.Parallel()
+	r, s := newShop(t, consumer.Batch{Size: 50, Linger: 10 * time.Millisecond, Concurrency: 2})
+	var calls atomic.Int64
+	goOn := make(chan struct{})
+	s.before = func(context.Context, consumer.Call) error {
+		if calls.Add(1) > 100 { // when the prefetch has grown for long
+			<-goOn
+		}
+		return nil
+	}
+	r.held(200, func(i int) string { return listed(50*i, 50) })
+	r.eventually("two calls are held", func() bool { return calls.Load() == 102 })
+	r.eventually("as many messages as are enough are held", func() bool { return r.unacked(200) >= 8 })
+	if n := r.unacked(200); n > 8 {
+		t.Errorf("%d messages are unacknowledged, where 8 are enough", n)
+	}
+	close(goOn)
+	r.outcomes(map[string]int{"acked": 200})
+	if prices, calls := s.count(); prices != 10_000 || calls > 205 {
+		t.Errorf("%d prices in %d calls", prices, calls)
+	}
+}
+
+// A prefetch that has grown with small messages is lowered for large ones. Nothing is requeued for it.
+func TestBatch_LowersThePrefetchWhenMessagesHaveMoreEntries(t *testing.T) {
+	t.Parallel()
+	r, s := newShop(t, consumer.Batch{Size: 50, Linger: 10 * time.Millisecond, Concurrency: 2})
+	r.held(1200, func(i int) string {
+		if i < 1000 {
+			return listed(i, 1)
+		}
+		return listed(1000+50*(i-1000), 50)
+	})
+	r.outcomes(map[string]int{"acked": 1200})
+	if prices, _ := s.count(); prices != 11_000 {
+		t.Errorf("%d prices were written", prices)
+	}
+	if lowered := r.log.Lines("prefetch_lowered"); len(lowered) == 0 {
+		t.Error("the prefetch was not lowered")
+	}
+	if err := r.stop(); err != nil {
+		t.Error(err)
 	}
 }
 

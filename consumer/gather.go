@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"math/bits"
 	"slices"
 	"time"
 
@@ -20,13 +21,19 @@ type gatherer[M any] struct {
 	limit       func(kind string) int
 	linger      time.Duration
 	window      int // rows that wait, above which no further message is parsed
+	calls       int // at once; a batch beside so many is prepared while these call
 
 	arrived []M                      // not parsed, oldest first
 	open    map[*pending[M]]struct{} // parsed or being parsed
 	queues  []*kindQueue[M]          // entries that wait, by kind
 	busy    map[string]*keyInCall[M] // keys in a batch that is under way
+	batches int                      // under way
 	rows    int                      // of all entries that wait
 	ended   []ended[M]               // to be taken
+
+	recent [100]int // rows of the messages that were parsed last, a ring
+	parses int      // messages that were parsed
+	enough int      // messages that keep the calls busy; 0: none was parsed yet
 }
 
 // pending is a message that is open.
@@ -74,7 +81,7 @@ type keyInCall[M any] struct{ waiting []place[M] }
 
 func newGatherer[M any](b *Batch) *gatherer[M] {
 	g := &gatherer[M]{
-		size: b.Size, bytes: b.Bytes, limit: b.Limit, linger: b.Linger, window: b.Size * (b.Concurrency + 1),
+		size: b.Size, bytes: b.Bytes, limit: b.Limit, linger: b.Linger, window: b.Size * (b.Concurrency + 1), calls: b.Concurrency,
 		open: map[*pending[M]]struct{}{}, busy: map[string]*keyInCall[M]{},
 	}
 	if g.bytes == 0 {
@@ -112,9 +119,11 @@ func (g *gatherer[M]) parsed(p *pending[M], entries []Entry, bytes int, err erro
 	if err != nil {
 		p.err, p.whole = err, true
 	}
+	rows := 0
 	for i := range entries {
 		e := &entries[i]
 		e.Rows = max(1, e.Rows)
+		rows += e.Rows
 		if e.Bytes <= 0 {
 			e.Bytes = bytes / len(entries)
 		}
@@ -129,7 +138,22 @@ func (g *gatherer[M]) parsed(p *pending[M], entries []Entry, bytes int, err erro
 	if len(entries) == 0 && err == nil {
 		p.outcome = event.Skipped
 	}
+	g.measure(rows)
 	g.end(p)
+}
+
+// measure notes how many rows a message has. Enough messages are those in calls, which are as many rows as may wait, those that
+// wait, and two that arrive meanwhile. What counts is the median of the last messages: a list of all prices among thousands of
+// single ones must not stop these from gathering. It is rounded up to a power of two, so that it seldom changes.
+func (g *gatherer[M]) measure(rows int) {
+	g.recent[g.parses%len(g.recent)] = max(1, rows)
+	g.parses++
+	if g.parses > 10 && g.parses%10 > 0 {
+		return
+	}
+	known := slices.Sorted(slices.Values(g.recent[:min(g.parses, len(g.recent))]))
+	need := 2*g.window/known[len(known)/2] + 2
+	g.enough = 1 << bits.Len(uint(need-1)) //nolint:gosec // at least 2
 }
 
 // result notes the result of an entry.
@@ -239,8 +263,9 @@ func (q *kindQueue[M]) pop() place[M] {
 }
 
 // batch returns entries for a call: those of the kind that has waited longest among the kinds of which there are enough, or
-// whose first has waited for long enough, or all of them where dry says that nothing more arrives before something ends. If
-// there is none, due is when there will be one without anything new; zero if never.
+// whose first has waited for long enough, or all of them where dry says that nothing more arrives before something ends. While
+// as many batches are under way as can call, one more would only wait for its turn: it is made when it is full. If there is
+// none, due is when there will be one without anything new; zero if never.
 func (g *gatherer[M]) batch(now time.Time, dry bool) (b *batch[M], due time.Time) {
 	dry = dry && len(g.arrived) == 0 || g.rows >= g.window
 	for {
@@ -252,7 +277,11 @@ func (g *gatherer[M]) batch(now time.Time, dry bool) (b *batch[M], due time.Time
 			}
 			at := q.waiting[0].of.parsed
 			ends := at.Add(g.linger)
-			if !dry && q.rows < g.most(q.kind) && q.bytes < g.bytes && now.Before(ends) {
+			partial := q.rows < g.most(q.kind) && q.bytes < g.bytes
+			if partial && g.batches >= g.calls {
+				continue
+			}
+			if partial && !dry && now.Before(ends) {
 				if due.IsZero() || ends.Before(due) {
 					due = ends
 				}
@@ -315,6 +344,7 @@ func (g *gatherer[M]) cut(q *kindQueue[M]) *batch[M] {
 		return nil
 	}
 	b.todo = []span{{0, len(b.entries)}}
+	g.batches++
 	return b
 }
 
@@ -334,6 +364,7 @@ func (g *gatherer[M]) call(b *batch[M]) (c Call, ok bool) {
 		}
 		return c, true
 	}
+	g.batches--
 	g.free(b)
 	return Call{}, false
 }

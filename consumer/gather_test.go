@@ -73,6 +73,7 @@ type simulation struct {
 	begun   map[string]int // number of the last entry that was begun, by kind and key
 	faults  bool           // calls fail for no entry's fault too
 	calls   int
+	workers int // batches at once, some of which only wait to call
 }
 
 // running is a batch whose call is out.
@@ -91,6 +92,7 @@ func newSimulation(t testing.TB, choose func(n int) int, faults bool) *simulatio
 		Limit: func(kind string) int { return s.limits[kind] },
 	}
 	s.g = newGatherer[*wanted](&s.b)
+	s.workers = s.b.Concurrency + choose(2)
 	return s
 }
 
@@ -182,9 +184,10 @@ func (s *simulation) parsed(i int) {
 }
 
 func (s *simulation) start() {
-	if len(s.running) >= s.b.Concurrency {
+	if len(s.running) >= s.workers {
 		return
 	}
+	beside := len(s.running) >= s.b.Concurrency
 	b, due := s.g.batch(s.now, s.choose(5) == 0)
 	if b == nil {
 		if !due.IsZero() && !due.After(s.now) {
@@ -222,10 +225,32 @@ func (s *simulation) start() {
 			}
 		}
 	}
+	if beside && rows < s.g.most(b.kind) && bytes < s.b.Bytes && !s.heldBack(b.kind, rows, bytes) {
+		s.t.Fatalf("a batch of %d rows and %d bytes beside as many as can call, which take %d rows or %d bytes", rows, bytes, s.g.most(b.kind), s.b.Bytes)
+	}
 	if n := len(r.call.Entries); n > 1 && (rows > s.g.most(b.kind) || bytes > s.b.Bytes) {
 		s.t.Fatalf("%d rows and %d bytes in %d entries, at most %d and %d", rows, bytes, n, s.g.most(b.kind), s.b.Bytes)
 	}
 	s.running = append(s.running, r)
+}
+
+// heldBack reports whether a batch that was cut from enough entries has less because the next one would not fit, or because others
+// wait for their key now.
+func (s *simulation) heldBack(kind string, rows, bytes int) bool {
+	for _, q := range s.g.queues {
+		if q.kind == kind && len(q.waiting) > 0 {
+			next := q.waiting[0].entry()
+			return rows+next.Rows > s.g.most(kind) || bytes+next.Bytes > s.b.Bytes
+		}
+	}
+	for _, k := range s.g.busy {
+		for _, at := range k.waiting {
+			if at.entry().Kind == kind {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // call asks for the next call of r and reports whether there is one.
@@ -482,6 +507,31 @@ func TestGatherer_EndsEachMessageOnceAsItsEntriesDid(t *testing.T) {
 		s.check()
 		if t.Failed() {
 			t.Fatalf("run %d", run)
+		}
+	}
+}
+
+// How many messages are needed follows the median of the last: a large one among small ones must not stop these from gathering.
+func TestGatherer_NeedsFewerMessagesOfManyRows(t *testing.T) {
+	g := newGatherer[int](&Batch{Size: 500, Concurrency: 2})
+	parse := func(messages, rows int) {
+		for range messages {
+			g.arrive(0)
+			entries := make([]Entry, rows)
+			for i := range entries {
+				entries[i].Err = errUnusable // which waits for nothing
+			}
+			g.parsed(g.next(), entries, 0, nil, time.Time{})
+		}
+	}
+	if g.enough != 0 {
+		t.Errorf("%d messages are enough before one was seen", g.enough)
+	}
+	for _, step := range []struct{ messages, rows, want int }{
+		{1, 500, 8}, {1, 50_000, 2}, {100, 1, 4096}, {20, 50_000, 4096}, {100, 500, 8}, {100, 0, 4096}, {100, 7, 512},
+	} {
+		if parse(step.messages, step.rows); g.enough != step.want {
+			t.Errorf("after %d messages of %d rows %d are enough, want %d", step.messages, step.rows, g.enough, step.want)
 		}
 	}
 }

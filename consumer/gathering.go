@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/codes"
@@ -34,6 +35,8 @@ type gathering struct {
 	entering int           // messages on their way to the gatherer
 	calling  int           // batches under way
 	late     *time.Timer   // when entries have waited for others for long enough
+
+	enough atomic.Int64 // as the gatherer has it
 }
 
 // opened is a message that is being handled, and what was read of it.
@@ -200,6 +203,7 @@ func (d *gathering) read(p *pending[*opened]) {
 		d.l.r.together.RUnlock()
 		d.mu.Lock()
 		d.gatherer.parsed(p, entries, len(p.message.m.Body), err, time.Now())
+		d.enough.Store(int64(d.gatherer.enough))
 		p = nil
 		if !d.stopped && !d.l.over() {
 			p = d.gatherer.next()

@@ -35,6 +35,9 @@ type subscription struct {
 // that once the prefetch has grown to its limit, one subscription takes the place of all but the largest
 // (docs/decisions/013).
 //
+// Deliveries of a batch consumer differ in how much work they are. Where a few of them keep every call busy, enough lowers the
+// limit to so many (docs/decisions/072).
+//
 // One goroutine subscribes, grows and unsubscribes. The other methods may be called from any goroutine.
 type intake struct {
 	ch     subscriber
@@ -43,6 +46,7 @@ type intake struct {
 	limit  int    // of the prefetch
 	step   int    // the prefetch after the first 1, where one call takes so many; 0 is 1
 	budget *budget
+	enough func() int                             // deliveries that keep the dispatcher busy; 0: it is not known; nil: limit
 	accept func(d amqp.Delivery, s *subscription) // takes each delivery; called from the subscription's goroutine
 
 	made    int          // subscriptions; of the goroutine that subscribes
@@ -115,17 +119,31 @@ func (i *intake) room() int {
 	if i.merging && earlier > 0 {
 		return 0
 	}
-	n := min(i.limit, i.budget.room()) - earlier - granted
+	n := min(i.most(), i.budget.room()) - earlier - granted
 	if !i.merging { // which restores the prefetch that was there before
 		n = min(n, max(granted, i.step-granted))
 	}
 	return max(0, n)
 }
 
+// most is how many deliveries may be unsettled now.
+func (i *intake) most() int {
+	if i.enough == nil {
+		return i.limit
+	}
+	if n := i.enough(); n > 0 {
+		return min(n, i.limit)
+	}
+	return i.limit
+}
+
+// excessive reports whether the prefetch has grown to far more than is needed now, because the deliveries were smaller then.
+func (i *intake) excessive() bool { return i.prefetch() > 4*i.most() }
+
 // scattered reports whether the prefetch has grown to its limit by many subscriptions. It is called with mu held.
 func (i *intake) scattered() bool {
 	granted := i.prefetch()
-	return ackBatch(granted) > 1 && granted == i.limit && i.settled >= granted && len(i.live) > 2 && i.earlier() == 0
+	return ackBatch(granted) > 1 && granted >= i.most() && i.settled >= granted && len(i.live) > 2 && i.earlier() == 0
 }
 
 // merge cancels all subscriptions but the largest, which has about half of the prefetch. One more takes the place of the others

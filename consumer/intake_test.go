@@ -254,6 +254,29 @@ func TestIntake_StaysWithinTheByteBudget(t *testing.T) {
 	}
 }
 
+func TestIntake_TakesNoMoreThanIsEnough(t *testing.T) {
+	r := newIntakeRig(t, 64)
+	enough := 0
+	r.step, r.enough = 40, func() int { return enough }
+	r.must(r.subscribe(1))
+	enough = 8
+	for range 10 {
+		r.settle(64)
+		r.must(r.grow())
+	}
+	r.called("8 are enough", "+1", "+7")
+	for enough = 32; r.prefetch() < 32; {
+		r.settle(64)
+		r.must(r.grow())
+	}
+	if enough = 8; r.excessive() {
+		t.Error("four times as many as are enough are too many")
+	}
+	if enough = 7; !r.excessive() {
+		t.Error("more than four times as many as are enough are not too many")
+	}
+}
+
 func TestIntake_ReturnsWhatTheBrokerRefuses(t *testing.T) {
 	r := newIntakeRig(t, 4)
 	r.channel.fail = errors.New("403")

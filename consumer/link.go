@@ -23,6 +23,7 @@ type link struct {
 	look   chan struct{} // has a value after something was settled that run waits for
 	fail   chan error    // ends run
 	ending chan struct{} // closed when handlings that wait for others must end: the link drains, or has ended
+	shrunk bool          // of the goroutine of run: it subscribes again when what it has from before is settled
 	gone   atomic.Bool   // the channel has ended: what came on it can't be settled any more
 	open   atomic.Int64  // deliveries that are not settled
 
@@ -46,7 +47,8 @@ func newLink(p *runner, s *session, ch *amqp.Channel) *link {
 	l.acker.idle = func() bool { return dry(l.dispatcher.backlog(), int(l.open.Load()), l.intake.prefetch()) }
 	if b := p.consumer.Batch; b != nil {
 		l.intake.step = b.Size
-		l.dispatcher = newGathering(l)
+		d := newGathering(l)
+		l.dispatcher, l.intake.enough = d, func() int { return int(d.enough.Load()) }
 	} else {
 		l.dispatcher = &oneByOne{slots: p.slots, work: l.work, over: l.over, spawn: p.r.handlers.Go}
 	}
@@ -170,7 +172,8 @@ func (l *link) obeyGate(changed <-chan struct{}) error {
 	}
 	subscribed := l.intake.prefetch() > 0
 	switch {
-	case st.paused && subscribed:
+	case st.paused && (subscribed || l.shrunk):
+		l.shrunk = false
 		l.r.opts.Log.Warn().Str("event", "consumer_paused").Str("consumer", l.consumer.Name).Str("reason", st.reason).Msg("paused")
 		return l.unsubscribe()
 	case st.paused && st.probe:
@@ -180,12 +183,20 @@ func (l *link) obeyGate(changed <-chan struct{}) error {
 			Msg("bodies have become so large that they are more than its share of the memory limit: what has not begun is requeued")
 		l.nudge()
 		return l.unsubscribe()
+	case !st.paused && subscribed && l.intake.excessive():
+		// What it has stays, and nothing is requeued: a requeued message is one that may have killed a process.
+		l.r.opts.Log.Info().Str("event", "prefetch_lowered").Str("consumer", l.consumer.Name).Int("prefetch", l.intake.most()).
+			Msg("messages have more entries than before: fewer of them are held at once")
+		l.shrunk = true
+		l.nudge()
+		return l.intake.unsubscribe()
 	case !st.paused && !subscribed:
-		full := l.budget.full() || int(l.open.Load()) >= l.consumer.Limits.Prefetch
+		full := l.budget.full() || int(l.open.Load()) >= l.intake.most()
 		l.full.Store(full)
 		if full {
 			return nil // each settlement looks again
 		}
+		l.shrunk = false
 		return l.subscribe()
 	}
 	return nil

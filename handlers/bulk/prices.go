@@ -35,9 +35,9 @@ type PriceRules struct {
 	Guard      *Guard // nil: no price is held
 }
 
-// Limit returns how many entries a call of the kind may have.
+// Limit returns how many entries a batch of the kind may have.
 func (h *PriceHandler) Limit(kind string) int {
-	n := h.Sizes.Limit(kind)
+	n := h.Sizes.batch(kind)
 	if views := int(h.widest.Load()); views > 1 && (kind == kindSpecial || kind == kindSpecialDelete) {
 		n = max(1, n/views)
 	}

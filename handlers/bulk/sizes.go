@@ -9,7 +9,8 @@ import (
 const firstSize = 100
 
 // Sizes says how many entries a call of each kind may have: as many as Magento writes within Target. A call that takes longer halves
-// the size, one that takes less than a third of it doubles it. Make one with NewSizes.
+// the size, one that takes less than a third of it doubles it. A batch is larger, so that readings are few, as long as its calls are
+// quick. Make one with NewSizes.
 type Sizes struct {
 	most   int
 	target time.Duration
@@ -18,17 +19,33 @@ type Sizes struct {
 	mu  sync.Mutex
 	now map[string]int
 	cap map[string]int // what Magento has refused to exceed
+	// slow are the kinds of which the last call took more than a third of target.
+	slow map[string]bool
 	// read is the same for readings.
 	read map[string]int
 }
 
 // NewSizes returns sizes of at most so many entries. tell is told of each size, again and again.
 func NewSizes(most int, target time.Duration, tell func(kind string, n int)) *Sizes {
-	return &Sizes{most: most, target: target, tell: tell, now: map[string]int{}, cap: map[string]int{}, read: map[string]int{}}
+	return &Sizes{most: most, target: target, tell: tell, now: map[string]int{}, cap: map[string]int{}, slow: map[string]bool{}, read: map[string]int{}}
 }
 
-// Limit returns how many entries a call of the kind may have.
-func (s *Sizes) Limit(kind string) int {
+// batch returns how many entries of the kind are claimed and read at once. Where calls are slow it is one call's, so that what is
+// under way ends soon.
+func (s *Sizes) batch(kind string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch limit := s.cap[kind]; {
+	case s.slow[kind]:
+		return s.limit(kind)
+	case limit > 0:
+		return min(limit, s.most)
+	}
+	return s.most
+}
+
+// call returns how many entries a call of the kind may have.
+func (s *Sizes) call(kind string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.limit(kind)
@@ -50,6 +67,7 @@ func (s *Sizes) took(kind string, n int, d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	size := s.limit(kind)
+	s.slow[kind] = d >= s.target/3
 	switch {
 	case d > s.target:
 		s.now[kind] = max(1, size/2)

@@ -40,8 +40,8 @@ type StockHandler struct {
 	Buffer map[string]decimal.Decimal
 }
 
-// Limit returns how many entries a call of the kind may have.
-func (h *StockHandler) Limit(kind string) int { return h.Sizes.Limit(kind) }
+// Limit returns how many entries a batch of the kind may have.
+func (h *StockHandler) Limit(kind string) int { return h.Sizes.batch(kind) }
 
 // Entries returns the items of an event.
 func (h *StockHandler) Entries(ctx context.Context, e event.Event) ([]consumer.Entry, error) {

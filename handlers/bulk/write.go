@@ -234,7 +234,9 @@ func (b *batch) process(ctx context.Context, c claimed, items []*item) error {
 	if err != nil || len(rest) == 0 {
 		return err
 	}
-	for _, part := range parts(byKey(rest), b.Sizes.Limit(b.target.kind())) {
+	var part []*item
+	for rest = byKey(rest); len(rest) > 0; {
+		part, rest = first(rest, b.Sizes.call(b.target.kind())) // the size changes with each call
 		if err := b.send(ctx, c, p, part); err != nil {
 			return err
 		}
@@ -356,17 +358,26 @@ type notSent struct{ error }
 
 func (e notSent) Unwrap() error { return e.error }
 
-// parts divides items into parts of at most so many rows, of which each has one item at least.
-func parts(items []*item, most int) (all [][]*item) {
-	var part []*item
+// first divides items into those of the first call, which has at most so many rows and one item at least, and the rest.
+func first(items []*item, most int) (part, rest []*item) {
 	rows := 0
-	for _, i := range items {
-		if n := i.weight(); len(part) > 0 && rows+n > most {
-			all, part, rows = append(all, part), nil, 0
+	for n, i := range items {
+		rows += i.weight()
+		if n > 0 && rows > most {
+			return items[:n], items[n:]
 		}
-		part, rows = append(part, i), rows+i.weight()
 	}
-	return append(all, part)
+	return items, nil
+}
+
+// parts divides items into those of calls of at most so many rows.
+func parts(items []*item, most int) (all [][]*item) {
+	for len(items) > 0 {
+		var part []*item
+		part, items = first(items, most)
+		all = append(all, part)
+	}
+	return all
 }
 
 // byKey sorts items by their keys: two calls at once take locks in Magento's tables in the same order then.
