@@ -4,7 +4,10 @@
  * A request of the simulated shop:
  *
  *   php shop.php DIRECTORY send        what the cron does
- *   php shop.php DIRECTORY place N     N orders
+ *   php shop.php DIRECTORY place N     N orders, each a request of its own: prints its number, the milliseconds of its save and
+ *                                      those of them that the module took, one line each
+ *   php shop.php DIRECTORY depth       prints how many events are in the outbox
+ *   php shop.php DIRECTORY expire      ends all leases, as two minutes do
  *   php shop.php DIRECTORY order ID NUMBER STORE STATE [FORMER]
  *                                      saves an order of Magento that is in STATE now and, unless it is new, was in FORMER
  */
@@ -12,6 +15,7 @@
 declare(strict_types=1);
 
 use Magento\Sales\Model\Order;
+use Mageline\Events\Api\OutboxInterface;
 use Mageline\Events\Cron\SendOutbox;
 use Mageline\Events\Test\Framework\Broker;
 use Mageline\Events\Test\Framework\Shop;
@@ -19,8 +23,13 @@ use Mageline\Events\Test\Framework\Shop;
 require __DIR__ . '/bootstrap.php';
 
 [, $directory, $action] = $argv;
-$shop = new Shop($directory, Broker::env());
-$shop->settings->set['mageline/general/exchange'] = getenv('MAGELINE_TEST_EXCHANGE') ?: 'magento';
+$request = static function () use ($directory): Shop {
+    $shop = new Shop($directory, Broker::env());
+    $shop->settings->set['mageline/general/exchange'] = getenv('MAGELINE_TEST_EXCHANGE') ?: 'magento';
+    $shop->settings->set['mageline/outbox/at_once'] = getenv('MAGELINE_TEST_AT_ONCE') === '0' ? '0' : '1';
+    return $shop;
+};
+$shop = $request();
 
 switch ($action) {
     case 'send':
@@ -29,9 +38,20 @@ switch ($action) {
     case 'place':
         for ($i = 0; $i < (int)$argv[3]; $i++) {
             $number = sprintf('%d-%06d', getmypid(), $i);
-            $shop->save(new Order(['increment_id' => $number, 'store_id' => 1, 'state' => 'new', 'status' => 'pending']));
-            echo $number, "\n";
+            $one = $request();
+            $begin = hrtime(true);
+            $one->save(new Order(['increment_id' => $number, 'store_id' => 1, 'state' => 'new', 'status' => 'pending']));
+            printf("%s %.3f %.3f\n", $number, (hrtime(true) - $begin) / 1e6, $one->observed * 1e3);
+            $shop->log = array_merge($shop->log, $one->log);
+            unset($one);
+            gc_collect_cycles(); // its connections are closed, as at the end of a request
         }
+        break;
+    case 'depth':
+        echo $shop->get(OutboxInterface::class)->status()['depth'], "\n";
+        break;
+    case 'expire':
+        $shop->adapter->update('shop_mageline_outbox', ['leased_until' => null], ['leased_until IS NOT NULL']);
         break;
     case 'order':
         [, , , $id, $number, $store, $state] = $argv;

@@ -17,12 +17,7 @@ import (
 // it may go out, becomes exportable, and is cancelled. While the broker is away the events wait in the module's outbox.
 func TestModule_LifeOfAnOrder(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("phpunit"); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal("PHP and its packages are needed: scripts/services/install.sh php")
-		}
-		t.Skip("no PHP with its packages here: scripts/services/install.sh php")
-	}
+	requirePHP(t)
 	e := newEnv(t, time.Second)
 	r := e.Start().AwaitReady()
 	shop := t.TempDir()
@@ -54,4 +49,15 @@ func TestModule_LifeOfAnOrder(t *testing.T) {
 		return len(documents) == 1 && documents[0].Canceled
 	}, "the document to be cancelled")
 	e.Finish()
+}
+
+func requirePHP(t *testing.T) {
+	t.Helper()
+	if _, err := exec.LookPath("phpunit"); err == nil {
+		return
+	}
+	if os.Getenv("CI") != "" {
+		t.Fatal("PHP and its packages are needed: scripts/services/install.sh php")
+	}
+	t.Skip("no PHP with its packages here: scripts/services/install.sh php")
 }

@@ -31,6 +31,9 @@ class Shop implements ManagerInterface
 
     public readonly Settings $settings;
 
+    /** Seconds that were spent in observers. */
+    public float $observed = 0.0;
+
     /** @var array<string, object> */
     private array $shared = [];
 
@@ -159,8 +162,13 @@ class Shop implements ManagerInterface
 
     public function dispatch($eventName, array $data = []): void
     {
-        foreach ($this->observers[$eventName] ?? [] as $class) {
-            $this->get($class)->execute(new Observer(['event' => new Event($data + ['name' => $eventName])]));
+        $begin = hrtime(true);
+        try {
+            foreach ($this->observers[$eventName] ?? [] as $class) {
+                $this->get($class)->execute(new Observer(['event' => new Event($data + ['name' => $eventName])]));
+            }
+        } finally {
+            $this->observed += (hrtime(true) - $begin) / 1e9;
         }
     }
 

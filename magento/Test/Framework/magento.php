@@ -70,6 +70,7 @@ namespace Magento\Framework\Event {
 
     class Observer extends \Magento\Framework\DataObject
     {
+        /** @return \Magento\Framework\Event */
         public function getEvent()
         {
             return $this->getData('event');
@@ -85,6 +86,7 @@ namespace Magento\Framework\Event {
 namespace Magento\Framework\App {
     interface CacheInterface
     {
+        /** @return string|false */
         public function load($identifier);
 
         public function save($data, $identifier, $tags = [], $lifeTime = null);
@@ -115,11 +117,13 @@ namespace Magento\Framework\App {
         {
         }
 
+        /** @return \Magento\Framework\DB\Adapter\AdapterInterface */
         public function getConnection($resourceName = 'default')
         {
             return $this->adapter;
         }
 
+        /** @return string */
         public function getTableName($modelEntity, $connectionName = 'default')
         {
             return 'shop_' . $modelEntity; // a shop with a table prefix
@@ -134,6 +138,7 @@ namespace Magento\Framework\App\Config {
 
         public function getValue($path, $scopeType = self::SCOPE_TYPE_DEFAULT, $scopeCode = null);
 
+        /** @return bool */
         public function isSetFlag($path, $scopeType = self::SCOPE_TYPE_DEFAULT, $scopeCode = null);
     }
 }
@@ -156,24 +161,34 @@ namespace Magento\Framework\DB\Adapter {
 
         public function getTransactionLevel();
 
+        /** @return \Magento\Framework\DB\Select */
         public function select();
 
+        /** @return int */
         public function insert($table, array $bind);
 
+        /** @return int */
         public function update($table, array $bind, $where = '');
 
+        /** @return int */
         public function delete($table, $where = '');
 
+        /** @return string */
         public function lastInsertId($tableName = null, $primaryKey = null);
 
+        /** @return list<array<string, string|null>> */
         public function fetchAll($sql, $bind = [], $fetchMode = null);
 
+        /** @return array<string, string|null> */
         public function fetchRow($sql, $bind = [], $fetchMode = null);
 
+        /** @return list<string> */
         public function fetchCol($sql, $bind = []);
 
+        /** @return array<string, string> */
         public function fetchPairs($sql, $bind = []);
 
+        /** @return string|false */
         public function fetchOne($sql, $bind = []);
 
         public function quoteInto($text, $value, $type = null, $count = null);
@@ -369,12 +384,14 @@ namespace Magento\Framework\DB {
         {
         }
 
+        /** @return $this */
         public function distinct($flag = true)
         {
             $this->distinct = (bool)$flag;
             return $this;
         }
 
+        /** @return $this */
         public function from($name, $cols = '*', $schema = null)
         {
             [$this->from, $alias] = $this->table($name);
@@ -382,6 +399,7 @@ namespace Magento\Framework\DB {
             return $this;
         }
 
+        /** @return $this */
         public function join($name, $cond, $cols = '*', $schema = null)
         {
             [$table, $alias] = $this->table($name);
@@ -390,18 +408,21 @@ namespace Magento\Framework\DB {
             return $this;
         }
 
+        /** @return $this */
         public function where($cond, $value = null, $type = null)
         {
             $this->where[] = '(' . ($value === null ? $cond : $this->adapter->quoteInto($cond, $value)) . ')';
             return $this;
         }
 
+        /** @return $this */
         public function order($spec)
         {
             $this->order[] = $spec;
             return $this;
         }
 
+        /** @return $this */
         public function limit($count = null, $offset = null)
         {
             $this->limit = ' LIMIT ' . (int)$count;
@@ -482,10 +503,18 @@ namespace Magento\Framework\Model {
 }
 
 namespace Magento\Sales\Model {
+    /**
+     * @method string|null getIncrementId()
+     * @method int|string|null getStoreId()
+     */
     abstract class AbstractModel extends \Magento\Framework\Model\AbstractModel
     {
     }
 
+    /**
+     * @method string|null getIncrementId()
+     * @method int|string|null getStoreId()
+     */
     class Order extends AbstractModel
     {
         public const STATE_CANCELED = 'canceled';
@@ -607,6 +636,7 @@ namespace Magento\Framework\Indexer {
     {
         public function executeFull();
 
+        /** @param int[] $ids */
         public function executeList(array $ids);
 
         public function executeRow($id);
