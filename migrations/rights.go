@@ -22,6 +22,14 @@ var tables = map[string][]string{
 	"reconcile_progress": {"SELECT", "INSERT", "UPDATE"},
 	"watermark":          {"SELECT", "INSERT", "UPDATE", "DELETE"},
 	"held_price":         {"SELECT", "INSERT", "UPDATE", "DELETE"},
+	"search_document":    {"SELECT", "INSERT", "UPDATE", "DELETE"},
+	"search_part":        {"SELECT", "INSERT", "DELETE"},
+	"search_settle":      {"SELECT", "INSERT", "UPDATE", "DELETE"},
+	"search_clock":       {"SELECT", "UPDATE"},
+	"search_index":       {"SELECT", "INSERT", "UPDATE"},
+	"search_generation":  {"SELECT", "INSERT", "UPDATE", "DELETE"},
+	"reindex":            {"SELECT", "INSERT", "UPDATE", "DELETE"},
+	"reindex_page":       {"SELECT", "INSERT", "DELETE"},
 }
 
 // MissingRights returns the rights that the role of db lacks on existing tables, as "SELECT, INSERT ON effect" for a GRANT, and how

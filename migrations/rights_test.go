@@ -44,12 +44,12 @@ func TestMissingRights_NamesTheGrant(t *testing.T) {
 	if _, err := migrations.Up(t.Context(), url); err != nil {
 		t.Fatal(err)
 	}
-	const all = 13
+	const all = 21
 	lacks(all)
 	role := "lacks_" + strings.ToLower(rand.Text()[:12])
 	exec("CREATE ROLE "+role, "GRANT USAGE ON SCHEMA public TO "+role,
-		"GRANT SELECT, INSERT, UPDATE, DELETE ON orders, lease, process, reconciled, watermark, held_price, taken_file TO "+role, "GRANT SELECT, DELETE ON effect TO "+role,
-		"GRANT SELECT, INSERT, UPDATE ON suspect, resume, reconcile_progress TO "+role, "GRANT SELECT ON installation TO "+role, "SET ROLE "+role)
+		"GRANT SELECT, INSERT, UPDATE, DELETE ON orders, lease, process, reconciled, watermark, held_price, taken_file, search_document, search_part, search_settle, search_generation, reindex, reindex_page TO "+role, "GRANT SELECT, DELETE ON effect TO "+role,
+		"GRANT SELECT, INSERT, UPDATE ON suspect, resume, reconcile_progress, search_clock, search_index TO "+role, "GRANT SELECT ON installation TO "+role, "SET ROLE "+role)
 	lacks(all, "INSERT, UPDATE ON effect", "SELECT, INSERT, UPDATE, DELETE ON pause", "DELETE ON suspect")
 	exec("RESET ROLE", "DROP TABLE suspect", "SET ROLE "+role)
 	lacks(all-1, "INSERT, UPDATE ON effect", "SELECT, INSERT, UPDATE, DELETE ON pause")
