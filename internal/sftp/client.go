@@ -121,7 +121,8 @@ func (s *Server) handshake(ctx context.Context, config *ssh.ClientConfig, open f
 	c, channels, requests, err := ssh.NewClientConn(watched, address, config)
 	if err != nil {
 		stop()
-		return errors.Join(explained(err), conn.Close())
+		_ = conn.Close() // the library has mostly done it
+		return explained(err)
 	}
 	made := &client{ssh: ssh.NewClient(c, channels, requests), stop: stop}
 	if err := open(made); err != nil {
@@ -131,11 +132,20 @@ func (s *Server) handshake(ctx context.Context, config *ssh.ClientConfig, open f
 	return nil
 }
 
-// explained returns an error about the host's key without what the library says around it.
+// ErrRefused means that the server knows the user not, or not with this password or key.
+var ErrRefused = errors.New("the server refuses to let the user in: look at user, and at the password or the key in its file")
+
+// explained returns an error about the host's key without what the library says around it, and one about the login in words of use.
 func explained(err error) error {
 	var key *HostKeyError
 	if errors.As(err, &key) {
 		return key
+	}
+	// The library has no type for it. The second is what it makes of a server that refuses before it asks (RFC 4256, 3.1).
+	for _, text := range []string{"unable to authenticate", "unexpected message type 51"} {
+		if strings.Contains(err.Error(), text) {
+			return fmt.Errorf("%w (%w)", ErrRefused, err)
+		}
 	}
 	return err
 }
