@@ -134,16 +134,16 @@ func (s *Store) found(ctx context.Context, t search.Target, change string) (made
 		switch {
 		case g.Target == t && g.State == Searched:
 			return true, nil
-		case g.Target == t && g.State == Filling:
+		case g.Generation == t.Generation && g.State == Filling: // by its name, or by that of the index
 			filling = true
 		}
 	}
 	return s.transition(ctx, t.Index, change, func(b *batch) {
 		if filling {
-			b.queue(`UPDATE search_generation SET state = 'kept', since = now() WHERE index = $1 AND state = 'searched'`)
-		} else {
-			b.queue(`DELETE FROM search_generation WHERE index = $1 AND state = 'searched'`)
+			b.swapped(t)
+			return
 		}
+		b.queue(`DELETE FROM search_generation WHERE index = $1 AND state = 'searched'`)
 		b.put(t, Searched)
 	})
 }
@@ -154,8 +154,15 @@ type batch struct {
 	index, token string
 }
 
-func (b *batch) queue(sql string) {
-	b.Queue(sql+` AND EXISTS (SELECT 1 FROM search_index WHERE index = $1 AND change = $2)`, b.index, b.token)
+func (b *batch) queue(sql string, more ...any) {
+	b.Queue(sql+` AND EXISTS (SELECT 1 FROM search_index WHERE index = $1 AND change = $2)`, append([]any{b.index, b.token}, more...)...)
+}
+
+// swapped has the generation searched that was filled. The one before is kept, unless the new one has got its name.
+func (b *batch) swapped(now search.Target) {
+	b.queue(`DELETE FROM search_generation WHERE index = $1 AND (state = 'filling' OR state = 'searched' AND name = $3)`, now.Name)
+	b.queue(`UPDATE search_generation SET state = 'kept', since = now() WHERE index = $1 AND state = 'searched'`)
+	b.put(now, Searched)
 }
 
 func (b *batch) put(t search.Target, state State) {
@@ -212,17 +219,9 @@ func (s *Store) Abandon(ctx context.Context, index string) error {
 
 const abandon = `UPDATE search_generation SET state = 'kept', since = 'epoch' WHERE index = $1 AND state = 'filling'`
 
-// Swapped records that the engine has swapped: now is searched. before is what was searched until then; without a name the engine does
-// not keep it.
-func (s *Store) Swapped(ctx context.Context, now, before search.Target) error {
-	return s.force(ctx, now.Index, func(b *batch) {
-		b.queue(`DELETE FROM search_generation WHERE index = $1 AND state = 'searched'`)
-		b.queue(`DELETE FROM search_generation WHERE index = $1 AND state = 'filling'`)
-		if before.Name != "" && before != now {
-			b.put(before, Kept)
-		}
-		b.put(now, Searched)
-	})
+// Swapped records that the engine has swapped: now is searched, and the one before is kept.
+func (s *Store) Swapped(ctx context.Context, now search.Target) error {
+	return s.force(ctx, now.Index, func(b *batch) { b.swapped(now) })
 }
 
 // Filled returns the generation of an index that is being filled; ok is false if there is none.

@@ -99,7 +99,7 @@ func TestStore_WritesToBothWhileOneIsFilled(t *testing.T) {
 		t.Errorf("filled: %v %t %v", next, ok, err)
 	}
 
-	must(t, s.Swapped(t.Context(), second, first))
+	must(t, s.Swapped(t.Context(), second))
 	wantTargets(t, s, second)
 	if due, err := s.Due(t.Context(), time.Hour); err != nil || len(due) > 0 {
 		t.Errorf("due after a moment: %v %v", due, err)
@@ -143,6 +143,26 @@ func TestStore_FindsASwapThatWasNotRecorded(t *testing.T) {
 	}
 }
 
+// Algolia moves the new index to the name of the old one, which is gone then.
+func TestStore_KeepsNothingWhereTheNewIndexGetsTheName(t *testing.T) {
+	old := search.Target{Index: "products", Name: "products", Generation: "a"}
+	next := search.Target{Index: "products", Name: "products_tmp_b", Generation: "b"}
+	now := search.Target{Index: "products", Name: "products", Generation: "b"}
+	for name, record := range map[string]func(*indexes.Store){
+		"recorded by the run": func(s *indexes.Store) { must(t, s.Swapped(t.Context(), now)) },
+		"found by a replica":  func(s *indexes.Store) { ensure(t, s, has(now)) },
+	} {
+		s := newStore(t)
+		ensure(t, s, has(old))
+		must(t, s.Fill(t.Context(), next))
+		record(s)
+		wantTargets(t, s, now)
+		if due, err := s.Due(t.Context(), 0); err != nil || len(due) > 0 {
+			t.Errorf("%s: due: %v %v", name, due, err)
+		}
+	}
+}
+
 // What somebody else has put in the place of an index is not mageline's to remove.
 func TestStore_RemovesNoIndexThatOthersReplaced(t *testing.T) {
 	s := newStore(t)
@@ -165,7 +185,7 @@ func TestStore_RecordsNoTargetThatWasReadBeforeASwap(t *testing.T) {
 		if asked > 1 {
 			return second, nil
 		}
-		must(t, s.Swapped(t.Context(), second, first)) // while the answer is on its way
+		must(t, s.Swapped(t.Context(), second)) // while the answer is on its way
 		return first, nil
 	}})
 	wantTargets(t, s, second)
