@@ -61,7 +61,7 @@ type Config struct {
 	OrderExportFrom     Instant       `envconfig:"ORDER_EXPORT_FROM" meaning:"orders created before it are skipped"`
 	OrderWaitEvery      time.Duration `envconfig:"ORDER_WAIT_EVERY" default:"5m" meaning:"how often waiting orders are read again"`
 	OrderWaitMax        time.Duration `envconfig:"ORDER_WAIT_MAX" default:"720h" meaning:"how long an order may wait before it is given up"`
-	ReconcileEvery      time.Duration `envconfig:"RECONCILE_EVERY" default:"15m" meaning:"look for orders whose event never came, on one replica at a time; 0 is off, as it is without a Magento"`
+	ReconcileEvery      time.Duration `envconfig:"RECONCILE_EVERY" default:"15m" with:"MAGENTO_URL" meaning:"look for orders whose event never came, on one replica at a time; 0 is off, and the default where no MAGELINE_MAGENTO_URL is set"`
 	OrderKey            OrderKey      `envconfig:"ORDER_KEY" default:"increment_id" meaning:"the business key; store_increment_id for shops whose stores count alike"`
 	OrderComment        bool          `envconfig:"ORDER_COMMENT" default:"true" meaning:"tell Magento of the document in a comment"`
 	OrderCommentFailed  bool          `envconfig:"ORDER_COMMENT_FAILED" default:"true" meaning:"tell Magento, in a comment, of an order that was dead-lettered"`

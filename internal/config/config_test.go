@@ -462,3 +462,31 @@ func TestLoad_WhatDependsOnTheERP(t *testing.T) {
 		}
 	}
 }
+
+// Without a Magento there is nothing to compare the ledger with, and `mageline config` does not show it otherwise.
+func TestLoad_ReconcilesWhereThereIsAMagento(t *testing.T) {
+	for _, tt := range []struct {
+		vars  map[string]string
+		want  time.Duration
+		shown string
+	}{
+		{map[string]string{}, 0, "0"},
+		{map[string]string{"MAGENTO_URL": "https://shop.example"}, 15 * time.Minute, "15m"},
+		{map[string]string{"RECONCILE_EVERY": "1h"}, time.Hour, "1h"},
+		{map[string]string{"MAGENTO_URL": "https://shop.example", "RECONCILE_EVERY": "0"}, 0, "0"},
+	} {
+		environment(t, tt.vars)
+		cfg, err := config.Load(config.Nothing, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if cfg.ReconcileEvery != tt.want {
+			t.Errorf("%v: every %v, want %v", tt.vars, cfg.ReconcileEvery, tt.want)
+		}
+		for _, v := range config.Table() {
+			if v.Name == "MAGELINE_RECONCILE_EVERY" && v.Value != tt.shown {
+				t.Errorf("%v: shown as %q, want %q", tt.vars, v.Value, tt.shown)
+			}
+		}
+	}
+}

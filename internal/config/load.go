@@ -133,7 +133,16 @@ func (l *loader) read() {
 			continue
 		}
 		dst.Set(single.Elem().Field(0))
+		if !set && lacksOther(f) {
+			dst.SetZero()
+		}
 	}
+}
+
+// lacksOther reports whether the default of a field does not hold, as another variable that it is about is not set.
+func lacksOther(f reflect.StructField) bool {
+	other := f.Tag.Get("with")
+	return other != "" && os.Getenv(prefix+other) == ""
 }
 
 // Variable is a line of `mageline config`.
@@ -171,7 +180,11 @@ func lookup(settings reflect.Type, name string) Variable {
 		Meaning: f.Tag.Get("meaning"), Secret: isSecret(f),
 	}
 	v.Value, v.set = os.LookupEnv(v.Name)
-	if !v.set {
+	switch {
+	case v.set:
+	case lacksOther(f):
+		v.Value = "0"
+	default:
 		v.Value = v.Default
 	}
 	if v.Secret && os.Getenv(v.Name+"_FILE") != "" {
