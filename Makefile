@@ -49,7 +49,7 @@ versions: ## faults, and the tests of topology, limits, drains, retries, dead le
 		go test -race -count=1 -timeout 20m -run "OtherArguments|ClassicQueues|DrainsOnSIGTERM|CutsHandlers|CutWhileOrdersFlow|RevokedRights|Replay_LetterOfTheBroker|Replay_EditedLetter|Replay_RefusedOrders|KilledDuring|TablesElsewhere" ./test/e2e; \
 		go test -race -count=1 -timeout 20m ./test/faults'
 
-chaos: ## the tests of failures at their full size: 10,000 orders with replicas killed and servers that crash, the ERP away for a minute, 200 large bodies, 100,000 dead letters, a folder of 1,000 tracking files, 10,000 orders to an ERP that fails, 200,000 prices and stock levels, 10,000 orders saved by the Magento module
+chaos: ## the tests of failures at their full size: 10,000 orders with replicas killed and servers that crash, the ERP away for a minute, 200 large bodies, 100,000 dead letters, a folder of 1,000 tracking files, 10,000 orders to an ERP that fails, 200,000 prices and stock levels, 10,000 orders saved by the Magento module, 5,000 orders of which 7 are missing
 	scripts/services/install.sh rabbitmq # the test restarts servers of its own
 	scripts/services/install.sh postgres
 	$(SERVICES) env MAGELINE_E2E_ORDERS=2000 go test -count=1 -v -timeout 30m -parallel 1 -run 'TestChaos/replicas|TestChaos/everything' ./test/e2e
@@ -58,6 +58,7 @@ chaos: ## the tests of failures at their full size: 10,000 orders with replicas 
 	scripts/services/install.sh php
 	scripts/services/install.sh mariadb
 	$(SERVICES) env MAGELINE_E2E_MODULE=10000 go test -count=1 -v -timeout 30m -run 'TestModule_OutboxLosesNoOrder' ./test/e2e
+	$(SERVICES) env MAGELINE_E2E_RECONCILE=5000 go test -count=1 -v -timeout 30m -run 'TestReconcile_FindsJust' ./test/e2e
 	$(SERVICES) env MAGELINE_E2E_UPDATES=200000 go test -count=1 -v -timeout 60m -parallel 1 -run TestVolume ./test/e2e
 	MAGELINE_E2E_ORDERS=10000 go test -count=1 -v -timeout 60m -run 'TestChaos/servers' ./test/e2e
 	MAGELINE_CHAOS=1 go test -count=1 -v -timeout 30m -run ManyOrdersUnderFaults ./erp/businesscentral ./erp/finops

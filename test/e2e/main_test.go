@@ -3,7 +3,7 @@
 // ERP exactly once, whatever is killed, cut or away in between.
 //
 // Sizes for a run by hand: MAGELINE_E2E_ORDERS (of the chaos, default 300), MAGELINE_E2E_PROBES (how many seconds,
-// nearly, the ERP is down, default 5), MAGELINE_E2E_FILES (of the folder, default 100), MAGELINE_E2E_UPDATES (of prices and of stock, default 4,000), MAGELINE_E2E_SAP (orders to a SAP that fails, default 40), MAGELINE_E2E_MODULE (orders saved by the Magento module, default 600), MAGELINE_E2E_SOAK (how long the soak is, default 30s), MAGELINE_E2E_SEED; `make
+// nearly, the ERP is down, default 5), MAGELINE_E2E_FILES (of the folder, default 100), MAGELINE_E2E_UPDATES (of prices and of stock, default 4,000), MAGELINE_E2E_SAP (orders to a SAP that fails, default 40), MAGELINE_E2E_MODULE (orders saved by the Magento module, default 600), MAGELINE_E2E_RECONCILE (orders to compare, default 250), MAGELINE_E2E_SOAK (how long the soak is, default 30s), MAGELINE_E2E_SEED; `make
 // chaos` and `make soak` have the full ones. MAGELINE_E2E_KEEP=1 keeps the logs of all processes, which a failure does too.
 package e2e
 

@@ -67,7 +67,11 @@ func TestReconcile_FindsJustTheOrdersWhoseEventsWereDropped(t *testing.T) {
 	e := newEnv(t, time.Second)
 	ago := fakemagento.Placing{CreatedAt: time.Now().Add(-2 * time.Hour)}
 	r := e.Start().AwaitReady()
-	placed := e.Place(250, ago)
+	n, err := number("MAGELINE_E2E_RECONCILE", 250)
+	if err != nil {
+		t.Fatal(err)
+	}
+	placed := e.Place(n-9, ago)
 	waits := ago
 	waits.State = "pending_payment"
 	waiting := e.PlaceOne(waits)
@@ -152,5 +156,62 @@ func TestReconcile_ServiceSendsWhatIsMissing(t *testing.T) {
 	if e.Exported(tooOld) != 0 {
 		t.Error("an order from before ORDER_EXPORT_FROM was sent")
 	}
+	e.Finish()
+}
+
+// TestReconcile_SendsNothingWhileOrdersCantBeHandled has orders missing while the ERP's circuit is open and while an operator has
+// paused the consumer: none is sent until the queue has been empty again, and then each once.
+func TestReconcile_SendsNothingWhileOrdersCantBeHandled(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t, 200*time.Millisecond, time.Second)
+	erp := e.Link("ERP_URL")
+	e.Set("RECONCILE_EVERY", "1s", "ORDER_EXPORT_FROM", time.Now().Add(-3*time.Hour).UTC().Format(time.RFC3339),
+		"BREAKER_FAILURES", "2", "BREAKER_OPEN_FOR", "1s")
+	r := e.Start().AwaitReady()
+	first := e.PlaceOne(fakemagento.Placing{})
+	e.AwaitDone(first) // so that there is a connection to cut
+	ago := fakemagento.Placing{CreatedAt: time.Now().Add(-2 * time.Hour)}
+	withheld := func(dropped []fakemagento.Placed) {
+		t.Helper()
+		before := r.Events("task_deferred")
+		kit.Eventually(t, env.Patience, func() bool { return r.Events("task_deferred") >= before+3 }, "three runs that are put off")
+		for _, o := range dropped {
+			if r.Events("order_missing", "key", o.IncrementID) > 0 {
+				t.Errorf("order %s was sent while the consumer was paused", o.IncrementID)
+			}
+		}
+	}
+	sent := func(dropped []fakemagento.Placed) {
+		t.Helper()
+		e.AwaitDone(dropped...)
+		for _, o := range dropped {
+			if n := r.Events("order_missing", "key", o.IncrementID); n != 1 {
+				t.Errorf("order %s was sent %d times", o.IncrementID, n)
+			}
+		}
+	}
+
+	erp.Refuse()
+	behind := e.Place(3, fakemagento.Placing{})
+	paused := func() {
+		t.Helper()
+		kit.Eventually(t, env.Patience, func() bool { return r.Metric("mageline_paused", `consumer="order_placed"`) == 1 }, "the consumer to be paused")
+	}
+	paused()
+	var dropped []fakemagento.Placed
+	for range 5 {
+		dropped = append(dropped, e.Shop.PlaceOrder(ago))
+	}
+	withheld(dropped)
+	erp.Accept()
+	e.AwaitDone(behind...)
+	sent(dropped)
+
+	e.MustCall("pause", "order_placed")
+	paused()
+	dropped = []fakemagento.Placed{e.Shop.PlaceOrder(ago)}
+	withheld(dropped)
+	e.MustCall("resume", "order_placed")
+	sent(dropped)
 	e.Finish()
 }
