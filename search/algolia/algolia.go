@@ -1,5 +1,5 @@
 // Package algolia writes documents to Algolia (search.Engine, search.Builder). docs/decisions/060-versions-in-algolia.md says how
-// the newest version of a document stays there, and docs/search-engines.md what an operator has to know.
+// the newest version of a document stays there.
 //
 // Each record has two attributes besides its document: _version, from which the version is read, and _deleted, 0 or the time in
 // milliseconds at which the document was deleted. A record of a deleted document has no other attributes, and is gone after an hour.
@@ -71,6 +71,7 @@ type Engine struct {
 	mu     sync.Mutex
 	fields map[string][]search.Field // by index
 	purged map[string]time.Time      // by name: when the records of deleted documents were removed
+	moved  map[string]search.Target  // by index: the generation that has its place since a move
 	pause  pause
 }
 
@@ -98,7 +99,7 @@ func New(o Options) (*Engine, error) {
 	}
 	e := &Engine{
 		o: o, poll: 200 * time.Millisecond, record: o.RecordLimit - o.RecordLimit/20,
-		fields: map[string][]search.Field{}, purged: map[string]time.Time{},
+		fields: map[string][]search.Field{}, purged: map[string]time.Time{}, moved: map[string]search.Target{},
 	}
 	if o.HTTP != nil {
 		e.http = *o.HTTP

@@ -1,6 +1,7 @@
 package algolia
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -25,28 +26,32 @@ type settings struct {
 // mark is what mageline keeps in userData, a setting that Algolia leaves to its users.
 type mark struct {
 	Generation string `json:"generation"`
+	// Name is the one under which the generation was made, "" for that of the index. It stays its name when it is moved there.
+	Name string `json:"name,omitempty"`
 }
 
 // markIn is the member of userData that has the mark.
 const markIn = "mageline"
 
-func (s settings) generation() string {
+func (s settings) mark() mark {
 	var data struct {
 		Mageline mark `json:"mageline"`
 	}
 	if json.Unmarshal(s.UserData, &data) != nil {
-		return ""
+		return mark{}
 	}
-	return data.Mageline.Generation
+	return data.Mageline
 }
 
+func (s settings) generation() string { return s.mark().Generation }
+
 // marked returns userData with the mark, and all else that somebody has put there.
-func (s settings) marked(generation string) (map[string]any, error) {
+func (s settings) marked(m mark) (map[string]any, error) {
 	data := map[string]any{}
 	if len(s.UserData) > 0 && string(s.UserData) != "null" && json.Unmarshal(s.UserData, &data) != nil {
 		return nil, errors.New("its setting userData is no object: make it one, so that a member " + markIn + " can be added")
 	}
-	data[markIn] = mark{generation}
+	data[markIn] = m
 	return data, nil
 }
 
@@ -92,7 +97,7 @@ func (e *Engine) Ensure(ctx context.Context, index string, fields []search.Field
 		if !there {
 			values = settingsFor(fields)
 		}
-		if values["userData"], err = s.marked(newGeneration()); err != nil {
+		if values["userData"], err = s.marked(mark{Generation: newGeneration()}); err != nil {
 			return search.Target{}, rejected(fmt.Errorf("index %s can't be used: %w", index, err))
 		}
 		if err := e.set(ctx, index, values); err != nil {
@@ -104,7 +109,13 @@ func (e *Engine) Ensure(ctx context.Context, index string, fields []search.Field
 		}
 	}
 	e.remember(index, fields)
-	return search.Target{Index: index, Name: index, Generation: s.generation()}, nil
+	return s.target(index), nil
+}
+
+// target returns what is searched under the name of an index, whose settings these are.
+func (s settings) target(index string) search.Target {
+	m := s.mark()
+	return search.Target{Index: index, Name: cmp.Or(m.Name, index), Generation: m.Generation}
 }
 
 // suits looks at the settings of an index that somebody else has made.
@@ -197,7 +208,7 @@ func (e *Engine) Create(ctx context.Context, index string, fields []search.Field
 	} else {
 		values = settingsFor(fields)
 	}
-	if values["userData"], err = s.marked(generation); err != nil {
+	if values["userData"], err = s.marked(mark{generation, next.Name}); err != nil {
 		return search.Target{}, rejected(fmt.Errorf("index %s can't be replaced: %w", index, err))
 	}
 	if err := e.set(ctx, next.Name, values); err != nil {
@@ -238,7 +249,7 @@ func (e *Engine) Swap(ctx context.Context, next search.Target) (search.Target, e
 		if err := e.copyScope(ctx, next.Index, next.Name); err != nil {
 			return before, err
 		}
-		data, err := now.marked(next.Generation)
+		data, err := now.marked(mark{next.Generation, next.Name})
 		if err != nil {
 			return before, rejected(fmt.Errorf("index %s can't be replaced: %w", next.Index, err))
 		}
@@ -265,13 +276,42 @@ func (e *Engine) Swap(ctx context.Context, next search.Target) (search.Target, e
 func gone(target search.Target) error {
 	return &event.Error{
 		Class: event.NotFound, Downstream: downstream,
-		Err: fmt.Errorf("the new index %s of %s is gone: begin again", target.Name, target.Index),
+		Err: fmt.Errorf("%w: %s of index %s", search.ErrNoTarget, target.Name, target.Index),
 	}
 }
 
-// moved reports whether a new index, to which something has just been written, has become the one that is searched. What was written
-// too late has then made an index of the old name by itself, which is removed.
-func (e *Engine) moved(ctx context.Context, target search.Target) (bool, error) {
+// place returns the name under which Algolia has a generation: its own, or since it was moved that of the index.
+func (e *Engine) place(ctx context.Context, target search.Target) (string, error) {
+	if target.Name == target.Index || e.isMoved(target) {
+		return target.Index, nil
+	}
+	now, _, err := e.settings(ctx, target.Index)
+	if err != nil {
+		return "", err
+	}
+	if now.generation() == target.Generation {
+		e.setMoved(target)
+		return target.Index, nil
+	}
+	return target.Name, nil
+}
+
+func (e *Engine) isMoved(target search.Target) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.moved[target.Index] == target
+}
+
+// setMoved notes the generation that an index has been given by a move.
+func (e *Engine) setMoved(target search.Target) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.moved[target.Index] = target
+}
+
+// wasMoved reports whether a new index, to which something has just been written, has become the one that is searched. What was
+// written too late has then made an index of the old name by itself, which is removed.
+func (e *Engine) wasMoved(ctx context.Context, target search.Target) (bool, error) {
 	s, there, err := e.settings(ctx, target.Name)
 	if err != nil {
 		return false, err
@@ -284,6 +324,7 @@ func (e *Engine) moved(ctx context.Context, target search.Target) (bool, error) 
 		if there {
 			err = e.delete(ctx, target.Name)
 		}
+		e.setMoved(target)
 		return true, err
 	}
 	// While it is swapped it has the mark of the other for a moment, with its settings.
@@ -296,10 +337,17 @@ func (e *Engine) moved(ctx context.Context, target search.Target) (bool, error) 
 	return false, errors.Join(gone(target), err)
 }
 
-// Remove deletes a new index that is not searched.
+// Remove deletes a generation that is not searched. Of the one that was searched before a swap nothing is left to delete.
 func (e *Engine) Remove(ctx context.Context, target search.Target) error {
+	now, there, err := e.settings(ctx, target.Index)
+	if err != nil {
+		return err
+	}
+	if there && now.generation() == target.Generation {
+		return event.Errorf(event.Internal, "%s is what is searched of index %s, and is not removed", target.Name, target.Index)
+	}
 	if target.Name == "" || target.Name == target.Index {
-		return event.Errorf(event.Internal, "index %s is searched and is not removed", target.Index)
+		return nil
 	}
 	return e.delete(ctx, target.Name)
 }

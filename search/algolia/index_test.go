@@ -151,8 +151,18 @@ func TestSwap_NewIndexTakesThePlaceWithTheShopsSettings(t *testing.T) {
 	if _, err := r.engine(nil).Swap(t.Context(), next); err != nil {
 		t.Error(err)
 	}
-	if _, now := r.ready(nil); now.Generation != next.Generation || len(r.names(index)) != 2 {
-		t.Errorf("the index is of generation %s with %v", now.Generation, r.names(index))
+	if _, now := r.ready(nil); now != next || len(r.names(index)) != 2 {
+		t.Errorf("the target is %+v with %v, want %+v", now, r.names(index), next)
+	}
+	if n, err := r.engine(nil).Count(t.Context(), next); n != 2 || err != nil {
+		t.Errorf("%d documents, %v", n, err)
+	}
+	// Nothing is left of the one before, and the one that is searched stays.
+	if err := e.Remove(t.Context(), old); err != nil {
+		t.Error(err)
+	}
+	if err := e.Remove(t.Context(), next); err == nil || len(r.names(index)) != 2 {
+		t.Errorf("%v; the index has %v", err, r.names(index))
 	}
 }
 
@@ -256,11 +266,19 @@ func TestWrite_ToAnIndexThatWasMovedArrives(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.write(other, next, doc(3, "A", "late"), doc(1, "B", "late"))
+	before := r.fake.Calls("GET settings")
+	r.write(other, next, doc(3, "A", "late"))
+	if n := r.fake.Calls("GET settings"); n != before {
+		t.Errorf("where it is was asked %d times more", n-before)
+	}
 	if got := r.names(index); !maps.Equal(got, map[string]string{"A": "late", "B": "late"}) {
 		t.Errorf("the index has %v", got)
 	}
 	// It was there for a moment, as a write after the move makes it.
 	r.fake.Put(next.Name, "X", map[string]any{"name": "x"})
+	if moved, err := other.wasMoved(t.Context(), next); !moved || err != nil {
+		t.Errorf("moved %t, %v", moved, err)
+	}
 	r.write(other, next, doc(4, "A", "later"))
 	if got := r.names(index)["A"]; got != "later" {
 		t.Errorf("the index has %q", got)
@@ -319,14 +337,20 @@ func TestWrite_ToAnIndexThatWasRemovedIsAnError(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := e.Write(t.Context(), next, many(3, 10, 1)); event.ClassOf(err) != event.NotFound {
+	if _, err := e.Write(t.Context(), next, many(3, 10, 1)); event.ClassOf(err) != event.NotFound || !errors.Is(err, search.ErrNoTarget) {
 		t.Error(err)
 	}
 	if got := r.fake.Indexes(); !slices.Equal(got, []string{index}) {
 		t.Errorf("indexes %q", got)
 	}
-	if err := e.Remove(t.Context(), search.Target{Index: index, Name: index}); err == nil {
-		t.Error("the index that is searched was removed")
+	r.fake.Drop(index)
+	target := search.Target{Index: index, Name: index}
+	_, write := e.Write(t.Context(), target, many(3, 10, 1))
+	_, count := e.Count(t.Context(), target)
+	for _, err := range []error{write, count, e.Older(t.Context(), target, 1, func([]string) error { return nil })} {
+		if !errors.Is(err, search.ErrNoTarget) {
+			t.Error(err)
+		}
 	}
 }
 
@@ -377,6 +401,27 @@ func TestNew_RefusesWhatCantBe(t *testing.T) {
 		}
 	}
 	if e, err := New(Options{ApplicationID: "APP", Key: "k"}); err != nil || len(e.hosts.all) != fakealgolia.Hosts {
+		t.Error(err)
+	}
+}
+
+func TestInspect_TellsWhatTheKeyMayNotDo(t *testing.T) {
+	r := newRig(t)
+	r.fake.AddKey("blind", []string{"settings", "addObject"})
+	for key, want := range map[string]string{fakealgolia.Key: "[]", "blind": "[browse search]"} {
+		e := r.engine(func(o *Options) { o.Key = key })
+		found, err := e.Inspect(t.Context(), index, fields)
+		if err != nil || found.Target.Name != "" || found.Server != "Algolia" {
+			t.Errorf("before it is there: %+v, %v", found, err)
+		}
+		_, target := r.ready(nil)
+		found, err = e.Inspect(t.Context(), index, fields)
+		if err != nil || found.Target != target || fmt.Sprint(found.Lacking) != want {
+			t.Errorf("%+v, %v; want %+v, lacking %s", found, err, target, want)
+		}
+		r.fake.Drop(index)
+	}
+	if _, err := r.engine(func(o *Options) { o.Key = "wrong" }).Inspect(t.Context(), index, fields); event.ClassOf(err) != event.Unauthorized {
 		t.Error(err)
 	}
 }

@@ -12,6 +12,15 @@ import (
 // Count returns how many documents an index has. Algolia estimates the number of a large result, so that those that are exact are
 // taken, and the records are counted otherwise.
 func (e *Engine) Count(ctx context.Context, target search.Target) (int64, error) {
+	name, err := e.place(ctx, target)
+	if err != nil {
+		return 0, err
+	}
+	n, err := e.count(ctx, name)
+	return n, missing(err)
+}
+
+func (e *Engine) count(ctx context.Context, name string) (int64, error) {
 	var answer struct {
 		Hits       int64 `json:"nbHits"`
 		Exhaustive *struct {
@@ -20,7 +29,7 @@ func (e *Engine) Count(ctx context.Context, target search.Target) (int64, error)
 		Exact *bool `json:"exhaustiveNbHits"` // of older infrastructure
 	}
 	err := e.call(ctx, request{
-		what: "count the documents of index " + target.Name, method: http.MethodPost, path: path(target.Name, "query"),
+		what: "count the documents of index " + name, method: http.MethodPost, path: path(name, "query"),
 		body: map[string]any{"query": "", "filters": deletedIn + "=0", "hitsPerPage": 0, "analytics": false},
 	}, &answer)
 	if err != nil {
@@ -34,7 +43,7 @@ func (e *Engine) Count(ctx context.Context, target search.Target) (int64, error)
 		return answer.Hits, nil
 	}
 	var n int64
-	err = e.browse(ctx, target, func(records []record) error {
+	err = e.browse(ctx, name, func(records []record) error {
 		for _, r := range records {
 			if !r.stored().deleted {
 				n++
@@ -48,7 +57,11 @@ func (e *Engine) Count(ctx context.Context, target search.Target) (int64, error)
 // Older calls each with the ids of the documents whose version is below. Records without a version count as older: nobody but
 // mageline keeps records in its indexes.
 func (e *Engine) Older(ctx context.Context, target search.Target, version int64, each func(ids []string) error) error {
-	return e.browse(ctx, target, func(records []record) error {
+	name, err := e.place(ctx, target)
+	if err != nil {
+		return err
+	}
+	err = e.browse(ctx, name, func(records []record) error {
 		var ids []string
 		for _, r := range records {
 			if s := r.stored(); !s.deleted && s.version < version {
@@ -60,10 +73,11 @@ func (e *Engine) Older(ctx context.Context, target search.Target, version int64,
 		}
 		return each(ids)
 	})
+	return missing(err)
 }
 
 // browse calls each with all records of an index, in pages of at most 1,000.
-func (e *Engine) browse(ctx context.Context, target search.Target, each func([]record) error) error {
+func (e *Engine) browse(ctx context.Context, name string, each func([]record) error) error {
 	body := map[string]any{"hitsPerPage": maxItems, "attributesToRetrieve": []string{versionIn, deletedIn}}
 	for page := 1; ; page++ {
 		var answer struct {
@@ -71,7 +85,7 @@ func (e *Engine) browse(ctx context.Context, target search.Target, each func([]r
 			Cursor string   `json:"cursor"`
 		}
 		err := e.call(ctx, request{
-			what: fmt.Sprintf("read page %d of index %s", page, target.Name), method: http.MethodPost, path: path(target.Name, "browse"), body: body,
+			what: fmt.Sprintf("read page %d of index %s", page, name), method: http.MethodPost, path: path(name, "browse"), body: body,
 		}, &answer)
 		if err != nil {
 			return err
@@ -88,13 +102,13 @@ func (e *Engine) browse(ctx context.Context, target search.Target, each func([]r
 
 // purge removes the records of documents that were deleted long enough ago, once in that time. Algolia looks at the records when
 // it comes to the request in the index's queue, so that a document that is there again by then stays.
-func (e *Engine) purge(ctx context.Context, target search.Target) {
+func (e *Engine) purge(ctx context.Context, name string) {
 	now := e.o.Now()
 	e.mu.Lock()
-	last := e.purged[target.Name]
+	last := e.purged[name]
 	due := now.Sub(last) >= e.o.DeletedFor
 	if due {
-		e.purged[target.Name] = now
+		e.purged[name] = now
 	}
 	e.mu.Unlock()
 	if !due {
@@ -102,7 +116,7 @@ func (e *Engine) purge(ctx context.Context, target search.Target) {
 	}
 	filters := fmt.Sprintf("%s>0 AND %s<%d", deletedIn, deletedIn, now.Add(-e.o.DeletedFor).UnixMilli())
 	err := e.call(ctx, request{
-		what: "remove the records of deleted documents from index " + target.Name, method: http.MethodPost, path: path(target.Name, "deleteByQuery"),
+		what: "remove the records of deleted documents from index " + name, method: http.MethodPost, path: path(name, "deleteByQuery"),
 		body: map[string]any{"filters": filters},
 	}, nil)
 	if err != nil && ctx.Err() == nil {

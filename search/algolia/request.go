@@ -76,7 +76,7 @@ func (e *Engine) call(ctx context.Context, r request, v any) error {
 			var d *event.Deferral
 			class := event.ClassOf(last)
 			if errors.As(err, &d) || class == event.Throttled {
-				return e.throttled(r, last)
+				return e.throttled(last)
 			}
 			if class == event.Timeout {
 				timeouts++
@@ -163,7 +163,7 @@ func (e *Engine) refused(r request, status int, body []byte, header http.Header)
 	case http.StatusNotFound:
 		text += "; see that Algolia's hosts and the application id are right, and that nobody has deleted the index"
 	case http.StatusTooManyRequests:
-		return e.throttled(r, &event.Error{
+		return e.throttled(&event.Error{
 			Class: event.Throttled, Downstream: downstream, Status: status, RetryAfter: event.RetryAfter(header, e.o.Now()), Err: errors.New(text),
 		})
 	}
@@ -225,7 +225,7 @@ type pause struct {
 }
 
 // throttled has all calls wait, if err is a throttle, and returns it with that wait.
-func (e *Engine) throttled(r request, err error) error {
+func (e *Engine) throttled(err error) error {
 	var known *event.Error
 	if !errors.As(err, &known) || known.Class != event.Throttled {
 		return err

@@ -20,8 +20,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const index = "products_de"
 
 var fields = []search.Field{
-	{Name: "sku", Type: search.Keyword}, {Name: "name", Type: search.Text, Sort: true}, {Name: "description", Type: search.Text},
-	{Name: "price", Type: search.Decimal}, {Name: "in_stock", Type: search.Boolean}, {Name: "image", Type: search.Stored},
+	{Name: "sku", Type: search.Keyword},
+	{Name: "name", Type: search.Text, Sort: true},
+	{Name: "description", Type: search.Text},
+	{Name: "price", Type: search.Decimal},
+	{Name: "in_stock", Type: search.Boolean},
+	{Name: "image", Type: search.Stored},
 	{Name: "variants", Type: search.Nested, Fields: []search.Field{{Name: "sku", Type: search.Keyword}, {Name: "price", Type: search.Decimal}}},
 }
 

@@ -19,7 +19,7 @@ func (e *Engine) await(ctx context.Context, name string, task int64) error {
 		what: fmt.Sprintf("await task %d of index %s", task, name), method: http.MethodGet,
 		path: path(name, "task", strconv.FormatInt(task, 10)),
 	}
-	for n := time.Duration(1); ; n++ {
+	for wait := e.poll; ; wait = min(wait+e.poll, maxPoll) {
 		var answer struct {
 			Status string `json:"status"`
 		}
@@ -29,7 +29,7 @@ func (e *Engine) await(ctx context.Context, name string, task int64) error {
 		if answer.Status == "published" {
 			return nil
 		}
-		timer := time.NewTimer(min(n*e.poll, maxPoll))
+		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
 		case <-ctx.Done():

@@ -54,29 +54,47 @@ func (e *Engine) Write(ctx context.Context, target search.Target, writes []searc
 	if !ok {
 		return nil, event.Errorf(event.Internal, "documents are written to index %s before its fields are known: call Ensure", target.Index)
 	}
-	w := writing{e: e, target: target, writes: writes, results: results, fields: fields}
+	w := writing{e: e, writes: writes, results: results, fields: fields}
 	newest := w.fold()
-	err := w.run(ctx, newest)
-	if target.Name != target.Index && (err == nil || is(err, http.StatusNotFound)) {
-		var moved bool
-		if moved, err = e.moved(ctx, target); moved { // to what is searched, while this was written
-			w.target = search.Target{Index: target.Index, Name: target.Index}
-			err = w.run(ctx, newest)
-		}
-	}
+	err := w.to(ctx, target, newest)
 	if err != nil {
 		return nil, err
 	}
 	w.share(newest)
-	if w.target.Name == w.target.Index {
-		e.purge(ctx, w.target)
+	if w.name == target.Index {
+		e.purge(ctx, w.name)
 	}
 	return results, nil
 }
 
+// to writes to a generation, wherever Algolia has it. A new one may be moved to the place of the index at any moment.
+func (w *writing) to(ctx context.Context, target search.Target, newest []int) (err error) {
+	if w.name, err = w.e.place(ctx, target); err != nil {
+		return err
+	}
+	err = w.run(ctx, newest)
+	if w.name == target.Index || err != nil && !is(err, http.StatusNotFound) {
+		return missing(err)
+	}
+	moved, err := w.e.wasMoved(ctx, target)
+	if err != nil || !moved {
+		return err
+	}
+	w.name = target.Index
+	return missing(w.run(ctx, newest))
+}
+
+// missing says of an answer 404 that the generation is not there.
+func missing(err error) error {
+	if !is(err, http.StatusNotFound) {
+		return err
+	}
+	return &event.Error{Class: event.NotFound, Downstream: downstream, Status: http.StatusNotFound, Err: fmt.Errorf("%w: %w", search.ErrNoTarget, err)}
+}
+
 type writing struct {
 	e       *Engine
-	target  search.Target
+	name    string // Algolia's own of the index
 	writes  []search.Write
 	results []search.Result
 	fields  []search.Field
@@ -138,7 +156,7 @@ func (w *writing) run(ctx context.Context, newest []int) error {
 			items = items[n:]
 		}
 	}
-	return w.e.published(ctx, w.target.Name, w.tasks)
+	return w.e.published(ctx, w.name, w.tasks)
 }
 
 // items makes the operations for documents, without those of which the index has a newer version.
@@ -156,7 +174,7 @@ func (w *writing) items(ctx context.Context, part []int) ([]item, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	have, err := w.e.stored(ctx, w.target.Name, ids)
+	have, err := w.e.stored(ctx, w.name, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -314,8 +332,8 @@ func (w *writing) send(ctx context.Context, items []item, b *budget) error {
 			Task int64 `json:"taskID"`
 		}
 		err := w.e.call(ctx, request{
-			what: fmt.Sprintf("write %d documents to index %s", len(items), w.target.Name), method: http.MethodPost,
-			path: path(w.target.Name, "batch"), body: map[string]any{"requests": operations},
+			what: fmt.Sprintf("write %d documents to index %s", len(items), w.name), method: http.MethodPost,
+			path: path(w.name, "batch"), body: map[string]any{"requests": operations},
 		}, &answer)
 		var no *refusal
 		switch {

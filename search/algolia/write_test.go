@@ -95,7 +95,7 @@ func TestWrite_LateRequestDoesNotUndoANewerOne(t *testing.T) {
 	release := r.fake.HoldTasks(index)
 	// Both have read version 1. The older one is queued last.
 	have := stored{there: true, ours: true, version: 1}
-	w := writing{e: e, target: target, fields: fields, results: make([]search.Result, 4), writes: []search.Write{
+	w := writing{e: e, name: target.Name, fields: fields, results: make([]search.Result, 4), writes: []search.Write{
 		doc(3, "A", "three"), deletion(3, "B"), doc(2, "A", "two"), doc(2, "B", "two"),
 	}}
 	for i := range w.writes {
@@ -198,7 +198,7 @@ func TestWrite_ReplacesARecordThatIsNotOurs(t *testing.T) {
 	}
 }
 
-// Table of what Algolia answers, row by row (docs/reference/search.md).
+// What Algolia answers, and what becomes of the documents.
 func TestWrite_EveryAnswer(t *testing.T) {
 	two := func() []search.Write { return []search.Write{doc(1, "A", "a"), doc(1, "B", "b")} }
 	for name, tt := range map[string]struct {
@@ -333,8 +333,11 @@ func TestWrite_UnusableDocumentIsRejectedAlone(t *testing.T) {
 	r := newRig(t)
 	e, target := r.ready(nil)
 	results, err := e.Write(t.Context(), target, []search.Write{
-		doc(1, "A", "a"), {ID: "", Version: 1, Document: json.RawMessage(`{}`)}, {ID: "C", Version: 0, Document: json.RawMessage(`{}`)},
-		{ID: "D", Version: 1, Document: json.RawMessage(`[1]`)}, {ID: "E", Version: 1, Document: json.RawMessage(`{"_version":5}`)},
+		doc(1, "A", "a"),
+		{ID: "", Version: 1, Document: json.RawMessage(`{}`)},
+		{ID: "C", Version: 0, Document: json.RawMessage(`{}`)},
+		{ID: "D", Version: 1, Document: json.RawMessage(`[1]`)},
+		{ID: "E", Version: 1, Document: json.RawMessage(`{"_version":5}`)},
 		{ID: "F", Version: maxVersion + 1, Document: json.RawMessage(`{}`)},
 	})
 	if err != nil || results[0].Err != nil {

@@ -141,7 +141,9 @@ func refuse(status int, format string, args ...any) *problem {
 	return &problem{status, map[string]any{"message": fmt.Sprintf(format, args...), "status": status}}
 }
 
-func errorBody(status int, text string) []byte { return encode(map[string]any{"message": text, "status": status}) }
+func errorBody(status int, text string) []byte {
+	return encode(map[string]any{"message": text, "status": status})
+}
 
 func encode(v any) []byte {
 	b, err := json.Marshal(v)
@@ -241,9 +243,6 @@ func (s *Server) answer(r *http.Request, body []byte) (any, *problem) {
 		parts = append(parts, text)
 	}
 	c := call{r: r, body: body, acl: k.acl}
-	if len(parts) == 3 && parts[0] == "1" && parts[1] == "keys" && r.Method == http.MethodGet {
-		return s.showKey(c, parts[2])
-	}
 	if len(parts) < 3 || parts[0] != "1" || parts[1] != "indexes" {
 		return nil, refuse(http.StatusNotFound, "Path not found")
 	}
@@ -296,14 +295,6 @@ func (s *Server) route(c call) (any, *problem) {
 }
 
 func (c call) may(right string) bool { return right == "" || slices.Contains(c.acl, right) }
-
-func (s *Server) showKey(c call, name string) (any, *problem) {
-	k, ok := s.keys[name]
-	if !ok || c.r.Header.Get("X-Algolia-Api-Key") != name {
-		return nil, refuse(http.StatusForbidden, "Method not allowed with this API key")
-	}
-	return map[string]any{"value": name, "acl": k.acl, "indexes": k.indexes, "validity": 0}, nil
-}
 
 // read reads a body of which no member is unknown.
 func (c call) read(v any) *problem {
