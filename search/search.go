@@ -118,16 +118,20 @@ type Inspector interface {
 
 // Inspection is how an index is.
 type Inspection struct {
-	// Server names the engine and its version, as "OpenSearch 2.19.1".
+	// Server names the engine and its version, as "opensearch 2.19.1"; empty if the credential may not ask.
 	Server string
-	// Target is what is searched; without a Name if there is none yet.
+	// Target is the generation that is searched. Its Generation is empty if the index is not there yet, and its Name if it was not
+	// made ready by Ensure.
 	Target Target
-	// Missing are fields that Ensure would add. Differing are those that need a swap.
-	Missing, Differing []string
-	// Fields is how many fields the index has, as the engine counts them, and Limit how many it may have. 0: no limit is known.
-	Fields, Limit int
-	// Lacking names the rights that the credential does not have, as far as the engine tells.
-	Lacking []string
+	// Fields are how many the index has, as the engine counts them, and Needs how many it will have; Limit is how many it may have.
+	// 0: no limit is known.
+	Fields, Needs, Limit int
+	// Lacks are fields that Ensure will add. Changed are those that only a new index can take.
+	Lacks, Changed []string
+	// Loose is true if the index takes fields that are not in its mapping.
+	Loose bool
+	// Others are generations that are not searched: of a swap that goes on or was broken off, and those before it.
+	Others []Target
 }
 
 // NeedsSwapError says that an index has fields in a form that it can't change.

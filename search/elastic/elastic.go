@@ -99,7 +99,10 @@ type Client struct {
 	known atomic.Bool   // that the engine is one that is supported
 }
 
-var _ search.Builder = (*Client)(nil)
+var (
+	_ search.Builder   = (*Client)(nil)
+	_ search.Inspector = (*Client)(nil)
+)
 
 // New makes a Client. It connects to nothing.
 func New(o Options) (*Client, error) {

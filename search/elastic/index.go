@@ -221,13 +221,21 @@ func (c *Client) amend(ctx context.Context, index string, g generation, fields [
 	if err != nil {
 		return search.Target{}, err
 	}
+	own := g.own(index)
+	if own == "" {
+		own = c.unique(index) + ownSuffix
+		if err := c.aliases(ctx, object{"add": object{"index": g.name, "alias": own}}); err != nil {
+			return search.Target{}, err
+		}
+	}
+	target := search.Target{Index: index, Name: own, Generation: g.Settings.Index.UUID}
 	lacks, changed := differ(want.Properties, g.Mappings.Properties, "")
 	if len(changed) > 0 {
-		return search.Target{}, &event.Error{Class: event.Invalid, Downstream: Downstream, Err: &search.NeedsSwapError{Index: index, Fields: changed}}
+		return target, &event.Error{Class: event.Invalid, Downstream: Downstream, Err: &search.NeedsSwapError{Index: index, Fields: changed}}
 	}
 	if len(lacks) > 0 || g.Mappings.Dynamic != "strict" {
 		if n := count(merged(g.Mappings.Properties, lacks)); n > g.limit() {
-			return search.Target{}, tooMany(index, n, g.limit())
+			return target, tooMany(index, n, g.limit())
 		}
 		err := c.put(ctx, http.MethodPut, "add fields to index "+g.name, segments(g.name, "_mapping"), mapping{Dynamic: "strict", Properties: lacks})
 		if err != nil {
@@ -240,14 +248,7 @@ func (c *Client) amend(ctx context.Context, index string, g generation, fields [
 			return search.Target{}, err
 		}
 	}
-	own := g.own(index)
-	if own == "" {
-		own = c.unique(index) + ownSuffix
-		if err := c.aliases(ctx, object{"add": object{"index": g.name, "alias": own}}); err != nil {
-			return search.Target{}, err
-		}
-	}
-	return search.Target{Index: index, Name: own, Generation: g.Settings.Index.UUID}, nil
+	return target, nil
 }
 
 // merged returns has with what it lacks, for counting.
@@ -491,32 +492,17 @@ func (c *Client) ready(ctx context.Context, index string) error {
 	return nil
 }
 
-// State is what an index is like, for who looks and changes nothing.
-type State struct {
-	Version Version
-	// Target is the generation that is searched. Its Generation is empty if the index is not there yet, and its Name if it was not
-	// made ready by Ensure.
-	Target search.Target
-	// Name is the index behind the alias.
-	Name string
-	// Fields are how many the index has, and Needs how many it will have; Limit is how many it may have.
-	Fields, Needs, Limit int
-	// Lacks are fields that Ensure will add. Changed are those that only a new index can take.
-	Lacks, Changed []string
-	// Loose is true if the index takes fields that are not in its mapping.
-	Loose bool
-	// Others are generations that are not searched: of a swap that goes on or was broken off, and those before it.
-	Others []search.Target
-}
-
 // Inspect looks at an index.
-func (c *Client) Inspect(ctx context.Context, index string, fields []search.Field) (State, error) {
-	s := State{Target: search.Target{Index: index}, Limit: DefaultFieldLimit}
+func (c *Client) Inspect(ctx context.Context, index string, fields []search.Field) (search.Inspection, error) {
+	s := search.Inspection{Target: search.Target{Index: index}, Limit: DefaultFieldLimit}
 	if err := c.ready(ctx, index); err != nil {
 		return s, err
 	}
-	var err error
-	if s.Version, err = c.Version(ctx); err != nil && refusalOf(err).status != http.StatusForbidden {
+	version, err := c.Version(ctx)
+	switch {
+	case err == nil:
+		s.Server = version.Distribution + " " + version.Number
+	case refusalOf(err).status != http.StatusForbidden:
 		return s, err
 	}
 	want, err := mappingOf(fields)
@@ -532,7 +518,7 @@ func (c *Client) Inspect(ctx context.Context, index string, fields []search.Fiel
 		return s, err
 	}
 	lacks, changed := differ(want.Properties, g.Mappings.Properties, "")
-	s.Name, s.Target.Name, s.Target.Generation = g.name, g.own(index), g.Settings.Index.UUID
+	s.Target.Name, s.Target.Generation = g.own(index), g.Settings.Index.UUID
 	s.Fields, s.Needs, s.Limit = count(g.Mappings.Properties), count(merged(g.Mappings.Properties, lacks)), g.limit()
 	s.Lacks, s.Changed, s.Loose = names(lacks, ""), changed, g.Mappings.Dynamic != "strict"
 	return s, nil
