@@ -162,6 +162,28 @@ func (q *Queues) Depth(queue string) int {
 	return state.Messages
 }
 
+// Depths counts those in all of some queues; one that is not there has none.
+func (q *Queues) Depths(queues ...string) (n int) {
+	q.t.Helper()
+	for len(queues) > 0 {
+		q.channel(func(ch *amqp.Channel) error { // one for all, until a queue is not there, which closes it
+			for len(queues) > 0 {
+				state, err := rabbitmq.Inspect(ch, queues[0])
+				if err != nil && !rabbitmq.IsNotFound(err) {
+					return err
+				}
+				queues = queues[1:]
+				if err != nil {
+					return nil
+				}
+				n += state.Messages
+			}
+			return nil
+		})
+	}
+	return n
+}
+
 // Subscriptions counts those to a queue.
 func (q *Queues) Subscriptions(queue string) int {
 	q.t.Helper()

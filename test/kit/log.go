@@ -45,6 +45,9 @@ func (l *Log) Lines(event string, fields ...string) []string {
 func LogLines(log, event string, fields ...string) []string {
 	var lines []string
 	for text := range strings.Lines(log) {
+		if !strings.Contains(text, event) { // logs are searched again and again
+			continue
+		}
 		var line map[string]any
 		if json.Unmarshal([]byte(text), &line) == nil && (event == "" || line["event"] == event) && contains(line, fields) {
 			lines = append(lines, text)

@@ -22,13 +22,12 @@ func (e *Env) RetryQueues() []string {
 // Left counts the messages that wait to be handled: in the queues of the consumers, and for a retry.
 func (e *Env) Left() (now, later int) {
 	e.t.Helper()
-	for _, queue := range e.RetryQueues() { // first: what is due meanwhile is counted twice, and not never
-		later += max(0, e.Depth(queue))
+	later = e.Depths(e.RetryQueues()...) // first: what is due meanwhile is counted twice, and not never
+	queues := make([]string, len(Consumers))
+	for i, c := range Consumers {
+		queues[i] = e.Queue(c)
 	}
-	for _, c := range Consumers {
-		now += max(0, e.Depth(e.Queue(c)))
-	}
-	return now, later
+	return e.Depths(queues...), later
 }
 
 // Messages is the sum of both.
@@ -49,7 +48,7 @@ func (e *Env) Empty() bool {
 func (e *Env) Lasting(what string, condition func() bool) {
 	e.t.Helper()
 	quiet := min(slices.Min(e.Delays), time.Second) + 500*time.Millisecond
-	tick := time.NewTicker(20 * time.Millisecond)
+	tick := time.NewTicker(100 * time.Millisecond) // less than the shortest delay, which a message that comes back has to wait
 	defer tick.Stop()
 	for began, since := time.Now(), time.Now(); time.Since(since) <= quiet; <-tick.C {
 		if !condition() {

@@ -96,6 +96,8 @@ func (p *Program) Command(t testing.TB, env map[string]string, args ...string) (
 		t.Fatal(err)
 	}
 	command = exec.Command(p.path, args...) //nolint:gosec,noctx // our own binary; every test ends what it starts
+	// A process with the race detector sleeps for a second when it ends, which shows nothing of one that waits for its goroutines.
+	command.Env = append(command.Env, "GORACE=atexit_sleep_ms=0")
 	for _, e := range os.Environ() {
 		if !strings.HasPrefix(e, "MAGELINE_") && !strings.HasPrefix(e, "OTEL_") {
 			command.Env = append(command.Env, e)
