@@ -36,7 +36,10 @@ type notReported struct{ reason string }
 func (n *notReported) Error() string { return n.reason }
 
 // of reads the order that something follows, and finds its document. It fails with *notReported where the order does not go out.
-func (f *Followed) of(ctx context.Context, orderID int64, what string) (mapping.Reported, error) {
+//
+// With begun an earlier attempt may have cancelled the document with the last of what it has reported: one that is not found is
+// then the one that the ledger remembers.
+func (f *Followed) of(ctx context.Context, orderID int64, what string, begun bool) (mapping.Reported, error) {
 	o, err := find(ctx, f.Orders, event.Order{EntityID: event.ID(orderID)})
 	if err != nil {
 		return mapping.Reported{}, err
@@ -49,7 +52,13 @@ func (f *Followed) of(ctx context.Context, orderID int64, what string) (mapping.
 	if err := f.standing(ctx, o, key, what); err != nil {
 		return r, err
 	}
-	if r.Document, err = f.document(ctx, r.Reference, what); err != nil {
+	r.Document, err = f.document(ctx, r.Reference, what)
+	if begun && event.ClassOf(err) == event.NotFound {
+		if row, known, lerr := f.Ledger.Lookup(ctx, createKey(key)); lerr == nil && known && row.State == idempotency.Done && row.Result.Value != "" {
+			r.Document, err = row.Result.Value, nil
+		}
+	}
+	if err != nil {
 		return r, err
 	}
 	r.Store, err = f.Stores.Of(ctx, o)
@@ -164,7 +173,7 @@ func (h *ShipmentCreated) Handle(ctx context.Context, e event.Event) (event.Outc
 		return "", err
 	}
 	return h.report(ctx, e, ShipmentCreatedName, id, func(ctx context.Context, c erp.Call) (erp.Document, error) {
-		s, err := h.shipment(ctx, id)
+		s, err := h.shipment(ctx, id, c.Uncertain)
 		if err != nil {
 			return erp.Document{}, event.NotDone(err)
 		}
@@ -172,7 +181,7 @@ func (h *ShipmentCreated) Handle(ctx context.Context, e event.Event) (event.Outc
 	})
 }
 
-func (h *ShipmentCreated) shipment(ctx context.Context, id int64) (erp.Shipment, error) {
+func (h *ShipmentCreated) shipment(ctx context.Context, id int64, begun bool) (erp.Shipment, error) {
 	s, err := h.Shipments.Get(ctx, id)
 	if err != nil {
 		return erp.Shipment{}, FromMagento(err)
@@ -184,7 +193,7 @@ func (h *ShipmentCreated) shipment(ctx context.Context, id int64) (erp.Shipment,
 	if origin == erp.FromMageline && h.OnlyMagentos {
 		return erp.Shipment{}, &notReported{"mageline made the shipment from a tracking number"}
 	}
-	of, err := h.of(ctx, int64(s.OrderID), fmt.Sprintf("shipment %d", id))
+	of, err := h.of(ctx, int64(s.OrderID), fmt.Sprintf("shipment %d", id), begun)
 	if err != nil {
 		return erp.Shipment{}, err
 	}
@@ -239,7 +248,7 @@ func (h *CreditMemoCreated) Handle(ctx context.Context, e event.Event) (event.Ou
 		return "", err
 	}
 	return h.report(ctx, e, CreditMemoCreatedName, id, func(ctx context.Context, c erp.Call) (erp.Document, error) {
-		m, err := h.creditMemo(ctx, id)
+		m, err := h.creditMemo(ctx, id, c.Uncertain)
 		if err != nil {
 			return erp.Document{}, event.NotDone(err)
 		}
@@ -251,12 +260,12 @@ func (h *CreditMemoCreated) Handle(ctx context.Context, e event.Event) (event.Ou
 	})
 }
 
-func (h *CreditMemoCreated) creditMemo(ctx context.Context, id int64) (erp.CreditMemo, error) {
+func (h *CreditMemoCreated) creditMemo(ctx context.Context, id int64, begun bool) (erp.CreditMemo, error) {
 	m, err := h.CreditMemos.Get(ctx, id)
 	if err != nil {
 		return erp.CreditMemo{}, FromMagento(err)
 	}
-	of, err := h.of(ctx, int64(m.OrderID), fmt.Sprintf("credit memo %d", id))
+	of, err := h.of(ctx, int64(m.OrderID), fmt.Sprintf("credit memo %d", id), begun)
 	if err != nil {
 		return erp.CreditMemo{}, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -204,6 +205,36 @@ func TestCreditMemoCreated_SaysWhatIsOpen(t *testing.T) {
 	}
 	if report.Key != fmt.Sprintf("creditmemo_created:%d", id) {
 		t.Errorf("key %s", report.Key)
+	}
+}
+
+// An ERP whose orders vanish when they are cancelled has none any more for the attempt after the one that has reported the whole:
+// the ledger knows which one it was.
+func TestCreditMemoCreated_OrderThatAnEarlierAttemptHasDeleted(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, settings{})
+	p := r.shop.PlaceOrder(twoLines)
+	r.exported(p)
+	r.shop.Invoice(p.EntityID)
+	id := r.shop.Refund(p.EntityID)
+	none := func(w http.ResponseWriter, request *http.Request) bool {
+		if request.Method != http.MethodGet {
+			return false
+		}
+		_, _ = w.Write([]byte(`{"items":[]}`))
+		return true
+	}
+	r.toERP.answering(none)
+	_, err := r.handle(r.creditMemosOn(r.ledger), entity(id))
+	isClass(t, err, event.NotFound) // nothing was sent: the order is not there
+	r.toERP.with(http.MethodPost, 500, `{}`)
+	_, err = r.handle(r.creditMemosOn(r.ledger), entity(id))
+	isClass(t, err, event.Unavailable)
+	r.toERP.answering(none)
+	outcome, err := r.handle(r.creditMemosOn(r.ledger), entity(id))
+	isOutcome(t, outcome, err, event.Done)
+	if got := r.isReported(fakeerp.CreditMemo, 1)[0].Document; got != r.erp.DocumentsOf(p.IncrementID)[0].Number {
+		t.Errorf("the credit memo is of document %q", got)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/mageline/mageline/test/kit/fakebusinesscentral"
 	"github.com/mageline/mageline/test/kit/fakeerp"
+	"github.com/mageline/mageline/test/kit/fakefinops"
 	"github.com/mageline/mageline/test/kit/fakesap"
 	"github.com/mageline/mageline/test/kit/fault"
 )
@@ -41,6 +42,7 @@ var erps = map[string]func(seed uint64) simulatedERP{
 	"businesscentral": func(seed uint64) simulatedERP {
 		return businessCentralERP{fakebusinesscentral.New(fakebusinesscentral.Options{Seed: seed})}
 	},
+	"finops": func(seed uint64) simulatedERP { return finopsERP{fakefinops.New(fakefinops.Options{Seed: seed})} },
 }
 
 func erpNames() []string {
@@ -151,6 +153,39 @@ func (e businessCentralERP) settings(url, directory string) ([]string, error) {
 		"MAGELINE_BUSINESSCENTRAL_COMPANY=" + fakebusinesscentral.CompanyName,
 		"MAGELINE_BUSINESSCENTRAL_TOKEN_URL=" + url + fakebusinesscentral.TokenPath,
 		"MAGELINE_BUSINESSCENTRAL_CLIENT_ID=" + fakebusinesscentral.ClientID, "MAGELINE_BUSINESSCENTRAL_CLIENT_SECRET=" + fakebusinesscentral.ClientSecret,
+		"MAGELINE_ERP_MAPPING=" + path, "MAGELINE_ERP_UNCERTAIN_WAIT=3s", // this one commits at once
+	}, nil
+}
+
+type finopsERP struct{ *fakefinops.Server }
+
+func (e finopsERP) faults() *fault.Injector { return e.Faults }
+func (e finopsERP) is() string {
+	return "a simulated Finance & Operations; takes a header and then line after line, and a second order with the same reference without a word"
+}
+
+func (e finopsERP) number(reference string) string {
+	for _, d := range e.Orders(reference) {
+		return d.Number
+	}
+	return ""
+}
+
+const finopsCodes = `# What the demo's shop is called in the demo's Finance & Operations; docs/erp/finops.md explains it.
+stores: {"*": {site: "1", warehouse: "11"}}
+tax: {"*": FULL}
+accounts: {guests: GUESTS, shipping: FREIGHT, rounding: ROUND}
+`
+
+func (e finopsERP) settings(url, directory string) ([]string, error) {
+	path := filepath.Join(directory, "codes.yaml")
+	if err := os.WriteFile(path, []byte(finopsCodes), 0o600); err != nil {
+		return nil, fmt.Errorf("write the file of codes: %w", err)
+	}
+	return []string{
+		"MAGELINE_ERP=finops", "MAGELINE_FINOPS_URL=" + url, "MAGELINE_FINOPS_COMPANY=" + fakefinops.Company,
+		"MAGELINE_FINOPS_TOKEN_URL=" + url + fakefinops.TokenPath, "MAGELINE_FINOPS_SCOPE=" + fakefinops.Scope,
+		"MAGELINE_FINOPS_CLIENT_ID=" + fakefinops.ClientID, "MAGELINE_FINOPS_CLIENT_SECRET=" + fakefinops.ClientSecret,
 		"MAGELINE_ERP_MAPPING=" + path, "MAGELINE_ERP_UNCERTAIN_WAIT=3s", // this one commits at once
 	}, nil
 }

@@ -62,6 +62,7 @@ type Client struct {
 var (
 	_ erp.OrderConnector     = (*Client)(nil)
 	_ erp.CreditMemoReporter = (*Client)(nil)
+	_ erp.ShipmentReporter   = (*Client)(nil)
 	_ erp.CustomerWriter     = (*Client)(nil)
 )
 
@@ -227,6 +228,7 @@ type recordLine struct {
 	Object       string      `json:"lineObjectNumber"`
 	Description2 string      `json:"description2"`
 	Quantity     json.Number `json:"quantity"`
+	Shipped      json.Number `json:"shippedQuantity"`
 }
 
 // search asks for the records of a set that have a value.

@@ -67,14 +67,14 @@ func (c *Client) openOrder(ctx context.Context, what, number string) (*record, e
 
 // goneBefore says what it means that an order is not there: a person or an earlier attempt has deleted it, or it was posted.
 func (c *Client) goneBefore(ctx context.Context, call erp.Call, what, number string, complete bool) error {
-	posted, err := c.search(ctx, what, "salesInvoices", equals("orderNumber", code(number)), url.Values{"$select": {"id,number,orderNumber"}, "$top": {"1"}})
+	invoice, err := c.invoiceOf(ctx, what, number)
 	switch {
 	case err != nil:
 		return err
-	case len(posted) > 0:
+	case invoice != "":
 		return event.NotDone(&event.Error{
 			Class: event.Rejected, Downstream: erphttp.Downstream,
-			Err: fmt.Errorf("%s: it is shipped and invoiced as %s: make a credit memo in Business Central", what, posted[0].Number),
+			Err: fmt.Errorf("%s: it is shipped and invoiced as %s: make a credit memo in Business Central", what, invoice),
 		})
 	case call.Uncertain && complete: // what deletes it leaves no trace
 		return nil
@@ -82,6 +82,15 @@ func (c *Client) goneBefore(ctx context.Context, call erp.Call, what, number str
 	return event.NotDone(&event.Error{
 		Class: event.NotFound, Downstream: erphttp.Downstream, Err: fmt.Errorf("%s: Business Central has no such order: see whether a person has deleted it", what),
 	})
+}
+
+// invoiceOf returns the number of a posted invoice of an order; empty where there is none.
+func (c *Client) invoiceOf(ctx context.Context, what, number string) (string, error) {
+	posted, err := c.search(ctx, what, "salesInvoices", equals("orderNumber", code(number)), url.Values{"$select": {"id,number,orderNumber"}, "$top": {"1"}})
+	if err != nil || len(posted) == 0 {
+		return "", err
+	}
+	return posted[0].Number, nil
 }
 
 // remove deletes an order. It may be there no more by now, which is the same.

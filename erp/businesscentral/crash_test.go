@@ -104,6 +104,22 @@ var effects = map[string]effect{
 		},
 		want: "Open with 3 lines, 42.44; left 1",
 	},
+	"shipment of a part": {
+		posting: true, prepare: true,
+		run: func(t *testing.T, c *businesscentral.Client, reference string, d erp.Document, call erp.Call) error {
+			_, err := c.ReportShipment(t.Context(), call, shipment("S"+reference, d.Number, "1", "0"))
+			return err
+		},
+		stands: stoodShipped, want: "1 and 0 shipped, 1 and 0 invoiced, 1 shipment, gone: false",
+	},
+	"shipment of the whole": {
+		posting: true, prepare: true,
+		run: func(t *testing.T, c *businesscentral.Client, reference string, d erp.Document, call erp.Call) error {
+			_, err := c.ReportShipment(t.Context(), call, shipment("S"+reference, d.Number, "2", "1"))
+			return err
+		},
+		stands: stoodShipped, want: "2 and 1 shipped, 2 and 1 invoiced, 1 shipment, gone: true",
+	},
 	"credit memo of the whole": {
 		posting: true, prepare: true,
 		run: func(t *testing.T, c *businesscentral.Client, reference string, d erp.Document, call erp.Call) error {
@@ -119,11 +135,29 @@ var effects = map[string]effect{
 	},
 }
 
+// shipment is one of an order that the suite has created, with so much of its two lines.
+func shipment(reference, document, first, second string) erp.Shipment {
+	s := erp.Shipment{ExternalReference: reference, DocumentNumber: document}
+	for i, q := range []string{first, second} {
+		if q != "0" {
+			s.Lines = append(s.Lines, erp.ShipmentLine{Reference: []string{"1001", "1002"}[i], SKU: told([]string{"24-MB01", "24-MB02"}[i]), Quantity: quantity(q)})
+		}
+	}
+	return s
+}
+
+func stoodShipped(r *rig, reference string) string {
+	d := r.booked(reference)
+	l := d.Lines
+	return fmt.Sprint(l[0].Shipped, " and ", l[1].Shipped, " shipped, ", l[0].Invoiced, " and ", l[1].Invoiced, " invoiced, ",
+		r.fake.Shipments(d.Number), " shipment, gone: ", d.Deleted)
+}
+
 // companies are those of the effects.
 func companies(t *testing.T) func(e effect) *rig {
 	t.Helper()
 	r := newRig(t, fakebusinesscentral.Options{}, numbered, nil)
-	posting := newRig(t, fakebusinesscentral.Options{NetCustomers: true}, plain+"options: {credit_memo: post}\n", nil)
+	posting := newRig(t, fakebusinesscentral.Options{NetCustomers: true}, plain+"options: {credit_memo: post, shipment: post}\n", nil)
 	return func(e effect) *rig {
 		if e.posting {
 			return posting

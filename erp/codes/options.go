@@ -45,10 +45,12 @@ var options = withDefaults([]option{
 	{ERP: "businesscentral", Name: "shipping_method_as", Values: []string{"comment", "id", "off"}, Doc: "the shipping method: a comment line, a shipment method by its id, or not at all"},
 	{ERP: "businesscentral", Name: "comments", Values: []string{"on", "off"}, Doc: "the buyer's note and the options of products as comment lines"},
 	{ERP: "businesscentral", Name: "credit_memo", Values: []string{"draft", "post"}, Doc: "whether a credit memo is posted or left to a person"},
+	{ERP: "businesscentral", Name: "shipment", Values: []string{"off", "post"}, Doc: "whether a shipment is posted, which posts the invoice too"},
 	{ERP: "finops", Name: "price_is", Values: []string{"gross", "net"}, Doc: "prices with or without tax"},
 	{ERP: "finops", Name: "reference_field", Values: []string{"CustomersOrderReference", "CustomerRequisitionNumber"}, Doc: "where an order has the external reference"},
 	{ERP: "finops", Name: "line_reference", Values: []string{"ExternalItemNumber", "OrderLineReference"}, Doc: "where a line has the shop's id of its row"},
 	{ERP: "finops", Name: "customers", Values: []string{"guests", "number"}, Doc: "customers of the shop: all as the guests' account, or numbered by the shop"},
+	{ERP: "finops", Name: "shipment", Values: []string{"off", "deliver_now"}, Doc: "whether a shipment sets what of its lines is to be delivered now, for a person to post the packing slip"},
 	{ERP: "finops", Name: "credit_reason", Doc: "reason code of credit notes"},
 })
 

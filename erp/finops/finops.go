@@ -48,6 +48,7 @@ var (
 	_ erp.OrderConnector     = (*Client)(nil)
 	_ erp.Completer          = (*Client)(nil)
 	_ erp.CreditMemoReporter = (*Client)(nil)
+	_ erp.ShipmentReporter   = (*Client)(nil)
 	_ erp.CustomerWriter     = (*Client)(nil)
 )
 

@@ -392,6 +392,24 @@ var effects = map[string]effect{
 	"cancel a line": {true, func(t *testing.T, c *finops.Client, _ string, d erp.Document, call erp.Call) error {
 		return c.Cancel(t.Context(), call, d, erp.Cancellation{Lines: []erp.CancellationLine{{Reference: "1001", Row: erp.Row{Ordered: quantity("2"), Open: quantity("1")}}}})
 	}, func(r *rig, reference string) string { return r.booked(reference).Lines[0].Quantity.String() }, "1"},
+	"shipment": {true, func(t *testing.T, c *finops.Client, reference string, d erp.Document, call erp.Call) error {
+		_, err := c.ReportShipment(t.Context(), call, erp.Shipment{
+			ExternalReference: "S" + reference, DocumentNumber: d.Number,
+			Lines: []erp.ShipmentLine{{Reference: "1001", Quantity: quantity("1")}, {Reference: "1002", Quantity: quantity("1")}},
+		})
+		return err
+	}, func(r *rig, reference string) string {
+		l := r.booked(reference).Lines
+		return fmt.Sprint(l[0].DeliverNow, " and ", l[1].DeliverNow)
+	}, "1 and 1"},
+	"credit memo of the whole": {true, func(t *testing.T, c *finops.Client, reference string, d erp.Document, call erp.Call) error {
+		m := memo("CM"+reference, d.Number)
+		m.All[0].Row = erp.Row{Ordered: quantity("2"), Refunded: quantity("2")}
+		_, err := c.ReportCreditMemo(t.Context(), call, m)
+		return err
+	}, func(r *rig, reference string) string {
+		return fmt.Sprint(len(r.booked("CM"+reference).Lines), " lines, deleted: ", r.booked(reference).Deleted)
+	}, "3 lines, deleted: true"},
 	"credit memo": {true, func(t *testing.T, c *finops.Client, reference string, d erp.Document, call erp.Call) error {
 		_, err := c.ReportCreditMemo(t.Context(), call, memo("CM"+reference, d.Number))
 		return err
@@ -415,7 +433,7 @@ func (r *rig) prepared(e effect, reference string) (d erp.Document) {
 
 // A process that dies between any two requests of any effect: another one goes on, and nothing is there twice.
 func TestEffects_StruckBetweenAnyTwoRequests(t *testing.T) {
-	r := newRig(t, fakefinops.Options{}, plain+"options: {customers: number}\n", nil)
+	r := newRig(t, fakefinops.Options{}, plain+"options: {customers: number, shipment: deliver_now}\n", nil)
 	n := 0
 	for name, effect := range effects {
 		for at := 1; ; at++ {
@@ -446,7 +464,7 @@ func TestEffects_StruckBetweenAnyTwoRequests(t *testing.T) {
 
 // Each request of each effect is carried out after its client has given up, and after another attempt.
 func TestEffects_EachRequestCarriedOutLate(t *testing.T) {
-	r := newRig(t, fakefinops.Options{}, plain+"options: {customers: number}\n", nil)
+	r := newRig(t, fakefinops.Options{}, plain+"options: {customers: number, shipment: deliver_now}\n", nil)
 	n := 0
 	for name, effect := range effects {
 		t.Run(name, func(t *testing.T) {

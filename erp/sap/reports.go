@@ -39,7 +39,7 @@ type delivery struct {
 func (s *Client) ReportShipment(ctx context.Context, c erp.Call, sh erp.Shipment) (erp.Document, error) {
 	f := s.o.Codes()
 	if f.Option(optDelivery) != on {
-		return erp.Document{}, nil
+		return erp.Document{}, &erp.Off{Reason: "outbound deliveries are off: options: {delivery: on} has them made"}
 	}
 	what := "shipment " + sh.ExternalReference
 	number, err := c.Do(ctx, "delivery", func(ctx context.Context, a erp.Attempt) (string, error) {

@@ -468,7 +468,8 @@ func TestCreate_TwoCustomersWithOneIDAreRejected(t *testing.T) {
 func TestReportShipment_OffByDefault(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, file, fakesap.Options{})
-	if d, err := r.sap.ReportShipment(t.Context(), erp.Call{}, shipment()); err != nil || d.Number != "" || len(r.fake.Requests()) > 0 {
+	var off *erp.Off
+	if d, err := r.sap.ReportShipment(t.Context(), erp.Call{}, shipment()); !errors.As(err, &off) || d.Number != "" || len(r.fake.Requests()) > 0 {
 		t.Errorf("document %+v, error %v, %d requests", d, err, len(r.fake.Requests()))
 	}
 }

@@ -24,8 +24,8 @@ type abilities struct{ shipments, creditMemos, customers bool }
 var abilitiesOf = map[config.ERP]abilities{
 	config.Webhook:         {true, true, true},
 	config.SAP:             {true, true, true},
-	config.BusinessCentral: {false, true, true},
-	config.FinOps:          {false, true, true},
+	config.BusinessCentral: {true, true, true},
+	config.FinOps:          {true, true, true},
 }
 
 // ability is the requirement of a consumer that needs a connector with an ability.

@@ -140,6 +140,15 @@ func (s *Server) Delete(number string) {
 	s.order(number).deleted = true
 }
 
+// Relabel takes an order's lines for other items without our references, as a person does who has entered them anew.
+func (s *Server) Relabel(number string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.order(number).lines {
+		l.values["description2"], l.values["lineObjectNumber"] = "", "X"
+	}
+}
+
 // Edit changes a line's quantity as a person does, which makes what others have read stale.
 func (s *Server) Edit(number string, line int, quantity int64) {
 	s.mu.Lock()
@@ -149,6 +158,31 @@ func (s *Server) Edit(number string, line int, quantity int64) {
 	e.lines[line].touch()
 	e.touch()
 	s.compute(e)
+}
+
+// shipAndInvoice posts of each line what is to be shipped and invoiced, which is all that is open unless it was set. An order
+// of which nothing is left is gone. It needs mu.
+func (s *Server) shipAndInvoice(e *entity) (answer, *problem) {
+	posted, left := decimal.Zero, decimal.Zero
+	for _, l := range e.lines {
+		for _, part := range []struct{ now, done string }{{"shipQuantity", "shippedQuantity"}, {"invoiceQuantity", "invoicedQuantity"}} {
+			quantity, set := l.values[part.now].(decimal.Decimal)
+			if !set {
+				quantity = amount(l.values["quantity"]).Sub(amount(l.values[part.done]))
+			}
+			l.values[part.done] = amount(l.values[part.done]).Add(quantity)
+			delete(l.values, part.now)
+			posted = posted.Add(quantity)
+		}
+		left = left.Add(amount(l.values["quantity"]).Sub(amount(l.values["invoicedQuantity"])))
+	}
+	if posted.IsZero() {
+		return answer{}, refusal(codeDialog, "There is nothing to post because the document does not contain a quantity or amount.")
+	}
+	e.touch()
+	s.post(e)
+	e.deleted = left.IsZero()
+	return answer{status: http.StatusNoContent}, nil
 }
 
 // post needs mu.
@@ -194,6 +228,7 @@ type Document struct {
 type Line struct {
 	Type, Object, Description, Reference string
 	Quantity, First                      decimal.Decimal // now, and when it came
+	Shipped, Invoiced                    decimal.Decimal
 	Price, Discount, Total               decimal.Decimal
 	TaxCode                              string
 	Deleted                              bool
@@ -201,6 +236,13 @@ type Line struct {
 
 // Orders returns the orders with an external reference, deleted and posted ones too.
 func (s *Server) Orders(reference string) []Document { return s.documents("salesOrders", reference) }
+
+// Shipments returns how many shipments of the order with a number are posted.
+func (s *Server) Shipments(number string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.sets["salesShipments"].by[indexed("orderNumber", number)])
+}
 
 // CreditMemos returns the credit memos with an external reference.
 func (s *Server) CreditMemos(reference string) []Document {
@@ -256,7 +298,8 @@ func documentOf(e *entity) Document {
 	for _, l := range e.lines {
 		d.Lines = append(d.Lines, Line{
 			Type: text(l, "lineType"), Object: text(l, "lineObjectNumber"), Description: text(l, "description"), Reference: text(l, "description2"),
-			Quantity: amount(l.values["quantity"]), First: l.first, Price: amount(l.values["unitPrice"]), Discount: amount(l.values["discountAmount"]),
+			Quantity: amount(l.values["quantity"]), First: l.first, Shipped: amount(l.values["shippedQuantity"]), Invoiced: amount(l.values["invoicedQuantity"]),
+			Price: amount(l.values["unitPrice"]), Discount: amount(l.values["discountAmount"]),
 			Total: amount(l.values["amountIncludingTax"]), TaxCode: text(l, "taxCode"), Deleted: l.deleted,
 		})
 	}

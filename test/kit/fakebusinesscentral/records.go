@@ -349,7 +349,10 @@ func (s *Server) setOnLine(e *entity, name string, v any) *problem {
 			return refusal(codeField, "The field Line Discount %% of table Sales Line must be between 0 and 100.")
 		}
 		v = d.Round(s.options.AmountPlaces)
-	case "shipQuantity", "invoiceQuantity", "discountPercent", "shippedQuantity", "invoicedQuantity":
+	case "shipQuantity", "invoiceQuantity":
+		e.values[name] = v
+		return tooMuch(e, name, d) // a change that is refused is taken back
+	case "discountPercent", "shippedQuantity", "invoicedQuantity":
 		return refusal(codeBad, "%s: the fake does not do this yet", name)
 	}
 	e.values[name] = v
@@ -357,6 +360,15 @@ func (s *Server) setOnLine(e *entity, name string, v any) *problem {
 		if first, ok := e.values["discountAmount"].(decimal.Decimal); ok && !e.values["grossBefore"].(decimal.Decimal).IsZero() {
 			e.values["discountAmount"] = s.gross(e).Mul(first).Div(e.values["grossBefore"].(decimal.Decimal)).Round(s.options.AmountPlaces)
 		}
+	}
+	return nil
+}
+
+// tooMuch refuses to ship or invoice more than is open.
+func tooMuch(l *entity, name string, d decimal.Decimal) *problem {
+	done := map[string]string{"shipQuantity": "shippedQuantity", "invoiceQuantity": "invoicedQuantity"}[name]
+	if open := amount(l.values["quantity"]).Sub(amount(l.values[done])); d.IsNegative() || d.GreaterThan(open) {
+		return refusal(codeDialog, "You cannot %s more than %s units.", strings.TrimSuffix(name, "Quantity"), open)
 	}
 	return nil
 }
@@ -458,14 +470,15 @@ func (s *Server) change(e *entity, r *http.Request, body []byte) (answer, *probl
 	if e.set == "salesInvoices" || e.set == "salesShipments" {
 		return answer{}, refusal(codeReadOnly, "The record is posted.")
 	}
-	if e.parent != nil {
-		if p := editable(e.parent); p != nil {
-			return answer{}, p
-		}
-	}
 	members, err := odata.Members(body)
 	if err != nil {
 		return answer{}, refusal(codeBad, "Invalid Request Body: %v", err)
+	}
+	posting := !slices.ContainsFunc(members, func(m odata.Member) bool { return m.Name != "shipQuantity" && m.Name != "invoiceQuantity" })
+	if e.parent != nil && !posting {
+		if p := editable(e.parent); p != nil {
+			return answer{}, p
+		}
 	}
 	before := make(map[string]any, len(e.values))
 	for k, v := range e.values {

@@ -363,8 +363,7 @@ func (s *Server) within(e *entity, set, part string, r *http.Request, body []byt
 		if p := matches(e, r); p != nil {
 			return answer{}, p
 		}
-		s.post(e)
-		return answer{status: http.StatusNoContent}, nil
+		return s.shipAndInvoice(e)
 	case part == "Microsoft.NAV.post" && set == "salesCreditMemos" && r.Method == http.MethodPost:
 		return s.postMemo(e, r)
 	}

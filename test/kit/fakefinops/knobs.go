@@ -3,6 +3,7 @@ package fakefinops
 import (
 	"fmt"
 	"maps"
+	"strings"
 
 	"github.com/shopspring/decimal"
 )
@@ -65,6 +66,7 @@ type Document struct {
 type Line struct {
 	Item, Reference         string
 	Quantity, First, Amount decimal.Decimal
+	DeliverNow              decimal.Decimal
 	Deleted                 bool
 }
 
@@ -78,7 +80,8 @@ func (s *Server) Orders(reference string) []Document {
 		for _, l := range o.lines {
 			d.Lines = append(d.Lines, Line{
 				Item: text(l.values, "ItemNumber"), Reference: text(l.values, "ExternalItemNumber"), Quantity: amount(l.values["OrderedSalesQuantity"]),
-				First: l.first, Amount: amount(l.values["LineAmount"]), Deleted: l.gone,
+				DeliverNow: amount(l.values["SalesDeliverNow"]),
+				First:      l.first, Amount: amount(l.values["LineAmount"]), Deleted: l.gone,
 			})
 		}
 		found = append(found, d)
@@ -111,6 +114,19 @@ func (s *Server) Refusals() map[string]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return maps.Clone(s.refused)
+}
+
+// Problems returns what was wrong with calls by the rules of OData, and how often: what no client may do.
+func (s *Server) Problems() map[string]int {
+	problems := map[string]int{}
+	for text, n := range s.Refusals() {
+		for _, part := range []string{"does not exist on type", "Cannot convert the literal", "A blank is %20", "If-Match is missing", "can't be read"} {
+			if strings.Contains(text, part) {
+				problems[text] = n
+			}
+		}
+	}
+	return problems
 }
 
 // Requests returns the number of calls, but for tokens.
