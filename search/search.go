@@ -130,6 +130,8 @@ type Inspection struct {
 	Lacks, Changed []string
 	// Loose is true if the index takes fields that are not in its mapping.
 	Loose bool
+	// Lacking names the rights that the credential does not have, as far as the engine tells.
+	Lacking []string
 	// Others are generations that are not searched: of a swap that goes on or was broken off, and those before it.
 	Others []Target
 }
