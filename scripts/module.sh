@@ -17,6 +17,11 @@ php -r 'foreach (new RecursiveIteratorIterator(new RecursiveDirectoryIterator(".
 }'
 find . -name '*.php' -print0 | xargs -0 -n 1 php -l | grep -v '^No syntax errors' && exit 1
 phpcs --standard=phpcs.xml -q
+if command -v mago >/dev/null; then
+	mago analyze --minimum-report-level error
+else
+	echo "module: no static analysis of the PHP: cargo install mago --version 1.29.0 --locked brings it" >&2
+fi
 
 state=$(mktemp -d /tmp/mageline-module.XXXXXX)
 trap '../scripts/services/private-mariadb.sh stop "$state"; rm -rf "$state"' EXIT

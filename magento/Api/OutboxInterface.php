@@ -8,8 +8,8 @@ use Mageline\Events\Model\Event;
 use Mageline\Events\Model\OutboxRow;
 
 /**
- * Events that are committed and not yet confirmed by the broker. A row is written in the transaction of the entity's own save,
- * so it has the entity's fate. Rows are not unique: an event too many does no harm.
+ * Events that are committed and not yet confirmed by the broker. A row is written in the transaction of the entity's
+ * own save, so it has the entity's fate. Rows are not unique: an event too many does no harm.
  *
  * @api
  */

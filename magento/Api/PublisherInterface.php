@@ -16,7 +16,7 @@ interface PublisherInterface
      *
      * @param array<int, array{topic: string, body: string}> $messages
      * @return array<int, string>
-     * @throws \Mageline\Events\Model\Amqp\BrokerAway when the outcome of any message is not known: none counts as published
+     * @throws \Mageline\Events\Model\Amqp\BrokerAway when an outcome is not known: no message counts as published
      */
     public function publish(array $messages): array;
 }

@@ -26,7 +26,11 @@ class CleanOutbox
         $deleted = $this->outbox->deleteOlderThan($days);
         if ($deleted > 0) {
             $this->logger->error(
-                sprintf('mageline: %d events were deleted, unsent for %d days: mageline:resend sends them once more', $deleted, $days)
+                sprintf(
+                    'mageline: %d events were deleted, unsent for %d days: mageline:resend sends them once more',
+                    $deleted,
+                    $days
+                )
             );
         }
     }

@@ -26,8 +26,8 @@ class Diagnosis
     }
 
     /**
-     * Publishes one event of kind test. Returns what the broker answered; an exchange that is not there or a login that it
-     * refuses is a BrokerAway.
+     * Publishes one event of kind test. Returns what the broker answered; an exchange that is not there or a login
+     * that it refuses is a BrokerAway.
      *
      * @throws BrokerAway
      */
@@ -40,7 +40,11 @@ class Diagnosis
         $refused = $this->publisher->publish([['topic' => self::TEST_TOPIC, 'body' => $body]]);
         $where = sprintf('exchange %s, topic %s', $this->config->exchange(), self::TEST_TOPIC);
         return $refused
-            ? sprintf('the broker took the test event and says: %s. The way to it works (%s).', current($refused), $where)
+            ? sprintf(
+                'the broker took the test event and says: %s. The way to it works (%s).',
+                current($refused),
+                $where
+            )
             : sprintf('the broker confirmed the test event: it is in a queue (%s).', $where);
     }
 

@@ -5,9 +5,10 @@ declare(strict_types=1);
 namespace Mageline\Events\Model;
 
 /**
- * What happened: a topic and the thin message that names the entity. message.schema.json has the form of each topic's message.
+ * What happened: a topic and the thin message that names the entity. message.schema.json has the form of each topic's
+ * message.
  */
-final class Event
+class Event
 {
     public const ORDER_PLACED = 'sales.order.placed';
     public const ORDER_UPDATED = 'sales.order.updated';
@@ -104,6 +105,8 @@ final class Event
 
     private static function time(\DateTimeInterface $time): string
     {
-        return \DateTimeImmutable::createFromInterface($time)->setTimezone(new \DateTimeZone('UTC'))->format('Y-m-d\TH:i:s\Z');
+        return \DateTimeImmutable::createFromInterface($time)
+            ->setTimezone(new \DateTimeZone('UTC'))
+            ->format('Y-m-d\TH:i:s\Z');
     }
 }

@@ -7,7 +7,7 @@ namespace Mageline\Events\Model;
 /**
  * A row of the outbox that this process has leased, to be published.
  */
-final class OutboxRow
+class OutboxRow
 {
     public function __construct(
         public readonly int $id,

@@ -12,8 +12,8 @@ use Magento\Framework\DB\Adapter\DeadlockException;
 use Psr\Log\LoggerInterface;
 
 /**
- * With the outbox an event is a row of the transaction, and is published from it after the commit. Without, or where the row
- * can't be written, it is kept in memory until the commit, and is lost when the broker is away then.
+ * With the outbox an event is a row of the transaction, and is published from it after the commit. Without, or where
+ * the row can't be written, it is kept in memory until the commit, and is lost when the broker is away then.
  */
 class Recorder implements RecorderInterface
 {
@@ -58,7 +58,9 @@ class Recorder implements RecorderInterface
         } catch (DeadlockException $e) {
             throw $e;
         } catch (\JsonException $e) {
-            $this->logger->critical('mageline: an event of ' . $event->topic . ' has a text that is not UTF-8: ' . $e->getMessage());
+            $this->logger->critical(
+                'mageline: an event of ' . $event->topic . ' has a text that is not UTF-8: ' . $e->getMessage()
+            );
         } catch (\Throwable $e) {
             $this->keep($event, $e);
         }
@@ -83,8 +85,8 @@ class Recorder implements RecorderInterface
     }
 
     /**
-     * Keeps an event whose row can't be written in memory, to be published after the commit as without an outbox: a lock that
-     * somebody holds for too long, or a table that is full, costs no event while the broker is there.
+     * Keeps an event whose row can't be written in memory, to be published after the commit as without an outbox: a
+     * lock that somebody holds for too long, or a table that is full, costs no event while the broker is there.
      */
     private function keep(Event $event, \Throwable $reason): void
     {
@@ -120,7 +122,9 @@ class Recorder implements RecorderInterface
             }
         } catch (BrokerAway $e) {
             $this->marker->setAway();
-            $this->logger->error('mageline: ' . count($events) . ' events are lost (' . $topics . '): ' . $e->getMessage());
+            $this->logger->error(
+                'mageline: ' . count($events) . ' events are lost (' . $topics . '): ' . $e->getMessage()
+            );
         }
     }
 

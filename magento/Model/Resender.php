@@ -14,6 +14,7 @@ class Resender
 {
     private const PAGE = 500;
 
+    /** @var array<string, array{string, string, ?string}> table, topic and the column of the number */
     private const ENTITIES = [
         'order' => ['sales_order', Event::ORDER_PLACED, 'increment_id'],
         'shipment' => ['sales_shipment', Event::SHIPMENT_CREATED, 'increment_id'],
@@ -37,7 +38,8 @@ class Resender
     }
 
     /**
-     * Entities whose ids are given, or that were created (customers and products: changed) from one time to another, in UTC.
+     * Entities whose ids are given, or that were created (customers and products: changed) from one time to another,
+     * in UTC.
      *
      * @param int[] $ids
      * @return int how many entities
@@ -117,6 +119,8 @@ class Resender
 
     private static function utc(\DateTimeInterface $time): string
     {
-        return \DateTimeImmutable::createFromInterface($time)->setTimezone(new \DateTimeZone('UTC'))->format('Y-m-d H:i:s');
+        return \DateTimeImmutable::createFromInterface($time)
+            ->setTimezone(new \DateTimeZone('UTC'))
+            ->format('Y-m-d H:i:s');
     }
 }

@@ -10,8 +10,9 @@ use Mageline\Events\Model\Amqp\BrokerAway;
 use Psr\Log\LoggerInterface;
 
 /**
- * Sends what waits in the outbox, oldest first, in batches that it leases: two that run at once send different rows. One that
- * is killed leaves its batch to the next when the lease ends; what it had published by then is published again.
+ * Sends what waits in the outbox, oldest first, in batches that it leases: two that run at once send different rows.
+ * One that is killed leaves its batch to the next when the lease ends; what it had published by then is published
+ * again.
  */
 class Sender
 {
@@ -42,7 +43,7 @@ class Sender
             }
             $refused = $this->publish($rows);
             $done = [];
-            foreach ($rows as $key => $row) {
+            foreach (array_values($rows) as $key => $row) {
                 if (isset($refused[$key])) {
                     $this->outbox->fail($row, $refused[$key]);
                 } else {
@@ -54,9 +55,10 @@ class Sender
             $result['refused'] += count($refused);
         } while (microtime(true) < $end);
         if ($result['refused'] > 0) {
-            $this->logger->warning(
-                'mageline: ' . $result['refused'] . ' events were not taken by the broker: bin/magento mageline:status says why'
-            );
+            $this->logger->warning(sprintf(
+                'mageline: %d events were not taken by the broker: bin/magento mageline:status says why',
+                $result['refused']
+            ));
         }
         return $result;
     }
@@ -67,7 +69,10 @@ class Sender
      */
     private function publish(array $rows): array
     {
-        $messages = array_map(static fn (OutboxRow $row) => ['topic' => $row->topic, 'body' => $row->body], $rows);
+        $messages = array_map(
+            static fn (OutboxRow $row) => ['topic' => $row->topic, 'body' => $row->body],
+            array_values($rows)
+        );
         try {
             return $this->publisher->publish($messages);
         } catch (BrokerAway $e) {

@@ -5,8 +5,9 @@ declare(strict_types=1);
 namespace Mageline\Events\Model;
 
 /**
- * What of an object the committed saves of this request have told. The same object is saved several times in one request
- * (place, invoice, comment), and a save that was rolled back has told nothing: what it noted counts from the commit on.
+ * What of an object the committed saves of this request have told. The same object is saved several times in one
+ * request (place, invoice, comment), and a save that was rolled back has told nothing: what it noted counts from the
+ * commit on.
  */
 class Told
 {

@@ -25,7 +25,10 @@ class CustomerDeleteAfter implements ObserverInterface
     {
         try {
             $customer = $observer->getEvent()->getData('customer');
-            $this->customerEvents->deleted((int)$customer->getId(), CustomerEvents::store($customer->getData('store_id')));
+            $this->customerEvents->deleted(
+                (int)$customer->getId(),
+                CustomerEvents::store($customer->getData('store_id'))
+            );
         } catch (DeadlockException $e) {
             throw $e; // the database has rolled the save back already: Magento must know
         } catch (\Throwable $e) {

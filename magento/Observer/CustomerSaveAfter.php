@@ -25,7 +25,10 @@ class CustomerSaveAfter implements ObserverInterface
     {
         try {
             $customer = $observer->getEvent()->getData('customer');
-            $this->customerEvents->saved((int)$customer->getId(), CustomerEvents::store($customer->getData('store_id')));
+            $this->customerEvents->saved(
+                (int)$customer->getId(),
+                CustomerEvents::store($customer->getData('store_id'))
+            );
         } catch (DeadlockException $e) {
             throw $e; // the database has rolled the save back already: Magento must know
         } catch (\Throwable $e) {

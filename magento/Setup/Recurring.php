@@ -15,7 +15,12 @@ use Psr\Log\LoggerInterface;
  */
 class Recurring implements InstallSchemaInterface
 {
-    public const INDEXERS = ['mageline_products', 'mageline_product_parents', 'mageline_sources', 'mageline_reservations'];
+    public const INDEXERS = [
+        'mageline_products',
+        'mageline_product_parents',
+        'mageline_sources',
+        'mageline_reservations',
+    ];
 
     public function __construct(
         private readonly IndexerRegistry $indexerRegistry,
@@ -32,7 +37,8 @@ class Recurring implements InstallSchemaInterface
                     $indexer->setScheduled(true);
                 }
             } catch (\Throwable $e) {
-                // A shop without the inventory has no such table, or the database's user may not make triggers: the upgrade goes on.
+                // A shop without the inventory has no such table, or the database's user may not make triggers: the
+                // upgrade goes on.
                 $this->logger->error('mageline: indexer ' . $id . ' is not on schedule: ' . $e->getMessage());
             }
         }

@@ -83,7 +83,9 @@ class Resend extends Command
             return null;
         }
         if (!preg_match('/^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?(Z|[+-]\d{2}:\d{2})?)?$/D', $text)) {
-            throw new \InvalidArgumentException('--' . $option . ': ' . $text . ' is no time, as 2026-11-23 or 2026-11-23T10:00:00Z');
+            throw new \InvalidArgumentException(
+                '--' . $option . ': ' . $text . ' is no time, as 2026-11-23 or 2026-11-23T10:00:00Z'
+            );
         }
         try {
             return new \DateTimeImmutable($text, new \DateTimeZone('UTC'));

@@ -38,7 +38,9 @@ class Status extends Command
             return $status['connected'] ? Command::SUCCESS : Command::FAILURE;
         }
         $outbox = $status['outbox'];
-        $output->writeln(sprintf('outbox      %d events, %d of them not taken before', $outbox['depth'], $outbox['failed']));
+        $output->writeln(
+            sprintf('outbox      %d events, %d of them not taken before', $outbox['depth'], $outbox['failed'])
+        );
         if ($outbox['oldest'] !== null) {
             $output->writeln('oldest      ' . $outbox['oldest'] . ' UTC');
         }

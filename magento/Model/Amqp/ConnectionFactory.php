@@ -11,8 +11,8 @@ use PhpAmqpLib\Connection\AMQPSSLConnection;
 use PhpAmqpLib\Connection\AMQPStreamConnection;
 
 /**
- * Opens connections of the module's own to the broker that app/etc/env.php names. Magento's shared one has no time-outs: with
- * the broker in an alarm, a request would wait for it without limit.
+ * Opens connections of the module's own to the broker that app/etc/env.php names. Magento's shared one has no
+ * time-outs: with the broker in an alarm, a request would wait for it without limit.
  */
 class ConnectionFactory
 {

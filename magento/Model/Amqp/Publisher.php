@@ -12,8 +12,8 @@ use PhpAmqpLib\Exception\AMQPTimeoutException;
 use PhpAmqpLib\Message\AMQPMessage;
 
 /**
- * Publishes persistent, mandatory messages on a channel in confirm mode, all of them before it waits. The whole of it ends in
- * the time that it was given, whatever the broker does.
+ * Publishes persistent, mandatory messages on a channel in confirm mode, all of them before it waits. The whole of it
+ * ends in the time that it was given, whatever the broker does.
  */
 class Publisher implements PublisherInterface
 {
@@ -134,7 +134,8 @@ class Publisher implements PublisherInterface
     }
 
     /**
-     * Drops the connection without a farewell, for which the broker might let it wait. What is in a channel's buffer goes with it.
+     * Drops the connection without a farewell, for which the broker might let it wait. What is in a channel's buffer
+     * goes with it.
      */
     private function forget(): void
     {

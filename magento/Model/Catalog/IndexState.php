@@ -7,8 +7,8 @@ namespace Mageline\Events\Model\Catalog;
 use Magento\Framework\Indexer\IndexerRegistry;
 
 /**
- * Whether the indexes that a product's answer is made of have handled all changes. Who reads a product before gets yesterday's
- * price.
+ * Whether the indexes that a product's answer is made of have handled all changes. Who reads a product before gets
+ * yesterday's price.
  */
 class IndexState
 {

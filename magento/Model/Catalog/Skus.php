@@ -100,7 +100,7 @@ class Skus
             $rows = $connection->fetchAll($select);
             if ($rows) {
                 $last = (int)end($rows)['entity_id'];
-                yield array_column($rows, 'sku');
+                yield array_map('strval', array_column($rows, 'sku'));
             }
         } while (count($rows) === $size);
     }

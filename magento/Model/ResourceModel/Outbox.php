@@ -11,12 +11,12 @@ use Magento\Framework\App\ResourceConnection;
 use Magento\Framework\DB\Adapter\AdapterInterface;
 
 /**
- * The outbox in the table mageline_outbox. A lease is an owner and a time, taken by a conditional UPDATE; whoever dies with
- * one loses it by time.
+ * The outbox in the table mageline_outbox. A lease is an owner and a time, taken by a conditional UPDATE; whoever
+ * dies with one loses it by time.
  *
- * Rows are changed one by one, by their primary key: such a statement locks the one row that it changes. With a list of ids or
- * a range of times MySQL may read the whole table, and locks what it reads: rows of saves that are not committed yet, for which
- * it then waits, and the end of the table, for which those saves wait then.
+ * Rows are changed one by one, by their primary key: such a statement locks the one row that it changes. With a list
+ * of ids or a range of times MySQL may read the whole table, and locks what it reads: rows of saves that are not
+ * committed yet, for which it then waits, and the end of the table, for which those saves wait then.
  */
 class Outbox implements OutboxInterface
 {
@@ -177,8 +177,8 @@ class Outbox implements OutboxInterface
     }
 
     /**
-     * Changes rows one by one, in one transaction, and returns how many it has changed. All do so in the order of their ids: none
-     * waits for one that waits for it.
+     * Changes rows one by one, in one transaction, and returns how many it has changed. All do so in the order of
+     * their ids: none waits for one that waits for it.
      *
      * @param int[]|string[] $ids
      * @param callable(int): int $change
@@ -217,7 +217,12 @@ class Outbox implements OutboxInterface
             ->where('leased_until >= ?', self::utc(time()))
             ->order('id ASC');
         return array_map(
-            static fn (array $row) => new OutboxRow((int)$row['id'], $row['topic'], $row['body'], (int)$row['attempts']),
+            static fn (array $row) => new OutboxRow(
+                (int)$row['id'],
+                (string)$row['topic'],
+                (string)$row['body'],
+                (int)$row['attempts']
+            ),
             $connection->fetchAll($select)
         );
     }

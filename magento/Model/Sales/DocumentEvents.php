@@ -10,7 +10,8 @@ use Mageline\Events\Model\Told;
 use Magento\Sales\Model\AbstractModel;
 
 /**
- * The first save of a shipment, a credit memo or an invoice. Later saves (a track, a comment, a mail that was sent) are none.
+ * The first save of a shipment, a credit memo or an invoice. Later saves (a track, a comment, a mail that was sent)
+ * are none.
  */
 class DocumentEvents
 {

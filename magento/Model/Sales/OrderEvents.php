@@ -20,15 +20,15 @@ class OrderEvents
 {
     /** What of an order's row is told of as an update. */
     private const ORDER = [
-        'state', 'status', 'hold_before_state', 'total_paid', 'total_refunded', 'grand_total', 'customer_email', 'customer_id',
-        'shipping_method',
+        'state', 'status', 'hold_before_state', 'total_paid', 'total_refunded', 'grand_total', 'customer_email',
+        'customer_id', 'shipping_method',
     ];
 
     private const ITEM = ['sku', 'qty_ordered', 'price', 'row_total', 'discount_amount', 'tax_amount', 'qty_canceled'];
 
     private const ADDRESS = [
-        'prefix', 'firstname', 'middlename', 'lastname', 'suffix', 'company', 'street', 'city', 'region', 'region_id', 'postcode',
-        'country_id', 'telephone', 'fax', 'email', 'vat_id',
+        'prefix', 'firstname', 'middlename', 'lastname', 'suffix', 'company', 'street', 'city', 'region', 'region_id',
+        'postcode', 'country_id', 'telephone', 'fax', 'email', 'vat_id',
     ];
 
     public function __construct(
@@ -39,8 +39,8 @@ class OrderEvents
     }
 
     /**
-     * Before the first save, when the order has a number and no id. The save can still fail: then the event names an order
-     * that never exists.
+     * Before the first save, when the order has a number and no id. The save can still fail: then the event names an
+     * order that never exists.
      */
     public function placed(Order $order): void
     {
@@ -149,7 +149,8 @@ class OrderEvents
             if (is_array($value)) {
                 $value = implode("\n", $value);
             }
-            $values[$field] = is_numeric($value) && !preg_match('/^0\d/', (string)$value) ? (string)(float)$value : (string)$value;
+            $isNumber = is_numeric($value) && !preg_match('/^0\d/', (string)$value);
+            $values[$field] = $isNumber ? (string)(float)$value : (string)$value;
         }
         return $values;
     }

@@ -215,7 +215,7 @@ class LocksTest extends TestCase
             if ((int)$shop->adapter->fetchOne($sql) > 0) {
                 return;
             }
-            usleep(20000);
+            usleep(250000); // the table of transactions is not made again for whoever asks more often
         }
         self::fail('not within 20 s: ' . $sql);
     }

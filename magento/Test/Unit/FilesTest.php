@@ -67,25 +67,58 @@ class FilesTest extends TestCase
         }
     }
 
-    public function testEveryTextIsTranslated(): void
+    /**
+     * Both languages have each text that the code and the files show, and none that nothing shows any more.
+     */
+    public function testBothLanguagesHaveTheTextsThatAreShown(): void
+    {
+        $texts = array_unique(array_merge($this->textsOfFiles(), $this->textsOfCode()));
+        sort($texts);
+        self::assertGreaterThan(45, count($texts));
+        foreach (['en_US', 'de_DE'] as $language) {
+            $translated = array_column(array_map('str_getcsv', file(self::MODULE . "/i18n/$language.csv")), 1, 0);
+            foreach ($translated as $text => $translation) {
+                self::assertNotSame('', trim((string)$translation), "$language: $text");
+                preg_match_all('/%\d+/', (string)$text, $wanted);
+                preg_match_all('/%\d+/', (string)$translation, $given);
+                self::assertEqualsCanonicalizing($wanted[0], $given[0], "$language: $text");
+            }
+            $known = array_map('strval', array_keys($translated));
+            sort($known);
+            self::assertSame($texts, $known, $language);
+        }
+    }
+
+    /**
+     * @return string[] what attributes translate name: of the element itself, of its children, or of its attributes
+     */
+    private function textsOfFiles(): array
     {
         $texts = [];
         foreach ($this->xml() as $file) {
-            preg_match_all('#<(?:label|comment|title|description)[^>]*>([^<]+)</#', file_get_contents($file), $found);
-            preg_match_all('/ title="([^"]+)" translate="title"/', file_get_contents($file), $titles);
-            $texts = array_merge($texts, $found[1], $titles[1]);
-        }
-        foreach (glob(self::MODULE . '/Controller/*/*/*.php') as $file) {
-            preg_match_all("/__\('([^']+)'/", file_get_contents($file), $found);
-            $texts = array_merge($texts, $found[1]);
-        }
-        self::assertGreaterThan(40, count($texts));
-        foreach (['en_US', 'de_DE'] as $language) {
-            $translated = array_column(array_map('str_getcsv', file(self::MODULE . "/i18n/$language.csv")), 1, 0);
-            foreach ($texts as $text) {
-                self::assertNotEmpty($translated[$text] ?? '', "$language: $text");
+            foreach (simplexml_load_file($file)->xpath('//*[@translate]') as $element) {
+                foreach (preg_split('/[ ,]+/', (string)$element['translate']) as $name) {
+                    $texts[] = $name === 'true' ? (string)$element : (string)($element[$name] ?? $element->$name);
+                }
             }
         }
+        return array_filter($texts, static fn ($text) => trim($text) !== '');
+    }
+
+    /**
+     * @return string[]
+     */
+    private function textsOfCode(): array
+    {
+        $texts = [];
+        $files = new \RegexIterator(new \RecursiveIteratorIterator(new \RecursiveDirectoryIterator(realpath(self::MODULE))), '/\.(php|phtml)$/');
+        foreach ($files as $file) {
+            if (!str_contains((string)$file, '/Test/')) {
+                preg_match_all("/\\b__\(\\s*'((?:[^'\\\\]|\\\\.)*)'/", file_get_contents((string)$file), $found);
+                $texts = array_merge($texts, array_map('stripslashes', $found[1]));
+            }
+        }
+        return $texts;
     }
 
     public function testWhitelistHasTheWholeTable(): void
