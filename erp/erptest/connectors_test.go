@@ -14,11 +14,15 @@ import (
 	"github.com/mageline/mageline/erp/businesscentral"
 	"github.com/mageline/mageline/erp/codes"
 	"github.com/mageline/mageline/erp/erptest"
+	"github.com/mageline/mageline/erp/finops"
+	"github.com/mageline/mageline/erp/sap"
 	"github.com/mageline/mageline/erp/webhook"
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/internal/downstream"
 	"github.com/mageline/mageline/test/kit/fakebusinesscentral"
 	"github.com/mageline/mageline/test/kit/fakeerp"
+	"github.com/mageline/mageline/test/kit/fakefinops"
+	"github.com/mageline/mageline/test/kit/fakesap"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -32,6 +36,9 @@ const (
 func webhookRig(mode fakeerp.Mode) erptest.Rig {
 	rig := rigOf(fakeerp.New(fakeerp.Options{Mode: mode, Token: token, Secret: secret}))
 	rig.HonoursKeys = mode == fakeerp.HonoursKeys
+	if !rig.HonoursKeys { // what is reported is not looked up: the key alone keeps it from being booked twice
+		rig.Reported = nil
+	}
 	return rig
 }
 
@@ -52,6 +59,19 @@ func rigOf(fake *fakeerp.Server) erptest.Rig {
 			return books
 		},
 		Add: fake.Book,
+		Reported: func(kind erptest.Kind, reference, _ string) (found erptest.Reported) {
+			for _, r := range fake.Reports(string(kind)) {
+				var body struct{ Totals erp.Totals }
+				_ = json.Unmarshal(r.Body, &body)
+				switch {
+				case kind == erptest.Customers && "C"+r.Reference == reference: // a PUT may be repeated
+					found.Count = 1
+				case r.Reference == reference:
+					found.Count, found.Total = found.Count+1, body.Totals.GrandTotal.String()
+				}
+			}
+			return found
+		},
 		ErrorBody: func(message string) string {
 			body, _ := json.Marshal(map[string]string{"message": message})
 			return string(body)
@@ -73,9 +93,9 @@ func booked(d fakeerp.Document) erptest.Booked {
 }
 
 // behindTransport is a rig whose requests go through the transport that the program uses, without its circuit.
-func behindTransport(r erptest.Rig) erptest.Rig {
+func behindTransport(r erptest.Rig, classify func(event.Answer, event.Subject) event.Subject) erptest.Rig {
 	r.Client = func() (*http.Client, func()) {
-		d := downstream.New(downstream.Options{Name: "erp"})
+		d := downstream.New(downstream.Options{Name: "erp", Classify: classify})
 		return d.Client(), d.Close
 	}
 	return r
@@ -87,6 +107,7 @@ func odd() erptest.Rig {
 	fake.SetNumbers(true)
 	fake.SetClock(-time.Hour)
 	rig := rigOf(fake)
+	rig.Reported = nil // it does not look at keys
 	books, add := rig.Books, rig.Add
 	plain := func(number string) string { return strings.TrimPrefix(number, "SO-") }
 	rig.Books = func(reference string) []erptest.Booked {
@@ -104,7 +125,16 @@ const businessCentralCodes = `
 tax: {"19": STANDARD, "7": REDUCED, "0": ZERO}
 units: {"*": PCS}
 accounts: {guests: GUESTS, shipping: "8400", gift_card: "8410", store_credit: "8420", reward_points: "8430", gift_wrap: "8440", weee: "8450", fee: "8460", rounding: "8470"}
+options: {customers: number, shipment: post}
 `
+
+// guests places the orders of the suite as a guest, so that each is one document in one request though customers are kept.
+func guests(reference string) erp.SalesOrder {
+	o := erptest.Order(reference)
+	guest := true
+	o.Customer.ID, o.Customer.Guest = nil, &guest
+	return o
+}
 
 // businessCentral is a new company of Business Central.
 func businessCentral() erptest.Rig {
@@ -123,7 +153,20 @@ func businessCentral() erptest.Rig {
 				Codes:        func() *codes.File { return file },
 			})
 		},
-		Close: fake.Close,
+		Close: fake.Close, Order: guests,
+		Reported: func(kind erptest.Kind, reference, document string) (found erptest.Reported) {
+			switch kind {
+			case erptest.Shipments:
+				found.Count = fake.Shipments(document)
+			case erptest.CreditMemos:
+				for _, m := range fake.CreditMemos(reference) {
+					found.Count, found.Total = found.Count+1, m.Total.String()
+				}
+			case erptest.Customers:
+				found.Count = min(1, len(fake.Customer(reference)))
+			}
+			return found
+		},
 		Books: func(reference string) []erptest.Booked {
 			var books []erptest.Booked
 			for _, d := range fake.Orders(reference) {
@@ -154,14 +197,160 @@ func businessCentral() erptest.Rig {
 	}
 }
 
+const finopsCodes = `
+stores: {"*": {site: "1", warehouse: "11"}}
+tax: {"19": FULL, "7": RED, "0": ZERO}
+accounts: {guests: GUESTS, shipping: FREIGHT, rounding: ROUND}
+customer_groups: {"*": {customer_group: "80"}}
+options: {customers: number, shipment: deliver_now}
+`
+
+// financeAndOperations is a new environment of Finance & Operations.
+func financeAndOperations() erptest.Rig {
+	fake := fakefinops.New(fakefinops.Options{})
+	file, err := codes.Parse("codes.yaml", "finops", []byte(finopsCodes))
+	if err != nil {
+		panic(err)
+	}
+	return erptest.Rig{
+		Handler: fake, Close: fake.Close, Add: fake.Book, Order: guests,
+		Connect: func(url string, client *http.Client) (erp.OrderConnector, error) {
+			return finops.New(client, finops.Options{
+				URL: url, Company: fakefinops.Company, TokenURL: url + fakefinops.TokenPath, ClientID: fakefinops.ClientID, Scope: fakefinops.Scope,
+				ClientSecret: func() string { return fakefinops.ClientSecret }, Codes: func() *codes.File { return file },
+			})
+		},
+		Reported: func(kind erptest.Kind, reference, _ string) (found erptest.Reported) {
+			switch kind {
+			case erptest.Shipments:
+				for _, d := range fake.Orders("ET-1") {
+					if d.Lines[0].DeliverNow.Equal(decimal.NewFromInt(2)) && d.Lines[1].DeliverNow.Equal(decimal.NewFromInt(1)) {
+						found.Count++
+					}
+				}
+			case erptest.CreditMemos:
+				for _, d := range fake.Orders(reference) {
+					found.Count, found.Total = found.Count+1, d.Total.Neg().String()
+				}
+			case erptest.Customers:
+				found.Count = min(1, len(fake.Customer(reference)))
+			}
+			return found
+		},
+		Books: func(reference string) []erptest.Booked {
+			var books []erptest.Booked
+			for _, d := range fake.Orders(reference) {
+				b := erptest.Booked{Number: d.Number, Canceled: d.Deleted, Taken: map[string]string{}}
+				for _, l := range d.Lines {
+					taken := l.First.Sub(l.Quantity)
+					if l.Deleted {
+						taken = l.First
+					}
+					if taken.IsPositive() {
+						b.Taken[l.Reference] = taken.String()
+					}
+				}
+				books = append(books, b)
+			}
+			return books
+		},
+		Writes: func(r *http.Request) bool { return r.Method != http.MethodGet && r.URL.Path != fakefinops.TokenPath },
+		ErrorBody: func(message string) string {
+			body, _ := json.Marshal(map[string]any{"error": map[string]any{"code": "", "message": "An error has occurred.", "innererror": map[string]string{"message": message}}})
+			return string(body)
+		},
+		Secrets:  []string{fakefinops.ClientSecret},
+		Refusals: []erptest.Refusal{{Status: http.StatusPreconditionFailed, Class: event.Unavailable, NotDone: true}},
+	}
+}
+
+const (
+	sapPassword = "s3cr3t-of-the-user"
+	sapCodes    = `
+stores: {"*": {sales_organization: "1010", channel: "10", division: "00", currency: EUR, payment_terms: "0001"}}
+payment_methods: {checkmo: "0001", "*": "0002"}
+shipping_methods: {"*": "01"}
+tax: {"19": "1", "7": "2", "0": "0"}
+accounts: {guests: "10100001", shipping: HD00}
+options: {identification_type: ZSHOP, delivery: on}
+`
+)
+
+// sapWith is a new SAP whose behaviour knobs change.
+func sapWith(knobs func(*fakesap.Server)) erptest.Rig {
+	fake := fakesap.New(fakesap.Options{Username: "MAGELINE", Password: sapPassword})
+	knobs(fake)
+	file, err := codes.Parse("codes.yaml", "sap", []byte(sapCodes))
+	if err != nil {
+		panic(err)
+	}
+	return erptest.Rig{
+		Handler: fake, Close: fake.Close, Add: fake.Book, Order: guests, Writes: fakesap.Writes, ErrorBody: fakesap.ErrorBody,
+		Connect: func(url string, client *http.Client) (erp.OrderConnector, error) {
+			return sap.New(client, sap.Options{
+				URL: url, Username: "MAGELINE", Password: func() string { return sapPassword }, Codes: func() *codes.File { return file },
+			})
+		},
+		Reported: func(kind erptest.Kind, reference, document string) (found erptest.Reported) {
+			switch kind {
+			case erptest.Shipments:
+				for _, d := range fake.DeliveriesOf(document) {
+					if d.Posted {
+						found.Count++
+					}
+				}
+			case erptest.CreditMemos:
+				for _, m := range fake.CreditsOf(reference) {
+					found.Count, found.Total = found.Count+1, m.Net.Add(m.Tax).String()
+				}
+			case erptest.Customers:
+				for _, p := range fake.Partners() {
+					if p.IDs["ZSHOP"] == reference {
+						found.Count++
+					}
+				}
+			}
+			return found
+		},
+		Books: func(reference string) []erptest.Booked {
+			var books []erptest.Booked
+			for _, d := range fake.DocumentsOf(reference) {
+				b := erptest.Booked{Number: d.Number, Canceled: d.Canceled, Taken: map[string]string{}}
+				for _, i := range d.Items {
+					if taken := i.Taken(); taken.IsPositive() {
+						b.Taken[i.Reference] = taken.String()
+					}
+				}
+				books = append(books, b)
+			}
+			return books
+		},
+		Secrets: []string{sapPassword},
+		Refusals: []erptest.Refusal{
+			{Status: http.StatusPreconditionFailed, Class: event.Unavailable, NotDone: true},
+			{Status: http.StatusPreconditionRequired, Class: event.Unavailable, NotDone: true},
+		},
+	}
+}
+
 // A new connector is a line here.
 var connectors = []erptest.Connector{
 	{Name: "webhook", Open: func() erptest.Rig { return webhookRig(fakeerp.HonoursKeys) }},
-	{Name: "webhook in the program", Open: func() erptest.Rig { return behindTransport(webhookRig(fakeerp.HonoursKeys)) }},
+	{Name: "webhook in the program", Open: func() erptest.Rig { return behindTransport(webhookRig(fakeerp.HonoursKeys), nil) }},
 	{Name: "webhook of an odd ERP", Open: odd},
 	{Name: "webhook without keys", Open: func() erptest.Rig { return webhookRig(fakeerp.Books) }},
+	{Name: "sap", Open: func() erptest.Rig { return sapWith(func(*fakesap.Server) {}) }},
+	{Name: "sap, odd", Open: func() erptest.Rig {
+		return sapWith(func(f *fakesap.Server) {
+			f.SetAnswers(true, true)
+			f.SetCSRFBody("json")
+			f.SetPartnerCodes(fakesap.Both)
+		})
+	}},
 	{Name: "businesscentral", Open: businessCentral},
-	{Name: "businesscentral in the program", Open: func() erptest.Rig { return behindTransport(businessCentral()) }},
+	{Name: "businesscentral in the program", Open: func() erptest.Rig { return behindTransport(businessCentral(), businesscentral.Dialect.Subject) }},
+	{Name: "finops", Open: financeAndOperations},
+	{Name: "finops in the program", Open: func() erptest.Rig { return behindTransport(financeAndOperations(), finops.Dialect.Subject) }},
 }
 
 func TestConnectors_PassTheSuite(t *testing.T) { erptest.Run(t, connectors...) }

@@ -41,6 +41,9 @@ type Rig struct {
 	Books func(reference string) []Booked
 	// Add books a document by hand, as a person would, and returns its number.
 	Add func(reference string) string
+	// Reported returns what the ERP has booked of a kind: shipments of the order with a document's number, credit memos and
+	// customers with a reference. nil: the connector reports nothing, or the ERP does not see to it that it does so once.
+	Reported func(kind Kind, reference, document string) Reported
 	// Order returns an order that the ERP takes, with what of Order the suite looks for in errors; nil is Order.
 	Order func(reference string) erp.SalesOrder
 	// Writes reports whether a request changes documents: not that for a token or a session, nor a search that is a POST. nil:
@@ -64,6 +67,13 @@ type Booked struct {
 	Canceled bool
 	// Taken is how much was cancelled of each line, by Line.Reference.
 	Taken map[string]string
+}
+
+// Reported is what an ERP's books have of something beside orders.
+type Reported struct {
+	Count int
+	// Total is what credit memos come to, tax included.
+	Total string
 }
 
 // Refusal is an answer to a request that writes, and what it means.
@@ -104,6 +114,10 @@ func Behaviours() []Behaviour {
 		{"cancel twice takes once", cancelsTwice},
 		{"cancel of an unknown document is not found", cancelsUnknown},
 		{"a cancellation whose answer is lost may be done", lostCancellation},
+		{"shipments are booked once", reportsOnce(Shipments)},
+		{"credit memos are booked once, to the cent", reportsOnce(CreditMemos)},
+		{"customers are written once", reportsOnce(Customers)},
+		{"refused reports have their class", refusesReports},
 		{"errors repeat the ERP's words, and nothing secret", errorsAreClean},
 		{"nothing is sent after the end of the context", endedContext},
 		{"a request ends with its context", endingContext},

@@ -14,6 +14,7 @@ import (
 
 	"github.com/mageline/mageline/erp"
 	"github.com/mageline/mageline/erp/erptest"
+	"github.com/mageline/mageline/erp/webhook"
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/test/kit/fakeerp"
 )
@@ -418,6 +419,54 @@ var mutants = []mutant{
 	}},
 }
 
+// reporting is a connector of which what it reports is replaced: tell has the call changed, or the error.
+type reporting struct {
+	*webhook.Client
+	tell func(kind erptest.Kind, c *erp.Call, err error) error
+	id   int64 // of customers
+}
+
+func (r *reporting) ReportShipment(ctx context.Context, c erp.Call, s erp.Shipment) (erp.Document, error) {
+	_ = r.tell(erptest.Shipments, &c, nil)
+	d, err := r.Client.ReportShipment(ctx, c, s)
+	return d, r.tell(erptest.Shipments, &c, err)
+}
+
+func (r *reporting) ReportCreditMemo(ctx context.Context, c erp.Call, m erp.CreditMemo) (erp.Document, error) {
+	_ = r.tell(erptest.CreditMemos, &c, nil)
+	d, err := r.Client.ReportCreditMemo(ctx, c, m)
+	return d, r.tell(erptest.CreditMemos, &c, err)
+}
+
+func (r *reporting) WriteCustomer(ctx context.Context, c erp.Call, record erp.CustomerRecord) (erp.Document, error) {
+	record.ID += r.id
+	d, err := r.Client.WriteCustomer(ctx, c, record)
+	return d, r.tell(erptest.Customers, &c, err)
+}
+
+// reporters are mutants of what is reported, by the behaviour that catches them.
+var reporters = map[string]reporting{
+	"shipments are booked once": {tell: func(kind erptest.Kind, c *erp.Call, err error) error {
+		if kind == erptest.Shipments && c.Uncertain {
+			c.Key += " again"
+		}
+		return err
+	}},
+	"credit memos are booked once, to the cent": {tell: func(kind erptest.Kind, c *erp.Call, err error) error {
+		if kind == erptest.CreditMemos && c.Uncertain {
+			c.Key += " again"
+		}
+		return err
+	}},
+	"customers are written once": {id: 1, tell: func(_ erptest.Kind, _ *erp.Call, err error) error { return err }},
+	"refused reports have their class": {tell: func(_ erptest.Kind, _ *erp.Call, err error) error {
+		if event.ClassOf(err) == event.Rejected {
+			return event.MayBeDone(err)
+		}
+		return err
+	}},
+}
+
 // open returns the webhook with the mutant's fault.
 func (m mutant) open() erptest.Rig {
 	rig := webhookRig(fakeerp.HonoursKeys)
@@ -463,6 +512,27 @@ func TestSuite_CatchesBrokenConnectors(t *testing.T) {
 			}
 		})
 		catches[m.caught] = append(catches[m.caught], m.name)
+	}
+	for caught, wrong := range reporters {
+		mutants := erptest.Connector{Name: caught, Open: func() erptest.Rig {
+			rig := webhookRig(fakeerp.HonoursKeys)
+			connect := rig.Connect
+			rig.Connect = func(url string, client *http.Client) (erp.OrderConnector, error) {
+				good, err := connect(url, client)
+				bad := wrong
+				bad.Client, _ = good.(*webhook.Client)
+				return &bad, err
+			}
+			return rig
+		}}
+		for _, b := range erptest.Behaviours() {
+			if b.Name == caught {
+				if problems, applies := erptest.Check(t.Context(), mutants, b); len(problems) == 0 || !applies {
+					t.Errorf("%q passes with a connector that breaks it", b.Name)
+				}
+				catches[caught] = append(catches[caught], caught)
+			}
+		}
 	}
 	for _, b := range erptest.Behaviours() {
 		if len(catches[b.Name]) == 0 {

@@ -24,7 +24,6 @@ import (
 	"github.com/mageline/mageline/erp/erptest"
 	"github.com/mageline/mageline/erp/finops"
 	"github.com/mageline/mageline/event"
-	"github.com/mageline/mageline/internal/downstream"
 	"github.com/mageline/mageline/magentoapi"
 	"github.com/mageline/mageline/mapping"
 	"github.com/mageline/mageline/test/kit/fakefinops"
@@ -57,51 +56,8 @@ func connect(url string, client *http.Client, file *codes.File) (*finops.Client,
 	})
 }
 
-// suiteRig is a new environment for the suite that every connector passes.
-func suiteRig() erptest.Rig {
-	fake := fakefinops.New(fakefinops.Options{})
-	file := parse(plain)
-	return erptest.Rig{
-		Handler: fake, Close: fake.Close, Add: fake.Book,
-		Connect: func(url string, client *http.Client) (erp.OrderConnector, error) { return connect(url, client, file) },
-		Books: func(reference string) []erptest.Booked {
-			var books []erptest.Booked
-			for _, d := range fake.Orders(reference) {
-				b := erptest.Booked{Number: d.Number, Canceled: d.Deleted, Taken: map[string]string{}}
-				for _, l := range d.Lines {
-					taken := l.First.Sub(l.Quantity)
-					if l.Deleted {
-						taken = l.First
-					}
-					if taken.IsPositive() {
-						b.Taken[l.Reference] = taken.String()
-					}
-				}
-				books = append(books, b)
-			}
-			return books
-		},
-		Writes: func(r *http.Request) bool { return r.Method != http.MethodGet && r.URL.Path != fakefinops.TokenPath },
-		ErrorBody: func(message string) string {
-			body, _ := json.Marshal(map[string]any{"error": map[string]any{"code": "", "message": "An error has occurred.", "innererror": map[string]string{"message": message}}})
-			return string(body)
-		},
-		Secrets:  []string{fakefinops.ClientSecret},
-		Refusals: []erptest.Refusal{{Status: 412, Class: event.Unavailable, NotDone: true}},
-	}
-}
-
-func TestConnector_PassesTheSuite(t *testing.T) {
-	erptest.Run(t,
-		erptest.Connector{Name: "finops", Open: suiteRig},
-		erptest.Connector{Name: "finops in the program", Open: func() erptest.Rig {
-			r := suiteRig()
-			r.Client = func() (*http.Client, func()) {
-				d := downstream.New(downstream.Options{Name: "erp", Classify: finops.Dialect.Subject})
-				return d.Client(), d.Close
-			}
-			return r
-		}})
+func writes(r *http.Request) bool {
+	return r.Method != http.MethodGet && r.URL.Path != fakefinops.TokenPath
 }
 
 type rig struct {
@@ -468,7 +424,7 @@ func TestEffects_EachRequestCarriedOutLate(t *testing.T) {
 	n := 0
 	for name, effect := range effects {
 		t.Run(name, func(t *testing.T) {
-			erptest.RunDelayed(t, r.client.Transport, suiteRig().Writes, func() erptest.Delayed {
+			erptest.RunDelayed(t, r.client.Transport, writes, func() erptest.Delayed {
 				n++
 				reference := fmt.Sprintf("LATE-%d", n)
 				d := r.prepared(effect, reference)
