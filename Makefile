@@ -36,6 +36,7 @@ test: ## every test, with the race detector, against a real RabbitMQ and Postgre
 	-scripts/services/install.sh openssh # of an unprivileged server that tests of the SFTP pickup start
 	-scripts/services/install.sh php # for the tests with the Magento module
 	-scripts/services/install.sh mariadb
+	-scripts/opensearch.sh # a node that tests of search/elastic start; where it can't be, it is left out
 	$(SERVICES) env GORACE=atexit_sleep_ms=0 go test -race -timeout 20m ./... # without it each process with the race detector sleeps for a second when it ends
 	cd deploy && go test ./...
 	cd test/bench/watermill && go vet ./...

@@ -2,7 +2,7 @@
 # Makes sure that a server's programs are installed: as root on Debian or Ubuntu it installs the package, elsewhere it
 # says in one line what to install.
 #
-#   install.sh rabbitmq|postgres|pgbouncer|openssh|debootstrap|php|mariadb
+#   install.sh rabbitmq|postgres|pgbouncer|openssh|opensearch|debootstrap|php|mariadb
 set -euo pipefail
 
 service=$1
@@ -26,6 +26,10 @@ php)
 mariadb)
 	package=mariadb-server
 	programs() { command -v mariadb-admin mariadb-install-db >/dev/null && { command -v mariadbd || find /usr/sbin -name mariadbd; }; }
+	;;
+opensearch) # a JDK and Maven, with which scripts/opensearch.sh gets the server
+	package="default-jdk-headless maven"
+	programs() { command -v javac >/dev/null && command -v mvn; }
 	;;
 openssh)
 	package="openssh-server openssh-client"

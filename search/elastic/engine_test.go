@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -45,7 +44,7 @@ type engine struct {
 	fake   *fakesearch.Server // nil for a real one
 }
 
-// engines runs a test on each mode of the fake, and on the real OpenSearch that MAGELINE_TEST_OPENSEARCH_URL names.
+// engines runs a test on each mode of the fake, and on a real OpenSearch.
 func engines(t *testing.T, test func(t *testing.T, e *engine)) {
 	for _, mode := range []fakesearch.Mode{
 		fakesearch.OpenSearch1, fakesearch.OpenSearch2, fakesearch.OpenSearch3, fakesearch.Elasticsearch7, fakesearch.Elasticsearch8, fakesearch.Elasticsearch9,
@@ -53,20 +52,10 @@ func engines(t *testing.T, test func(t *testing.T, e *engine)) {
 		t.Run(string(mode), func(t *testing.T) { test(t, fake(t, fakesearch.Options{Mode: mode})) })
 	}
 	t.Run("real", func(t *testing.T) {
-		url := real(t)
-		e := &engine{t: t, url: url, prefix: fmt.Sprintf("t%d", time.Now().UnixNano())}
+		e := &engine{t: t, url: realURL(t), prefix: fmt.Sprintf("t%d", time.Now().UnixNano())}
 		t.Cleanup(func() { e.do(http.MethodDelete, "/"+e.prefix+"*", "") })
 		test(t, e)
 	})
-}
-
-func real(t *testing.T) string {
-	t.Helper()
-	url := os.Getenv("MAGELINE_TEST_OPENSEARCH_URL")
-	if url == "" {
-		t.Skip("no OpenSearch here")
-	}
-	return url
 }
 
 func fake(t *testing.T, o fakesearch.Options) *engine {
@@ -604,4 +593,58 @@ func TestVersion(t *testing.T) {
 			t.Errorf("%+v, %v", v, err)
 		}
 	})
+}
+
+// A node keeps what it knows of deletions in memory alone: who writes must remember them for longer.
+func TestRestart_ForgetsDeletions(t *testing.T) {
+	test := func(t *testing.T, e *engine, restart func()) {
+		index := e.index("products")
+		target := e.ensure(e.client(), index)
+		e.write(e.client(), target, put("A", 1, `{}`), put("B", 1, `{}`), drop("B", 5))
+		if end := e.write(e.client(), target, put("B", 4, `{}`)); end[0] != "stale" {
+			t.Errorf("before the restart: %s", end)
+		}
+		// What is in the log of changes alone would be read from there.
+		if e.fake == nil {
+			e.do(http.MethodPost, "/"+index+"/_flush?force=true", "")
+		}
+		restart()
+		c := e.client()
+		if end := e.write(c, target, put("A", 1, `{}`), put("B", 4, `{}`)); end[0] != "written" || end[1] != "written" {
+			t.Errorf("after the restart: %s", end)
+		}
+		if again := e.ensure(c, index); again != target {
+			t.Errorf("%+v, then %+v", target, again)
+		}
+	}
+	t.Run("fake", func(t *testing.T) {
+		e := fake(t, fakesearch.Options{})
+		test(t, e, e.fake.Restart)
+	})
+	t.Run("real", func(t *testing.T) {
+		e := &engine{t: t, url: realURL(t), prefix: fmt.Sprintf("t%d", time.Now().UnixNano())}
+		test(t, e, func() {
+			node.Stop()
+			if err := node.Start(); err != nil {
+				t.Fatal(err)
+			}
+			e.url = node.URL
+		})
+		e.do(http.MethodDelete, "/"+e.prefix+"*", "")
+	})
+}
+
+func TestDeletions_AreForgottenAfterGCDeletes(t *testing.T) {
+	e := fake(t, fakesearch.Options{})
+	c := e.client()
+	target := e.ensure(c, "t-products")
+	e.write(c, target, drop("A", 5))
+	e.fake.Advance(23 * time.Hour)
+	if end := e.write(c, target, put("A", 4, `{}`)); end[0] != "stale" {
+		t.Error(end)
+	}
+	e.fake.Advance(2 * time.Hour)
+	if end := e.write(c, target, put("A", 4, `{}`)); end[0] != "written" {
+		t.Error(end)
+	}
 }

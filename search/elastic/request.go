@@ -283,7 +283,7 @@ func (c *Client) refused(r request, res *http.Response, body []byte, secrets []s
 	case why.Type == clusterBlock, why.Type == indexClosed:
 		own.text += blocked
 	case why.Type == indexNotFound:
-		own.cause = search.ErrNoTarget
+		own.text, own.cause = own.text+": "+search.ErrNoTarget.Error(), search.ErrNoTarget
 	case status == http.StatusBadRequest, status == http.StatusRequestEntityTooLarge:
 		e.Class = event.Rejected
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
