@@ -11,6 +11,7 @@ import (
 	"github.com/mageline/mageline/internal/app"
 	"github.com/mageline/mageline/internal/config"
 	"github.com/mageline/mageline/internal/operate"
+	"github.com/mageline/mageline/internal/watermark"
 	"github.com/mageline/mageline/rabbitmq"
 )
 
@@ -67,12 +68,7 @@ func decide(t terminal, asJSON *bool, name, short string, do func(ctx context.Co
 				if err != nil {
 					return err
 				}
-				past := map[string]string{"release": "released", "drop": "dropped"}[name]
-				if *asJSON {
-					return printJSON(t.out, map[string]int{past: n})
-				}
-				_, err = fmt.Fprintf(t.out, "%s %d\n", past, n)
-				return err
+				return printDone(t, *asJSON, map[string]string{"release": "released", "drop": "dropped"}[name], n)
 			})
 		},
 	}
@@ -85,24 +81,14 @@ func listHeld(ctx context.Context, t terminal, p operate.Prices, asJSON bool) er
 	if err != nil {
 		return err
 	}
-	rows := [][]string{{"SKU", "KIND", "SCOPE", "OLD", "NEW", "AS OF", "HELD SINCE", "RELEASED", "MESSAGE"}}
-	for _, h := range all {
-		if asJSON {
-			if err := printJSON(t.out, h); err != nil {
-				return err
-			}
-			continue
-		}
+	header := []string{"SKU", "KIND", "SCOPE", "OLD", "NEW", "AS OF", "HELD SINCE", "RELEASED", "MESSAGE"}
+	return printAll(t, asJSON, all, header, func(h watermark.HeldPrice) []string {
 		released := ""
 		if h.Released {
 			released = "yes, not written yet"
 		}
-		rows = append(rows, []string{h.SKU, h.Kind, h.Scope, h.Old.String(), h.New.String(), stamp(h.AsOf), stamp(h.Since), released, h.Message})
-	}
-	if asJSON {
-		return nil
-	}
-	return printTable(t.out, rows)
+		return []string{h.SKU, h.Kind, h.Scope, h.Old.String(), h.New.String(), stamp(h.AsOf), stamp(h.Since), released, h.Message}
+	})
 }
 
 // withPrices opens the held prices for a command. It connects to RabbitMQ when the first message is to be sent.

@@ -41,3 +41,28 @@ func printTable(w io.Writer, rows [][]string) error {
 	}
 	return failed(table.Flush())
 }
+
+// printAll writes each of all as one line of JSON, or as a row of a table.
+func printAll[T any](t terminal, asJSON bool, all []T, header []string, row func(T) []string) error {
+	rows := [][]string{header}
+	for _, one := range all {
+		if !asJSON {
+			rows = append(rows, row(one))
+		} else if err := printJSON(t.out, one); err != nil {
+			return err
+		}
+	}
+	if asJSON {
+		return nil
+	}
+	return printTable(t.out, rows)
+}
+
+// printDone says how many were done something to, such as "released 2".
+func printDone(t terminal, asJSON bool, done string, n int) error {
+	if asJSON {
+		return printJSON(t.out, map[string]int{done: n})
+	}
+	_, err := fmt.Fprintf(t.out, "%s %d\n", done, n)
+	return err
+}

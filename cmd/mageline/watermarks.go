@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"github.com/mageline/mageline/internal/app"
 	"github.com/mageline/mageline/internal/config"
 	"github.com/mageline/mageline/internal/operate"
+	"github.com/mageline/mageline/internal/watermark"
 )
 
 func newWatermarks(t terminal) *cobra.Command {
@@ -42,11 +42,7 @@ whose clock was ahead, what is right counts as older: then somebody has to reset
 				if err != nil {
 					return err
 				}
-				if asJSON {
-					return printJSON(t.out, map[string]int{"reset": n})
-				}
-				_, err = fmt.Fprintf(t.out, "reset %d\n", n)
-				return err
+				return printDone(t, asJSON, "reset", n)
 			})
 		},
 	}
@@ -62,20 +58,10 @@ func showWatermarks(ctx context.Context, t terminal, w operate.Watermarks, sku s
 	if err != nil {
 		return err
 	}
-	rows := [][]string{{"KIND", "SCOPE", "WRITTEN", "BEING WRITTEN", "UNCERTAIN", "NOT BEFORE", "BY", "MESSAGE"}}
-	for _, r := range all {
-		if asJSON {
-			if err := printJSON(t.out, r); err != nil {
-				return err
-			}
-			continue
-		}
-		rows = append(rows, []string{r.Kind, r.Scope, stampOf(r.Written), stampOf(r.Writing), stampOf(r.Lost), stampOf(r.Earliest), r.Owner, r.Message})
-	}
-	if asJSON {
-		return nil
-	}
-	return printTable(t.out, rows)
+	header := []string{"KIND", "SCOPE", "WRITTEN", "BEING WRITTEN", "UNCERTAIN", "NOT BEFORE", "BY", "MESSAGE"}
+	return printAll(t, asJSON, all, header, func(r watermark.Standing) []string {
+		return []string{r.Kind, r.Scope, stampOf(r.Written), stampOf(r.Writing), stampOf(r.Lost), stampOf(r.Earliest), r.Owner, r.Message}
+	})
 }
 
 // withWatermarks opens the versions for a command.

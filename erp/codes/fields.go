@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/mageline/mageline/erp"
+	"github.com/mageline/mageline/internal/nearest"
 )
 
 // number is a constant number, written as it stands in the file.
@@ -80,7 +81,7 @@ func exists(name string, way []string) error {
 		known := jsonNames(t)
 		i, ok := known[step]
 		if !ok {
-			return fmt.Errorf("the order has no field {%s}%s", name, nearest(step, slices.Sorted(maps.Keys(known))))
+			return fmt.Errorf("the order has no field {%s}%s", name, nearest.Hint(step, slices.Sorted(maps.Keys(known))))
 		}
 		t = t.Field(i).Type
 	}

@@ -13,6 +13,8 @@ import (
 
 	"github.com/shopspring/decimal"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/mageline/mageline/internal/nearest"
 )
 
 // MaxSize bounds a file.
@@ -199,7 +201,7 @@ func (r *reader) object(v reflect.Value, n *yaml.Node, path string) {
 		key := p[0].Value
 		i := slices.Index(known, key)
 		if i < 0 {
-			r.problem(p[0].Line, "there is no key %s%s", join(path, key), nearest(key, known))
+			r.problem(p[0].Line, "there is no key %s%s", join(path, key), nearest.Hint(key, known))
 			continue
 		}
 		if isNull(p[1]) || p[1].Kind == yaml.ScalarNode && p[1].Value == "" {
@@ -277,7 +279,7 @@ func (r *reader) option(key *yaml.Node, v string) {
 	names = slices.Compact(names)
 	switch {
 	case !slices.Contains(names, key.Value):
-		r.problem(key.Line, "there is no key options.%s%s", key.Value, nearest(key.Value, names))
+		r.problem(key.Line, "there is no key options.%s%s", key.Value, nearest.Hint(key.Value, names))
 	case !free && !slices.Contains(values, v):
 		slices.Sort(values)
 		r.problem(key.Line, "options.%s must be %s, and is %q", key.Value, strings.Join(slices.Compact(values), " or "), v)
@@ -333,38 +335,4 @@ func (r *reader) prepare() {
 		}
 	}
 	f.header, f.lines = fieldsOf(f.Fields.Header), fieldsOf(f.Fields.Line)
-}
-
-// nearest returns what was probably meant.
-func nearest(key string, known []string) string {
-	best, least := "", len(key)/2+1
-	for _, k := range known {
-		if d := distance(strings.ToLower(key), k); d < least {
-			best, least = k, d
-		}
-	}
-	if best != "" {
-		return ": did you mean " + best + "?"
-	}
-	return ", but " + strings.Join(known, ", ")
-}
-
-// distance is that of Levenshtein.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		before := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			before, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, before+cost)
-		}
-	}
-	return row[len(b)]
 }

@@ -14,6 +14,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/mageline/mageline/internal/nearest"
 	"github.com/mageline/mageline/internal/table"
 )
 
@@ -185,7 +186,7 @@ func (r *profileReader) mapping(n *yaml.Node, what string, known []string, take 
 		case seen[key.Value]:
 			r.problem(key, "%s is there twice", full)
 		case known != nil && !slices.Contains(known, key.Value):
-			r.problem(key, "there is no key %s%s", full, nearest(key.Value, known))
+			r.problem(key, "there is no key %s%s", full, nearest.Hint(key.Value, known))
 		default:
 			take(key.Value, v)
 		}
@@ -399,7 +400,7 @@ func (r *profileReader) extend() {
 			for _, other := range r.found {
 				names = append(names, other.Name)
 			}
-			r.problem(node, "extends names a profile %s, and there is none%s", p.Extends, nearest(p.Extends, names))
+			r.problem(node, "extends names a profile %s, and there is none%s", p.Extends, nearest.Hint(p.Extends, names))
 			return false
 		}
 		p.inherit(base)
@@ -463,20 +464,16 @@ func (p *Profile) inherit(base *Profile) {
 	if take("only") {
 		p.Only = base.Only
 	}
-	if take("carrier") {
-		p.Carrier = base.Carrier
-	}
-	if take("title") {
-		p.Title = base.Title
-	}
-	if take("source_code") {
-		p.SourceCode = base.SourceCode
-	}
-	if take("encoding") {
-		p.Encoding = base.Encoding
-	}
-	if take("delimiter") {
-		p.Delimiter = base.Delimiter
+	for key, text := range map[string]struct {
+		own  *string
+		base string
+	}{
+		"carrier": {&p.Carrier, base.Carrier}, "title": {&p.Title, base.Title}, "source_code": {&p.SourceCode, base.SourceCode},
+		"encoding": {&p.Encoding, base.Encoding}, "delimiter": {&p.Delimiter, base.Delimiter},
+	} {
+		if take(key) {
+			*text.own = text.base
+		}
 	}
 	if take("continuation") {
 		p.Continuation = base.Continuation

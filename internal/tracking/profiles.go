@@ -7,8 +7,9 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
+
+	"github.com/mageline/mageline/internal/nearest"
 )
 
 // Profiles are those of a shop, and the ready-made ones.
@@ -160,39 +161,5 @@ func (ps *Profiles) Names() []string {
 
 // Unknown returns the error about a name that no profile has.
 func (ps *Profiles) Unknown(name string) error {
-	return fmt.Errorf("there is no profile %q%s", name, nearest(name, ps.Names()))
-}
-
-// nearest returns what was probably meant by a name that is not known.
-func nearest(name string, known []string) string {
-	best, least := "", len(name)/2+1
-	for _, k := range known {
-		if d := distance(strings.ToLower(name), strings.ToLower(k)); d < least {
-			best, least = k, d
-		}
-	}
-	if best != "" {
-		return ": did you mean " + best + "?"
-	}
-	return ", but " + strings.Join(known, ", ")
-}
-
-// distance is that of Levenshtein.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		before := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			before, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, before+cost)
-		}
-	}
-	return row[len(b)]
+	return fmt.Errorf("there is no profile %q%s", name, nearest.Hint(name, ps.Names()))
 }
