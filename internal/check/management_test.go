@@ -110,6 +110,7 @@ func manage(t *testing.T, q *kit.Queues, topology rabbitmq.Topology, declared bo
 		"arguments": map[string]any{}, "auto_delete": false, "durable": true, "incoming": []any{}, "internal": false,
 		"name": q.Exchange, "outgoing": []any{}, "policy": "ae", "type": "topic", "user_who_performed_action": "guest", "vhost": f.vhost,
 	})
+	f.answers[f.at("exchanges", q.Exchange, "/bindings/source")] = asJSON(t, list{f.binding(q.Exchange, "another", "#")})
 	f.answers[f.at("policies", "ae", "")] = asJSON(t, f.policy("ae", "^magento$", "exchanges", map[string]any{"alternate-exchange": "unroutable"}))
 	f.answers[f.at("exchanges", "unroutable", "/bindings/source")] = asJSON(t, list{f.binding("unroutable", "unroutable", "")})
 	return f
@@ -275,7 +276,9 @@ func TestManagement_BindingsAndAlternateExchange(t *testing.T) {
 		f.binding("", queue, queue), f.binding(exchange, queue, "catalog.#"), f.binding("elsewhere", queue, "k"), withArguments,
 	})
 	f.answers[f.at("exchanges", "unroutable", "/bindings/source")] = `[]`
+	f.answers[f.at("exchanges", exchange, "/bindings/source")] = asJSON(t, list{f.binding(exchange, "another", "catalog.#")})
 	found := lines(t, f.checker(t, q, topology))
+	want(t, found, check.Warn, "topics of the Magento module", "no queue is bound to sales.order.updated, sales.order.canceled, sales.shipment.created")
 	want(t, found, check.OK, "bindings", "2 are there", `will be created: "sales.order.placed" of `+exchange)
 	for subject, todo := range map[string]string{
 		`binding "catalog.#" of ` + exchange + ` to queue ` + queue: "--unbind 'order_placed:catalog.#'",

@@ -44,6 +44,7 @@ func (r RabbitMQ) look(ctx context.Context) *unseen {
 	}
 	u.policies(ctx)
 	u.bindings(ctx)
+	u.unrouted(ctx)
 	u.add(u.alternate(ctx))
 	return u
 }
@@ -59,6 +60,7 @@ func (u *unseen) unknown(why, todo string) {
 		Unknown, "bindings", why + "; those of MAGELINE_BINDINGS are added at each start and every minute, others remain",
 		todo + "rabbitmqctl list_bindings, remove one with mageline topology --unbind",
 	})
+	u.unseenTopics(why, todo)
 	u.add(Finding{
 		Unknown, "alternate exchange of " + u.Topology.Exchange,
 		why + "; without one, an event for which there is no queue vanishes, and Magento does not notice",
