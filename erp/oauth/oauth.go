@@ -1,5 +1,6 @@
-// Package oauth gets the access tokens of Microsoft Entra ID that Business Central and Finance & Operations ask for: by client
-// credentials, kept until shortly before they end, and fetched by one request however many wait for it.
+// Package oauth gets access tokens by client credentials, with a secret or a signed assertion: those of Microsoft Entra ID that
+// Business Central and Finance & Operations ask for, and those of NetSuite. A token is kept until shortly before it ends, and
+// fetched by one request however many wait for it.
 package oauth
 
 import (
@@ -24,8 +25,12 @@ type Options struct {
 	// HTTP sends the requests for tokens, and those that bear them.
 	HTTP *http.Client
 	// TokenURL is the endpoint, such as https://login.microsoftonline.com/<tenant>/oauth2/v2.0/token.
-	TokenURL        string
+	TokenURL string
+	// ClientID and Scope are sent unless they are empty.
 	ClientID, Scope string
+	// Assertion, if set, proves who the client is in place of ClientID and Secret: a JWT that the client has signed (RFC 7523).
+	// It is asked before each request for a token.
+	Assertion func() (string, error)
 	// Secret is asked before each request for a token, so that one that was changed in its file is used at once.
 	Secret func() string
 	// CredentialName is what the settings are called that hold client id and secret, for errors.
@@ -105,8 +110,12 @@ func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 	own := r.Clone(r.Context())
 	own.Header.Set("Authorization", "Bearer "+token)
 	res, err := b.next.RoundTrip(own)
-	if err == nil && res.StatusCode == http.StatusUnauthorized {
+	var e *event.Error
+	switch {
+	case err == nil && res.StatusCode == http.StatusUnauthorized:
 		b.tokens.refused(token)
+	case errors.As(err, &e) && e.Class == event.Throttled:
+		b.tokens.doubted(token)
 	}
 	return res, err
 }
@@ -125,12 +134,11 @@ func (t *Tokens) Token(ctx context.Context) (string, error) {
 	if token := t.good(); token != "" { // somebody else has fetched it meanwhile
 		return token, nil
 	}
-	secret := ""
-	if t.o.Secret != nil {
-		secret = t.o.Secret()
-	}
-	config := clientcredentials.Config{
-		ClientID: t.o.ClientID, ClientSecret: secret, TokenURL: t.o.TokenURL, Scopes: []string{t.o.Scope}, AuthStyle: oauth2.AuthStyleInParams,
+	config, err := t.config()
+	if err != nil {
+		return "", event.NotDone(&event.Error{
+			Class: event.Unauthorized, Downstream: t.o.Downstream, Err: fmt.Errorf("get an access token: %w; check %s", err, t.o.CredentialName),
+		})
 	}
 	token, err := config.Token(context.WithValue(ctx, oauth2.HTTPClient, t.o.HTTP))
 	if err != nil {
@@ -140,6 +148,27 @@ func (t *Tokens) Token(ctx context.Context) (string, error) {
 	defer t.mu.Unlock()
 	t.now, t.from = token, time.Now()
 	return token.AccessToken, nil
+}
+
+// assertionType is what RFC 7523 calls a JWT that proves who a client is.
+const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+// config is what the next token is asked for with.
+func (t *Tokens) config() (clientcredentials.Config, error) {
+	c := clientcredentials.Config{TokenURL: t.o.TokenURL, AuthStyle: oauth2.AuthStyleInParams}
+	if t.o.Scope != "" {
+		c.Scopes = []string{t.o.Scope}
+	}
+	if t.o.Assertion != nil {
+		assertion, err := t.o.Assertion()
+		c.EndpointParams = url.Values{"client_assertion_type": {assertionType}, "client_assertion": {assertion}}
+		return c, err
+	}
+	c.ClientID = t.o.ClientID
+	if t.o.Secret != nil {
+		c.ClientSecret = t.o.Secret()
+	}
+	return c, nil
 }
 
 // good returns the token in use; "" where it must be renewed. It is renewed before it ends, so that none ends on its way.
@@ -163,6 +192,19 @@ func (t *Tokens) refused(token string) {
 	defer t.mu.Unlock()
 	if t.now != nil && t.now.AccessToken == token {
 		t.last, t.now = token, nil
+	}
+}
+
+// doubtAfter is how old a token must be to be doubted.
+const doubtAfter = time.Minute
+
+// doubted drops a token that met a throttle, unless it is new: NetSuite words a refused token and a throttle alike.
+func (t *Tokens) doubted(token string) {
+	t.mu.Lock()
+	old := time.Since(t.from) >= doubtAfter
+	t.mu.Unlock()
+	if old {
+		t.refused(token)
 	}
 }
 
