@@ -48,7 +48,8 @@ func createsOnce(b *bench) {
 	}
 	for i, r := range payload.Requests {
 		// What a later request takes from an earlier answer can't be in it before.
-		if sent[i].method != r.Method || !strings.Contains(string(r.Body), "{") || i == 0 && !bytes.Equal(sent[i].body, r.Body) {
+		lookedUp := bytes.Contains(r.Body, []byte(`"{`)) // a word in braces stands for it
+		if sent[i].method != r.Method || !strings.Contains(string(r.Body), "{") || i == 0 && !lookedUp && !bytes.Equal(sent[i].body, r.Body) {
 			b.errorf("request %d of the create is %s with %d bytes, and not what Build returned", i+1, sent[i].method, len(sent[i].body))
 		}
 	}
@@ -68,6 +69,10 @@ func findsWhatWasCreated(b *bench) {
 }
 
 func findsEach(b *bench) {
+	if b.rig.Unique {
+		b.notApplicable = true
+		return
+	}
 	want := map[string]bool{b.rig.Add("ET-1"): true, b.rig.Add("ET-1"): true}
 	found, err := b.connector.Find(b.ctx, "ET-1")
 	if err != nil {

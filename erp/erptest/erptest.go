@@ -57,6 +57,8 @@ type Rig struct {
 	// Refusals are answers that mean something else with this ERP than MeaningOf says. They replace the suite's rows of the
 	// same status.
 	Refusals []Refusal
+	// Unique is true where the ERP itself lets no second document have a reference.
+	Unique bool
 	// HonoursKeys is true where the ERP answers a second call with the same idempotency key as the first.
 	HonoursKeys bool
 }

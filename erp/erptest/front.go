@@ -184,10 +184,13 @@ func lose(_ http.ResponseWriter, r *http.Request, erp http.Handler) {
 	panic(http.ErrAbortHandler)
 }
 
-// cut has the ERP do what was asked, and closes the connection within the body of a success.
+// cut has the ERP do what was asked, and closes the connection within the body of a success, or before an answer that has none.
 func cut(w http.ResponseWriter, r *http.Request, erp http.Handler) {
 	done := httptest.NewRecorder()
 	erp.ServeHTTP(done, r)
+	if done.Code == http.StatusNoContent {
+		panic(http.ErrAbortHandler)
+	}
 	for name, values := range done.Header() {
 		w.Header()[name] = values
 	}
