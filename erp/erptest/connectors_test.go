@@ -15,6 +15,7 @@ import (
 	"github.com/mageline/mageline/erp/codes"
 	"github.com/mageline/mageline/erp/erptest"
 	"github.com/mageline/mageline/erp/finops"
+	"github.com/mageline/mageline/erp/netsuite"
 	"github.com/mageline/mageline/erp/sap"
 	"github.com/mageline/mageline/erp/webhook"
 	"github.com/mageline/mageline/event"
@@ -22,6 +23,7 @@ import (
 	"github.com/mageline/mageline/test/kit/fakebusinesscentral"
 	"github.com/mageline/mageline/test/kit/fakeerp"
 	"github.com/mageline/mageline/test/kit/fakefinops"
+	"github.com/mageline/mageline/test/kit/fakenetsuite"
 	"github.com/mageline/mageline/test/kit/fakesap"
 )
 
@@ -333,6 +335,88 @@ func sapWith(knobs func(*fakesap.Server)) erptest.Rig {
 	}
 }
 
+const netSuiteCodes = `
+tax: {"19": "119", "7": "107", "0": "100"}
+shipping_methods: {"*": "5"}
+accounts: {guests: "9000", shipping: ACCOUNT-SHIP, gift_card: ACCOUNT-GIFT, store_credit: ACCOUNT-CREDIT, reward_points: ACCOUNT-POINTS, gift_wrap: ACCOUNT-WRAP, weee: ACCOUNT-WEEE, fee: ACCOUNT-FEE, rounding: ACCOUNT-ROUND}
+`
+
+// netSuite is a new account of NetSuite.
+func netSuite(tokenBased bool) erptest.Rig {
+	fake := fakenetsuite.New(fakenetsuite.Options{TokenBased: tokenBased})
+	file, err := codes.Parse("codes.yaml", "netsuite", []byte(netSuiteCodes))
+	if err != nil {
+		panic(err)
+	}
+	value := func(s string) func() string { return func() string { return s } }
+	o := netsuite.Options{
+		ClientID: fakenetsuite.ClientID, CertificateID: fakenetsuite.CertificateID, PrivateKey: fake.Tokens.PrivateKey, Codes: func() *codes.File { return file },
+	}
+	secrets := []string{}
+	if tokenBased {
+		o.Token = &netsuite.TokenBased{
+			Account: fakenetsuite.Account, ConsumerKey: value(fakenetsuite.ConsumerKey), ConsumerSecret: value(fakenetsuite.ConsumerSecret),
+			TokenID: value(fakenetsuite.TokenID), TokenSecret: value(fakenetsuite.TokenSecret),
+		}
+		secrets = []string{fakenetsuite.ConsumerSecret, fakenetsuite.TokenSecret, fakenetsuite.TokenID, fakenetsuite.ConsumerKey}
+	}
+	return erptest.Rig{
+		Handler: fake,
+		Connect: func(url string, client *http.Client) (erp.OrderConnector, error) {
+			own := o
+			own.URL = url
+			return netsuite.New(client, own)
+		},
+		Close: fake.Close,
+		Books: func(reference string) []erptest.Booked {
+			var books []erptest.Booked
+			for _, d := range fake.Orders(reference) {
+				b := erptest.Booked{Number: d.Number, Canceled: d.Status == "H", Taken: map[string]string{}}
+				for _, l := range d.Lines {
+					left := l.Quantity
+					if l.Closed {
+						left = l.Fulfilled
+					}
+					if of, ok := strings.CutPrefix(l.Reference, "L"); ok && l.First.GreaterThan(left) {
+						b.Taken[of] = l.First.Sub(left).String()
+					}
+				}
+				books = append(books, b)
+			}
+			return books
+		},
+		Add: fake.Book,
+		Order: guests,
+		Reported: func(kind erptest.Kind, reference, document string) (found erptest.Reported) {
+			switch kind {
+			case erptest.Shipments:
+				found.Count = fake.FulfilmentsOf(document)
+			case erptest.CreditMemos:
+				for _, m := range fake.CreditMemos(reference) {
+					found.Count, found.Total = found.Count+1, m.Total.String()
+				}
+			case erptest.Customers:
+				for _, c := range fake.Customers() {
+					if c.Reference == reference {
+						found.Count++
+					}
+				}
+			}
+			return found
+		},
+		Writes: func(r *http.Request) bool {
+			return r.Method != http.MethodGet && strings.HasPrefix(r.URL.Path, fakenetsuite.RecordPath)
+		},
+		ErrorBody: func(message string) string {
+			body, _ := json.Marshal(map[string]any{"title": "x", "o:errorDetails": []map[string]string{{"detail": message, "o:errorCode": "USER_ERROR"}}})
+			return string(body)
+		},
+		Secrets:  secrets,
+		Refusals: []erptest.Refusal{{Status: 409, Class: event.Unavailable, NotDone: true}},
+		Unique:   true,
+	}
+}
+
 // A new connector is a line here.
 var connectors = []erptest.Connector{
 	{Name: "webhook", Open: func() erptest.Rig { return webhookRig(fakeerp.HonoursKeys) }},
@@ -349,6 +433,8 @@ var connectors = []erptest.Connector{
 	}},
 	{Name: "businesscentral", Open: businessCentral},
 	{Name: "businesscentral in the program", Open: func() erptest.Rig { return behindTransport(businessCentral(), businesscentral.Dialect.Subject) }},
+	{Name: "netsuite in the program", Open: func() erptest.Rig { return behindTransport(netSuite(false), netsuite.Dialect.Subject) }},
+	{Name: "netsuite, token-based", Open: func() erptest.Rig { return netSuite(true) }},
 	{Name: "finops", Open: financeAndOperations},
 	{Name: "finops in the program", Open: func() erptest.Rig { return behindTransport(financeAndOperations(), finops.Dialect.Subject) }},
 }

@@ -177,6 +177,18 @@ func (s *Server) Fulfilments(reference string) []Document {
 	return s.documents("itemFulfillment", reference)
 }
 
+// FulfilmentsOf counts the item fulfilments of the order with a number.
+func (s *Server) FulfilmentsOf(number string) (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range s.tables["itemFulfillment"].all {
+		if text(f.order.values["tranId"]) == number {
+			n++
+		}
+	}
+	return n
+}
+
 // CreditMemos returns the credit memos with an external reference.
 func (s *Server) CreditMemos(reference string) []Document {
 	return s.documents("creditMemo", reference)
