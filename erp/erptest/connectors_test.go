@@ -385,7 +385,7 @@ func netSuite(tokenBased bool) erptest.Rig {
 			}
 			return books
 		},
-		Add: fake.Book,
+		Add:   fake.Book,
 		Order: guests,
 		Reported: func(kind erptest.Kind, reference, document string) (found erptest.Reported) {
 			switch kind {

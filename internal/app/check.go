@@ -78,6 +78,9 @@ func (r registry) check(ctx context.Context, cfg *config.Config, version string)
 	}
 	if erp {
 		variable, address := erpAddress(cfg)
+		if cfg.ERP == config.NetSuite {
+			checkers = append(checkers, check.NetSuite{TokenBased: cfg.NetSuiteAuth == config.TokenBased, Certificate: cfg.NetSuiteCertificate})
+		}
 		settings.UncertainWait, settings.LongestCreate = cfg.ERPUncertainWait, cfg.LongestCreate()
 		checkers = append(checkers, check.ERP{Address: address, Variable: variable, Find: remotes.connector.Find})
 	}

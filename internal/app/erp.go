@@ -3,6 +3,7 @@ package app
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/mageline/mageline/erp/businesscentral"
 	"github.com/mageline/mageline/erp/codes"
 	"github.com/mageline/mageline/erp/finops"
+	"github.com/mageline/mageline/erp/netsuite"
 	"github.com/mageline/mageline/erp/sap"
 	"github.com/mageline/mageline/erp/webhook"
 	"github.com/mageline/mageline/event"
@@ -24,6 +26,7 @@ type abilities struct{ shipments, creditMemos, customers bool }
 var abilitiesOf = map[config.ERP]abilities{
 	config.Webhook:         {true, true, true},
 	config.SAP:             {true, true, true},
+	config.NetSuite:        {true, true, true},
 	config.BusinessCentral: {true, true, true},
 	config.FinOps:          {true, true, true},
 }
@@ -41,7 +44,7 @@ func offlineERP(cfg *config.Config, file func() *codes.File, store erp.Store) (e
 	c := *cfg
 	codesOf, _ := file().Store(store) // one that is missing is named by the connector
 	const nowhere = "http://erp.invalid"
-	c.SAPURL = cmp.Or(c.SAPURL, nowhere)
+	c.SAPURL, c.NetSuiteURL = cmp.Or(c.SAPURL, nowhere), cmp.Or(c.NetSuiteURL, nowhere)
 	c.ERPURL, c.BusinessCentralURL = cmp.Or(c.ERPURL, nowhere), cmp.Or(c.BusinessCentralURL, nowhere+"/api/v2.0")
 	c.BusinessCentralTokenURL, c.BusinessCentralCompany = cmp.Or(c.BusinessCentralTokenURL, nowhere+"/token"), cmp.Or(c.BusinessCentralCompany, codesOf.Company, "COMPANY")
 	c.BusinessCentralClientID = cmp.Or(c.BusinessCentralClientID, "client")
@@ -57,6 +60,8 @@ func erpAddress(cfg *config.Config) (name, value string) {
 	switch cfg.ERP {
 	case config.SAP:
 		return "MAGELINE_SAP_URL", cfg.SAPURL
+	case config.NetSuite:
+		return "MAGELINE_NETSUITE_URL", cfg.NetSuiteURL
 	case config.BusinessCentral:
 		return "MAGELINE_BUSINESSCENTRAL_URL", cfg.BusinessCentralURL
 	case config.FinOps:
@@ -71,6 +76,8 @@ func erpClassify(cfg *config.Config) func(event.Answer, event.Subject) event.Sub
 	switch cfg.ERP {
 	case config.SAP:
 		return sap.Dialect(sapLockCodes(cfg)).Subject
+	case config.NetSuite:
+		return netsuite.Dialect.Subject
 	case config.BusinessCentral:
 		return businesscentral.Dialect.Subject
 	case config.FinOps:
@@ -104,6 +111,8 @@ func wireERP(cfg *config.Config, secrets *config.Secrets, file func() *codes.Fil
 			APIKey: secrets.Value(&cfg.SAPAPIKey), Client: cfg.SAPClient, Language: cfg.SAPLanguage, LockCodes: sapLockCodes(cfg),
 			Codes: file, Prefix: cfg.ERPReferencePrefix,
 		})
+	case config.NetSuite:
+		return wireNetSuite(cfg, secrets, file, client)
 	case config.BusinessCentral:
 		credential := "MAGELINE_BUSINESSCENTRAL_CLIENT_ID and MAGELINE_BUSINESSCENTRAL_CLIENT_SECRET"
 		if cfg.BusinessCentralUsername != "" {
@@ -124,6 +133,29 @@ func wireERP(cfg *config.Config, secrets *config.Secrets, file func() *codes.Fil
 	default:
 		return nil, nil //nolint:nilnil // as above
 	}
+}
+
+func wireNetSuite(cfg *config.Config, secrets *config.Secrets, file func() *codes.File, client *http.Client) (erp.OrderConnector, error) {
+	name, address := erpAddress(cfg)
+	o := netsuite.Options{
+		URL: address, AddressName: name, Codes: file, ReferencePrefix: cfg.ERPReferencePrefix,
+		CredentialName: "MAGELINE_NETSUITE_CLIENT_ID, MAGELINE_NETSUITE_CERTIFICATE_ID and MAGELINE_NETSUITE_PRIVATE_KEY",
+		ClientID:       cfg.NetSuiteClientID, CertificateID: cfg.NetSuiteCertificateID, PrivateKey: secrets.Value(&cfg.NetSuitePrivateKey),
+	}
+	switch {
+	case cfg.NetSuiteAuth == config.TokenBased:
+		o.CredentialName = "the MAGELINE_NETSUITE_CONSUMER_… and MAGELINE_NETSUITE_TOKEN_… of token-based authentication"
+		o.Token = &netsuite.TokenBased{
+			Account:     cfg.NetSuiteAccount,
+			ConsumerKey: secrets.Value(&cfg.NetSuiteConsumerKey), ConsumerSecret: secrets.Value(&cfg.NetSuiteConsumerSecret),
+			TokenID: secrets.Value(&cfg.NetSuiteTokenID), TokenSecret: secrets.Value(&cfg.NetSuiteTokenSecret),
+		}
+	case cfg.NetSuitePrivateKey != "": // without one only payloads are built
+		if _, err := netsuite.ParsePrivateKey(cfg.NetSuitePrivateKey.Reveal()); err != nil {
+			return nil, fmt.Errorf("MAGELINE_NETSUITE_PRIVATE_KEY: %w", err)
+		}
+	}
+	return netsuite.New(client, o)
 }
 
 func sapLockCodes(cfg *config.Config) []string {

@@ -46,6 +46,10 @@ func erpConfig(t *testing.T, name config.ERP) *config.Config {
 var erpSettings = map[config.ERP][]string{
 	config.Webhook: {"ERP_URL", "http://127.0.0.1:1"},
 	config.SAP:     {"ERP_MAPPING", "testdata/codes.yaml", "SAP_URL", "http://127.0.0.1:1", "SAP_USERNAME", "u", "SAP_PASSWORD", "hush"},
+	config.NetSuite: {
+		"ERP_MAPPING", "testdata/codes.yaml", "NETSUITE_URL", "http://127.0.0.1:1", "NETSUITE_AUTH", "tba", "NETSUITE_ACCOUNT", "1234567",
+		"NETSUITE_CONSUMER_KEY", "k", "NETSUITE_CONSUMER_SECRET", "hush", "NETSUITE_TOKEN_ID", "t", "NETSUITE_TOKEN_SECRET", "hush",
+	},
 	config.BusinessCentral: {
 		"ERP_MAPPING", "testdata/codes.yaml", "BUSINESSCENTRAL_URL", "http://127.0.0.1:1", "BUSINESSCENTRAL_COMPANY", "CRONUS",
 		"BUSINESSCENTRAL_TENANT", "contoso.example", "BUSINESSCENTRAL_CLIENT_ID", "id", "BUSINESSCENTRAL_CLIENT_SECRET", "hush",

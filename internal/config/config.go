@@ -77,7 +77,7 @@ type Config struct {
 	ERPConcurrency     int            `envconfig:"ERP_CONCURRENCY" default:"16" meaning:"requests to the ERP at once, by this process; if unset 4 for the others than webhook"`
 	ERPReferencePrefix string         `envconfig:"ERP_REFERENCE_PREFIX" meaning:"before every external reference"`
 	ShipmentReport     ShipmentReport `envconfig:"SHIPMENT_REPORT" default:"all" meaning:"which shipments the ERP is told of: all, or magento: not those that mageline made from tracking numbers"`
-	ERPUncertainWait   time.Duration  `envconfig:"ERP_UNCERTAIN_WAIT" default:"0" meaning:"that long after an uncertain create the ERP is only asked, never sent to again; if unset 15m for sap, 10m for businesscentral and finops"`
+	ERPUncertainWait   time.Duration  `envconfig:"ERP_UNCERTAIN_WAIT" default:"0" meaning:"that long after an uncertain create the ERP is only asked, never sent to again; if unset 15m for sap and netsuite, 10m for businesscentral and finops"`
 	ERPMapping         string         `envconfig:"ERP_MAPPING" meaning:"YAML file with the shop's codes, for the others than webhook; read again when it changes"`
 
 	SAPURL          string `envconfig:"SAP_URL" meaning:"address of the S/4HANA system, such as https://my300000-api.s4hana.cloud.sap"`
@@ -91,6 +91,18 @@ type Config struct {
 	SAPClient       string `envconfig:"SAP_CLIENT" meaning:"sap-client, three figures; the system's default if unset"`
 	SAPLanguage     string `envconfig:"SAP_LANGUAGE" default:"EN" meaning:"language of texts and messages, two letters"`
 	SAPLockCodes    string `envconfig:"SAP_LOCK_CODES" meaning:"codes of messages that tell of a locked document, as V1/042,V1/043: such a request is sent again"`
+
+	NetSuiteURL            string       `envconfig:"NETSUITE_URL" meaning:"the account's address of SuiteTalk, such as https://1234567.suitetalk.api.netsuite.com"`
+	NetSuiteAuth           NetSuiteAuth `envconfig:"NETSUITE_AUTH" default:"oauth2" meaning:"how NetSuite is logged on to: OAuth 2.0 with a certificate, or token-based authentication, which ends"`
+	NetSuiteClientID       string       `envconfig:"NETSUITE_CLIENT_ID" meaning:"OAuth 2.0: client id of the integration record"`
+	NetSuiteCertificateID  string       `envconfig:"NETSUITE_CERTIFICATE_ID" meaning:"OAuth 2.0: id of the certificate in the client credentials mapping"`
+	NetSuitePrivateKey     Secret       `envconfig:"NETSUITE_PRIVATE_KEY" secret:"key" meaning:"OAuth 2.0: private key of the certificate, in PEM; best as a file"`
+	NetSuiteCertificate    string       `envconfig:"NETSUITE_CERTIFICATE" meaning:"OAuth 2.0: path of the certificate in PEM, of which check reads when it ends"`
+	NetSuiteAccount        string       `envconfig:"NETSUITE_ACCOUNT" meaning:"token-based authentication: account id in its own form, such as 1234567_SB1"`
+	NetSuiteConsumerKey    Secret       `envconfig:"NETSUITE_CONSUMER_KEY" meaning:"token-based authentication: consumer key of the integration record"`
+	NetSuiteConsumerSecret Secret       `envconfig:"NETSUITE_CONSUMER_SECRET" meaning:"token-based authentication: consumer secret of the integration record"`
+	NetSuiteTokenID        Secret       `envconfig:"NETSUITE_TOKEN_ID" meaning:"token-based authentication: id of the access token"`
+	NetSuiteTokenSecret    Secret       `envconfig:"NETSUITE_TOKEN_SECRET" meaning:"token-based authentication: secret of the access token"`
 
 	BusinessCentralURL          string `envconfig:"BUSINESSCENTRAL_URL" meaning:"address of Business Central's API, up to and with /api/v2.0"`
 	BusinessCentralCompany      string `envconfig:"BUSINESSCENTRAL_COMPANY" meaning:"the company's id or name"`

@@ -214,7 +214,11 @@ var wrongVariables = []struct {
 	{[]string{"MAGENTO_TIMEZONE", "Berlin"}, "MAGENTO_TIMEZONE"},
 	{[]string{"MAGENTO_RATE_LIMIT", "-1"}, "MAGENTO_RATE_LIMIT"},
 	{[]string{"ERP_RATE_LIMIT", "NaN"}, "ERP_RATE_LIMIT"},
-	{[]string{"ERP", "netsuite"}, "ERP"},
+	{[]string{"ERP", "netsuite"}, "ERP_MAPPING NETSUITE_URL NETSUITE_CLIENT_ID NETSUITE_CERTIFICATE_ID NETSUITE_PRIVATE_KEY"},
+	{[]string{"ERP", "netsuite", "NETSUITE_AUTH", "tba"}, "ERP_MAPPING NETSUITE_URL NETSUITE_ACCOUNT NETSUITE_CONSUMER_KEY NETSUITE_CONSUMER_SECRET NETSUITE_TOKEN_ID NETSUITE_TOKEN_SECRET"},
+	{[]string{"NETSUITE_AUTH", "basic"}, "NETSUITE_AUTH"},
+	{[]string{"NETSUITE_URL", "1234567"}, "NETSUITE_URL"},
+	{[]string{"NETSUITE_CERTIFICATE", "/there/is/none.pem"}, "NETSUITE_CERTIFICATE"},
 	{[]string{"ERP", "sap"}, "ERP_MAPPING SAP_URL SAP_USERNAME SAP_PASSWORD"},
 	{[]string{"ERP", "sap", "SAP_URL", "https://sap.example", "SAP_TOKEN_URL", "https://sap.example/token", "ERP_MAPPING", "config.go"}, "SAP_CLIENT_ID SAP_CLIENT_SECRET"},
 	{[]string{"SAP_CLIENT", "1"}, "SAP_CLIENT"},
@@ -447,6 +451,10 @@ func TestLoad_WhatDependsOnTheERP(t *testing.T) {
 		{nil, 16, 0},
 		{chosen, 4, 10 * time.Minute},
 		{[]string{"ERP", "sap", "ERP_MAPPING", file, "SAP_URL", "https://sap.example", "SAP_USERNAME", "u", "SAP_PASSWORD", "p"}, 4, 15 * time.Minute},
+		{[]string{
+			"ERP", "netsuite", "ERP_MAPPING", file, "NETSUITE_URL", "https://1234567.suitetalk.api.netsuite.com", "NETSUITE_CLIENT_ID", "id",
+			"NETSUITE_CERTIFICATE_ID", "cert", "NETSUITE_PRIVATE_KEY", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----",
+		}, 4, 15 * time.Minute},
 		{append(slices.Clone(chosen), "ERP_CONCURRENCY", "16", "ERP_UNCERTAIN_WAIT", "0"), 16, 0},
 	} {
 		environment(t, complete(tt.set...))

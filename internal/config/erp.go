@@ -11,7 +11,7 @@ import (
 const (
 	connectorConcurrency = 4
 	connectorWait        = 10 * time.Minute
-	sapWait              = 15 * time.Minute
+	sapWait              = 15 * time.Minute // and that of NetSuite
 )
 
 // LongestCreate is how long after its client has given up the ERP may still carry out a create, as far as its makers say: the
@@ -20,7 +20,7 @@ func (c *Config) LongestCreate() time.Duration {
 	switch c.ERP {
 	case Webhook, NoERP:
 		return 0
-	case SAP:
+	case SAP, NetSuite:
 		return sapWait
 	default:
 		return connectorWait
@@ -40,6 +40,7 @@ func (l *loader) checkConnector() {
 	}
 	for name, value := range map[string]string{
 		"SAP_URL": c.SAPURL, "SAP_TOKEN_URL": c.SAPTokenURL,
+		"NETSUITE_URL":        c.NetSuiteURL,
 		"BUSINESSCENTRAL_URL": c.BusinessCentralURL, "BUSINESSCENTRAL_TOKEN_URL": c.BusinessCentralTokenURL,
 		"FINOPS_URL": c.FinOpsURL, "FINOPS_TOKEN_URL": c.FinOpsTokenURL,
 	} {
@@ -50,6 +51,11 @@ func (l *loader) checkConnector() {
 	if path := c.ERPMapping; path != "" {
 		if info, err := os.Stat(path); err != nil || info.IsDir() {
 			l.problem("ERP_MAPPING", "must be the path of a YAML file that can be read, such as /etc/mageline/codes.yaml")
+		}
+	}
+	if path := c.NetSuiteCertificate; path != "" {
+		if _, err := os.Stat(path); err != nil {
+			l.problem("NETSUITE_CERTIFICATE", "must be the path of a certificate in PEM that can be read")
 		}
 	}
 	l.checkSAP()
@@ -103,6 +109,8 @@ func (l *loader) checkConnectorNeeds() {
 		}
 		needs = append(needs, need{"SAP_USERNAME", c.SAPUsername, "set it to the communication user, or " + prefix + "SAP_TOKEN_URL for OAuth"},
 			need{"SAP_PASSWORD", c.SAPPassword.Reveal(), "is needed with " + prefix + "SAP_USERNAME"})
+	case NetSuite:
+		needs = netSuiteNeeds(c)
 	case BusinessCentral:
 		needs = []need{
 			{"BUSINESSCENTRAL_URL", c.BusinessCentralURL, "set it to the API's address, such as https://api.businesscentral.dynamics.com/v2.0/<tenant>/Production/api/v2.0"},
@@ -133,6 +141,22 @@ func (l *loader) checkConnectorNeeds() {
 			l.problem(n.name, "%s", n.want)
 		}
 	}
+}
+
+func netSuiteNeeds(c *Config) []need {
+	needs := []need{{"NETSUITE_URL", c.NetSuiteURL, "set it to the account's address, such as https://1234567.suitetalk.api.netsuite.com (Company URLs in NetSuite)"}, mappingNeed(c)}
+	if c.NetSuiteAuth == TokenBased {
+		return append(needs,
+			need{"NETSUITE_ACCOUNT", c.NetSuiteAccount, "set it to the account id, such as 1234567_SB1"},
+			need{"NETSUITE_CONSUMER_KEY", c.NetSuiteConsumerKey.Reveal(), "set it to the consumer key of the integration record"},
+			need{"NETSUITE_CONSUMER_SECRET", c.NetSuiteConsumerSecret.Reveal(), "set it to the consumer secret of the integration record"},
+			need{"NETSUITE_TOKEN_ID", c.NetSuiteTokenID.Reveal(), "set it to the id of the access token"},
+			need{"NETSUITE_TOKEN_SECRET", c.NetSuiteTokenSecret.Reveal(), "set it to the secret of the access token"})
+	}
+	return append(needs,
+		need{"NETSUITE_CLIENT_ID", c.NetSuiteClientID, "set it to the client id of the integration record"},
+		need{"NETSUITE_CERTIFICATE_ID", c.NetSuiteCertificateID, "set it to the certificate's id in the OAuth 2.0 client credentials mapping"},
+		need{"NETSUITE_PRIVATE_KEY", c.NetSuitePrivateKey.Reveal(), "set " + prefix + "NETSUITE_PRIVATE_KEY_FILE to the file with the certificate's private key"})
 }
 
 func mappingNeed(c *Config) need {

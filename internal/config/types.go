@@ -145,25 +145,35 @@ type ERP string
 const (
 	Webhook         ERP = "webhook"
 	SAP             ERP = "sap"
+	NetSuite        ERP = "netsuite"
 	BusinessCentral ERP = "businesscentral"
 	FinOps          ERP = "finops"
 	NoERP           ERP = "none"
 )
 
 // erps are all of them.
-var erps = []ERP{Webhook, SAP, BusinessCentral, FinOps, NoERP}
+var erps = []ERP{Webhook, SAP, NetSuite, BusinessCentral, FinOps, NoERP}
 
 // Type says what it takes.
 func (ERP) Type() string { return words(erps...) }
 
 // Decode reads it.
-func (e *ERP) Decode(value string) error {
-	switch value {
-	case "netsuite":
-		return want("%s; the connector %s is not in this build", words(erps...), value)
-	}
-	return choice(e, value, erps...)
-}
+func (e *ERP) Decode(value string) error { return choice(e, value, erps...) }
+
+// NetSuiteAuth is how NetSuite is logged on to.
+type NetSuiteAuth string
+
+// OAuth2 asks for access tokens with a signed assertion, TokenBased signs each request.
+const (
+	OAuth2     NetSuiteAuth = "oauth2"
+	TokenBased NetSuiteAuth = "tba"
+)
+
+// Type says what it takes.
+func (NetSuiteAuth) Type() string { return words(OAuth2, TokenBased) }
+
+// Decode reads it.
+func (a *NetSuiteAuth) Decode(value string) error { return choice(a, value, OAuth2, TokenBased) }
 
 // ShipmentReport says which shipments the ERP is told of.
 type ShipmentReport string
