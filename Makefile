@@ -25,7 +25,7 @@ help: ## this list
 build: ## bin/mageline and bin/mageline-demo
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/mageline ./cmd/mageline-demo
 
-demo: build ## mageline between a simulated Magento and ERP, until Ctrl-C; with ONCE=1 it ends by itself and checks the result; MAGENTO=2.4.5, 2.4.7 or 2.4.8; ERP=sap, businesscentral or finops
+demo: build ## mageline between a simulated Magento and ERP, until Ctrl-C; with ONCE=1 it ends by itself and checks the result; MAGENTO=2.4.5, 2.4.7 or 2.4.8; ERP=sap, netsuite, businesscentral or finops
 	$(SERVICES) sh -c 'exec bin/mageline-demo run $(if $(ONCE),--once) $(if $(MAGENTO),--magento-version $(MAGENTO)) $(if $(ERP),--erp $(ERP)) --mageline bin/mageline --amqp "$$MAGELINE_TEST_AMQP_URL" --database "$$MAGELINE_TEST_DATABASE_URL"'
 
 test: ## every test, with the race detector, against a real RabbitMQ and Postgres
@@ -62,7 +62,7 @@ chaos: ## the tests of failures at their full size: 10,000 orders with replicas 
 	$(SERVICES) env MAGELINE_E2E_RECONCILE=5000 go test -count=1 -v -timeout 30m -run 'TestReconcile_FindsJust' ./test/e2e
 	$(SERVICES) env MAGELINE_E2E_UPDATES=200000 go test -count=1 -v -timeout 60m -parallel 1 -run TestVolume ./test/e2e
 	MAGELINE_E2E_ORDERS=10000 go test -count=1 -v -timeout 60m -run 'TestChaos/servers' ./test/e2e
-	MAGELINE_CHAOS=1 go test -count=1 -v -timeout 30m -run ManyOrdersUnderFaults ./erp/businesscentral ./erp/finops
+	MAGELINE_CHAOS=1 go test -count=1 -v -timeout 30m -run ManyOrdersUnderFaults ./erp/businesscentral ./erp/finops ./erp/netsuite
 	$(SERVICES) env MAGELINE_LARGE_BODIES=200 go test -count=1 -v -timeout 30m -run LargeBodies ./consumer
 	$(SERVICES) env MAGELINE_TEST_LETTERS=100000 go test -count=1 -v -timeout 20m -run TestReplay_LosesNothingOfManyWhenKilled ./internal/deadletter
 

@@ -10,6 +10,7 @@ import (
 	"github.com/mageline/mageline/test/kit/fakebusinesscentral"
 	"github.com/mageline/mageline/test/kit/fakeerp"
 	"github.com/mageline/mageline/test/kit/fakefinops"
+	"github.com/mageline/mageline/test/kit/fakenetsuite"
 	"github.com/mageline/mageline/test/kit/fakesap"
 	"github.com/mageline/mageline/test/kit/fault"
 )
@@ -38,6 +39,9 @@ var erps = map[string]func(seed uint64) simulatedERP{
 	},
 	"sap": func(seed uint64) simulatedERP {
 		return sapERP{fakesap.New(fakesap.Options{Username: "MAGELINE", Password: demoERPSecret, Client: "100", Seed: seed})}
+	},
+	"netsuite": func(seed uint64) simulatedERP {
+		return netSuiteERP{fakenetsuite.New(fakenetsuite.Options{Seed: seed})}
 	},
 	"businesscentral": func(seed uint64) simulatedERP {
 		return businessCentralERP{fakebusinesscentral.New(fakebusinesscentral.Options{Seed: seed})}
@@ -120,6 +124,40 @@ func (e sapERP) settings(url, directory string) ([]string, error) {
 	return []string{
 		"MAGELINE_ERP=sap", "MAGELINE_SAP_URL=" + url, "MAGELINE_SAP_USERNAME=MAGELINE", "MAGELINE_SAP_PASSWORD=" + demoERPSecret, "MAGELINE_SAP_CLIENT=100",
 		"MAGELINE_ERP_MAPPING=" + path, "MAGELINE_ERP_UNCERTAIN_WAIT=3s", // this SAP commits at once
+	}, nil
+}
+
+type netSuiteERP struct{ *fakenetsuite.Server }
+
+func (e netSuiteERP) faults() *fault.Injector { return e.Faults }
+func (e netSuiteERP) is() string {
+	return "a simulated NetSuite; refuses a second order with the same external id"
+}
+
+func (e netSuiteERP) number(reference string) string {
+	for _, d := range e.Orders(reference) {
+		return d.Number
+	}
+	return ""
+}
+
+const netSuiteCodes = `# What the demo's shop is called in the demo's NetSuite; docs/erp/netsuite.md explains it.
+tax: {"19": "119", "7": "107", "0": "100"}
+shipping_methods: {"*": "5"}
+accounts: {guests: "9000", shipping: SHIPPING, rounding: ROUNDING}
+`
+
+func (e netSuiteERP) settings(url, directory string) ([]string, error) {
+	codes, key := filepath.Join(directory, "codes.yaml"), filepath.Join(directory, "netsuite.key")
+	for path, text := range map[string]string{codes: netSuiteCodes, key: e.Tokens.PrivateKey()} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			return nil, fmt.Errorf("write %s: %w", filepath.Base(path), err)
+		}
+	}
+	return []string{
+		"MAGELINE_ERP=netsuite", "MAGELINE_NETSUITE_URL=" + url, "MAGELINE_NETSUITE_CLIENT_ID=" + fakenetsuite.ClientID,
+		"MAGELINE_NETSUITE_CERTIFICATE_ID=" + fakenetsuite.CertificateID, "MAGELINE_NETSUITE_PRIVATE_KEY_FILE=" + key,
+		"MAGELINE_ERP_MAPPING=" + codes, "MAGELINE_ERP_UNCERTAIN_WAIT=3s", // this one commits at once
 	}, nil
 }
 
