@@ -14,6 +14,8 @@ import (
 type Steps struct {
 	// Wait is that of each Attempt.
 	Wait time.Duration
+	// Waited, if set, reports in place of the clock whether Wait is over: the fake knows what it has not carried out yet.
+	Waited func() bool
 
 	mu    sync.Mutex
 	steps map[string]*step
@@ -46,7 +48,7 @@ func (s *Steps) Do(ctx context.Context, name string, run func(context.Context, e
 	looked := false
 	a := erp.Attempt{Uncertain: st.uncertain, Wait: s.Wait, Looked: func() { looked = true }}
 	if st.uncertain {
-		a.For = time.Since(st.since)
+		a.For = s.waited(st.since)
 	} else {
 		st.since = time.Now()
 	}
@@ -65,6 +67,17 @@ func (s *Steps) Do(ctx context.Context, name string, run func(context.Context, e
 		st.since = time.Now()
 	}
 	return value, err
+}
+
+func (s *Steps) waited(since time.Time) time.Duration {
+	switch {
+	case s.Waited == nil:
+		return time.Since(since)
+	case s.Waited():
+		return s.Wait
+	default:
+		return 0
+	}
 }
 
 // Names returns the names of the steps that were begun.

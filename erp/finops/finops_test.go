@@ -441,7 +441,7 @@ func TestEffects_EachRequestCarriedOutLate(t *testing.T) {
 	}
 }
 
-// Orders under faults, several at once: each is there once, whole, and to the cent. MAGELINE_CHAOS=1 runs ten thousand.
+// Orders under faults, several at once, with requests that are carried out late: each is there once, whole, and to the cent. MAGELINE_CHAOS=1 runs ten thousand.
 func TestCreate_ManyOrdersUnderFaults(t *testing.T) {
 	orders := 150
 	if os.Getenv("MAGELINE_CHAOS") != "" {
@@ -449,12 +449,14 @@ func TestCreate_ManyOrdersUnderFaults(t *testing.T) {
 	}
 	r := newRig(t, fakefinops.Options{Seed: 1}, plain, nil)
 	r.fake.Faults.Set(fault.Plan{Chances: []fault.Chance{
+		{OneIn: 60, Fault: fault.Fault{Kind: fault.Later, After: 300 * time.Millisecond}},
 		{OneIn: 25, Fault: fault.Fault{Kind: fault.Drop}},
 		{OneIn: 30, Fault: fault.Fault{Kind: fault.Garble}},
 		{OneIn: 30, Fault: fault.Fault{Kind: fault.Fail, Status: 500}},
 		{OneIn: 40, Fault: fault.Fault{Kind: fault.Refuse}},
 		{OneIn: 40, Fault: fault.Fault{Kind: fault.Page}},
 	}})
+	const wait = time.Second // of which the test waits for what matters: that nothing is left to be carried out
 	work := make(chan int)
 	var workers sync.WaitGroup
 	client := r.connect()
@@ -471,9 +473,14 @@ func TestCreate_ManyOrdersUnderFaults(t *testing.T) {
 				case 2:
 					r.fake.Tokens.Expire()
 				}
-				steps, uncertain := &erptest.Steps{}, false
+				uncertain, waited := false, func() bool { return !r.fake.Faults.Owes() }
+				steps := &erptest.Steps{Wait: wait, Waited: waited}
 				for {
-					_, err := place(t, client, erptest.Order(reference), erp.Call{Steps: steps, Attempt: erp.Attempt{Uncertain: uncertain}})
+					call := erp.Call{Steps: steps, Attempt: erp.Attempt{Uncertain: uncertain, Wait: wait}}
+					if waited() {
+						call.For = wait
+					}
+					_, err := place(t, client, erptest.Order(reference), call)
 					if err == nil {
 						break
 					}
@@ -482,6 +489,7 @@ func TestCreate_ManyOrdersUnderFaults(t *testing.T) {
 						break
 					}
 					uncertain = uncertain || !event.IsNotDone(err)
+					time.Sleep(time.Duration(random.IntN(5)) * time.Millisecond)
 				}
 			}
 		})

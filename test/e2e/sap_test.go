@@ -89,7 +89,7 @@ func TestSAP_OrdersOnceUnderFaults(t *testing.T) {
 	}
 	e, sap, _ := sapEnv(t, env.ImpatientDelays()...)
 	e.Impatient()
-	e.Set("ERP_UNCERTAIN_WAIT", "1s", "ERP_CONCURRENCY", "4")
+	e.Set("ERP_UNCERTAIN_WAIT", "2s", "ERP_CONCURRENCY", "4") // much longer than anything is carried out late here
 	sap.SetSessions(25, 0)
 	sap.SetTax(false, "10") // a cent more than Magento
 	sap.SetLocked(n/20, "", "")
@@ -99,6 +99,7 @@ func TestSAP_OrdersOnceUnderFaults(t *testing.T) {
 		{OneIn: 25, Fault: fault.Fault{Kind: fault.Late, After: time.Second}},
 		{OneIn: 25, Fault: fault.Fault{Kind: fault.Refuse}},
 		{OneIn: 40, Fault: fault.Fault{Kind: fault.Garble}},
+		{OneIn: 30, Fault: fault.Fault{Kind: fault.Later, After: 300 * time.Millisecond}},
 	}})
 	e.Run(2)
 	var orders []fakemagento.Placed
@@ -122,7 +123,8 @@ func TestSAP_OrdersOnceUnderFaults(t *testing.T) {
 	if customers := len(sap.Partners()); customers != 2 {
 		t.Errorf("SAP has %d customers, want 2", customers)
 	}
-	t.Logf("of %d orders: %d calls failed, %d answers were lost, %d late; %v", n, sap.Faults.Count(fault.Fail), sap.Faults.Count(fault.Drop), sap.Faults.Count(fault.Late), sap.Changes())
+	t.Logf("of %d orders: %d calls failed, %d answers were lost, %d late, %d calls carried out late; %v", n, sap.Faults.Count(fault.Fail), sap.Faults.Count(fault.Drop),
+		sap.Faults.Count(fault.Late), sap.Faults.Count(fault.Later), sap.Changes())
 }
 
 // A code that the file lacks makes a dead letter with the line to add. Added and replayed, the order goes out, without a
@@ -180,4 +182,52 @@ func grandTotal(t *testing.T, e *env.Env, number string, orders []fakemagento.Pl
 	}
 	t.Fatalf("nobody has placed order %s", number)
 	return decimal.Zero
+}
+
+// What follows an order reaches SAP once each, though answers are lost and replicas are killed: a shipment as a posted delivery, a
+// refund of the whole as a credit memo request that leaves nothing to be shipped, and a customer with the shop's id.
+func TestSAP_WhatFollowsAnOrder(t *testing.T) {
+	t.Parallel()
+	e, sap, codes := sapEnv(t, env.ImpatientDelays()...)
+	write(t, codes, strings.Replace(sapCodes, "options: {", "options: {delivery: on, ", 1))
+	e.Impatient()
+	r := e.Start().AwaitReady()
+	shipped, refunded := e.PlaceOne(fakemagento.Placing{}), e.PlaceOne(fakemagento.Placing{})
+	inSAP(t, e, sap, shipped, refunded)
+	customer, err := e.Shop.AddCustomer([]byte(`{"email":"ada@example.com","firstname":"Ada","lastname":"Byron","group_id":1,"website_id":1,"store_id":1,
+		"addresses":[{"firstname":"Ada","lastname":"Byron","street":["Main St 1"],"city":"Berlin","postcode":"10115","country_id":"DE","telephone":"1","default_billing":true}]}`), "Passw0rd!")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Shop.Invoice(refunded.EntityID)
+	shipment, memo := e.Shop.Ship(shipped.EntityID, nil), e.Shop.Refund(refunded.EntityID)
+	follow := func() {
+		e.Publish("sales.shipment.created", fmt.Sprintf(`{"entity_id":%d}`, shipment))
+		e.Publish("sales.creditmemo.created", fmt.Sprintf(`{"entity_id":%d}`, memo))
+		e.Publish("customer.saved", fmt.Sprintf(`{"id":%d}`, customer))
+	}
+	// Each create is carried out and its answer lost; then the process dies in the middle of what is left.
+	sap.Faults.Set(fault.Plan{Only: func(r *http.Request) bool { return r.Method == http.MethodPost }})
+	sap.Faults.Next(fault.Fault{Kind: fault.Drop}, fault.Fault{Kind: fault.Drop}, fault.Fault{Kind: fault.Drop})
+	follow()
+	kit.Eventually(t, env.Patience, func() bool { return sap.Faults.Count(fault.Drop) == 3 }, "three lost answers")
+	r.Kill()
+	e.Start().AwaitReady()
+	follow() // once more, as a publisher that is not sure does
+	document := func(o fakemagento.Placed) fakesap.Document { return sap.DocumentsOf(o.IncrementID)[0] }
+	kit.Eventually(t, env.Patience, func() bool {
+		deliveries, partners := sap.DeliveriesOf(document(shipped).Number), sap.Partners()
+		return len(deliveries) == 1 && deliveries[0].Posted && document(refunded).Canceled && len(partners) == 1 && partners[0].IDs["ZSHOP"] == fmt.Sprintf("C%d", customer)
+	}, "a posted delivery, a cancelled order and a customer in SAP")
+	e.Finish()
+	changes := sap.Changes()
+	for _, change := range []string{"POST A_OutbDeliveryHeader", "POST A_CreditMemoRequest", "POST A_BusinessPartner"} {
+		if changes[change] != 1 {
+			t.Errorf("%s: %d times, want once", change, changes[change])
+		}
+	}
+	if len(sap.DeliveriesOf(document(shipped).Number)) != 1 || len(sap.Partners()) != 1 {
+		t.Errorf("SAP has %d deliveries and %d customers", len(sap.DeliveriesOf(document(shipped).Number)), len(sap.Partners()))
+	}
+	t.Logf("changes of SAP: %v", changes)
 }

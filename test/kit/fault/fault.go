@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -37,6 +38,9 @@ const (
 	Redirect
 	// Prefix does the work and puts Text, such as ByteOrderMark, in front of the answer.
 	Prefix
+	// Later closes the connection without an answer and does the work After later: as where the client has given up on a
+	// request that is carried out all the same.
+	Later
 	// Say answers with Status (200 without one) and the JSON in Text, and does nothing.
 	Say
 )
@@ -85,6 +89,8 @@ type Injector struct {
 	errorBody func(status int) []byte
 	closed    chan struct{}
 	closeOnce sync.Once
+	working   sync.WaitGroup // of Later
+	owed      atomic.Int64
 
 	mu     sync.Mutex
 	random *rand.Rand
@@ -124,8 +130,34 @@ func (i *Injector) Count(k Kind) int {
 	return i.counts[k]
 }
 
-// Close ends all waiting: late answers are abandoned.
-func (i *Injector) Close() { i.closeOnce.Do(func() { close(i.closed) }) }
+// Close ends all waiting: late answers are abandoned, and what was to be done later is not.
+func (i *Injector) Close() {
+	i.closeOnce.Do(func() { close(i.closed) })
+	i.working.Wait()
+}
+
+// Owes reports whether something is still to be done Later.
+func (i *Injector) Owes() bool { return i.owed.Load() > 0 }
+
+// later has a request that changes something carried out after a time.
+func (i *Injector) later(r *http.Request, after time.Duration, api http.Handler) {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxRest))
+	if err != nil {
+		return
+	}
+	own := r.Clone(context.WithoutCancel(r.Context()))
+	own.Body = io.NopCloser(bytes.NewReader(body))
+	i.owed.Add(1)
+	i.working.Go(func() {
+		defer i.owed.Add(-1)
+		if i.wait(own.Context(), after) {
+			api.ServeHTTP(newRecorder(), own)
+		}
+	})
+}
 
 func (i *Injector) pick(r *http.Request) (time.Duration, Fault) {
 	i.mu.Lock()
@@ -209,6 +241,9 @@ func (i *Injector) Wrap(api http.Handler) http.Handler {
 			answer.body = *bytes.NewBuffer(append([]byte(f.Text), answer.body.Bytes()...))
 			answer.header.Del("Content-Length")
 			answer.replay(w)
+		case Later:
+			i.later(r, f.After, api)
+			panic(http.ErrAbortHandler)
 		case Refuse:
 			panic(http.ErrAbortHandler)
 		case Drop:

@@ -190,3 +190,23 @@ func TestPlan_ChancesComeFromTheSeed(t *testing.T) {
 		t.Errorf("%d of 400 failed, want about 100", hits)
 	}
 }
+
+func TestInjector_LaterThoughNobodyWaits(t *testing.T) {
+	inject, server, worked := serve(t, 1)
+	inject.Next(fault.Fault{Kind: fault.Later, After: 50 * time.Millisecond}, fault.Fault{Kind: fault.Later, After: time.Millisecond})
+	if res, err := http.Post(server.URL, "application/json", strings.NewReader("{}")); err == nil { //nolint:noctx // it ends at once
+		_ = res.Body.Close()
+		t.Errorf("answered with %s, want no answer", res.Status)
+	}
+	if !inject.Owes() || worked.Load() != 0 {
+		t.Error("the work was done at once")
+	}
+	kit.Eventually(t, 10*time.Second, func() bool { return worked.Load() == 1 && !inject.Owes() }, "the work to be done")
+	if res, err := http.Get(server.URL); err == nil { //nolint:noctx // it ends at once
+		_ = res.Body.Close()
+		t.Errorf("answered with %s, want no answer", res.Status)
+	}
+	if inject.Owes() { // a question does nothing later
+		t.Error("a question is still to be carried out")
+	}
+}
