@@ -54,16 +54,18 @@ func TestDecode_MessagesOfTheModule(t *testing.T) {
 		if len(members) != len(s.Defs[form].Properties) {
 			t.Errorf("%s: the example has a member that the schema lacks", form)
 		}
-		kind := event.Anything
-		if strings.HasPrefix(topic, "sales.order.") {
-			kind = event.Orders
-		}
+		kind := kindOf(topic)
 		events, err := event.Decode([]byte(example), kind)
 		if err != nil || len(events) != 1 {
 			t.Errorf("%s: %d events, %v", topic, len(events), err)
 			continue
 		}
-		if strings.HasPrefix(topic, "sales.order.") {
+		if id, is := map[event.Kind]int64{event.Shipments: 57, event.CreditMemos: 57, event.Customers: 42}[kind]; is {
+			if got, err := event.ParseID(events[0], kind); err != nil || got != id {
+				t.Errorf("%s is read as %d, %v", topic, got, err)
+			}
+		}
+		if kind == event.Orders {
 			o, err := event.ParseOrder(events[0])
 			if err != nil || o.EntityID != 57 || o.IncrementID != "000000123" || o.StoreID == nil || *o.StoreID != 1 {
 				t.Errorf("%s is read as %+v, %v", topic, o, err)
@@ -73,4 +75,19 @@ func TestDecode_MessagesOfTheModule(t *testing.T) {
 	if topics != 10 {
 		t.Errorf("%d topics in the schema, want 10", topics)
 	}
+}
+
+// kindOf is what the consumer of a topic reads its events as.
+func kindOf(topic string) event.Kind {
+	switch {
+	case strings.HasPrefix(topic, "sales.order."):
+		return event.Orders
+	case strings.HasPrefix(topic, "sales.shipment."):
+		return event.Shipments
+	case strings.HasPrefix(topic, "sales.creditmemo."):
+		return event.CreditMemos
+	case strings.HasPrefix(topic, "customer."):
+		return event.Customers
+	}
+	return event.Anything // of products and of invoices
 }

@@ -5,6 +5,7 @@ declare(strict_types=1);
 namespace Mageline\Events\Test\Unit;
 
 use Mageline\Events\Model\Event;
+use Mageline\Events\Test\Framework\Schema;
 use PHPUnit\Framework\TestCase;
 
 /**
@@ -53,6 +54,40 @@ class FilesTest extends TestCase
             self::assertArrayHasKey($topic, $schema['$defs']);
             self::assertNotEmpty((string)$defaults->$name === '' ? null : 'set', $name);
             self::assertStringContainsString('id="' . $name . '"', $system);
+        }
+    }
+
+    /**
+     * A topic or a member that the module publishes and mageline's tests do not know of fails here.
+     */
+    public function testMessagesOfEachTopicAreAsTheSchemaSays(): void
+    {
+        $schema = new Schema();
+        $now = new \DateTimeImmutable();
+        foreach (Event::TOPICS as $topic) {
+            if (str_starts_with($topic, 'catalog.')) {
+                $events = Event::ofSkus($topic, ['24-MB01', '42', "Gr\u{f6}\u{df}e/\"M\""], $now);
+            } else {
+                $number = str_starts_with($topic, 'customer.') ? null : '000000123';
+                $events = [Event::ofEntity($topic, 57, $number, 1, $now), Event::ofEntity($topic, 57, $number, null, $now)];
+            }
+            foreach ($events as $event) {
+                self::assertSame([], $schema->errors($topic, $event->body()));
+            }
+        }
+        $time = '"occurred_at":"2026-11-29T10:00:00Z"';
+        foreach (
+            [
+                'no order' => ['sales.order.placed', "{{$time}}"],
+                'one member more' => ['sales.order.placed', "{\"entity_id\":1,\"state\":\"new\",$time}"],
+                'an id that is a text' => ['sales.order.placed', "{\"entity_id\":\"1\",$time}"],
+                'a local time' => ['customer.saved', '{"entity_id":1,"occurred_at":"2026-11-29 10:00:00"}'],
+                'no SKU' => ['catalog.products.exported', "{\"skus\":[],$time}"],
+                'a SKU that is a number' => ['catalog.products.exported', "{\"skus\":[42],$time}"],
+                'another topic' => ['sales.order.deleted', "{\"entity_id\":1,$time}"],
+            ] as $what => [$topic, $body]
+        ) {
+            self::assertNotSame([], $schema->errors($topic, $body), $what);
         }
     }
 

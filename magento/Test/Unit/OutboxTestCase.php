@@ -4,6 +4,7 @@ declare(strict_types=1);
 
 namespace Mageline\Events\Test\Unit;
 
+use Mageline\Events\Test\Framework\Schema;
 use Mageline\Events\Test\Framework\Shop;
 use PHPUnit\Framework\TestCase;
 
@@ -38,12 +39,15 @@ abstract class OutboxTestCase extends TestCase
     }
 
     /**
+     * What is in the outbox. Each message is as message.schema.json says.
+     *
      * @return string[]
      */
     protected function outbox(): array
     {
         $lines = [];
         foreach ($this->shop->adapter->fetchAll('SELECT topic, body FROM shop_mageline_outbox ORDER BY id') as $row) {
+            self::assertSame([], (new Schema())->errors($row['topic'], $row['body']));
             $body = json_decode($row['body'], true, 512, JSON_THROW_ON_ERROR);
             $lines[] = $row['topic'] . ' ' . (isset($body['skus']) ? implode(',', $body['skus']) : sprintf(
                 '%s %s store %s',
