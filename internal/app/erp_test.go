@@ -9,6 +9,8 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/mageline/mageline/erp"
+	"github.com/mageline/mageline/erp/codes"
+	"github.com/mageline/mageline/erp/erptest"
 	"github.com/mageline/mageline/internal/config"
 )
 
@@ -85,5 +87,25 @@ func TestCodesFile_IsReadAgainWhenItHasChanged(t *testing.T) {
 	}
 	if _, err := openCodes(filepath.Join(t.TempDir(), "none.yaml"), "businesscentral", zerolog.Nop()); err == nil {
 		t.Error("a file that is not there has no error")
+	}
+}
+
+// What would be sent is known without anything that an ERP is called with.
+func TestOfflineERP_BuildsWithTheFileOfCodesAlone(t *testing.T) {
+	file, err := codes.Parse("codes.yaml", "netsuite", []byte(`
+tax: {"*": "119"}
+shipping_methods: {"*": "5"}
+accounts: {guests: "9000", shipping: SHIPPING, rounding: ROUNDING}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := erptest.Order("ET-1")
+	connector, err := offlineERP(&config.Config{ERP: config.NetSuite, NetSuiteAuth: config.OAuth2}, func() *codes.File { return file }, o.Store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, err := connector.Build(o); err != nil || len(p.Requests) != 2 {
+		t.Errorf("built %d requests, %v; want the customer and the order", len(p.Requests), err)
 	}
 }

@@ -194,6 +194,17 @@ func (s *Server) CreditMemos(reference string) []Document {
 	return s.documents("creditMemo", reference)
 }
 
+// AllCreditMemos returns every credit memo.
+func (s *Server) AllCreditMemos() []Document {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var found []Document
+	for _, m := range s.tables["creditMemo"].all {
+		found = append(found, s.documentOf(m))
+	}
+	return found
+}
+
 func (s *Server) documents(kind, reference string) []Document {
 	s.mu.Lock()
 	defer s.mu.Unlock()
