@@ -52,7 +52,7 @@ type Options struct {
 	// MaxBytes and MaxItems bound one bulk request, before it is compressed; 0 is 5 MiB and 1,000. After an answer 413 the bound in
 	// bytes is lowered until the process ends.
 	MaxBytes, MaxItems int
-	// MaxDocument bounds one document in bytes; 0 is 9 MiB. The smallest managed engines take requests of 10 MB.
+	// MaxDocument bounds one document in bytes; 0 is 10,000,000. The smallest managed engines take requests of 10 MiB.
 	MaxDocument int
 	Repeats     Repeats
 	// Now tells the time; nil is time.Now.
@@ -108,7 +108,7 @@ var (
 func New(o Options) (*Client, error) {
 	o.AddressName = cmp.Or(o.AddressName, "the search engine's address")
 	o.CredentialName = cmp.Or(o.CredentialName, "the search engine's credential")
-	o.MaxBytes, o.MaxItems, o.MaxDocument = cmp.Or(o.MaxBytes, 5<<20), cmp.Or(o.MaxItems, 1000), cmp.Or(o.MaxDocument, 9<<20)
+	o.MaxBytes, o.MaxItems, o.MaxDocument = cmp.Or(o.MaxBytes, 5<<20), cmp.Or(o.MaxItems, 1000), cmp.Or(o.MaxDocument, 10_000_000)
 	o.Repeats = Repeats{cmp.Or(o.Repeats.Max, 5), cmp.Or(o.Repeats.Wait, 200*time.Millisecond), cmp.Or(o.Repeats.MaxWait, 10*time.Second)}
 	if o.Now == nil {
 		o.Now = time.Now
