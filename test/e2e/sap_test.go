@@ -68,7 +68,8 @@ func write(t *testing.T, path, text string) {
 // inSAP waits until orders are in SAP and Magento is told.
 func inSAP(t *testing.T, e *env.Env, sap *fakesap.Server, orders ...fakemagento.Placed) {
 	t.Helper()
-	kit.Eventually(t, env.Patience, func() bool {
+	patience := env.Patience + time.Duration(len(orders))*250*time.Millisecond
+	kit.Eventually(t, patience, func() bool {
 		documents, comments := sap.Counts(), e.Shop.CommentCounts("Sales order ")
 		for _, o := range orders {
 			if documents[o.IncrementID] == 0 || comments[o.IncrementID] == 0 {
