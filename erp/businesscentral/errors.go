@@ -5,43 +5,32 @@ import (
 	"strings"
 
 	"github.com/mageline/mageline/erp/erphttp"
-	"github.com/mageline/mageline/event"
-)
-
-var (
-	// busy is a refusal that ends by itself. Nothing was done.
-	busy = erphttp.Meaning{Class: event.Unavailable, NotDone: true}
-	// unsure is one after which the ERP is asked before anything is sent again.
-	unsure = erphttp.Meaning{Class: event.Unavailable}
-	// unusable is one that names what is missing or not set up.
-	unusable = erphttp.Meaning{Class: event.Invalid, NotDone: true}
-	refused  = erphttp.Meaning{Class: event.Rejected, NotDone: true}
 )
 
 // Dialect is the errors of Business Central: what ends by itself comes as 400 or 409 too, and only its code and its text tell
 // it from what is refused for good.
 var Dialect = erphttp.Dialect{Read: readError, Rules: []erphttp.Rule{
-	{Text: "was locked by another user", Meaning: busy},
-	{Text: "another user has modified the record", Meaning: busy},
-	{Text: "we just updated this page", Meaning: busy},
-	{Text: "deadlock", Meaning: busy},
-	{Status: 409, Code: "Request_EntityChanged", Meaning: busy},
-	{Status: 412, Meaning: busy},
-	{Code: "Internal_EntityWithSameKeyExists", Meaning: unsure},
-	{Code: "Internal_ServerError", Meaning: unsure},
-	{Code: "Internal_TenantUnavailable", Meaning: unsure},
-	{Status: 409, Meaning: unsure},
-	{Status: 400, Code: "Internal_RecordNotFound", Meaning: unusable},
-	{Status: 400, Code: "Internal_InvalidTableRelation", Meaning: unusable},
-	{Status: 400, Text: textNoItem, Meaning: unusable},
-	{Status: 400, Text: "Account does not exist.", Meaning: unusable},
-	{Status: 400, Text: "Resource does not exist.", Meaning: unusable},
-	{Status: 400, Text: "cannot be found", Meaning: unusable},
-	{Status: 400, Text: "does not match to", Meaning: unusable},
-	{Status: 400, Text: "do not match to", Meaning: unusable},
-	{Status: 400, Text: "must have a value in", Meaning: unusable},
-	{Status: 400, Text: "You may not enter numbers manually", Meaning: unusable},
-	{Status: 400, Meaning: refused},
+	{Text: "was locked by another user", Meaning: erphttp.Busy},
+	{Text: "another user has modified the record", Meaning: erphttp.Busy},
+	{Text: "we just updated this page", Meaning: erphttp.Busy},
+	{Text: "deadlock", Meaning: erphttp.Busy},
+	{Status: 409, Code: "Request_EntityChanged", Meaning: erphttp.Busy},
+	{Status: 412, Meaning: erphttp.Busy},
+	{Code: "Internal_EntityWithSameKeyExists", Meaning: erphttp.Unsure},
+	{Code: "Internal_ServerError", Meaning: erphttp.Unsure},
+	{Code: "Internal_TenantUnavailable", Meaning: erphttp.Unsure},
+	{Status: 409, Meaning: erphttp.Unsure},
+	{Status: 400, Code: "Internal_RecordNotFound", Meaning: erphttp.Unusable},
+	{Status: 400, Code: "Internal_InvalidTableRelation", Meaning: erphttp.Unusable},
+	{Status: 400, Text: textNoItem, Meaning: erphttp.Unusable},
+	{Status: 400, Text: "Account does not exist.", Meaning: erphttp.Unusable},
+	{Status: 400, Text: "Resource does not exist.", Meaning: erphttp.Unusable},
+	{Status: 400, Text: "cannot be found", Meaning: erphttp.Unusable},
+	{Status: 400, Text: "does not match to", Meaning: erphttp.Unusable},
+	{Status: 400, Text: "do not match to", Meaning: erphttp.Unusable},
+	{Status: 400, Text: "must have a value in", Meaning: erphttp.Unusable},
+	{Status: 400, Text: "You may not enter numbers manually", Meaning: erphttp.Unusable},
+	{Status: 400, Meaning: erphttp.Refused},
 }}
 
 // textNoItem does not name the item.

@@ -20,6 +20,18 @@ type Meaning struct {
 	NotDone bool
 }
 
+// Meanings that the tables of several ERPs have.
+var (
+	// Busy is a refusal that ends by itself. Nothing was done.
+	Busy = Meaning{Class: event.Unavailable, NotDone: true}
+	// Unsure is one after which the ERP is asked before anything is sent again.
+	Unsure = Meaning{Class: event.Unavailable}
+	// Unusable is one that names what is missing or not set up.
+	Unusable = Meaning{Class: event.Invalid, NotDone: true}
+	// Refused is one for good.
+	Refused = Meaning{Class: event.Rejected, NotDone: true}
+)
+
 // MeaningOf returns the meaning of a status, for every ERP and every call of which no Rule says otherwise.
 //
 //	3xx                 Unavailable    may be done: something else than the ERP answers

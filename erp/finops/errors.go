@@ -5,32 +5,24 @@ import (
 	"strings"
 
 	"github.com/mageline/mageline/erp/erphttp"
-	"github.com/mageline/mageline/event"
-)
-
-var (
-	busy     = erphttp.Meaning{Class: event.Unavailable, NotDone: true}
-	unsure   = erphttp.Meaning{Class: event.Unavailable}
-	unusable = erphttp.Meaning{Class: event.Invalid, NotDone: true}
-	refused  = erphttp.Meaning{Class: event.Rejected, NotDone: true}
 )
 
 // Dialect is the errors of Finance & Operations. Code and outer message say nothing; the text within tells what ends by itself
 // from what is refused for good, and may come as 400 or as 500.
 var Dialect = erphttp.Dialect{Read: readError, Rules: []erphttp.Rule{
-	{Text: "update conflict occurred", Meaning: busy},
-	{Text: "another user", Meaning: busy},
-	{Text: "deadlock", Meaning: busy},
-	{Status: 412, Meaning: busy},
-	{Text: "already exist", Meaning: unsure},
-	{Status: 400, Text: "Could not find a property named", Meaning: refused},
-	{Status: 400, Text: "is not found in the related table", Meaning: unusable},
-	{Status: 500, Text: "is not found in the related table", Meaning: unusable},
-	{Status: 400, Text: "does not exist", Meaning: unusable},
-	{Status: 400, Text: "is mandatory", Meaning: unusable},
-	{Status: 400, Text: "must be filled in", Meaning: unusable},
-	{Status: 400, Text: "does not allow editing", Meaning: unusable},
-	{Status: 400, Meaning: refused},
+	{Text: "update conflict occurred", Meaning: erphttp.Busy},
+	{Text: "another user", Meaning: erphttp.Busy},
+	{Text: "deadlock", Meaning: erphttp.Busy},
+	{Status: 412, Meaning: erphttp.Busy},
+	{Text: "already exist", Meaning: erphttp.Unsure},
+	{Status: 400, Text: "Could not find a property named", Meaning: erphttp.Refused},
+	{Status: 400, Text: "is not found in the related table", Meaning: erphttp.Unusable},
+	{Status: 500, Text: "is not found in the related table", Meaning: erphttp.Unusable},
+	{Status: 400, Text: "does not exist", Meaning: erphttp.Unusable},
+	{Status: 400, Text: "is mandatory", Meaning: erphttp.Unusable},
+	{Status: 400, Text: "must be filled in", Meaning: erphttp.Unusable},
+	{Status: 400, Text: "does not allow editing", Meaning: erphttp.Unusable},
+	{Status: 400, Meaning: erphttp.Refused},
 }}
 
 // readError takes the message out of {"error":{"innererror":{"message"}}}.
