@@ -86,6 +86,7 @@ func TestTable(t *testing.T) {
 		{"consuming", consuming},
 		{"processes", processes},
 		{"endToEnd", endToEnd},
+		{"besideERPs", besideERPs},
 		{"cost", cost},
 		{"messages", messages},
 		{"tracks", tracks},
