@@ -25,8 +25,9 @@ help: ## this list
 build: ## bin/mageline and bin/mageline-demo
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/mageline ./cmd/mageline-demo
 
-demo: build ## mageline between a simulated Magento and ERP, until Ctrl-C; with ONCE=1 it ends by itself and checks the result; MAGENTO=2.4.5, 2.4.7 or 2.4.8; ERP=sap, netsuite, businesscentral or finops
-	$(SERVICES) sh -c 'exec bin/mageline-demo run $(if $(ONCE),--once) $(if $(MAGENTO),--magento-version $(MAGENTO)) $(if $(ERP),--erp $(ERP)) --mageline bin/mageline --amqp "$$MAGELINE_TEST_AMQP_URL" --database "$$MAGELINE_TEST_DATABASE_URL"'
+demo: build ## mageline between a simulated Magento and ERP, until Ctrl-C; with ONCE=1 it ends by itself and checks the result; MAGENTO=2.4.5, 2.4.7 or 2.4.8; ERP=sap, netsuite, businesscentral or finops; with MODULE=1 the Magento module publishes the events, under PHP
+	$(if $(MODULE),scripts/services/install.sh php)
+	$(SERVICES) sh -c 'exec bin/mageline-demo run $(if $(ONCE),--once) $(if $(MAGENTO),--magento-version $(MAGENTO)) $(if $(ERP),--erp $(ERP)) $(if $(MODULE),--module magento) --mageline bin/mageline --amqp "$$MAGELINE_TEST_AMQP_URL" --database "$$MAGELINE_TEST_DATABASE_URL"'
 
 test: ## every test, with the race detector, against a real RabbitMQ and Postgres
 	scripts/c-compiler.sh

@@ -25,6 +25,7 @@ type runOptions struct {
 	httpAddr                     string
 	magento                      string // version
 	erp                          string
+	module                       string // its directory; empty: the simulated shop publishes
 	patience                     time.Duration
 	seed                         uint64
 }
@@ -56,6 +57,7 @@ func runCommand() *cobra.Command {
 	f.StringVar(&o.httpAddr, "http-addr", "", "address of mageline's health and metrics (default: a free port of 127.0.0.1)")
 	f.StringVar(&o.magento, "magento-version", string(fakemagento.V245), magentoVersionHelp())
 	f.StringVar(&o.erp, "erp", "webhook", fmt.Sprintf("the ERP to simulate, one of %q", erpNames()))
+	f.StringVar(&o.module, "module", "", "directory of the Magento module, to publish the events of orders by its own code under PHP")
 	f.DurationVar(&o.patience, "patience", 2*time.Minute, "how long to wait for any one thing to happen")
 	f.Uint64Var(&o.seed, "seed", 1, "seed of the faults")
 	return c
@@ -111,6 +113,12 @@ func run(ctx context.Context, o runOptions, out io.Writer) (err error) {
 		return fmt.Errorf("--amqp: %w", err)
 	}
 	undo = append(undo, func() error { return deleteQueues(o.amqpURL, d.prefix, d.exchange, retryDelays) }, func() error { d.wire.close(); return nil })
+	if o.module != "" {
+		if d.wire.module, err = newModulePublisher(ctx, o.module, o.amqpURL, d.exchange); err != nil {
+			return err
+		}
+		undo = append(undo, d.wire.module.close)
+	}
 	databaseName := strings.ReplaceAll(name, "-", "_")
 	database, drop, err := createDatabase(ctx, o.databaseURL, databaseName)
 	if err != nil {

@@ -90,6 +90,9 @@ func (d *demo) awaitOrders(ctx context.Context) error {
 
 func (d *demo) ordinaryDay(ctx context.Context) error {
 	d.title("An ordinary day")
+	if d.wire.module != nil {
+		d.say("The events are published by the Magento module's own observers and outbox, under PHP.")
+	}
 	d.say("Magento sells 20 times. It publishes without asking whether anyone has heard it, some events")
 	d.say("two or three times, and some before the order can be read. The ERP fails one call in ten, and")
 	d.say("carries one in twenty out but answers too late.")

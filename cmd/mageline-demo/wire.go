@@ -17,6 +17,7 @@ type wire struct {
 	exchange string
 	conn     *amqp.Connection
 	channel  *amqp.Channel
+	module   *modulePublisher // publishes the events of orders; nil: this does
 }
 
 func dial(url, exchange string) (*wire, error) {
@@ -32,7 +33,7 @@ func dial(url, exchange string) (*wire, error) {
 		_ = conn.Close()
 		return nil, fmt.Errorf("open a channel to RabbitMQ: %w", err)
 	}
-	return &wire{exchange, conn, channel}, nil
+	return &wire{exchange: exchange, conn: conn, channel: channel}, nil
 }
 
 func (w *wire) close() { _ = w.conn.Close() }
@@ -48,6 +49,14 @@ func (w *wire) publish(ctx context.Context, topic string, body []byte) error {
 
 // publishOrder publishes an event for an order a number of times, in turn in the shapes that Magento's publisher makes.
 func (w *wire) publishOrder(ctx context.Context, topic string, order fakemagento.Placed, times int) error {
+	if w.module != nil {
+		for range times {
+			if err := w.module.publish(ctx, topic, order); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	object, err := json.Marshal(map[string]any{"increment_id": order.IncrementID})
 	if err != nil {
 		return fmt.Errorf("write an event: %w", err)
