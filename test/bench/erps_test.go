@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	amqp "github.com/rabbitmq/amqp091-go"
+
 	"github.com/mageline/mageline/test/kit/fakebusinesscentral"
 	"github.com/mageline/mageline/test/kit/fakefinops"
 	"github.com/mageline/mageline/test/kit/fakesap"
@@ -136,7 +138,13 @@ func besideERPs(t *testing.T, out *table) {
 				for _, v := range e.vars(server.URL) {
 					variables = append(variables, "MAGELINE_"+v)
 				}
-				l.fill(size.orders, s.body)
+				l.publish(size.orders, func() amqp.Publishing {
+					n := s.turn.Add(1) - 1
+					return amqp.Publishing{
+						DeliveryMode: amqp.Persistent, Body: bodyOf(s.placed[n].IncrementID),
+						Headers: amqp.Table{"traceparent": fmt.Sprintf("00-%032x-%016x-01", n+1, n+1)},
+					}
+				})
 				program := l.process(filepath.Join(folder, "mageline"), s, pre, con, variables...)
 				before, first := program.await(1, time.Millisecond)
 				_, _ = program.await(size.orders, 50*time.Millisecond)
@@ -163,8 +171,8 @@ func (p *tape) play(t *testing.T, goroutines int) (rate, requests float64) {
 	orders := slices.DeleteFunc(slices.Collect(maps.Values(p.orders)), func(all []taped) bool {
 		return !slices.ContainsFunc(all, func(r taped) bool { return r.method == http.MethodPost && r.status == http.StatusCreated })
 	})
-	if len(orders) < size.orders {
-		t.Fatalf("the ERP has created %d orders, want %d", len(orders), size.orders)
+	if len(orders) != size.orders {
+		t.Fatalf("the requests are of %d orders, want %d", len(orders), size.orders)
 	}
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: goroutines}}
 	defer client.CloseIdleConnections()

@@ -85,6 +85,12 @@ func (l *line) dial() *amqp.Connection {
 // fill puts n messages into the queue, the bodies made by body.
 func (l *line) fill(n int, body func() []byte) {
 	l.t.Helper()
+	l.publish(n, func() amqp.Publishing { return amqp.Publishing{DeliveryMode: amqp.Persistent, Body: body()} })
+}
+
+// publish puts n messages into the queue.
+func (l *line) publish(n int, message func() amqp.Publishing) {
+	l.t.Helper()
 	conn := l.dial()
 	p, err := rabbitmq.NewPublisher(conn)
 	if err != nil {
@@ -99,7 +105,7 @@ func (l *line) fill(n int, body func() []byte) {
 		go func() {
 			var err error
 			for err == nil && left.Add(-1) >= 0 {
-				err = p.Publish(l.t.Context(), "", l.topology.Queue(l.consumer), amqp.Publishing{DeliveryMode: amqp.Persistent, Body: body()})
+				err = p.Publish(l.t.Context(), "", l.topology.Queue(l.consumer), message())
 			}
 			errs <- err
 		}()
