@@ -165,6 +165,21 @@ func (s *InventoryService) SalableQuantity(ctx context.Context, sku string, stoc
 	return *quantity, nil
 }
 
+// SalableStock is what a sales channel may sell of a product (InventoryExportStockApi\Api\Data\ProductStockIndexDataInterface).
+type SalableStock struct {
+	SKU       Text    `json:"sku"`
+	Qty       Decimal `json:"qty"`
+	IsSalable Flag    `json:"is_salable"`
+}
+
+// ExportSalable reads what a website may sell of the products that a search finds: the fields are those of products. It answers no
+// page: see SearchCriteria.PageSize for its bound.
+//
+// GET /V1/inventory/export-stock-salable-qty/:salesChannelType/:salesChannelCode, permission Magento_InventoryApi::stock
+func (s *InventoryService) ExportSalable(ctx context.Context, website string, criteria SearchCriteria) (*Page[*SalableStock], error) {
+	return search[SalableStock](ctx, s.client, endpoint("inventory", "export-stock-salable-qty", "website", website), "entity_id", criteria)
+}
+
 // IsSalable reads whether a stock may sell a SKU.
 //
 // GET /V1/inventory/is-product-salable/:sku/:stockId, permission Magento_InventorySalesApi::stock

@@ -29,6 +29,12 @@ type Attribute struct {
 	IsUnique             Flag              `json:"is_unique"`
 	IsUserDefined        Flag              `json:"is_user_defined"` // the others can't be deleted
 	ApplyTo              []Text            `json:"apply_to"`        // types of products; none is all
+	// What the shop's front end uses it for.
+	IsSearchable         Flag `json:"is_searchable"`
+	IsFilterable         Flag `json:"is_filterable"`           // in the layered navigation of categories
+	IsFilterableInSearch Flag `json:"is_filterable_in_search"` // in that of search results
+	UsedForSortBy        Flag `json:"used_for_sort_by"`
+	IsVisibleOnFront     Flag `json:"is_visible_on_front"`
 	Options              []AttributeOption `json:"options"`
 
 	ExtensionAttributes ExtensionAttributes `json:"extension_attributes"`

@@ -24,6 +24,12 @@ type StoreConfig struct {
 	Timezone                   Text `json:"timezone"` // of the IANA database, as in Europe/Zurich
 	WeightUnit                 Text `json:"weight_unit"`
 	BaseURL                    Text `json:"base_url"`
+	// The addresses that links and media begin with, for pages without TLS and with it.
+	BaseLinkURL        Text `json:"base_link_url"`
+	BaseMediaURL       Text `json:"base_media_url"`
+	SecureBaseURL      Text `json:"secure_base_url"`
+	SecureBaseLinkURL  Text `json:"secure_base_link_url"`
+	SecureBaseMediaURL Text `json:"secure_base_media_url"`
 }
 
 // StoreView is a store view (Store\Api\Data\StoreInterface). The one with the id 0 is the admin's.

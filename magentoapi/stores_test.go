@@ -20,7 +20,7 @@ func TestStores(t *testing.T) {
 	})
 	c := s.client(t, Options{})
 	configs, err := c.Stores.Configs(t.Context())
-	if err != nil || !reflect.DeepEqual(configs, []StoreConfig{{1, "default", 1, "de_CH", "CHF", "CHF", "Europe/Zurich", "kgs", "https://shop.example/"}}) {
+	if err != nil || !reflect.DeepEqual(configs, []StoreConfig{{ID: 1, Code: "default", WebsiteID: 1, Locale: "de_CH", BaseCurrencyCode: "CHF", DefaultDisplayCurrencyCode: "CHF", Timezone: "Europe/Zurich", WeightUnit: "kgs", BaseURL: "https://shop.example/"}}) {
 		t.Errorf("got %+v, %v", configs, err)
 	}
 	views, err := c.Stores.Views(t.Context())
