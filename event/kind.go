@@ -28,6 +28,8 @@ const (
 	Prices Kind = "prices"
 	// Stock has a list of items: see ParseStock.
 	Stock Kind = "stock"
+	// Products have a list of skus or of products: see ParseProducts.
+	Products Kind = "products"
 )
 
 // grade is how surely an object names what its kind is about.
@@ -74,6 +76,8 @@ func (k Kind) own(name string) bool {
 		return name == "prices"
 	case Stock:
 		return name == "items"
+	case Products:
+		return name == "skus" || name == "products"
 	default:
 		return false
 	}
@@ -124,7 +128,7 @@ func (k Kind) named(v []byte) naming {
 
 // tells reports whether a value can be that of the kind's own name, or of another that says something.
 func (k Kind) tells(value []byte) bool {
-	if k == Prices || k == Stock {
+	if k == Prices || k == Stock || k == Products {
 		return value[0] == '['
 	}
 	return tells(value)

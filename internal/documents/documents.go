@@ -110,6 +110,7 @@ INSERT INTO search_document AS d (target, sku, id, version, deleted, hash, pendi
 SELECT $1, g.sku, g.id, g.version, g.hash = '-', '', g.version, g.hash, false, 'epoch'
 FROM unnest($2::text[], $3::text[], $4::bigint[], $5::text[]) WITH ORDINALITY AS g(sku, id, version, hash, n) ORDER BY g.n
 ON CONFLICT (target, sku) DO UPDATE SET
+	id = CASE WHEN d.deleted AND d.version <= excluded.version THEN excluded.id ELSE d.id END,
 	version = greatest(d.version, excluded.version),
 	deleted = CASE WHEN excluded.version >= d.version THEN excluded.deleted ELSE d.deleted END,
 	pending = CASE WHEN excluded.version < d.version OR $6 AND d.pending IS NULL AND d.hash = excluded.pending_hash THEN d.pending ELSE excluded.version END,
