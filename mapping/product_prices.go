@@ -208,7 +208,7 @@ func (v *View) bundle(p *magentoapi.Product, d *search.Document, parts Parts, no
 		during(now, v.day(attributeText(p, "special_from_date"), false), v.day(attributeText(p, "special_to_date"), true)) {
 		share = special.Decimal.Shift(-2)
 	}
-	var from, to, regular decimal.Decimal
+	var from, to decimal.Decimal
 	var cheapest *search.Amount // of any selection, for a bundle of which nothing must be chosen
 	sellable, priced, must := true, false, false
 	for _, o := range bundleOptions(p) {
@@ -230,10 +230,7 @@ func (v *View) bundle(p *magentoapi.Product, d *search.Document, parts Parts, no
 	if !must && cheapest != nil {
 		from = cheapest.Decimal
 	}
-	d.InStock, d.Quantity = priced && sellable && parts.Stock[skuKey(string(p.SKU))].InStock, nil
-	if _, known := parts.Stock[skuKey(string(p.SKU))]; !known {
-		d.InStock = priced && sellable
-	}
+	d.InStock, d.Quantity = priced && sellable, nil
 	if fixed && of.regular != nil {
 		from, to = from.Add(of.regular.Decimal), to.Add(of.regular.Decimal)
 	}
@@ -241,11 +238,10 @@ func (v *View) bundle(p *magentoapi.Product, d *search.Document, parts Parts, no
 		d.Price, d.FinalPrice, d.SpecialPrice = nil, nil, nil
 		return
 	}
-	regular = from
-	d.Price, d.FinalPrice = search.NewAmount(regular), search.NewAmount(from.Mul(share))
+	d.Price, d.FinalPrice = search.NewAmount(from), search.NewAmount(from.Mul(share))
 	d.PriceFrom, d.PriceTo = d.FinalPrice, search.NewAmount(to.Mul(share))
 	if d.SpecialPrice != nil {
-		d.SpecialPrice = search.NewAmount(regular.Mul(share))
+		d.SpecialPrice = search.NewAmount(from.Mul(share))
 	}
 }
 

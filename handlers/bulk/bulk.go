@@ -85,8 +85,16 @@ type Meter interface {
 	Size(kind string, n int)
 }
 
+// Changes has products read again for the search indexes: Magento publishes no event of what is written in bulk.
+type Changes interface {
+	// Coming records products that are about to be changed, and Done those that were.
+	Coming(ctx context.Context, skus []string) error
+	Done(ctx context.Context, skus []string) error
+}
+
 // Line is what the handlers have in common.
 type Line struct {
+	Changes    Changes
 	Watermarks Watermarks
 	Slots      Slots
 	Sizes      *Sizes

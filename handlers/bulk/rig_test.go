@@ -69,6 +69,12 @@ const (
 	impatience = 3 * time.Second
 )
 
+// noChanges records nothing.
+type noChanges struct{}
+
+func (noChanges) Coming(context.Context, []string) error { return nil }
+func (noChanges) Done(context.Context, []string) error   { return nil }
+
 func newRig(t *testing.T, o fakemagento.Options, skus ...string) *rig {
 	t.Helper()
 	return newRigWith(t, o, time.Minute, skus...)
@@ -111,6 +117,7 @@ func newRigWith(t *testing.T, o fakemagento.Options, giveUp time.Duration, skus 
 		Store: &watermark.Store{DB: db, Process: process, Lease: time.Minute, Timeout: afterLost},
 	}
 	line := bulk.Line{
+		Changes:    noChanges{},
 		Watermarks: r.Store, Slots: &pg.Slots{DB: db, Process: process, Name: "bulk call", N: 2, TTL: time.Minute}, Meter: r.Meter,
 		Sizes: bulk.NewSizes(500, 10*time.Second, r.Meter.Size),
 	}

@@ -234,12 +234,21 @@ func (b *batch) process(ctx context.Context, c claimed, items []*item) error {
 	if err != nil || len(rest) == 0 {
 		return err
 	}
+	skus := skusOf(rest)
+	if err := b.Changes.Coming(ctx, skus); err != nil {
+		return err
+	}
 	var part []*item
 	for rest = byKey(rest); len(rest) > 0; {
 		part, rest = first(rest, b.Sizes.call(b.target.kind())) // the size changes with each call
 		if err := b.send(ctx, c, p, part); err != nil {
 			return err
 		}
+	}
+	if err := b.Changes.Done(ctx, skus); err != nil {
+		// Without it the products are read when the change has settled, and not before.
+		zerolog.Ctx(ctx).Warn().Str("event", "change_not_recorded").Err(err).
+			Msg("products whose price or stock was written can't be read at once for the search indexes: they are read after SEARCH_SETTLE")
 	}
 	return nil
 }

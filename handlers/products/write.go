@@ -14,17 +14,28 @@ import (
 	"github.com/mageline/mageline/consumer"
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/internal/documents"
-	"github.com/mageline/mageline/internal/watermark"
 	"github.com/mageline/mageline/magentoapi"
 	"github.com/mageline/mageline/mapping"
 	"github.com/mageline/mageline/search"
 )
 
-// ensured are the indexes that were looked at, each with what its fields were made of.
+// ensured are the indexes that were looked at a moment ago, each with what its fields were made of. They are looked at again and
+// again: one that somebody has deleted is made anew, and what was known of its documents does not hold for it.
 type ensured struct {
 	mu    sync.Mutex
-	index map[string]string
+	index map[string]looked
 }
+
+type looked struct {
+	own string
+	at  time.Time
+}
+
+// ahead is how far a version may be ahead of the database's clock.
+const ahead = 5 * time.Minute
+
+// lookEvery is how often an index is looked at.
+const lookEvery = 30 * time.Second
 
 // job is one product of a call: the items that ask for it.
 type job struct {
@@ -157,16 +168,16 @@ func (e *ensured) has(index, own string) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	known, ok := e.index[index]
-	return ok && known == own
+	return ok && known.own == own && time.Since(known.at) < lookEvery
 }
 
 func (e *ensured) set(index, own string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.index == nil {
-		e.index = map[string]string{}
+		e.index = map[string]looked{}
 	}
-	e.index[index] = own
+	e.index[index] = looked{own, time.Now()}
 }
 
 func (e *ensured) forget(index string) {
@@ -182,9 +193,9 @@ func (b *batch) gather(items []*item) {
 		if version == 0 {
 			version = b.began.Version
 		}
-		if version > b.began.At.Add(watermark.Ahead).UnixMilli() && version > b.began.Version {
+		if version > b.began.At.Add(ahead).UnixMilli() && version > b.began.Version {
 			b.ended[i] = consumer.Result{Err: event.Errorf(event.Invalid, "%s: as_of is %s, more than %s ahead of the database's clock: correct the clock of whoever sends it",
-				i.describe(), time.UnixMilli(version).UTC().Format(time.RFC3339), watermark.Ahead)}
+				i.describe(), time.UnixMilli(version).UTC().Format(time.RFC3339), ahead)}
 			continue
 		}
 		key := documents.Key(i.sku)

@@ -109,7 +109,7 @@ func Watermarks(cfg *config.Config, db *pg.DB, me *pg.Process) *watermark.Store 
 
 func (v *volume) line(s *Service) bulk.Line {
 	return bulk.Line{
-		Watermarks: v.store, Slots: v.slots, Meter: v.meter, All: s.cfg.Send == config.SendAll,
+		Watermarks: v.store, Slots: v.slots, Meter: v.meter, All: s.cfg.Send == config.SendAll, Changes: s.changes,
 		Sizes: bulk.NewSizes(s.cfg.MagentoBulkSize, s.cfg.MagentoBulkTarget, v.meter.Size),
 	}
 }

@@ -20,7 +20,7 @@ var registered = registry{
 	customerSaved,
 	trackingFileReady,
 	trackingReceived,
-	{Consumer: config.Consumer{Name: "products_exported", Batch: true}},
+	productsExported,
 	priceSync,
 	stockSync,
 }

@@ -13,13 +13,16 @@ import (
 	"github.com/mageline/mageline/internal/downstream"
 	"github.com/mageline/mageline/internal/tracing"
 	"github.com/mageline/mageline/magentoapi"
+	"github.com/mageline/mageline/search"
 )
 
 // remotes are the remote APIs: a downstream for each, and the clients that call it.
 type remotes struct {
 	magento, erp *downstream.Downstream
+	search       *downstream.Downstream
 	shop         *magentoapi.Client
 	connector    erp.OrderConnector // nil without one
+	engine       search.Builder     // nil without one
 	codes        func() *codes.File // that the connector uses; nil without one
 	broken       func() string      // what is wrong with the changed file of codes; nil without one
 }
@@ -42,8 +45,16 @@ func wireRemotes(cfg *config.Config, secrets *config.Secrets, version string, lo
 			Failures: cfg.BreakerFailures, OpenFor: cfg.BreakerOpenFor,
 			Registerer: registerer, Tracer: tracer, Log: log,
 		}),
+		search: downstream.New(downstream.Options{
+			Name: config.DownstreamSearch, Variable: "MAGELINE_SEARCH_URL", Timeout: cfg.SearchTimeout,
+			Failures: cfg.BreakerFailures, OpenFor: cfg.BreakerOpenFor,
+			Registerer: registerer, Tracer: tracer, Log: log,
+		}),
 	}
 	var err error
+	if r.engine, err = wireSearch(cfg, secrets, r.search.Client(), log); err != nil {
+		return nil, err
+	}
 	if cfg.MagentoURL != "" {
 		r.shop, err = magentoapi.New(cfg.MagentoURL, magentoapi.Options{
 			HTTPClient: r.magento.Client(), StoreCode: cfg.MagentoStoreCode, Auth: credential(cfg, secrets),
@@ -74,7 +85,9 @@ func wireRemotes(cfg *config.Config, secrets *config.Secrets, version string, lo
 var erpClient = (*downstream.Downstream).Client
 
 // all returns each downstream.
-func (r *remotes) all() []*downstream.Downstream { return []*downstream.Downstream{r.magento, r.erp} }
+func (r *remotes) all() []*downstream.Downstream {
+	return []*downstream.Downstream{r.magento, r.erp, r.search}
+}
 
 // resume ends what the next call of a downstream waits for. The name of anything else does nothing.
 func (r *remotes) resume(name string) {

@@ -12,6 +12,7 @@ import (
 	"github.com/mageline/mageline/handlers"
 	"github.com/mageline/mageline/idempotency"
 	"github.com/mageline/mageline/internal/config"
+	"github.com/mageline/mageline/internal/documents"
 	"github.com/mageline/mageline/internal/orderbook"
 	"github.com/mageline/mageline/internal/periodic"
 	"github.com/mageline/mageline/internal/pg"
@@ -44,6 +45,8 @@ type Service struct {
 	// held is nil until it was counted, or without price_sync.
 	held atomic.Pointer[heldPrices]
 	bulk *volume // nil without price_sync and stock_sync
+	// changes has products read again after a change.
+	changes *documents.Changes
 }
 
 // topologyEvery is how often the topology is declared again, 0 for the default; the program that test/e2e builds has another
@@ -73,6 +76,7 @@ func (r registry) service(ctx context.Context, cfg *config.Config, version strin
 		Projections: []idempotency.Projection{s.book},
 	})
 
+	s.changes = changes(cfg, s.db)
 	s.pauses = &pauses{
 		db: s.db, log: log,
 		tell: func(reasons map[string]string) { s.runtime.SetPauses(reasons) },

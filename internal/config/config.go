@@ -145,7 +145,7 @@ type Config struct {
 	StockBuffer            StockBuffer   `envconfig:"STOCK_BUFFER" meaning:"taken from the quantity of a source before it is written, never below 0, as default=2,berlin=5"`
 
 	Search             Search           `envconfig:"SEARCH" default:"none" meaning:"the search engine that products are written to (docs/search.md)"`
-	SearchURL          Addresses        `envconfig:"SEARCH_URL" meaning:"base address of OpenSearch or Elasticsearch; for algolia only where its own hosts are not to be called, several in the order in which they are tried"`
+	SearchURL          Addresses        `envconfig:"SEARCH_URL" meaning:"base address of OpenSearch or Elasticsearch, or of several nodes; for algolia only where its own hosts are not to be called"`
 	SearchIndex        string           `envconfig:"SEARCH_INDEX" default:"products" meaning:"the index of the default store view's products; without effect beside SEARCH_STORES"`
 	SearchStores       SearchStores     `envconfig:"SEARCH_STORES" meaning:"store views and the index of each, as de:products_de,fr:products_fr"`
 	SearchAttributes   SearchAttributes `envconfig:"SEARCH_ATTRIBUTES" default:"auto" meaning:"attributes that become fields of their own, or auto: those that Magento searches, filters or sorts by; all others go into one list"`
@@ -157,6 +157,7 @@ type Config struct {
 	SearchToken        Secret           `envconfig:"SEARCH_TOKEN" meaning:"bearer token for OpenSearch or Elasticsearch"`
 	SearchApplication  string           `envconfig:"SEARCH_APPLICATION_ID" meaning:"Algolia's application id"`
 	SearchDocumentSize int              `envconfig:"SEARCH_DOCUMENT_SIZE" default:"0" meaning:"bytes of one document at most; longer ones are cut (docs/search.md); 0: 100000 for algolia, 10000000 for the others"`
+	SearchURLSuffix    string           `envconfig:"SEARCH_URL_SUFFIX" default:".html" meaning:"behind the URL key in a product's address, as in the shop's Stores > Configuration > Catalog > Search Engine Optimization (the REST API does not tell)"`
 	SearchTimeout      time.Duration    `envconfig:"SEARCH_TIMEOUT" default:"30s" meaning:"one request to the search engine"`
 	SkipUnchanged      bool             `envconfig:"SKIP_UNCHANGED" default:"true" meaning:"leave out documents that are equal to what was last written"`
 

@@ -174,7 +174,7 @@ var wrongVariables = []struct {
 	{[]string{"CONSUMERS", "products_exported"}, "CONSUMERS"},
 	{[]string{"SEARCH", "solr"}, "SEARCH"},
 	{[]string{"SEARCH_URL", "search:9200"}, "SEARCH_URL"},
-	{[]string{"SEARCH_URL", "http://a:9200,http://b:9200"}, "SEARCH_URL"},
+	{[]string{"SEARCH_URL", "http://a:9200,,http://b:9200"}, "SEARCH_URL"},
 	{[]string{"SEARCH_INDEX", "Products"}, "SEARCH_INDEX"},
 	{[]string{"SEARCH_STORES", "de"}, "SEARCH_STORES"},
 	{[]string{"SEARCH_STORES", "de:_products"}, "SEARCH_STORES"},

@@ -143,9 +143,6 @@ func (l *loader) checkSearch() {
 	for _, address := range c.SearchURL {
 		l.checkURL("SEARCH_URL", address)
 	}
-	if len(c.SearchURL) > 1 && c.Search != Algolia {
-		l.problem("SEARCH_URL", "must be one address: that of a node, or of what balances between nodes")
-	}
 	if !isIndex(c.SearchIndex) {
 		l.problem("SEARCH_INDEX", "must be %s", indexRule)
 	}

@@ -32,7 +32,7 @@ func (s *Server) listOptions(c call) (any, *problem) {
 	if wrong != nil {
 		return nil, wrong
 	}
-	return showAttribute(found)["options"], nil
+	return showAttribute(found, c.store)["options"], nil
 }
 
 // labelled gives the value of the option with a label, "" for none.

@@ -167,7 +167,7 @@ func (s *Server) setAttributes(c call) (any, *problem) {
 	}
 	all := []any{}
 	for _, code := range slices.Sorted(maps.Keys(set.places)) {
-		all = append(all, showAttribute(s.catalog.attributes[code]))
+		all = append(all, showAttribute(s.catalog.attributes[code], c.store))
 	}
 	return all, nil
 }

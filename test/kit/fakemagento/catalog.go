@@ -19,6 +19,7 @@ type catalog struct {
 	attributes map[string]map[string]any // by code
 	sets       map[int]*attributeSet
 	last       map[string]int // the last id given out, by kind
+	generated  *generated     // products that are made when they are asked for; nil: none
 }
 
 func newCatalog(stores []Store) catalog {

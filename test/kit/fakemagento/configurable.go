@@ -4,13 +4,12 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
-	"strings"
 )
 
 func (c *catalog) childIDs(p *product) []int {
 	ids := []int{}
 	for _, sku := range p.children {
-		if child := c.products[strings.ToLower(sku)]; child != nil {
+		if child := c.peek(sku); child != nil {
 			ids = append(ids, child.id)
 		}
 	}
@@ -36,7 +35,7 @@ func (s *Server) children(c call) (any, *problem) {
 	}
 	all := []any{}
 	for _, sku := range p.children {
-		if child := s.catalog.products[strings.ToLower(sku)]; child != nil {
+		if child := s.catalog.peek(sku); child != nil {
 			all = append(all, s.catalog.showProduct(child, c.store))
 		}
 	}

@@ -179,6 +179,7 @@ func (s *Server) inventoryRoutes(routes *http.ServeMux) {
 		quantity, wrong := s.salableOf(c)
 		return amount(quantity), wrong
 	})
+	route("GET /V1/inventory/export-stock-salable-qty/{type}/{code}", "Api::stock", s.exportSalable)
 	route("GET /V1/inventory/is-product-salable/{sku}/{stock}", "SalesApi::stock", func(c call) (any, *problem) {
 		quantity, wrong := s.salableOf(c)
 		return quantity.IsPositive(), wrong
@@ -379,6 +380,7 @@ func (s *Server) saveSourceItems(c call) (any, *problem) {
 		return nil, invalid("Could not save Source Item", nil)
 	}
 	for _, item := range items {
+		s.remember(item.sku)
 		s.inventory.save(item)
 	}
 	return []any{}, nil

@@ -54,7 +54,7 @@ var (
 
 // priced returns the product of a SKU, if it is of one of the types.
 func (c *catalog) priced(sku any, types []string) *product {
-	p := c.products[strings.ToLower(strings.TrimSpace(text(sku)))]
+	p, _ := c.product(text(sku))
 	if p == nil || !slices.Contains(types, text(p.values["type_id"])) {
 		return nil
 	}

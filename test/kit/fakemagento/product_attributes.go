@@ -85,13 +85,32 @@ func (c *catalog) attribute(code string) (map[string]any, *problem) {
 	return found, nil
 }
 
+// optionIn is an option with the label that a store view shows.
+func optionIn(option map[string]any, store int) map[string]any {
+	shown := maps.Clone(option)
+	labels, _ := option["store_labels"].([]any)
+	for _, one := range labels {
+		label, _ := one.(map[string]any)
+		if id, _ := number(label["store_id"]); id == store && text(label["label"]) != "" {
+			shown["label"] = label["label"]
+		}
+	}
+	delete(shown, "store_labels") // they are written, and never answered
+	return shown
+}
+
 // showAttribute puts the choice of nothing before the options, as Magento does.
-func showAttribute(attribute map[string]any) map[string]any {
+func showAttribute(attribute map[string]any, store int) map[string]any {
 	if len(options(attribute)) == 0 {
 		return attribute
 	}
 	shown := maps.Clone(attribute)
-	shown["options"] = append([]any{map[string]any{"label": " ", "value": ""}}, options(attribute)...)
+	all := []any{map[string]any{"label": " ", "value": ""}}
+	for _, one := range options(attribute) {
+		option, _ := one.(map[string]any)
+		all = append(all, optionIn(option, store))
+	}
+	shown["options"] = all
 	return shown
 }
 
@@ -100,13 +119,13 @@ func (s *Server) getAttribute(c call) (any, *problem) {
 	if wrong != nil {
 		return nil, wrong
 	}
-	return showAttribute(found), nil
+	return showAttribute(found, c.store), nil
 }
 
 func (s *Server) searchAttributes(c call) (any, *problem) {
 	var all []map[string]any
 	for _, a := range s.catalog.attributes {
-		all = append(all, showAttribute(a))
+		all = append(all, showAttribute(a, c.store))
 	}
 	slices.SortFunc(all, func(a, b map[string]any) int { return a["attribute_id"].(int) - b["attribute_id"].(int) })
 	// A filter by attribute_id is an SQL error in Magento: the column is in several of the tables that it joins.
@@ -129,7 +148,7 @@ func (s *Server) saveAttribute(c call) (any, *problem) {
 		code = text(body["attribute_code"])
 	}
 	if code != "" {
-		return s.changeAttribute(code, body)
+		return s.changeAttribute(c, code, body)
 	}
 	label := text(body["default_frontend_label"])
 	labels, _ := body["frontend_labels"].([]any)
@@ -151,20 +170,20 @@ func (s *Server) saveAttribute(c call) (any, *problem) {
 	}
 	added := s.catalog.addAttribute(map[string]any{"attribute_code": code, "is_user_defined": true, "frontend_input": body["frontend_input"]})
 	s.catalog.fillAttribute(added, body)
-	return showAttribute(added), nil
+	return showAttribute(added, c.store), nil
 }
 
 func invalidField(field string, value any) *problem {
 	return invalid(`Invalid value of "%value" provided for the %fieldName field.`, map[string]any{"fieldName": field, "value": value})
 }
 
-func (s *Server) changeAttribute(code string, body map[string]any) (any, *problem) {
+func (s *Server) changeAttribute(c call, code string, body map[string]any) (any, *problem) {
 	found, wrong := s.catalog.attribute(code)
 	if wrong != nil {
 		return nil, wrong
 	}
 	s.catalog.fillAttribute(found, body)
-	return showAttribute(found), nil
+	return showAttribute(found, c.store), nil
 }
 
 // fillAttribute takes all but what can't be changed. Of the options those with a value are changed, those without one are

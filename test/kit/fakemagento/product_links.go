@@ -77,7 +77,7 @@ func (s *Server) setLinks(c call) (any, *problem) {
 		return nil, wrong
 	}
 	for _, item := range items {
-		if s.catalog.products[strings.ToLower(text(item["linked_product_sku"]))] == nil {
+		if s.catalog.peek(text(item["linked_product_sku"])) == nil {
 			return nil, invalid("The linked products data is invalid. Verify the data and try again.", nil)
 		}
 	}

@@ -82,7 +82,7 @@ func (c *catalog) checkProduct(p *product, body map[string]any, isNew bool) *pro
 	links, _ := body["product_links"].([]any)
 	for _, one := range links {
 		link, _ := one.(map[string]any)
-		if to := text(link["linked_product_sku"]); c.products[strings.ToLower(to)] == nil {
+		if to := text(link["linked_product_sku"]); c.peek(to) == nil {
 			return notFound(`The Product with the "%1" SKU doesn't exist.`, []string{to})
 		}
 	}

@@ -91,6 +91,9 @@ func (c *catalog) websites() []int {
 
 func (c *catalog) product(sku string) (*product, *problem) {
 	p := c.products[strings.ToLower(strings.TrimSpace(sku))]
+	if n, ok := c.generated.find(sku); p == nil && ok {
+		return c.own(n), nil
+	}
 	if p == nil {
 		return nil, notFound("The product that was requested doesn't exist. Verify the product and try again.", nil)
 	}
@@ -98,6 +101,9 @@ func (c *catalog) product(sku string) (*product, *problem) {
 }
 
 func (c *catalog) productByID(id int) *product {
+	if g := c.generated; g != nil && id >= g.first && id < g.first+g.n && !g.gone[id-g.first] {
+		return c.generate(id - g.first)
+	}
 	for _, p := range c.products {
 		if p.id == id {
 			return p
@@ -112,7 +118,11 @@ func (c *catalog) showProduct(p *product, store int) map[string]any {
 	extension["website_ids"] = p.websites
 	links, ids := []any{}, []any{}
 	for _, category := range byID(c.categories) {
-		if position, ok := category.products[p.id]; ok {
+		position, ok := category.products[p.id]
+		if id, is := c.generated.categoryOf(p.id); is && !ok && c.products[strings.ToLower(p.sku)] == nil {
+			ok = id == category.id
+		}
+		if ok {
 			links = append(links, map[string]any{"position": position, "category_id": text(category.id)})
 			ids = append(ids, text(category.id))
 		}
@@ -125,6 +135,9 @@ func (c *catalog) showProduct(p *product, store int) map[string]any {
 	if p.values["type_id"] == "configurable" {
 		extension["configurable_product_options"] = p.options
 		extension["configurable_product_links"] = c.childIDs(p)
+	}
+	if p.values["type_id"] == "bundle" {
+		extension["bundle_product_options"] = orEmpty(p.bundled)
 	}
 	d["product_links"] = orEmpty(p.links)
 	d["media_gallery_entries"] = orEmpty(p.media)
@@ -152,18 +165,104 @@ func (s *Server) getProduct(c call) (any, *problem) {
 }
 
 func (s *Server) searchProducts(c call) (any, *problem) {
-	var all []map[string]any
-	for _, p := range s.catalog.sorted() {
-		all = append(all, s.catalog.showProduct(p, c.store))
-	}
-	return list(c, func(field string) bool {
+	criteria, wrong := parseCriteria(c.URL.Query(), func(field string) bool {
 		return field == "entity_id" || field == "category_id" || slices.Contains(productFields, field) || s.catalog.attributes[field] != nil
-	}, all)
+	})
+	if wrong != nil {
+		return nil, wrong
+	}
+	if found, ok := s.catalog.indexed(criteria); ok {
+		return s.catalog.page(criteria, found, c.store), nil
+	}
+	rows := []row{}
+	for _, p := range s.catalog.sorted() {
+		d := s.catalog.showProduct(p, c.store)
+		rows = append(rows, row{searchable(d), func() map[string]any { return d }})
+	}
+	return criteria.result(rows), nil
+}
+
+// indexed returns the ids of the products that a search finds which filters by ids and SKUs alone, and sorts by id, as a database
+// does with its indexes; ok is false for any other.
+func (c *catalog) indexed(criteria criteria) (found []int, ok bool) {
+	if len(criteria.sort) > 1 || len(criteria.sort) == 1 && (criteria.sort[0].field != "entity_id" || criteria.sort[0].direction != "ASC") {
+		return nil, false
+	}
+	among := false
+	for _, group := range criteria.groups {
+		for _, f := range group {
+			if f.Field != "entity_id" && f.Field != "sku" {
+				return nil, false
+			}
+		}
+		if len(group) == 1 && (group[0].Condition == "in" || group[0].Condition == "eq") {
+			among = true
+			values := []string{group[0].Value}
+			if group[0].Condition == "in" {
+				values = strings.Split(group[0].Value, ",")
+			}
+			found = c.among(group[0].Field, values)
+			break
+		}
+	}
+	if !among {
+		found = c.ids()
+	}
+	matches := func(id int) bool {
+		if len(criteria.groups) == 0 {
+			return true
+		}
+		d := map[string]any{"entity_id": id}
+		for _, group := range criteria.groups {
+			if slices.ContainsFunc(group, func(f filter) bool { return f.Field == "sku" }) {
+				d["sku"] = c.productByID(id).sku
+			}
+		}
+		return criteria.match(d)
+	}
+	return slices.DeleteFunc(found, func(id int) bool { return !matches(id) }), true
+}
+
+// among returns the ids of the products of which a field has one of the values.
+func (c *catalog) among(field string, values []string) []int {
+	var found []int
+	for _, value := range values {
+		if field == "sku" {
+			if p := c.peek(value); p != nil {
+				found = append(found, p.id)
+			}
+			continue
+		}
+		if id, ok := number(value); ok && c.productByID(id) != nil {
+			found = append(found, id)
+		}
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
+}
+
+// page shows one page of the products that were found.
+func (c *catalog) page(criteria criteria, found []int, store int) any {
+	total := len(found)
+	if criteria.pageSize > 0 && total > 0 {
+		size := min(criteria.pageSize, total)
+		page := min(criteria.page, (total+size-1)/size) // a page beyond the last is the last page again
+		found = found[(page-1)*size : min(page*size, total)]
+	}
+	items := []any{}
+	for _, id := range found {
+		items = append(items, c.showProduct(c.productByID(id), store))
+	}
+	return map[string]any{"items": items, "search_criteria": criteria.show(), "total_count": total}
 }
 
 // sorted gives the products by their ids.
 func (c *catalog) sorted() []*product {
-	return slices.SortedFunc(maps.Values(c.products), func(a, b *product) int { return a.id - b.id })
+	var all []*product
+	for _, id := range c.ids() {
+		all = append(all, c.productByID(id))
+	}
+	return all
 }
 
 func (s *Server) deleteProduct(c call) (any, *problem) {

@@ -120,6 +120,7 @@ type Server struct {
 	catalog    catalog
 	updates    map[int64]bool // the seconds in which scheduled updates begin
 	inventory  inventory
+	stockIndex lagging
 	customers  customers
 	carts      carts
 	bulks      bulks

@@ -27,6 +27,9 @@ func (s *Server) storeConfigs(w http.ResponseWriter, _ *http.Request) {
 			"base_currency_code": store.BaseCurrency, "default_display_currency_code": store.display(),
 			"timezone": store.Timezone, "weight_unit": "kgs",
 			"base_url": "http://magento.test/", "secure_base_url": "https://magento.test/",
+			"base_link_url": "http://magento.test/", "secure_base_link_url": "https://magento.test/",
+			"base_static_url": "http://magento.test/static/", "secure_base_static_url": "https://magento.test/static/",
+			"base_media_url": "http://magento.test/media/", "secure_base_media_url": "https://magento.test/media/",
 		})
 	}
 	answer(w, http.StatusOK, configs)
