@@ -18,7 +18,8 @@ import (
 func descriptions(t *testing.T) map[string][]string {
 	t.Helper()
 	environment(t, "MAGENTO_URL", "http://127.0.0.1:1", "MAGENTO_TOKEN", "t", "ERP_URL", "http://127.0.0.1:1", "ERP_TOKEN", "t",
-		"TRACKING_DIR", t.TempDir(), "PRICE_DIR", t.TempDir(), "STOCK_DIR", t.TempDir(), "DATABASE_URL", "postgres://127.0.0.1:1/d", "AMQP_URL", "amqp://127.0.0.1:1/")
+		"TRACKING_DIR", t.TempDir(), "PRICE_DIR", t.TempDir(), "STOCK_DIR", t.TempDir(), "DATABASE_URL", "postgres://127.0.0.1:1/d", "AMQP_URL", "amqp://127.0.0.1:1/",
+		"SEARCH", "opensearch", "SEARCH_URL", "http://127.0.0.1:1")
 	cfg, err := Load(config.EnabledConsumers)
 	if err != nil {
 		t.Fatal(err)

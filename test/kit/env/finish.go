@@ -7,7 +7,7 @@ import (
 )
 
 // Consumers are those whose queues Left counts.
-var Consumers = []string{"order_placed", "order_canceled", "tracking_file_ready", "tracking_received", "price_sync", "stock_sync"}
+var Consumers = []string{"order_placed", "order_canceled", "tracking_file_ready", "tracking_received", "products_exported", "price_sync", "stock_sync"}
 
 // RetryQueues are those of the delays, each once.
 func (e *Env) RetryQueues() []string {
