@@ -17,24 +17,24 @@ type AttributesService struct{ client *Client }
 
 // Attribute is an attribute of products (Catalog\Api\Data\ProductAttributeInterface and Eav\Api\Data\AttributeInterface).
 type Attribute struct {
-	AttributeID          ID                `json:"attribute_id"`
-	AttributeCode        Text              `json:"attribute_code"`
-	FrontendInput        Text              `json:"frontend_input"` // text, textarea, select, multiselect, boolean, date, price, …
-	BackendType          Text              `json:"backend_type"`   // varchar, text, int, decimal, datetime, static
-	Scope                Text              `json:"scope"`          // store, website or global
-	DefaultFrontendLabel Text              `json:"default_frontend_label"`
-	FrontendLabels       []StoreLabel      `json:"frontend_labels"`
-	DefaultValue         Text              `json:"default_value"`
-	IsRequired           Flag              `json:"is_required"`
-	IsUnique             Flag              `json:"is_unique"`
-	IsUserDefined        Flag              `json:"is_user_defined"` // the others can't be deleted
-	ApplyTo              []Text            `json:"apply_to"`        // types of products; none is all
+	AttributeID          ID           `json:"attribute_id"`
+	AttributeCode        Text         `json:"attribute_code"`
+	FrontendInput        Text         `json:"frontend_input"` // text, textarea, select, multiselect, boolean, date, price, …
+	BackendType          Text         `json:"backend_type"`   // varchar, text, int, decimal, datetime, static
+	Scope                Text         `json:"scope"`          // store, website or global
+	DefaultFrontendLabel Text         `json:"default_frontend_label"`
+	FrontendLabels       []StoreLabel `json:"frontend_labels"`
+	DefaultValue         Text         `json:"default_value"`
+	IsRequired           Flag         `json:"is_required"`
+	IsUnique             Flag         `json:"is_unique"`
+	IsUserDefined        Flag         `json:"is_user_defined"` // the others can't be deleted
+	ApplyTo              []Text       `json:"apply_to"`        // types of products; none is all
 	// What the shop's front end uses it for.
-	IsSearchable         Flag `json:"is_searchable"`
-	IsFilterable         Flag `json:"is_filterable"`           // in the layered navigation of categories
-	IsFilterableInSearch Flag `json:"is_filterable_in_search"` // in that of search results
-	UsedForSortBy        Flag `json:"used_for_sort_by"`
-	IsVisibleOnFront     Flag `json:"is_visible_on_front"`
+	IsSearchable         Flag              `json:"is_searchable"`
+	IsFilterable         Flag              `json:"is_filterable"`           // in the layered navigation of categories
+	IsFilterableInSearch Flag              `json:"is_filterable_in_search"` // in that of search results
+	UsedForSortBy        Flag              `json:"used_for_sort_by"`
+	IsVisibleOnFront     Flag              `json:"is_visible_on_front"`
 	Options              []AttributeOption `json:"options"`
 
 	ExtensionAttributes ExtensionAttributes `json:"extension_attributes"`
