@@ -129,7 +129,7 @@ func (s *Shop) readViews(ctx context.Context) ([]view, error) {
 			at = known.defaultView(configs)
 		}
 		if at < 0 {
-			return nil, event.Errorf(event.Unavailable, "Magento has no store view %q, which SEARCH_STORES names", i.Store)
+			return nil, event.Errorf(event.Unavailable, "Magento has no store view %q: Stores > All Stores has the codes", i.Store)
 		}
 		v, err := s.readView(ctx, configs[at], known)
 		if err != nil {

@@ -50,24 +50,13 @@ func wireProductsExported(s *Service) wired {
 	}
 }
 
-// productShop reads what the ids of products mean.
+// productShop reads what the ids of products mean in the store views that have an index.
 func (s *Service) productShop() *products.Shop {
-	shop := &products.Shop{
-		View: func(code string) (products.StoreView, error) {
-			client, err := s.remotes.shop.Store(code)
-			if err != nil {
-				return products.StoreView{}, err
-			}
-			return products.StoreView{Products: client.Products, Attributes: client.Attributes, Categories: client.Categories}, nil
-		},
-		Stores: s.remotes.shop.Stores, Inventory: s.remotes.shop.Inventory, StockItems: s.remotes.shop.StockItems,
-		Suffix: s.cfg.SearchURLSuffix, Attributes: s.cfg.SearchAttributes, GroupPrices: s.cfg.SearchGroupPrices,
-		Location: s.cfg.MagentoTimezone.Location,
-	}
+	var indexes []products.StoreIndex
 	for _, i := range s.cfg.SearchIndexes() {
-		shop.Indexes = append(shop.Indexes, products.StoreIndex(i))
+		indexes = append(indexes, products.StoreIndex(i))
 	}
-	return shop
+	return productShop(s.cfg, s.remotes.shop, indexes)
 }
 
 // settled publishes the products that are due to be read again.
