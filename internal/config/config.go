@@ -153,7 +153,7 @@ type Config struct {
 	SearchSettle       time.Duration    `envconfig:"SEARCH_SETTLE" default:"5m" meaning:"how long after a change of price or stock by mageline a product is read for the second time, as Magento's indexes lag; 0 where Magento publishes when its indexes are done"`
 	SearchUsername     string           `envconfig:"SEARCH_USERNAME" meaning:"user of OpenSearch or Elasticsearch; or a key, or a token, or none"`
 	SearchPassword     Secret           `envconfig:"SEARCH_PASSWORD" secret:"password" meaning:"password of that user"`
-	SearchAPIKey       Secret           `envconfig:"SEARCH_API_KEY" meaning:"API key: what stands behind ApiKey in the header of OpenSearch or Elasticsearch, or Algolia's key with the rights addObject, deleteObject, browse, settings, editSettings, deleteIndex"`
+	SearchAPIKey       Secret           `envconfig:"SEARCH_API_KEY" meaning:"API key: what stands behind ApiKey in the header of OpenSearch or Elasticsearch, or Algolia's key with the rights addObject, browse, deleteIndex, editSettings, search, settings"`
 	SearchToken        Secret           `envconfig:"SEARCH_TOKEN" meaning:"bearer token for OpenSearch or Elasticsearch"`
 	SearchApplication  string           `envconfig:"SEARCH_APPLICATION_ID" meaning:"Algolia's application id"`
 	SearchDocumentSize int              `envconfig:"SEARCH_DOCUMENT_SIZE" default:"0" meaning:"bytes of one document at most; longer ones are cut (docs/search.md); 0: 100000 for algolia, 10000000 for the others"`

@@ -208,6 +208,6 @@ func (l *loader) checkSearchNeeds() {
 		l.problem("SEARCH_APPLICATION_ID", "set it to the application id of Algolia")
 	}
 	if c.SearchAPIKey == "" {
-		l.problem("SEARCH_API_KEY", "set it to a key of Algolia with the rights addObject, deleteObject, browse, settings, editSettings and deleteIndex")
+		l.problem("SEARCH_API_KEY", "set it to a key of Algolia with the rights addObject, browse, deleteIndex, editSettings, search and settings")
 	}
 }
