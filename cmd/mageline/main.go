@@ -167,7 +167,7 @@ Everything is set by environment variables: see "mageline config".`,
 	root.AddCommand(
 		newRun(t), newConfig(t), newCheck(t), newMigrate(t), newTopology(t), newVersion(t),
 		newDLQ(t), newKey(t), newReconcile(t), newPause(t), newResume(t),
-		newPublish(t), newTracking(t), newImport(t), newExport(t), newPrices(t), newWatermarks(t), newMapping(t),
+		newPublish(t), newTracking(t), newImport(t), newExport(t), newPrices(t), newWatermarks(t), newMapping(t), newReindex(t),
 	)
 	setExamples(root)
 	return root

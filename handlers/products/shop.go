@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -105,6 +106,50 @@ func (s *Shop) read(ctx context.Context, fresh time.Duration) ([]view, error) {
 	}
 	s.views, s.readAt = views, time.Now()
 	return views, nil
+}
+
+// of returns the store view of an index.
+func (s *Shop) of(ctx context.Context, index string) (view, error) {
+	views, err := s.read(ctx, factsFresh)
+	if err != nil {
+		return view{}, err
+	}
+	for _, v := range views {
+		if v.index == index {
+			return v, nil
+		}
+	}
+	return view{}, event.Errorf(event.Invalid, "no store view of the shop is written to index %s", index)
+}
+
+// Fields returns the fields of the documents of an index.
+func (s *Shop) Fields(ctx context.Context, index string) ([]search.Field, error) {
+	v, err := s.of(ctx, index)
+	return v.fields, err
+}
+
+// Visible counts the products that the store view of an index shows by themselves.
+func (s *Shop) Visible(ctx context.Context, index string) (int64, error) {
+	v, err := s.of(ctx, index)
+	if err != nil {
+		return 0, err
+	}
+	websites, err := s.Stores.Websites(ctx)
+	if err != nil {
+		return 0, fromMagento(err)
+	}
+	criteria := magentoapi.SearchCriteria{Fields: "items[sku],total_count"}.
+		Where(magentoapi.Eq("status", "1")).Where(magentoapi.In("visibility", "2", "3", "4"))
+	for _, w := range websites {
+		if string(w.Code) == v.website && len(websites) > 2 { // the admin's is one of them
+			criteria = criteria.Where(magentoapi.Eq("website_id", strconv.FormatInt(int64(w.ID), 10)))
+		}
+	}
+	found, err := v.reader.Products.Search(ctx, criteria.OnPage(1, 1))
+	if err != nil {
+		return 0, fromMagento(err)
+	}
+	return int64(found.TotalCount), nil
 }
 
 func (s *Shop) readViews(ctx context.Context) ([]view, error) {

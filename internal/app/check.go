@@ -16,6 +16,7 @@ type checks struct {
 	rabbitmq check.RabbitMQ
 	magento  check.Magento   // looked at where a consumer needs Magento
 	more     []check.Checker // those that no downstream brings
+	remotes  *remotes
 }
 
 // lists looks at the inbox of a consumer of prices or stock, if it has one.
@@ -54,6 +55,7 @@ func (r registry) check(ctx context.Context, cfg *config.Config, version string)
 	c := &checks{
 		cfg:      cfg,
 		rabbitmq: check.RabbitMQ{Options: broker, Topology: topology, Management: cfg.AMQPManagementURL.Reveal()},
+		remotes:  remotes,
 		magento:  check.Magento{URL: cfg.MagentoURL, HTTP: remotes.magento.Client(), Client: remotes.shop},
 	}
 	var magento, erp bool

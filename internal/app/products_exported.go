@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -10,10 +11,12 @@ import (
 	"github.com/mageline/mageline/consumer"
 	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/handlers/products"
+	"github.com/mageline/mageline/internal/check"
 	"github.com/mageline/mageline/internal/config"
 	"github.com/mageline/mageline/internal/documents"
 	"github.com/mageline/mageline/internal/indexes"
 	"github.com/mageline/mageline/internal/periodic"
+	"github.com/mageline/mageline/search"
 )
 
 var productsExported = registration{
@@ -23,7 +26,36 @@ var productsExported = registration{
 			"([docs/search.md](docs/search.md))",
 		Needs: []string{config.DownstreamMagento, config.DownstreamSearch},
 	},
-	wire: wireProductsExported,
+	wire:  wireProductsExported,
+	check: (*checks).search,
+}
+
+// search looks at the engine and its indexes.
+func (c *checks) search() {
+	engine, ok := c.remotes.engine.(search.Inspector)
+	if !ok || c.remotes.shop == nil {
+		return
+	}
+	shop := indexedShop(c.cfg, c.remotes)
+	looked := check.Search{
+		Engine: engine, Address: strings.Join(c.cfg.SearchURL, ", "),
+		Generations: func(ctx context.Context) ([]indexes.Generation, error) {
+			db, err := OpenDatabase(ctx, c.cfg)
+			if err != nil {
+				return nil, err
+			}
+			defer db.Close()
+			return (&indexes.Store{DB: db}).Generations(ctx)
+		},
+	}
+	for _, i := range c.cfg.SearchIndexes() {
+		looked.Indexes = append(looked.Indexes, check.SearchIndex{
+			Store: i.Store, Index: i.Index,
+			Fields:  func(ctx context.Context) ([]search.Field, error) { return shop.Fields(ctx, i.Index) },
+			Visible: func(ctx context.Context) (int64, error) { return shop.Visible(ctx, i.Index) },
+		})
+	}
+	c.more = append(c.more, looked)
 }
 
 const (
@@ -40,23 +72,23 @@ func wireProductsExported(s *Service) wired {
 	meter := newProductMeter(s.registry)
 	h := &products.Handler{
 		Engine: s.remotes.engine, Documents: s.changes.Store, Indexes: &indexes.Store{DB: s.db}, Changes: s.changes,
-		Shop: s.productShop(), Meter: meter, SkipUnchanged: s.cfg.SkipUnchanged,
+		Shop: indexedShop(s.cfg, s.remotes), Meter: meter, SkipUnchanged: s.cfg.SkipUnchanged,
 	}
 	return wired{
 		Consumer: consumer.Consumer{Kind: event.Products, Batch: &consumer.Batch{
 			Handler: h, Size: productsBatch, Linger: productsLinger, Concurrency: productsCalls, Bytes: productsBytes,
 		}},
-		tasks: []periodic.Task{s.settled(meter), s.forgotten()},
+		tasks: []periodic.Task{s.settled(meter), s.forgotten(), s.oldIndexes()},
 	}
 }
 
-// productShop reads what the ids of products mean in the store views that have an index.
-func (s *Service) productShop() *products.Shop {
+// indexedShop reads what the ids of products mean in the store views that have an index.
+func indexedShop(cfg *config.Config, r *remotes) *products.Shop {
 	var indexes []products.StoreIndex
-	for _, i := range s.cfg.SearchIndexes() {
+	for _, i := range cfg.SearchIndexes() {
 		indexes = append(indexes, products.StoreIndex(i))
 	}
-	return productShop(s.cfg, s.remotes.shop, indexes)
+	return productShop(cfg, r.shop, indexes)
 }
 
 // settled publishes the products that are due to be read again.

@@ -55,7 +55,8 @@ type View struct {
 // Queue is the queue of the consumer of products.
 type Queue struct {
 	Name     string
-	Messages int // that are ready, or wait in a retry queue
+	Messages int // that are ready
+	Retrying int // messages in retry queues, which may be those of other consumers too
 	Readers  int // subscriptions
 }
 
@@ -82,7 +83,7 @@ type Reindex struct {
 	// Idle is how long nothing may happen, with no message in the queue, until a message counts as lost or dead-lettered. It must be
 	// longer than a handling without progress.
 	Idle time.Duration
-	// Patience is how long nothing may happen with messages in the queue.
+	// Patience is how long nothing may happen with messages in the queue, or in a retry queue.
 	Patience time.Duration
 }
 
@@ -141,7 +142,7 @@ func (e *StalledError) Error() string {
 	if e.Queue.Readers == 0 {
 		reader = " and nobody is subscribed to it"
 	}
-	return fmt.Sprintf("no product was handled for %s: queue %s has %d messages%s", e.After.Round(time.Second), e.Queue.Name, e.Queue.Messages, reader)
+	return fmt.Sprintf("no product was handled for %s: queue %s has %d messages ready%s", e.After.Round(time.Second), e.Queue.Name, e.Queue.Messages, reader)
 }
 
 // MismatchError says that a run was asked to go on as another one than it is.

@@ -1,6 +1,7 @@
 package reindex_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"reflect"
@@ -85,6 +86,25 @@ func TestReindex_CountsWhatNobodyHandles(t *testing.T) {
 		t.Errorf("%+v", result)
 	}
 	w.want() // and its document is still there
+}
+
+func TestReindex_EndsWhereNobodyIsSubscribed(t *testing.T) {
+	w := newWorld(t, 10)
+	w.lost["P-1"] = true
+	r := w.reindex()
+	r.Patience = 100 * time.Millisecond
+	r.Queue = func(context.Context) (reindex.Queue, error) { return reindex.Queue{Name: "q", Messages: 1}, nil }
+	_, err := r.Run(t.Context(), reindex.Options{})
+	var stalled *reindex.StalledError
+	if !errors.As(err, &stalled) || stalled.Queue.Name != "q" {
+		t.Errorf("error %v", err)
+	}
+	w.mu.Lock()
+	delete(w.lost, "P-1")
+	w.mu.Unlock()
+	if result, err := w.reindex().Run(t.Context(), reindex.Options{Resume: true}); err != nil || result.Handled != 10 {
+		t.Errorf("%+v %v", result, err)
+	}
 }
 
 func TestReindex_IsRefusedWhileAnotherRuns(t *testing.T) {

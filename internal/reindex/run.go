@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/mageline/mageline/magentoapi"
 	"github.com/mageline/mageline/search"
 )
 
@@ -179,11 +178,7 @@ func (r *run) stored() func(ctx context.Context) (*page, error) {
 
 // read reads the next products of Magento and stores them as a page; nil after the last.
 func (r *run) read(ctx context.Context) (*page, error) {
-	criteria := magentoapi.SearchCriteria{Fields: "items[id,sku],total_count"}
-	if r.st.Reached > 0 {
-		criteria = criteria.Where(magentoapi.Gt("entity_id", fmt.Sprint(r.st.Reached)))
-	}
-	found, err := r.Products.Search(ctx, criteria.SortBy("entity_id", magentoapi.Ascending).OnPage(1, pageSize))
+	found, err := r.Products.Search(ctx, after(r.st.Reached).OnPage(1, pageSize))
 	if err != nil {
 		return nil, err
 	}
@@ -371,17 +366,21 @@ func (r *run) wait(ctx context.Context, last bool) error {
 	if err != nil {
 		return err
 	}
-	r.waiting = fmt.Sprintf("waiting: queue %s has %d messages", q.Name, q.Messages)
-	if q.Readers == 0 {
-		r.waiting = fmt.Sprintf("waiting: nobody is subscribed to queue %s", q.Name)
+	switch {
+	case q.Readers == 0:
+		r.waiting = "nobody is subscribed to queue " + q.Name
+	case q.Messages > 0:
+		r.waiting = fmt.Sprintf("queue %s has %d messages ready", q.Name, q.Messages)
+	default:
+		r.waiting = "what is left may wait in a retry queue"
 	}
 	switch {
-	case q.Messages > 0 && quiet > r.Patience:
+	case (q.Messages > 0 || q.Readers == 0) && quiet > r.Patience:
 		return &StalledError{Queue: q, After: quiet}
-	case q.Messages > 0 || quiet < r.Idle:
+	case q.Messages > 0 || q.Readers == 0 || quiet < r.Idle, q.Retrying > 0 && quiet <= r.Patience:
 		return nil
 	}
-	for _, p := range r.open { // the messages are neither waiting nor handled
+	for _, p := range r.open { // the messages neither wait nor are they being handled
 		r.behind++
 		if last {
 			if err := r.handled(ctx, p, len(p.left)); err != nil {

@@ -166,7 +166,7 @@ func (s *Server) getProduct(c call) (any, *problem) {
 
 func (s *Server) searchProducts(c call) (any, *problem) {
 	criteria, wrong := parseCriteria(c.URL.Query(), func(field string) bool {
-		return field == "entity_id" || field == "category_id" || slices.Contains(productFields, field) || s.catalog.attributes[field] != nil
+		return field == "entity_id" || field == "category_id" || field == "website_id" || slices.Contains(productFields, field) || s.catalog.attributes[field] != nil
 	})
 	if wrong != nil {
 		return nil, wrong
@@ -177,9 +177,20 @@ func (s *Server) searchProducts(c call) (any, *problem) {
 	rows := []row{}
 	for _, p := range s.catalog.sorted() {
 		d := s.catalog.showProduct(p, c.store)
-		rows = append(rows, row{searchable(d), func() map[string]any { return d }})
+		columns := searchable(d)
+		columns["website_id"] = anyOf(p.websiteIDs())
+		rows = append(rows, row{columns, func() map[string]any { return d }})
 	}
 	return criteria.result(rows), nil
+}
+
+// websiteIDs are those of its websites.
+func (p *product) websiteIDs() []any {
+	ids := make([]any, len(p.websites))
+	for i, id := range p.websites {
+		ids[i] = id
+	}
+	return ids
 }
 
 // indexed returns the ids of the products that a search finds which filters by ids and SKUs alone, and sorts by id, as a database
