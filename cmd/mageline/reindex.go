@@ -117,7 +117,7 @@ func (f *reindexFlags) run(ctx context.Context, t terminal) error {
 	result, err := r.Run(ctx, reindex.Options{Stores: f.stores, Swap: f.swap, MinRatio: f.minRatio, Resume: f.resume})
 	progress.clear()
 	if result != nil && (err == nil || result.Handled > 0) {
-		if printed := f.print(t, r, result); err == nil {
+		if printed := f.print(t, result); err == nil {
 			err = printed
 		}
 	}
@@ -193,7 +193,7 @@ type resultJSON struct {
 	Seconds float64 `json:"seconds"`
 }
 
-func (f *reindexFlags) print(t terminal, r *app.Reindex, result *reindex.Result) error {
+func (f *reindexFlags) print(t terminal, result *reindex.Result) error {
 	if f.json {
 		return printJSON(t.out, resultJSON{result, result.Took.Seconds()})
 	}
