@@ -23,16 +23,16 @@ import (
 
 // Of the whole run.
 var (
-	program  *replica.Program
-	orders   int
-	probes   int
-	folder   int
-	updates  int
-	products int
-	soakTime time.Duration
-	seed     uint64
-	servers  env.Servers                            // for the tests that run one after the other
-	verbose  = os.Getenv("MAGELINE_E2E_KEEP") != "" // keeps the logs
+	program    *replica.Program
+	orders     int
+	probes     int
+	folder     int
+	updates    int
+	catalogued int
+	soakTime   time.Duration
+	seed       uint64
+	servers    env.Servers                            // for the tests that run one after the other
+	verbose    = os.Getenv("MAGELINE_E2E_KEEP") != "" // keeps the logs
 )
 
 func TestMain(m *testing.M) {
@@ -46,7 +46,7 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) (code int, err error) {
-	for name, n := range map[string]*int{"MAGELINE_E2E_ORDERS": &orders, "MAGELINE_E2E_PROBES": &probes, "MAGELINE_E2E_FILES": &folder, "MAGELINE_E2E_UPDATES": &updates, "MAGELINE_E2E_PRODUCTS": &products} {
+	for name, n := range map[string]*int{"MAGELINE_E2E_ORDERS": &orders, "MAGELINE_E2E_PROBES": &probes, "MAGELINE_E2E_FILES": &folder, "MAGELINE_E2E_UPDATES": &updates, "MAGELINE_E2E_PRODUCTS": &catalogued} {
 		if *n, err = number(name, map[string]int{"MAGELINE_E2E_ORDERS": 300, "MAGELINE_E2E_PROBES": 5, "MAGELINE_E2E_FILES": 100, "MAGELINE_E2E_UPDATES": 4000, "MAGELINE_E2E_PRODUCTS": 800}[name]); err != nil {
 			return 1, err
 		}

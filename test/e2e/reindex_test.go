@@ -173,8 +173,8 @@ func TestReindex_KilledTwiceAmongChangesEndsWithTheCatalogue(t *testing.T) {
 	for _, swap := range []bool{false, true} {
 		t.Run(map[bool]string{false: "in place", true: "swapped"}[swap], func(t *testing.T) {
 			t.Parallel()
-			t.Logf("MAGELINE_E2E_PRODUCTS=%d MAGELINE_E2E_SEED=%d", products, seed)
-			c := newCatalogue(t, products)
+			t.Logf("MAGELINE_E2E_PRODUCTS=%d MAGELINE_E2E_SEED=%d", catalogued, seed)
+			c := newCatalogue(t, catalogued)
 			c.e.Run(2)
 			if out := c.e.MustCall("reindex"); !strings.Contains(out, fmt.Sprintf("%d", c.e.Shop.Generated())) {
 				t.Errorf("%s", out)
@@ -194,7 +194,7 @@ func TestReindex_KilledTwiceAmongChangesEndsWithTheCatalogue(t *testing.T) {
 			}
 			for n := range 2 {
 				base := c.engine.Writes()
-				if !c.killed(func() bool { return c.engine.Writes() > base+products/5 }, args...) {
+				if !c.killed(func() bool { return c.engine.Writes() > base+catalogued/5 }, args...) {
 					t.Logf("it ended before it was killed for the %d. time", n+1)
 				}
 				args = []string{"reindex", "--resume"}
