@@ -11,7 +11,7 @@ import (
 
 // all are the faults that are injected here. docs/faults.md has those that other tests inject, too.
 func all() []*scenario {
-	return slices.Concat(brokerFaults, upgradeFaults, processFaults, postgresFaults, poolerFaults, remoteFaults, operationsFaults, trackingFaults, fileFaults, alikeFaults, volumeFaults)
+	return slices.Concat(brokerFaults, upgradeFaults, processFaults, postgresFaults, poolerFaults, remoteFaults, operationsFaults, trackingFaults, fileFaults, alikeFaults, volumeFaults, searchFaults)
 }
 
 // seldom are the faults that `make faults` alone injects, each with one of its kind that every `make test` does, and so CI:
