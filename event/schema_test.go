@@ -71,6 +71,12 @@ func TestDecode_MessagesOfTheModule(t *testing.T) {
 				t.Errorf("%s is read as %+v, %v", topic, o, err)
 			}
 		}
+		if strings.HasPrefix(topic, "catalog.products.") {
+			p, err := event.ParseProducts(events[0])
+			if err != nil || len(p.Items) != 1 || p.Items[0].SKU != "24-MB01" || p.Items[0].Err != nil {
+				t.Errorf("%s is read as %+v, %v", topic, p, err)
+			}
+		}
 	}
 	if topics != 10 {
 		t.Errorf("%d topics in the schema, want 10", topics)

@@ -46,7 +46,7 @@ func wireRemotes(cfg *config.Config, secrets *config.Secrets, version string, lo
 			Registerer: registerer, Tracer: tracer, Log: log,
 		}),
 		search: downstream.New(downstream.Options{
-			Name: config.DownstreamSearch, Variable: "MAGELINE_SEARCH_URL", Timeout: cfg.SearchTimeout,
+			Name: config.DownstreamSearch, Variable: "MAGELINE_SEARCH_URL", Classify: searchClassify(cfg), Timeout: cfg.SearchTimeout,
 			Failures: cfg.BreakerFailures, OpenFor: cfg.BreakerOpenFor,
 			Registerer: registerer, Tracer: tracer, Log: log,
 		}),

@@ -6,6 +6,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/mageline/mageline/event"
 	"github.com/mageline/mageline/internal/config"
 	"github.com/mageline/mageline/internal/documents"
 	"github.com/mageline/mageline/internal/pg"
@@ -53,4 +54,12 @@ func changes(cfg *config.Config, db pg.Conn) *documents.Changes {
 		c.Settle = cfg.SearchSettle
 	}
 	return c
+}
+
+// searchClassify is how the configured engine tells of an outage otherwise than by its status; nil where it does not.
+func searchClassify(cfg *config.Config) func(event.Answer, event.Subject) event.Subject {
+	if cfg.Search == config.OpenSearch || cfg.Search == config.Elasticsearch {
+		return elastic.Subject
+	}
+	return nil
 }
