@@ -141,7 +141,7 @@ func TestHelp_HasAnExampleForEachCommand(t *testing.T) {
 func TestJSON_OnEachCommandWithAResult(t *testing.T) {
 	without := map[string]string{
 		"run": "prints none", "completion": "is for a shell", "help": "is for a person",
-		"dlq": "only has commands", "key": "only has commands", "tracking": "only has commands", "import": "only has commands",
+		"dlq": "only has commands", "key": "only has commands", "tracking": "only has commands", "import": "only has commands", "export": "only has commands",
 		"prices": "only has commands", "watermarks": "only has commands", "mapping": "only has commands", "init": "writes a file", "schema": "is JSON",
 	}
 	var visit func(cmd *cobra.Command)

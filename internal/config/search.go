@@ -199,7 +199,7 @@ func (l *loader) checkSearchCredentials() {
 func (l *loader) checkSearchNeeds() {
 	c := l.c
 	if c.Search != Algolia {
-		if len(c.SearchURL) == 0 {
+		if len(c.SearchURL) == 0 && (c.Search == OpenSearch || c.Search == Elasticsearch) {
 			l.problem("SEARCH_URL", "set it to the engine's address, such as https://search.example.com:9200, or %sSEARCH=none", prefix)
 		}
 		return
