@@ -19,7 +19,7 @@ import (
 func wireSearch(cfg *config.Config, secrets *config.Secrets, client *http.Client, log zerolog.Logger) (search.Builder, error) {
 	if cfg.Search == config.Algolia && cfg.SearchApplication != "" && cfg.SearchAPIKey != "" {
 		return algolia.New(algolia.Options{
-			HTTP: client, ApplicationID: cfg.SearchApplication, Key: secrets.Value(&cfg.SearchAPIKey)(), Hosts: cfg.SearchURL,
+			HTTP: client, ApplicationID: cfg.SearchApplication, Key: secrets.Value(&cfg.SearchAPIKey), Hosts: cfg.SearchURL,
 			RecordLimit: cfg.SearchDocumentSize, Timeout: cfg.SearchTimeout,
 			Warn: func(err error) { log.Warn().Str("event", "search_engine_warns").Err(err).Msg("Algolia needs a person") },
 		})

@@ -40,9 +40,10 @@ var Rights = []string{"addObject", "browse", "deleteIndex", "editSettings", "sea
 // Options say how Algolia is called.
 type Options struct {
 	// HTTP sends the requests; its transport may have limits and a circuit. It should allow for requests of Timeout.
-	HTTP *http.Client
-	// ApplicationID and Key are the credential.
-	ApplicationID, Key string
+	HTTP          *http.Client
+	ApplicationID string
+	// Key returns the API key. It is called for each request, so that a key that was renewed is used at once.
+	Key func() string
 	// Hosts are base addresses in the order in which they are tried. Empty: Algolia's own, of which the fallback hosts are shuffled.
 	Hosts []string
 	// RecordLimit is how many bytes the plan allows for a record; 0 is 100,000. Documents are cut to 5 % below, because Algolia
@@ -79,7 +80,7 @@ var _ search.Builder = (*Engine)(nil)
 
 // New makes an Engine. It connects to nothing.
 func New(o Options) (*Engine, error) {
-	if o.ApplicationID == "" || o.Key == "" {
+	if o.ApplicationID == "" || o.Key == nil {
 		return nil, errors.New("algolia needs an application id and a key")
 	}
 	o.RecordLimit = cmp.Or(o.RecordLimit, defaultRecord)

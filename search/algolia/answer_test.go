@@ -46,7 +46,7 @@ func FuzzReadRefused(f *testing.F) {
 }
 
 func FuzzAnswer(f *testing.F) {
-	e, err := New(Options{ApplicationID: "a", Key: "s3cr3t-key"})
+	e, err := New(Options{ApplicationID: "a", Key: theKey("s3cr3t-key")})
 	if err != nil {
 		f.Fatal(err)
 	}

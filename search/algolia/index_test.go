@@ -358,7 +358,7 @@ func TestWrite_ToAnIndexThatWasRemovedIsAnError(t *testing.T) {
 func TestRights_AreEnough(t *testing.T) {
 	r := newRig(t)
 	r.fake.AddKey("own", append([]string{"deleteObject"}, Rights...)[1:], index, index+"_tmp_*")
-	e, target := r.ready(func(o *Options) { o.Key = "own" })
+	e, target := r.ready(func(o *Options) { o.Key = theKey("own") })
 	r.write(e, target, doc(1, "A", "a"))
 	r.write(e, target, deletion(2, "A"))
 	next, err := e.Create(t.Context(), index, fields)
@@ -393,15 +393,28 @@ func TestAwait_EndsWithTheContext(t *testing.T) {
 
 func TestNew_RefusesWhatCantBe(t *testing.T) {
 	for name, o := range map[string]Options{
-		"no application": {Key: "k"}, "no key": {ApplicationID: "a"}, "no address": {ApplicationID: "a", Key: "k", Hosts: []string{"algolia.net"}},
-		"limit": {ApplicationID: "a", Key: "k", RecordLimit: 10},
+		"no application": {Key: theKey("k")}, "no key": {ApplicationID: "a"}, "no address": {ApplicationID: "a", Key: theKey("k"), Hosts: []string{"algolia.net"}},
+		"limit": {ApplicationID: "a", Key: theKey("k"), RecordLimit: 10},
 	} {
 		if _, err := New(o); err == nil {
 			t.Errorf("%s is taken", name)
 		}
 	}
-	if e, err := New(Options{ApplicationID: "APP", Key: "k"}); err != nil || len(e.hosts.all) != fakealgolia.Hosts {
+	if e, err := New(Options{ApplicationID: "APP", Key: theKey("k")}); err != nil || len(e.hosts.all) != fakealgolia.Hosts {
 		t.Error(err)
+	}
+}
+
+func TestEngine_UsesARenewedKeyAtOnce(t *testing.T) {
+	r := newRig(t)
+	key := "old"
+	e := r.engine(func(o *Options) { o.Key = func() string { return key } })
+	if _, err := e.Inspect(t.Context(), index, fields); event.ClassOf(err) != event.Unauthorized {
+		t.Errorf("with the old key: %v", err)
+	}
+	key = fakealgolia.Key
+	if _, err := e.Inspect(t.Context(), index, fields); err != nil {
+		t.Errorf("with the new key: %v", err)
 	}
 }
 
@@ -409,7 +422,7 @@ func TestInspect_TellsWhatTheKeyMayNotDo(t *testing.T) {
 	r := newRig(t)
 	r.fake.AddKey("blind", []string{"settings", "addObject"})
 	for key, want := range map[string]string{fakealgolia.Key: "[]", "blind": "[browse search]"} {
-		e := r.engine(func(o *Options) { o.Key = key })
+		e := r.engine(func(o *Options) { o.Key = theKey(key) })
 		found, err := e.Inspect(t.Context(), index, fields)
 		if err != nil || found.Target.Name != "" || found.Server != "Algolia" {
 			t.Errorf("before it is there: %+v, %v", found, err)
@@ -421,7 +434,7 @@ func TestInspect_TellsWhatTheKeyMayNotDo(t *testing.T) {
 		}
 		r.fake.Drop(index)
 	}
-	if _, err := r.engine(func(o *Options) { o.Key = "wrong" }).Inspect(t.Context(), index, fields); event.ClassOf(err) != event.Unauthorized {
+	if _, err := r.engine(func(o *Options) { o.Key = theKey("wrong") }).Inspect(t.Context(), index, fields); event.ClassOf(err) != event.Unauthorized {
 		t.Error(err)
 	}
 }

@@ -109,7 +109,7 @@ func (e *Engine) send(ctx context.Context, r request, base string, body []byte, 
 	}
 	req.GetBody = nil // nothing but this package repeats a request
 	req.Header.Set("X-Algolia-Application-Id", e.o.ApplicationID)
-	req.Header.Set("X-Algolia-Api-Key", e.o.Key)
+	req.Header.Set("X-Algolia-Api-Key", e.o.Key())
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "mageline")
 	if body != nil {
@@ -205,7 +205,9 @@ func (e *Engine) tidy(s string) string {
 		s = s[:16*maxMessage]
 	}
 	s = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(s, ""), func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }), " ")
-	s = strings.ReplaceAll(s, e.o.Key, "***")
+	if key := e.o.Key(); key != "" {
+		s = strings.ReplaceAll(s, key, "***")
+	}
 	if r := []rune(s); len(r) > maxMessage {
 		s = string(r[:maxMessage]) + "…"
 	}

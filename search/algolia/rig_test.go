@@ -71,7 +71,7 @@ func (r *rig) engine(change func(o *Options)) *Engine {
 	transport := &http.Transport{}
 	r.t.Cleanup(transport.CloseIdleConnections)
 	o := Options{
-		HTTP: &http.Client{Transport: transport}, ApplicationID: fakealgolia.ApplicationID, Key: fakealgolia.Key, Hosts: r.hosts, Now: r.clock.Now,
+		HTTP: &http.Client{Transport: transport}, ApplicationID: fakealgolia.ApplicationID, Key: theKey(fakealgolia.Key), Hosts: r.hosts, Now: r.clock.Now,
 		Warn: func(err error) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
@@ -161,3 +161,5 @@ func (r *rig) nothingRefused() {
 		r.t.Errorf("refused: %v", all)
 	}
 }
+
+func theKey(key string) func() string { return func() string { return key } }

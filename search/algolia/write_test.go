@@ -212,7 +212,7 @@ func TestWrite_EveryAnswer(t *testing.T) {
 		"402": {set: func(f *fakealgolia.Server) { f.SetUnpaid(true) }, class: event.Unauthorized, says: "plan"},
 		"403 of the key": {
 			set:     func(f *fakealgolia.Server) { f.AddKey("reader", []string{"search", "settings", "browse"}) },
-			options: func(o *Options) { o.Key = "reader" }, class: event.Unauthorized, says: "addObject",
+			options: func(o *Options) { o.Key = theKey("reader") }, class: event.Unauthorized, says: "addObject",
 		},
 		"403 of the application":   {options: func(o *Options) { o.ApplicationID = "OTHER" }, class: event.Unauthorized, says: "application id"},
 		"404":                      {set: func(f *fakealgolia.Server) { f.Drop(index) }, class: event.NotFound, says: "deleted the index"},
