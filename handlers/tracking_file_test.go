@@ -651,9 +651,8 @@ func TestTrackingFile_InboxOfTwoReplicas(t *testing.T) {
 		return err == nil && len(entries) == 2 && len(r.published) == parcels
 	}, "every file to leave the inbox, and every parcel to arrive")
 	r.isRejected(20)
-	if n := len(r.lies()); n != 20*2+3+2 { // with the bad rows of 20, and what is wrong with one
-		t.Errorf("%d files: %q", n, r.lies())
-	}
+	// With the bad rows of 20, and what is wrong with one. A replica that comes late with a file has its name reserved for a moment.
+	kit.Eventually(t, time.Minute, func() bool { return len(r.lies()) == 20*2+3+2 }, "each file to be there once, and the rejected rows")
 	if n := r.doubled("T1"); n > 500 { // at the seam, a block
 		t.Errorf("%d parcels were sent twice", n)
 	}
