@@ -73,6 +73,7 @@ func TestStoryEndsWellOrTellsWhatIsWrong(t *testing.T) {
 		{"doubles", time.Minute, "order 000000003 is in the ERP 2 times, and should be there once"},
 		{"loses", 20 * time.Second, "(1 of 20 orders are not)"}, // all of it is waited for
 		{"hides", time.Minute, "order 000000003 has lost its status in Magento"},
+		{"keeps", 20 * time.Second, "(it is 5.08)"}, // the old price, in the search engine
 		{"forgets", 30 * time.Second, "(order and number) is in Magento not at all"},
 	}
 	for _, test := range tests {
@@ -90,7 +91,7 @@ func TestStoryEndsWellOrTellsWhatIsWrong(t *testing.T) {
 			}
 			prefix := prefixIn(told)
 			if test.wrong == "" {
-				for _, part := range []string{"/readyz", "/metrics", prefix + ".order_placed.dlq", "replayed 1, skipped 0, failed 0", "skipped, with nothing sent", "comment", "picture.csv.error.txt", "40 prices are new", "from 12.5 to 1250"} {
+				for _, part := range []string{"/readyz", "/metrics", prefix + ".order_placed.dlq", "replayed 1, skipped 0, failed 0", "skipped, with nothing sent", "comment", "picture.csv.error.txt", "price 6.08", "40 prices are new", "from 12.5 to 1250"} {
 					if !strings.Contains(told, part) {
 						t.Errorf("it does not tell of %q", part)
 					}

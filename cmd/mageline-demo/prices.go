@@ -54,7 +54,7 @@ func (d *demo) priceList(ctx context.Context) error {
 	if err := os.WriteFile(path, []byte(list.String()), 0o600); err != nil {
 		return err
 	}
-	began := time.Now()
+	began, calls, rows := time.Now(), d.shop.Requests(), d.shop.Rows()
 	if err := d.show(ctx, "import", "prices", path); err != nil {
 		return err
 	}
@@ -78,10 +78,10 @@ func (d *demo) priceList(ctx context.Context) error {
 		return fmt.Errorf("%w (%d of %d changed, %d dead letters)", err, have, changed, dead)
 	}
 	d.letters = dead
-	calls := d.shop.Requests()
+	now := d.shop.Requests()
 	d.good("%.1f s later %d prices are new. Magento was asked for its prices %d times and sent some %d times:", time.Since(began).Seconds(), changed,
-		calls[readPrices], calls[writePrices])
-	d.say("  %d rows instead of %d, and no call for each article. What was equal was not sent.", d.shop.Rows().Written+d.shop.Rows().Refused, listed)
+		now[readPrices]-calls[readPrices], now[writePrices]-calls[writePrices])
+	d.say("  %d rows instead of %d, and no call for each article. What was equal was not sent.", d.shop.Rows().Written+d.shop.Rows().Refused-rows.Written-rows.Refused, listed)
 	d.say("What Magento refused is a dead letter that has only these entries:")
 	if err := d.show(ctx, "dlq", "list", queue); err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mageline/mageline/test/kit/fakemagento"
+	"github.com/mageline/mageline/test/kit/fakesearch"
 )
 
 type runOptions struct {
@@ -41,7 +42,7 @@ func runCommand() *cobra.Command {
 		Long: "Tell the story of mageline between a simulated shop and a simulated ERP that fail, on a real RabbitMQ and a real\n" +
 			"Postgres, with queues and a database of its own that are deleted at the end. Exit code 0 only if every order is\n" +
 			"in the ERP exactly once, has exactly one comment in Magento and still its status, every parcel of the 3PL's files\n" +
-			"has its number on exactly one shipment, and the prices of a list are in Magento.",
+			"has its number on exactly one shipment, the prices of a list are in Magento, and its products in the search engine.",
 		Example: "  mageline-demo run --once --mageline bin/mageline --amqp amqp://guest:guest@127.0.0.1:5672/ \\\n" +
 			"    --database postgres://postgres@127.0.0.1:5432/postgres",
 		Args: cobra.NoArgs,
@@ -82,7 +83,7 @@ func run(ctx context.Context, o runOptions, out io.Writer) (err error) {
 	d := &demo{
 		narrator: newNarrator(out), prefix: name, exchange: name + ".magento", patience: o.patience,
 		shop: fakemagento.New(fakemagento.Options{Version: version, Token: demoMagentoToken, Seed: o.seed}),
-		erp:  simulated,
+		erp:  simulated, engine: fakesearch.New(fakesearch.Options{Seed: o.seed}),
 	}
 	var undo []func() error
 	defer func() {
@@ -94,6 +95,7 @@ func run(ctx context.Context, o runOptions, out io.Writer) (err error) {
 	undo = append(undo, func() error {
 		d.shop.Close()
 		d.erp.Close()
+		d.engine.Close()
 		http.DefaultClient.CloseIdleConnections()
 		return nil
 	})
@@ -108,6 +110,11 @@ func run(ctx context.Context, o runOptions, out io.Writer) (err error) {
 		return fmt.Errorf("the simulated ERP: %w", err)
 	}
 	undo = append(undo, func() error { erp.close(); return nil })
+	engine, err := serve("127.0.0.1:0", d.engine)
+	if err != nil {
+		return fmt.Errorf("the simulated search engine: %w", err)
+	}
+	undo = append(undo, func() error { engine.close(); return nil })
 
 	if d.wire, err = dial(o.amqpURL, d.exchange); err != nil {
 		return fmt.Errorf("--amqp: %w", err)
@@ -162,6 +169,9 @@ func run(ctx context.Context, o runOptions, out io.Writer) (err error) {
 		"MAGELINE_TRACKING_DIR="+d.inbox,
 		"MAGELINE_TRACKING_CARRIERS=DHL Paket=dhl",
 		"MAGELINE_PRICE_MAX_CHANGE=50%",
+		"MAGELINE_SEARCH=opensearch",
+		"MAGELINE_SEARCH_URL="+engine.url,
+		"MAGELINE_SEARCH_SETTLE=1s",
 		"MAGELINE_HTTP_ADDR="+o.httpAddr,
 	)}
 	d.program.env = append(d.program.env, ofERP...)
@@ -188,6 +198,7 @@ func run(ctx context.Context, o runOptions, out io.Writer) (err error) {
 	d.title("What is running")
 	d.fact("Magento", magento.url+"  ("+string(version)+", simulated; its state is true, its events are hints)")
 	d.fact("ERP", erp.url+"  ("+d.erp.is()+")")
+	d.fact("OpenSearch", engine.url+"  (simulated)")
 	d.fact("RabbitMQ", "exchange "+d.exchange+", queues "+d.prefix+".*  (real; deleted at the end)")
 	d.fact("Postgres", "database "+databaseName+"  (real; dropped at the end)")
 	d.fact("inbox", d.inbox+"  (of a 3PL's files; deleted at the end)")

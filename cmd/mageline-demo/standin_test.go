@@ -19,6 +19,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/mageline/mageline/erp/erptest"
+	"github.com/mageline/mageline/test/kit/fakemagento"
 )
 
 // standIn is a mageline in the small, run as a process by the tests of the demo: it shows that the demo's verdict tells
@@ -59,6 +60,8 @@ func runStandIn(mode string, args []string) int {
 		var state string
 		_, err = s.call(http.MethodGet, "http://"+env("HTTP_ADDR")+"/row/"+number, "", nil, &state)
 		fmt.Println(args[2], state)
+	case "reindex":
+		err = s.reindex()
 	case "import prices":
 		err = s.prices(args[2])
 	case "prices held":
@@ -83,7 +86,7 @@ func (s *standIn) run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	deliveries := make(chan amqp.Delivery)
-	for consumer, topics := range map[string][]string{"order_placed": {placed, updated}, "order_canceled": {canceled}, "price_sync": nil} {
+	for consumer, topics := range map[string][]string{"order_placed": {placed, updated}, "order_canceled": {canceled}, "price_sync": {"pricing.sync.requested"}} {
 		queue := s.prefix + "." + consumer
 		for _, q := range []string{queue, queue + ".dlq"} {
 			if _, err := s.channel.QueueDeclare(q, true, false, false, false, nil); err != nil {
@@ -144,6 +147,10 @@ func (s *standIn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // handle tries until it is done or poison; one after the other, so that nothing needs to be remembered but rows.
 func (s *standIn) handle(ctx context.Context, d amqp.Delivery) {
 	defer func() { _ = d.Ack(false) }()
+	if d.RoutingKey == "pricing.sync.requested" {
+		s.reprice(d.Body)
+		return
+	}
 	var event any
 	if json.Unmarshal(d.Body, &event) != nil {
 		_ = s.channel.PublishWithContext(ctx, "", s.prefix+".order_placed.dlq", false, false, amqp.Publishing{Body: d.Body})
@@ -270,6 +277,42 @@ func (s *standIn) prices(path string) error {
 		return err
 	}
 	return s.channel.PublishWithContext(context.Background(), "", s.prefix+".price_sync.dlq", false, false, amqp.Publishing{Body: []byte("{}")})
+}
+
+// reindex writes what the demo looks at of each product to an index.
+func (s *standIn) reindex() error {
+	index := []byte(`{"aliases":{"` + searchIndex + `":{}},"mappings":{"properties":{"sku":{"type":"keyword"},"price":{"type":"double"}}}}`)
+	if status, err := s.call(http.MethodPut, env("SEARCH_URL")+"/"+searchIndex+"-1", "", index, nil); err != nil || status != http.StatusOK {
+		return fmt.Errorf("make the index: %d, %w", status, err)
+	}
+	for n := range products {
+		if err := s.index(fakemagento.GeneratedSKU(n), "5.08"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *standIn) index(sku, price string) error {
+	body := fmt.Sprintf(`{"index":{"_id":%q}}`+"\n"+`{"sku":%q,"price":%s}`+"\n", sku, sku, price)
+	status, err := s.call(http.MethodPost, env("SEARCH_URL")+"/"+searchIndex+"/_bulk", "", []byte(body), nil)
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("write the document of %s: %d", sku, status)
+	}
+	return err
+}
+
+// reprice writes the new price to the search engine alone, where the demo looks for it.
+func (s *standIn) reprice(body []byte) {
+	var message struct {
+		Prices []struct {
+			SKU   string
+			Price json.Number
+		}
+	}
+	if json.Unmarshal(body, &message) == nil && len(message.Prices) == 1 && s.mode != "keeps" {
+		_ = s.index(message.Prices[0].SKU, strings.Trim(message.Prices[0].Price.String(), `"`))
+	}
 }
 
 // ship ships an order; the mode forgets leaves one parcel out.

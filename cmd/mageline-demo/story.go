@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mageline/mageline/test/kit/fakemagento"
+	"github.com/mageline/mageline/test/kit/fakesearch"
 	"github.com/mageline/mageline/test/kit/fault"
 )
 
@@ -18,6 +19,7 @@ type demo struct {
 	*narrator
 	shop             *fakemagento.Server
 	erp              simulatedERP
+	engine           *fakesearch.Server
 	wire             *wire
 	prefix, exchange string
 	address          string        // of mageline's HTTP
@@ -50,7 +52,7 @@ func (d *demo) play(ctx context.Context, once bool) error {
 		return err
 	}
 	d.good("mageline is ready: it has migrated its database, declared its queues and subscribed")
-	for _, scene := range []func(context.Context) error{d.ordinaryDay, d.unpaid, d.canceledBeforePaid, d.trackingFiles, d.priceList, d.brokenERP, d.poisoned} {
+	for _, scene := range []func(context.Context) error{d.ordinaryDay, d.unpaid, d.canceledBeforePaid, d.trackingFiles, d.catalogue, d.priceList, d.brokenERP, d.poisoned} {
 		if err := scene(ctx); err != nil {
 			return err
 		}
@@ -303,6 +305,9 @@ func (d *demo) end(ctx context.Context, stop func() error) error {
 	}
 	if n, err := d.wire.depth(d.prefix + ".price_sync.dlq"); err != nil || n != d.letters {
 		problems = append(problems, fmt.Sprintf("there are %d dead letters of prices, and should be %d", n, d.letters))
+	}
+	if n, err := d.wire.depth(d.prefix + ".products_exported.dlq"); err != nil || n > 0 {
+		problems = append(problems, fmt.Sprintf("there are %d dead letters of products, and should be none", n))
 	}
 	if err := stop(); err != nil {
 		problems = append(problems, err.Error())
