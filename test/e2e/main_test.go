@@ -3,7 +3,7 @@
 // ERP exactly once, whatever is killed, cut or away in between.
 //
 // Sizes for a run by hand: MAGELINE_E2E_ORDERS (of the chaos, default 300), MAGELINE_E2E_PROBES (how many seconds,
-// nearly, the ERP is down, default 5), MAGELINE_E2E_FILES (of the folder, default 100), MAGELINE_E2E_UPDATES (of prices and of stock, default 4,000), MAGELINE_E2E_PRODUCTS (of a reindex, default 800), MAGELINE_E2E_SAP (orders to a SAP that fails, default 40), MAGELINE_E2E_MODULE (orders saved by the Magento module, default 600), MAGELINE_E2E_RECONCILE (orders to compare, default 250), MAGELINE_E2E_SOAK (how long the soak is, default 30s), MAGELINE_E2E_SEED; `make
+// nearly, the ERP is down, default 5), MAGELINE_E2E_FILES (of the folder, default 100), MAGELINE_E2E_UPDATES (of prices and of stock, default 4,000), MAGELINE_E2E_PRODUCTS (of a reindex, default 400), MAGELINE_E2E_SAP (orders to a SAP that fails, default 40), MAGELINE_E2E_MODULE (orders saved by the Magento module, default 300), MAGELINE_E2E_RECONCILE (orders to compare, default 250), MAGELINE_E2E_SOAK (how long the soak is, default 30s), MAGELINE_E2E_SEED; `make
 // chaos` and `make soak` have the full ones. MAGELINE_E2E_KEEP=1 keeps the logs of all processes, which a failure does too.
 package e2e
 
@@ -47,7 +47,7 @@ func TestMain(m *testing.M) {
 
 func run(m *testing.M) (code int, err error) {
 	for name, n := range map[string]*int{"MAGELINE_E2E_ORDERS": &orders, "MAGELINE_E2E_PROBES": &probes, "MAGELINE_E2E_FILES": &folder, "MAGELINE_E2E_UPDATES": &updates, "MAGELINE_E2E_PRODUCTS": &catalogued} {
-		if *n, err = number(name, map[string]int{"MAGELINE_E2E_ORDERS": 300, "MAGELINE_E2E_PROBES": 5, "MAGELINE_E2E_FILES": 100, "MAGELINE_E2E_UPDATES": 4000, "MAGELINE_E2E_PRODUCTS": 800}[name]); err != nil {
+		if *n, err = number(name, map[string]int{"MAGELINE_E2E_ORDERS": 300, "MAGELINE_E2E_PROBES": 5, "MAGELINE_E2E_FILES": 100, "MAGELINE_E2E_UPDATES": 4000, "MAGELINE_E2E_PRODUCTS": 400}[name]); err != nil {
 			return 1, err
 		}
 	}
