@@ -10,17 +10,10 @@ import (
 )
 
 var (
-	// busy is a refusal that ends by itself. Nothing was done.
-	busy = erphttp.Meaning{Class: event.Unavailable, NotDone: true}
-	// unsure is one after which NetSuite is asked before anything is sent again.
-	unsure = erphttp.Meaning{Class: event.Unavailable}
 	// throttle is one that asks to be called later.
 	throttle = erphttp.Meaning{Class: event.Throttled}
-	// unusable is one that names what is missing or not set up.
-	unusable = erphttp.Meaning{Class: event.Invalid, NotDone: true}
 	// forbidden is one about the role and not about the message.
 	forbidden = erphttp.Meaning{Class: event.Unauthorized, NotDone: true}
-	refused   = erphttp.Meaning{Class: event.Rejected, NotDone: true}
 )
 
 // maxLogins is how many answers of INVALID_LOGIN in a row are taken for a throttle: NetSuite words the limit of an account's calls
@@ -34,24 +27,24 @@ var Dialect = erphttp.Dialect{Read: readError, Rules: []erphttp.Rule{
 	{Code: "REQUEST_LIMIT_EXCEEDED", Meaning: throttle},
 	{Code: "SSS_REQUEST_LIMIT_EXCEEDED", Meaning: throttle},
 	{Code: "WS_REQUEST_BLOCKED", Meaning: throttle},
-	{Code: "RCRD_HAS_BEEN_CHANGED", Meaning: busy},
-	{Status: http.StatusBadRequest, Text: "record has been changed", Meaning: busy},
-	{Status: http.StatusConflict, Meaning: busy},
+	{Code: "RCRD_HAS_BEEN_CHANGED", Meaning: erphttp.Busy},
+	{Status: http.StatusBadRequest, Text: "record has been changed", Meaning: erphttp.Busy},
+	{Status: http.StatusConflict, Meaning: erphttp.Busy},
 	{Code: "INSUFFICIENT_PERMISSION", Meaning: forbidden},
 	{Status: http.StatusBadRequest, Text: "does not have permission", Meaning: forbidden},
-	{Code: "DUP_RCRD", Meaning: unsure},
-	{Code: "DUP_ENTITY", Meaning: unsure},
-	{Status: http.StatusBadRequest, Text: textThere, Meaning: unsure},
-	{Code: "IDEMPOTENCY_ERROR", Meaning: unsure},
-	{Status: http.StatusBadRequest, Text: "locked by a user defined workflow", Meaning: refused},
-	{Status: http.StatusBadRequest, Text: "date range of your accounting period", Meaning: refused},
-	{Status: http.StatusBadRequest, Text: "Search error occurred", Meaning: unusable},
-	{Status: http.StatusBadRequest, Text: "Invalid Field Value", Meaning: unusable},
-	{Status: http.StatusBadRequest, Text: "You must enter a value", Meaning: unusable},
-	{Status: http.StatusBadRequest, Text: "Please enter value", Meaning: unusable},
-	{Status: http.StatusBadRequest, Code: "INVALID_CONTENT", Meaning: unusable},
-	{Status: http.StatusBadRequest, Code: "INVALID_VALUE", Meaning: unusable},
-	{Status: http.StatusBadRequest, Meaning: refused},
+	{Code: "DUP_RCRD", Meaning: erphttp.Unsure},
+	{Code: "DUP_ENTITY", Meaning: erphttp.Unsure},
+	{Status: http.StatusBadRequest, Text: textThere, Meaning: erphttp.Unsure},
+	{Code: "IDEMPOTENCY_ERROR", Meaning: erphttp.Unsure},
+	{Status: http.StatusBadRequest, Text: "locked by a user defined workflow", Meaning: erphttp.Refused},
+	{Status: http.StatusBadRequest, Text: "date range of your accounting period", Meaning: erphttp.Refused},
+	{Status: http.StatusBadRequest, Text: "Search error occurred", Meaning: erphttp.Unusable},
+	{Status: http.StatusBadRequest, Text: "Invalid Field Value", Meaning: erphttp.Unusable},
+	{Status: http.StatusBadRequest, Text: "You must enter a value", Meaning: erphttp.Unusable},
+	{Status: http.StatusBadRequest, Text: "Please enter value", Meaning: erphttp.Unusable},
+	{Status: http.StatusBadRequest, Code: "INVALID_CONTENT", Meaning: erphttp.Unusable},
+	{Status: http.StatusBadRequest, Code: "INVALID_VALUE", Meaning: erphttp.Unusable},
+	{Status: http.StatusBadRequest, Meaning: erphttp.Refused},
 }}
 
 // textThere is said of a second record with an external id, and of a second entity with a name.
