@@ -106,7 +106,7 @@ func told(s *string) string {
 // customerNumber returns whom an order is booked for as far as that is known without a request.
 func (c *Client) customerNumber(f *codes.File, o erp.SalesOrder) (string, error) {
 	if c.looksUp(f, o) && o.Customer.ID == nil {
-		// The guests' account is needed should nobody have the address.
+		// The guests' account is needed if no customer has the address.
 		if _, err := f.GuestAccount(o.Store); err != nil {
 			return "", err
 		}

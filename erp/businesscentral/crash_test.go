@@ -247,7 +247,7 @@ func TestCreate_ManyOrdersUnderFaults(t *testing.T) {
 	}
 	r := newRig(t, fakebusinesscentral.Options{Seed: 1}, plain, nil)
 	// The uncertain wait is for what is carried out late. It is over when nothing is left to be carried out, and not by the
-	// clock: how late a busy machine is nobody knows.
+	// clock: a busy machine may be late by any time.
 	const wait = time.Second
 	r.fake.Faults.Set(fault.Plan{Chances: []fault.Chance{
 		{OneIn: 25, Fault: fault.Fault{Kind: fault.Drop}},

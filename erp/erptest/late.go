@@ -78,7 +78,7 @@ type Delayed struct {
 }
 
 // RunDelayed runs an effect once for each of its requests that write. That one is carried out late: after another attempt was
-// made, and before Attempt.Wait has passed. Attempts know of each other what the ledger keeps. open begins each time anew, with
+// made, and before Attempt.Wait has passed. An attempt knows of earlier ones what the ledger keeps. open begins again each time, with
 // nothing done of the effect; next and writes are those of Late.
 func RunDelayed(t *testing.T, next http.RoundTripper, writes func(*http.Request) bool, open func() Delayed) {
 	t.Helper()

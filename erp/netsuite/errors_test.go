@@ -129,7 +129,7 @@ func TestCreate_InvalidLoginIsAThrottleFirst(t *testing.T) {
 	var classes []event.Class
 	for range 5 {
 		_, err := c.Create(t.Context(), call("k"), p)
-		d.Resume() // nobody waits here
+		d.Resume() // the test does not wait for the throttle
 		if err == nil {
 			break
 		}

@@ -146,7 +146,7 @@ func byReference(reference string) string { return "eid:" + reference }
 // references are what an external id may have in an address.
 var references = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 
-// maxReference is how long an external id may be; no published table has it, and longer ones are of nobody.
+// maxReference is how long an external id may be; no published table has it, and no shop numbers its orders that long.
 const maxReference = 100
 
 func checkReference(s string) error {

@@ -132,10 +132,10 @@ func (s *Server) handshake(ctx context.Context, config *ssh.ClientConfig, open f
 	return nil
 }
 
-// ErrRefused means that the server knows the user not, or not with this password or key.
+// ErrRefused means that the server does not know the user, or refuses the password or the key.
 var ErrRefused = errors.New("the server refuses to let the user in: look at user, and at the password or the key in its file")
 
-// explained returns an error about the host's key without what the library says around it, and one about the login in words of use.
+// explained returns an error about the host's key without what the library says around it, and says of a refused login what to do.
 func explained(err error) error {
 	var key *HostKeyError
 	if errors.As(err, &key) {
