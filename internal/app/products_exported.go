@@ -78,7 +78,7 @@ func wireProductsExported(s *Service) wired {
 		Consumer: consumer.Consumer{Kind: event.Products, Batch: &consumer.Batch{
 			Handler: h, Size: productsBatch, Linger: productsLinger, Concurrency: productsCalls, Bytes: productsBytes,
 		}},
-		tasks: []periodic.Task{s.settled(meter), s.forgotten(), s.oldIndexes()},
+		tasks: []periodic.Task{s.settled(), s.settling(meter), s.forgotten(), s.oldIndexes()},
 	}
 }
 
@@ -92,7 +92,7 @@ func indexedShop(cfg *config.Config, r *remotes) *products.Shop {
 }
 
 // settled publishes the products that are due to be read again.
-func (s *Service) settled(meter *productMeter) periodic.Task {
+func (s *Service) settled() periodic.Task {
 	const most = 500 // products of a message
 	return periodic.Task{Name: "changed products", Every: time.Second, Run: func(ctx context.Context) error {
 		for ctx.Err() == nil {
@@ -103,13 +103,19 @@ func (s *Service) settled(meter *productMeter) periodic.Task {
 			if err := s.publishDue(ctx, due); err != nil {
 				return err
 			}
-			n, err := s.changes.Waiting(ctx)
-			if err != nil {
-				return err
-			}
-			meter.waiting.Set(float64(n))
 		}
 		return nil
+	}}
+}
+
+// settling counts the products that wait to be read again.
+func (s *Service) settling(meter *productMeter) periodic.Task {
+	return periodic.Task{Name: "products to be read again", Every: 15 * time.Second, Shared: true, Run: func(ctx context.Context) error {
+		n, err := s.changes.Waiting(ctx)
+		if err == nil {
+			meter.waiting.Set(float64(n))
+		}
+		return err
 	}}
 }
 
